@@ -1,0 +1,41 @@
+# Every target does the set-up it needs: a .venv in the checkout, from the lock file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types cassettes schemas lock clean
+
+help:            ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
+
+$(READY): requirements.lock
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+demo: $(READY)   ## both CRMs on loopback, one run, what changed, and a second run that writes nothing
+	$(BIN)/python sync.py demo
+
+test: $(READY)   ## the whole suite, offline
+	$(BIN)/python -m pytest
+
+lint: $(READY)   ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy, strict
+	$(BIN)/mypy .
+
+cassettes: $(READY) ## record the API cassettes anew, against the sandbox
+	$(BIN)/python tests/record_cassettes.py
+
+schemas: $(READY) ## write the JSON Schemas of the YAML files, for editors
+	$(BIN)/python -m configuration
+
+lock:            ## resolve the dependencies anew
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -o requirements.lock
+
+clean:           ## remove what was made
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,72 @@
+"""The edges of the flow: reading from a CRM and writing to it, one folder a CRM.
+
+A folder here that holds the four files is a CRM; nothing else has to know of it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Protocol, cast
+
+from contract import Catalog, Outcome, RecordChange, Wanted
+
+Progress = Callable[[str, int, int | None], None]
+"""Told an object, the rows read so far, and how many there are (None: nobody knows)."""
+
+
+class Client(Protocol):
+    """One CRM, logged in."""
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Count the calls made, per kind: read, search, write, login."""
+
+    @property
+    def waited(self) -> float:
+        """Sum the seconds waited for rate limits and before repeated calls."""
+
+    @property
+    def findings(self) -> list[str]:
+        """List what an admin should know, one sentence each."""
+
+    @property
+    def drift(self) -> Counter[tuple[str, str]]:
+        """Count the values that did not fit their type, per object and field."""
+
+    @property
+    def calls_left(self) -> int | None:
+        """Say how many calls the day still allows, as the CRM last told it."""
+
+    def account(self) -> str:
+        """Check that login and permissions work, and name the account."""
+
+
+class Connector(Protocol):
+    """What every CRM's folder offers."""
+
+    Settings: Any
+    connect: Callable[[Any], Client]
+    catalog: Callable[[Any, Iterable[str]], Catalog]
+    apply: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
+
+    def source(
+        self,
+        client: Any,
+        wanted: Wanted,
+        catalog: Catalog,
+        *,
+        full: bool = False,
+        progress: Progress = ...,
+    ) -> list[Any]:
+        """Make the dlt resources that read what is wanted."""
+
+
+def crms() -> tuple[str, ...]:
+    """Name the CRMs there are folders for."""
+    return tuple(sorted(module.name for module in iter_modules(__path__) if module.ispkg))
+
+
+def connector(crm: str) -> Connector:
+    """Load the connector of one CRM."""
+    return cast(Connector, import_module(f"{__name__}.{crm}"))

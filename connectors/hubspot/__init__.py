@@ -1,0 +1,8 @@
+"""HubSpot: what every CRM's folder offers."""
+
+from connectors.hubspot.catalog import catalog
+from connectors.hubspot.client import Settings, connect
+from connectors.hubspot.sink import apply
+from connectors.hubspot.source import source
+
+__all__ = ["Settings", "apply", "catalog", "connect", "source"]

@@ -1,0 +1,101 @@
+"""Changes into HubSpot: 100 records a call, one bad property refuses them all."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from connectors.compare import same
+from connectors.hubspot.client import FIELD_CODES, VALUE_CODES, Client, problem_of, refusal
+from connectors.writing import Hands, Seen, carry_out
+from contract import Catalog, FieldChange, Outcome, RecordChange
+from errors import RefusedError, SyncError, UnclearError
+
+BATCH = 100
+INSTANT = timedelta(milliseconds=1)
+EXCLUDED = {"OBJECT_NOT_FOUND": "deleted"}
+
+QUIETLY_KEPT = frozenset({"lifecyclestage"})
+"""Properties HubSpot accepts and may leave as they are: a stage only moves forward."""
+
+
+def apply(
+    client: Client, changes: Iterable[RecordChange], catalog: Catalog
+) -> Iterator[list[Outcome]]:
+    """Write changes, and yield an outcome for every record, batch by batch.
+
+    A field with `clear_first` is emptied in a request of its own before the one that sets it.
+
+    Raises: AccessError where the token may not write, naming the scope.
+    """
+    hands = Hands(
+        read=partial(_read, client),
+        write=partial(_write, client, catalog),
+        reads_at_once=BATCH,
+        writes_at_once=BATCH,
+        instant=INSTANT,
+        field_codes=FIELD_CODES,
+        value_codes=VALUE_CODES,
+        excluded=EXCLUDED,
+    )
+    return carry_out(changes, hands, catalog, client.traffic)
+
+
+def _read(
+    client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
+) -> Mapping[str, Seen]:
+    """Read records as they are. Never by search: its index is behind what was just written."""
+    body = {"properties": list(fields), "inputs": [{"id": id} for id in ids]}
+    answer = client.post(f"/crm/v3/objects/{object}/batch/read", body)
+    seen: dict[str, Seen] = {one["id"]: one["properties"] for one in answer["results"]}
+    missing = set(_refused(answer))
+    for id in ids:
+        if id not in seen:
+            # A merged record answers under a new id and is not reported as missing.
+            seen[id] = "deleted" if id in missing else "merged"
+    return seen
+
+
+def _write(
+    client: Client, catalog: Catalog, object: str, changes: Sequence[RecordChange]
+) -> Mapping[str, SyncError | None]:
+    inputs = [
+        {"id": change.record_id, "properties": {f.field: f.after or "" for f in change.fields}}
+        for change in changes
+    ]
+    answer = client.update(object, inputs)
+    written = {one["id"]: one["properties"] for one in answer["results"]}
+    refused = _refused(answer)
+    return {
+        change.record_id: refused.get(change.record_id)
+        or _doubt(change, written.get(change.record_id), catalog)
+        for change in changes
+    }
+
+
+def _refused(answer: Mapping[str, Any]) -> dict[str, RefusedError]:
+    """Sort the errors by record; HubSpot gives one an error and lists the ids in it."""
+    return {
+        id: refusal(problem, "a record of a batch")
+        for problem in map(problem_of, answer.get("errors") or ())
+        for id in problem.context.get("ids", ())
+    }
+
+
+def _doubt(
+    change: RecordChange, answered: Mapping[str, str | None] | None, catalog: Catalog
+) -> UnclearError | None:
+    if answered is None:
+        return UnclearError(f"HubSpot did not mention {change.object} {change.record_id}")
+    fields = catalog.get(change.object, {})
+    for field in change.fields:
+        type = fields[field.field].type if field.field in fields else "text"
+        if _is_doubtful(field) or not same(
+            answered.get(field.field, field.after), field.after, type, instant=INSTANT
+        ):
+            return UnclearError(f"{field.field} of {change.object} {change.record_id}: look again")
+    return None
+
+
+def _is_doubtful(field: FieldChange) -> bool:
+    return field.field in QUIETLY_KEPT and field.after is not None

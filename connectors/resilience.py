@@ -1,0 +1,159 @@
+"""One patience for every CRM: how fast to call, how often to try again, how long to wait.
+
+Nobody else in the connectors sleeps or loops over attempts. What the calls and the waits came to
+stands in `Traffic.calls` and `Traffic.waited`.
+"""
+
+import logging
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from threading import Lock
+from typing import TypeVar, cast
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    wait_exponential,
+    wait_exponential_jitter,
+)
+
+from errors import RetryableError
+
+T = TypeVar("T")
+
+TRIES = 6
+LONGEST = timedelta(minutes=5)
+"""No call is repeated more often, or for longer, than this."""
+
+JOB_LOOKS = wait_exponential(multiplier=1, min=1, max=30)
+JOB_LONGEST = timedelta(hours=2)
+
+_backoff = wait_exponential_jitter(multiplier=0.5, max=30, jitter=1)
+_pauses_are_real = ContextVar("pauses_are_real", default=True)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Let every pause inside last no time; what would have been waited is still counted."""
+    before = _pauses_are_real.set(False)
+    try:
+        yield
+    finally:
+        _pauses_are_real.reset(before)
+
+
+class Pace:
+    """A limit on how fast calls may follow each other."""
+
+    def __init__(self, calls: int, seconds: float) -> None:
+        """Allow `calls` in any stretch of `seconds`."""
+        self._calls = calls
+        self._seconds = seconds
+        self._made: deque[float] = deque()
+        self._lock = Lock()
+
+    def learn(self, calls: int, seconds: float) -> None:
+        """Take over the limit a CRM told us, less one call in twenty for what it counts itself."""
+        with self._lock:
+            self._calls = max(1, calls - calls // 20)
+            self._seconds = seconds
+
+    def turn(self) -> float:
+        """Enter one call and say how many seconds it has to wait for its turn."""
+        with self._lock:
+            now = time.monotonic()
+            while self._made and self._made[0] <= now - self._seconds:
+                self._made.popleft()
+            at = now
+            if len(self._made) >= self._calls:
+                at = max(now, self._made[-self._calls] + self._seconds)
+            self._made.append(at)
+            return at - now
+
+
+class Traffic:
+    """All calls to one CRM: paced, counted, and repeated where that helps."""
+
+    def __init__(self, crm: str, paces: Mapping[str, Pace]) -> None:
+        """Begin with no calls made; `paces` are the CRM's limits by name."""
+        self.crm = crm
+        self.paces = paces
+        self.calls: Counter[str] = Counter()
+        self.waited = 0.0
+        self._log = logging.getLogger(f"onefunnel.{crm}")
+
+    def run(self, operation: str, send: Callable[[], T], *, kind: str, pace: str) -> T:
+        """Send until it succeeds, fails for good, or patience ends.
+
+        Only a RetryableError is sent again. `operation` names the call in the log and so holds
+        no value; `kind` is what the call counts as; `pace` is the limit it falls under.
+        """
+
+        def attempt() -> T:
+            self.pause(self.paces[pace].turn())
+            self.calls[kind] += 1
+            return send()
+
+        def say(state: RetryCallState) -> None:
+            self._log.info(
+                "call.retried operation=%s attempt=%d seconds=%.1f",
+                operation,
+                state.attempt_number,
+                state.upcoming_sleep,
+            )
+
+        return Retrying(
+            retry=retry_if_exception_type(RetryableError),
+            stop=stop_any(stop_after_attempt(TRIES), stop_before_delay(LONGEST)),
+            wait=_asked_or_backoff,
+            sleep=self.pause,
+            before_sleep=say,
+            reraise=True,
+        )(attempt)
+
+    def until_done(self, look: Callable[[], T | None]) -> T:
+        """Look at a job, ever less often, until there is a result.
+
+        Raises: RetryableError where there is none after two hours.
+        """
+
+        def give_up(_: RetryCallState) -> T:
+            raise RetryableError(f"{self.crm}: a job was not done after {JOB_LONGEST}")
+
+        return cast(
+            T,
+            Retrying(
+                retry=retry_if_result(lambda result: result is None),
+                stop=stop_before_delay(JOB_LONGEST),
+                wait=JOB_LOOKS,
+                sleep=self.pause,
+                retry_error_callback=give_up,
+            )(look),
+        )
+
+    def back_off(self, attempt: int) -> None:
+        """Wait before a part of a batch is sent again, the longer the more often it was."""
+        self.pause(min(30.0, 0.5 * 2**attempt) * (0.5 + random.random()))
+
+    def pause(self, seconds: float) -> None:
+        """Wait, and count it."""
+        self.waited += seconds
+        if seconds > 0 and _pauses_are_real.get():
+            time.sleep(seconds)
+
+
+def _asked_or_backoff(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RetryableError) and error.retry_after is not None:
+        return error.retry_after.total_seconds()
+    return _backoff(state)

@@ -1,0 +1,108 @@
+"""Changes into Salesforce: 200 records a call, each answered for itself, by position."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from connectors.compare import value
+from connectors.salesforce.client import (
+    DATA,
+    FIELD_CODES,
+    VALUE_CODES,
+    Client,
+    problems_of,
+    refusal,
+)
+from connectors.writing import Hands, Seen, carry_out
+from contract import Catalog, FieldChange, Outcome, RecordChange
+from errors import SyncError
+
+READ_BATCH = 2_000
+BATCH = 200
+INSTANT = timedelta(seconds=1)
+"""Salesforce keeps no milliseconds."""
+
+EXCLUDED = {
+    "CANNOT_UPDATE_CONVERTED_LEAD": "converted",
+    "ENTITY_IS_DELETED": "deleted",
+    "NOT_FOUND": "deleted",
+}
+
+
+def apply(
+    client: Client, changes: Iterable[RecordChange], catalog: Catalog
+) -> Iterator[list[Outcome]]:
+    """Write changes, and yield an outcome for every record, batch by batch.
+
+    Raises: AccessError where the session ended and cannot be renewed, or the user may not write.
+    """
+    hands = Hands(
+        read=partial(_read, client),
+        write=partial(_write, client, catalog),
+        reads_at_once=READ_BATCH,
+        writes_at_once=BATCH,
+        instant=INSTANT,
+        field_codes=FIELD_CODES,
+        value_codes=VALUE_CODES,
+        excluded=EXCLUDED,
+    )
+    return carry_out(changes, hands, catalog, client.traffic)
+
+
+def _read(
+    client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
+) -> Mapping[str, Seen]:
+    """Read records as they are; where there is none, the answer has a null."""
+    body = {"ids": list(ids), "fields": list(fields)}
+    answer = client.post(f"{DATA}/composite/sobjects/{object}", body)
+    return {
+        id: "deleted" if record is None else {name: _text(record.get(name)) for name in fields}
+        for id, record in zip(ids, answer, strict=True)
+    }
+
+
+def _text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case bool():
+            return "true" if value else "false"
+    return str(value)
+
+
+def _write(
+    client: Client, catalog: Catalog, object: str, changes: Sequence[RecordChange]
+) -> Mapping[str, SyncError | None]:
+    records = [
+        {
+            "attributes": {"type": object},
+            "id": change.record_id,
+            **{field.field: _typed(field, object, catalog) for field in change.fields},
+        }
+        for change in changes
+    ]
+    answers = client.update(records)
+    return {
+        change.record_id: None if answer["success"] else _error(answer)
+        for change, answer in zip(changes, answers, strict=True)
+    }
+
+
+def _error(answer: Mapping[str, Any]) -> SyncError:
+    return refusal(problems_of(answer["errors"]), "a record of a batch")
+
+
+def _typed(field: FieldChange, object: str, catalog: Catalog) -> Any:
+    """Give a value as JSON has it: numbers and booleans bare, None as null."""
+    known = catalog.get(object, {}).get(field.field)
+    read = value(field.after, known.type if known else "text", instant=INSTANT)
+    match read:
+        case Decimal():
+            return int(read) if read == read.to_integral_value() else float(read)
+        case datetime():
+            return read.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case bool() | None:
+            return read
+    return field.after if isinstance(read, str) else str(read)

@@ -1,0 +1,131 @@
+"""HTTP as both clients need it: one kept-alive session, and what the network does as our errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+
+from errors import ConfigError, RetryableError, SyncError, UnclearError
+
+TIMEOUT = (10.0, 120.0)
+"""Seconds to connect, and between two bytes of an answer."""
+
+GATEWAY_FAULTS = frozenset({500, 502, 504, 520, 521, 522, 523, 524, 525, 526})
+"""Answers after which nobody knows whether a write happened."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def server_time(self) -> datetime | None:
+        """Read the server's clock, where the answer shows it."""
+        try:
+            return parsedate_to_datetime(self.headers["Date"]).astimezone(UTC)
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """Read how long the server asks to wait; it may say so in seconds or as a date."""
+        asked = self.headers.get("Retry-After", "")
+        if asked.isdigit():
+            return timedelta(seconds=int(asked))
+        try:
+            return max(timedelta(), parsedate_to_datetime(asked) - datetime.now(UTC))
+        except (TypeError, ValueError):
+            return None
+
+
+def checked_url(url: str, setting: str) -> str:
+    """Return `url` without a slash at its end.
+
+    Raises: ConfigError where a token would travel unencrypted: plain HTTP is for loopback only.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.username:
+        raise ConfigError(f"{setting} must be a URL such as https://example.com")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
+        raise ConfigError(f"{setting} must begin with https:// (http:// is for 127.0.0.1 only)")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether `url` never leaves this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_session(url: str) -> requests.Session:
+    """Open the session for one host; repeating a call is left to `resilience`."""
+    session = requests.Session()
+    session.mount(url, HTTPAdapter(max_retries=0))
+    session.trust_env = not is_loopback(url)
+    return session
+
+
+def exchange(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    is_write: bool = False,
+    params: Mapping[str, Any] | None = None,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send one request and read its answer whole, whatever its status.
+
+    Raises: RetryableError where the network failed, UnclearError where it failed after a write
+    had left.
+    """
+    where = f"{method} {urlsplit(url).path}"
+    try:
+        response = session.request(
+            method,
+            url,
+            params=params,
+            data=data,
+            headers=headers,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+    except requests.ConnectTimeout:
+        raise RetryableError(f"{where}: no connection in time") from None
+    except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        # `from None`: the library's text holds the whole URL, and the query in it.
+        raise lost(where, is_write=is_write) from None
+    return Answer(response.status_code, response.headers, response.content)
+
+
+def parsed(answer: Answer, where: str, *, is_write: bool = False) -> Any:
+    """Read the JSON of a good answer.
+
+    Raises: as `exchange`, where what came is no JSON, such as the page of a proxy.
+    """
+    try:
+        return orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise lost(where, is_write=is_write) from None
+
+
+def lost(where: str, *, is_write: bool) -> SyncError:
+    """Make the error for a call whose answer never came, or not whole."""
+    if is_write:
+        return UnclearError(f"{where}: the answer was lost; read back what was written")
+    return RetryableError(f"{where}: the answer was lost")

@@ -1,0 +1,65 @@
+"""The values that cross between connectors, transforms and the flow: what each side may rely on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+FieldType = Literal["text", "number", "integer", "boolean", "date", "datetime"]
+OutcomeStatus = Literal["written", "unchanged", "held", "quarantined", "excluded", "unknown"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field as an account really has it.
+
+    `options` are the values a closed list takes (None: any value is taken); `max_length` counts
+    characters (None: no limit is known).
+    """
+
+    name: str
+    type: FieldType
+    label: str = ""
+    writable: bool = True
+    options: tuple[str, ...] | None = None
+    max_length: int | None = None
+
+
+Catalog = Mapping[str, Mapping[str, Field]]
+"""What an account has: object -> field name -> field."""
+
+Wanted = Mapping[str, tuple[str, ...]]
+"""What a run needs: object -> the fields to read. Keys and cursors are added by the source."""
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field to be written; None clears it. Values are text in the CRM's own spelling."""
+
+    field: str
+    before: str | None
+    after: str | None
+    clear_first: bool = False
+
+
+@dataclass(frozen=True)
+class RecordChange:
+    """All that one run wants to change in one record."""
+
+    object: str
+    record_id: str
+    fields: tuple[FieldChange, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record's changes. `error` never holds a value of the record."""
+
+    object: str
+    record_id: str
+    status: OutcomeStatus
+    reason: str
+    at: datetime
+    attempts: int = 1
+    error_code: str | None = None
+    error: str | None = None

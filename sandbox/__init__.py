@@ -1,0 +1,1 @@
+"""Both CRMs on loopback: the real HTTP contracts, a seeded world, injectable faults."""

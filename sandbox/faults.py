@@ -1,0 +1,230 @@
+"""Planned faults and a count of calls, in front of both CRMs.
+
+A fault waits for a call (method and a part of the path) and then refuses it, lets it take effect
+and drops the answer, resets the connection, or delays it. Plan them in process (`Faults.plan`) or
+by POST /_sandbox/faults.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+Effect = Literal["refuse", "commit_then_drop", "reset", "delay"]
+
+_SALESFORCE: Final = "/services"
+_CONTROL: Final = "/_sandbox"
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is to go wrong, on which calls: the `times` ones after the first `after` that fit.
+
+    `path` is a part of the path; `times` None means for ever. `status`, `body` and `headers` belong
+    to "refuse", `seconds` to "delay".
+    """
+
+    path: str = ""
+    method: str | None = None
+    effect: Effect = "refuse"
+    status: int = 503
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    times: int | None = 1
+    after: int = 0
+    seconds: float = 0.2
+
+    def fits(self, method: str, path: str) -> bool:
+        """Say whether a call is one this fault waits for."""
+        return self.path in path and self.method in (None, method)
+
+
+class Faults:
+    """The faults to come and the calls that came; shared by the server's and the tests' threads."""
+
+    def __init__(self) -> None:
+        """Plan nothing yet."""
+        self._planned: list[Fault] = []
+        self._calls: Counter[tuple[str, str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def plan(self, fault: Fault) -> None:
+        """Add a fault; of several that fit a call the one planned first strikes."""
+        with self._lock:
+            self._planned.append(fault)
+
+    def strike(self, method: str, path: str) -> Fault | None:
+        """Give the fault that strikes this call, if any, and use it up by one."""
+        with self._lock:
+            for at, fault in enumerate(self._planned):
+                if not fault.fits(method, path):
+                    continue
+                if fault.after:
+                    self._planned[at] = replace(fault, after=fault.after - 1)
+                    continue
+                if fault.times is not None:
+                    self._planned[at] = replace(fault, times=fault.times - 1)
+                    self._planned = [each for each in self._planned if each.times != 0]
+                return fault
+        return None
+
+    def count(self, crm: str, method: str, path: str) -> None:
+        """Count one call the server saw."""
+        with self._lock:
+            self._calls[crm, method, path] += 1
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """Give the counts per CRM and "METHOD /path/template", and a "total" in each."""
+        counted: dict[str, dict[str, int]] = {"hubspot": {"total": 0}, "salesforce": {"total": 0}}
+        with self._lock:
+            for (crm, method, path), times in sorted(self._calls.items()):
+                counted[crm][f"{method} {path}"] = times
+                counted[crm]["total"] += times
+        return counted
+
+    def planned(self) -> list[Fault]:
+        """Give the faults that have not struck out yet."""
+        with self._lock:
+            return list(self._planned)
+
+    def reset(self) -> None:
+        """Forget all faults and all counts."""
+        with self._lock:
+            self._planned.clear()
+            self._calls.clear()
+
+
+def control_routes(faults: Faults) -> list[BaseRoute]:
+    """Give the endpoints by which another process plans faults and reads the counts."""
+
+    async def plan(request: Request) -> Response:
+        try:
+            fault = Fault(**orjson.loads(await request.body()))
+        except (TypeError, orjson.JSONDecodeError) as error:
+            return _json({"message": str(error)}, 400)
+        faults.plan(fault)
+        return _json({"planned": [asdict(each) for each in faults.planned()]}, 201)
+
+    async def calls(_request: Request) -> Response:
+        return _json(faults.calls())
+
+    async def reset(_request: Request) -> Response:
+        faults.reset()
+        return Response(status_code=204)
+
+    return [
+        Route(f"{_CONTROL}/faults", plan, methods=["POST"]),
+        Route(f"{_CONTROL}/calls", calls, methods=["GET"]),
+        Route(f"{_CONTROL}/reset", reset, methods=["POST"]),
+    ]
+
+
+class FaultyNetwork:
+    """ASGI middleware: counts every call and lets the planned faults strike."""
+
+    def __init__(self, app: ASGIApp, *, routes: list[BaseRoute], faults: Faults) -> None:
+        """Stand in front of `app`, whose `routes` give the path templates of the counts."""
+        self.app = app
+        self.routes = routes
+        self.faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, or do to it what is planned."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(_CONTROL):
+            await self.app(scope, receive, send)
+            return
+        crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
+        self.faults.count(crm, scope["method"], _template(self.routes, scope))
+        fault = self.faults.strike(scope["method"], path)
+        if fault is None:
+            await self.app(scope, receive, send)
+        else:
+            await self._suffer(fault, scope, receive, send)
+
+    async def _suffer(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        match fault.effect:
+            case "refuse":
+                await _refusal(fault)(scope, receive, send)
+            case "reset":
+                await _disconnect(scope, receive, reset=True)
+            case "commit_then_drop":
+                await self.app(scope, receive, _swallow)
+                await _disconnect(scope, receive, reset=False)
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+                await self.app(scope, receive, send)
+
+
+class CuttableProtocol(H11Protocol):
+    """The server's HTTP protocol, which tells `FaultyNetwork` the socket of every connection."""
+
+    open: dict[tuple[Any, Any], asyncio.Transport] = {}  # noqa: RUF012  (one for all connections is the point)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Remember the connection by its two ends, and send answers at once."""
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+        self.open[self.client, self.server] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.open.pop((self.client, self.server), None)
+        super().connection_lost(exc)
+
+
+def _template(routes: list[BaseRoute], scope: Scope) -> str:
+    """Name the path without ids: "/crm/v3/objects/contacts/{record_id}"; names of objects stay."""
+    for route in routes:
+        match, child = route.matches(scope)
+        if match is Match.FULL and isinstance(route, Route):
+            path = route.path
+            for name, value in child["path_params"].items():
+                if _is_name(str(value)):
+                    path = path.replace(f"{{{name}}}", str(value))
+            return path
+    return str(scope["path"])
+
+
+def _is_name(value: str) -> bool:
+    return value.replace("_", "").isalpha() or (value.startswith("v") and value[1:2].isdigit())
+
+
+def _refusal(fault: Fault) -> Response:
+    headers = dict(fault.headers)
+    if fault.body is None:
+        return Response(status_code=fault.status, headers=headers)
+    if isinstance(fault.body, str):
+        return Response(fault.body, fault.status, headers, media_type="text/html")
+    return _json(fault.body, fault.status, headers)
+
+
+async def _swallow(_message: Message) -> None:
+    """Take an answer nobody will see."""
+
+
+async def _disconnect(scope: Scope, receive: Receive, *, reset: bool) -> None:
+    """Close the client's connection without an answer, orderly or by a TCP reset."""
+    transport = CuttableProtocol.open[scope["client"], scope["server"]]
+    if reset:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")

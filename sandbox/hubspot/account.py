@@ -1,0 +1,257 @@
+"""The account itself: details and usage, owners, properties, pipelines."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.schema import (
+    CONTACTS,
+    DEAL_STAGES,
+    LIFECYCLE_PIPELINE,
+    Option,
+    Property,
+    object_type,
+)
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
+from sandbox.hubspot.values import iso, milliseconds
+
+_TYPES: Final = ("string", "number", "date", "datetime", "enumeration", "bool", "phone_number")
+
+
+def details(_store: HubSpotStore, _call: Call) -> Answer:
+    """Describe the account; its day ends at midnight of its own time zone."""
+    return Answer(
+        {
+            "portalId": PORTAL_ID,
+            "accountType": "DEVELOPER_TEST",
+            "timeZone": "Europe/Berlin",
+            "companyCurrency": "EUR",
+            "additionalCurrencies": [],
+            "utcOffset": "+01:00",
+            "utcOffsetMilliseconds": 3_600_000,
+            "uiDomain": "app.hubspot.com",
+            "dataHostingLocation": "eu1",
+        }
+    )
+
+
+def usage(store: HubSpotStore, _call: Call) -> Answer:
+    """Tell how many of the day's calls are spent."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return Answer(
+        {
+            "results": [
+                {
+                    "name": "private-apps-api-calls-daily",
+                    "usageLimit": store.daily_limit,
+                    "currentUsage": store.daily_used,
+                    "collectedAt": iso(milliseconds(now)),
+                    "fetchStatus": "SUCCESS",
+                    "resetsAt": iso(milliseconds(midnight)),
+                }
+            ]
+        }
+    )
+
+
+def owners(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the owners; `after` is opaque."""
+    limit = call.limit(100, 500)
+    after = call.query.get("after")
+    start = next((at for at, one in enumerate(store.owners) if _owner_cursor(one) == after), 0)
+    chosen = [
+        owner for owner in store.owners[start:] if call.query.get("email") in (None, owner["email"])
+    ]
+    answer: dict[str, Any] = {"results": chosen[:limit]}
+    if len(chosen) > limit:
+        answer["paging"] = call.next_page(_owner_cursor(chosen[limit]))
+    return Answer(answer)
+
+
+def owner(store: HubSpotStore, call: Call) -> Answer:
+    """Give one owner."""
+    for one in store.owners:
+        if one["id"] == call.parameters["owner_id"]:
+            return Answer(one)
+    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+
+
+def properties(store: HubSpotStore, call: Call) -> Answer:
+    """Give all property definitions of an object type, in one page."""
+    table = _table(store, call)
+    archived = call.query.get("archived") == "true"
+    chosen = table.archived_properties if archived else table.properties
+    return Answer({"results": [definition.as_json() for definition in chosen.values()]})
+
+
+def one_property(store: HubSpotStore, call: Call) -> Answer:
+    """Give one property definition."""
+    return Answer(_definition(_table(store, call), call.parameters["name"]).as_json())
+
+
+def create_property(store: HubSpotStore, call: Call) -> Answer:
+    """Add a property."""
+    table = _table(store, call)
+    name = call.body.get("name")
+    if name in table.properties:
+        raise refusal(409, *_exists(name))
+    return Answer(_add_property(table, call.body).as_json(), 201)
+
+
+def create_properties(store: HubSpotStore, call: Call) -> Answer:
+    """Add several properties; those that exist are errors of their own."""
+    table = _table(store, call)
+    results = []
+    errors: list[dict[str, Any]] = []
+    for each in call.inputs(100):
+        if each.get("name") in table.properties:
+            message, category = _exists(each["name"])
+            sub_category = "Properties.PROPERTY_WITH_NAME_EXISTS"
+            errors.append(
+                {
+                    "status": "error",
+                    "category": category,
+                    "subCategory": sub_category,
+                    "message": message,
+                    "context": {"name": [each["name"]]},
+                }
+            )
+        else:
+            results.append(_add_property(table, each).as_json())
+    now = iso(time.time_ns() // 1_000_000)
+    body: dict[str, Any] = {
+        "status": "COMPLETE",
+        "results": results,
+        "startedAt": now,
+        "completedAt": now,
+    }
+    if errors:
+        body |= {"numErrors": len(errors), "errors": errors}
+    return Answer(body, 207 if errors else 201)
+
+
+def update_property(store: HubSpotStore, call: Call) -> Answer:
+    """Change a property's label or options."""
+    table = _table(store, call)
+    old = _definition(table, call.parameters["name"])
+    changed = _property(old.as_json() | call.body | {"name": old.name}, custom=old.custom)
+    table.properties[old.name] = changed
+    return Answer(changed.as_json())
+
+
+def archive_property(store: HubSpotStore, call: Call) -> Answer:
+    """Archive a property: from now on it does not exist for reads and writes."""
+    table = _table(store, call)
+    definition = _definition(table, call.parameters["name"])
+    if not definition.custom:
+        raise invalid(f"{definition.name} is defined by HubSpot and can't be archived")
+    table.archived_properties[definition.name] = table.properties.pop(definition.name)
+    return Answer(status=204)
+
+
+def groups(store: HubSpotStore, call: Call) -> Answer:
+    """Give the property groups of an object type."""
+    names = dict.fromkeys(each.group for each in _table(store, call).properties.values())
+    return Answer(
+        {
+            "results": [
+                {"name": name, "label": name.title(), "displayOrder": -1, "archived": False}
+                for name in names
+            ]
+        }
+    )
+
+
+def pipelines(store: HubSpotStore, call: Call) -> Answer:
+    """Give the pipelines of an object type: the contacts' lifecycle or the deals' stages."""
+    kind = object_type(call.parameters["object"])
+    if kind is CONTACTS:
+        options = store.tables[kind.name].properties["lifecyclestage"].options
+        steps = [(option.value, option.label, dict[str, str]()) for option in options]
+        return Answer({"results": [_pipeline(LIFECYCLE_PIPELINE, "Lifecycle Stage", steps)]})
+    if kind.name == "deals":
+        stages = [
+            (value, label, _deal_metadata(probability)) for value, label, probability in DEAL_STAGES
+        ]
+        return Answer({"results": [_pipeline("default", "Sales Pipeline", stages)]})
+    return Answer({"results": []})
+
+
+def pipeline(store: HubSpotStore, call: Call) -> Answer:
+    """Give one pipeline."""
+    for each in pipelines(store, call).body["results"]:
+        if each["id"] == call.parameters["pipeline_id"]:
+            return Answer(each)
+    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+
+
+def _table(store: HubSpotStore, call: Call) -> ObjectTable:
+    return store.tables[object_type(call.parameters["object"]).name]
+
+
+def _owner_cursor(one: dict[str, Any]) -> str:
+    return f"MzI{int(one['id']):x}"
+
+
+def _definition(table: ObjectTable, name: str) -> Property:
+    if name not in table.properties:
+        raise refusal(
+            404,
+            f'Property "{name}" does not exist',
+            "OBJECT_NOT_FOUND",
+            subCategory="Properties.PROPERTY_NOT_FOUND",
+        )
+    return table.properties[name]
+
+
+def _exists(name: str) -> tuple[str, str]:
+    return f"A property named '{name}' already exists.", "OBJECT_ALREADY_EXISTS"
+
+
+def _add_property(table: ObjectTable, body: dict[str, Any]) -> Property:
+    definition = _property(body, custom=True)
+    table.properties[definition.name] = definition
+    table.archived_properties.pop(definition.name, None)
+    return definition
+
+
+def _property(body: dict[str, Any], *, custom: bool) -> Property:
+    for needed in ("name", "label", "type", "fieldType", "groupName"):
+        if not body.get(needed):
+            raise invalid(f"Invalid input JSON: {needed} is required")
+    if body["type"] not in _TYPES:
+        raise invalid(f"{body['type']} is not a property type")
+    return Property(
+        name=body["name"],
+        label=body["label"],
+        type=body["type"],
+        field_type=body["fieldType"],
+        group=body["groupName"],
+        options=tuple(Option(one["value"], one["label"]) for one in body.get("options") or ()),
+        custom=custom,
+        external_options=bool(body.get("externalOptions")),
+        unique=bool(body.get("hasUniqueValue")),
+        description=body.get("description") or "",
+    )
+
+
+def _deal_metadata(probability: str) -> dict[str, str]:
+    closed = "true" if probability in ("0.0", "1.0") else "false"
+    return {"isClosed": closed, "probability": probability}
+
+
+def _pipeline(id: str, label: str, stages: list[tuple[str, str, dict[str, str]]]) -> dict[str, Any]:
+    made_at = "2022-05-03T09:00:00Z"
+    dates = {"createdAt": made_at, "updatedAt": made_at, "archived": False}
+    return {
+        "id": id,
+        "label": label,
+        "displayOrder": 0,
+        "stages": [
+            {"id": value, "label": name, "displayOrder": order, "metadata": metadata} | dates
+            for order, (value, name, metadata) in enumerate(stages)
+        ],
+    } | dates

@@ -1,0 +1,206 @@
+"""HubSpot's HTTP face: every route, the scope it needs, and what surrounds a handler."""
+
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox.hubspot import account, associations, logs, objects
+from sandbox.hubspot.call import Answer, Call, Handler
+from sandbox.hubspot.gate import Gate
+from sandbox.hubspot.records import fill
+from sandbox.hubspot.refusals import Refusal, invalid
+from sandbox.hubspot.schema import object_type
+from sandbox.hubspot.store import HubSpotStore
+from sandbox.people import Person
+
+_OBJECTS = "/crm/v3/objects/{object}"
+_PROPERTIES = "/crm/v3/properties/{object}"
+_LINKS = "/crm/v4/associations/{object}/{to_object}"
+
+ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
+    (
+        "POST",
+        "/crm/v3/objects/contacts/merge",
+        objects.merge_contacts,
+        "crm.objects.contacts.write",
+    ),
+    (
+        "POST",
+        "/crm/v3/objects/contacts/gdpr-delete",
+        objects.erase_contact,
+        "crm.objects.contacts.write",
+    ),
+    ("POST", f"{_OBJECTS}/search", objects.search, "read"),
+    ("POST", f"{_OBJECTS}/batch/read", objects.batch_read, "read"),
+    ("POST", f"{_OBJECTS}/batch/update", objects.batch_update, "write"),
+    ("POST", f"{_OBJECTS}/batch/create", objects.batch_create, "write"),
+    ("POST", f"{_OBJECTS}/batch/archive", objects.batch_archive, "write"),
+    ("GET", _OBJECTS, objects.list_records, "read"),
+    ("POST", _OBJECTS, objects.create_record, "write"),
+    ("GET", f"{_OBJECTS}/{{record_id}}", objects.read_record, "read"),
+    ("PATCH", f"{_OBJECTS}/{{record_id}}", objects.update_record, "write"),
+    ("DELETE", f"{_OBJECTS}/{{record_id}}", objects.archive_record, "write"),
+    ("POST", f"{_LINKS}/batch/read", associations.batch_read, "read"),
+    ("POST", f"{_LINKS}/batch/create", associations.batch_create, "write"),
+    ("POST", f"{_LINKS}/batch/archive", associations.batch_archive, "write"),
+    ("GET", f"{_LINKS}/labels", associations.labels, "read"),
+    (
+        "GET",
+        "/crm/v4/objects/{object}/{record_id}/associations/{to_object}",
+        associations.list_links,
+        "read",
+    ),
+    ("GET", _PROPERTIES, account.properties, "schemas"),
+    ("POST", _PROPERTIES, account.create_property, "schemas"),
+    ("POST", f"{_PROPERTIES}/batch/create", account.create_properties, "schemas"),
+    ("GET", f"{_PROPERTIES}/groups", account.groups, "schemas"),
+    ("GET", f"{_PROPERTIES}/{{name}}", account.one_property, "schemas"),
+    ("PATCH", f"{_PROPERTIES}/{{name}}", account.update_property, "schemas"),
+    ("DELETE", f"{_PROPERTIES}/{{name}}", account.archive_property, "schemas"),
+    ("GET", "/crm/v3/pipelines/{object}", account.pipelines, "read"),
+    ("GET", "/crm/v3/pipelines/{object}/{pipeline_id}", account.pipeline, "read"),
+    ("GET", "/crm/v3/owners", account.owners, "crm.objects.owners.read"),
+    ("GET", "/crm/v3/owners/{owner_id}", account.owner, "crm.objects.owners.read"),
+    ("GET", "/account-info/v3/details", account.details, "oauth"),
+    ("GET", "/account-info/v3/api-usage/daily/private-apps", account.usage, "oauth"),
+    ("GET", "/marketing/v3/forms", logs.forms, "forms"),
+    ("GET", "/form-integrations/v1/submissions/forms/{form_id}", logs.submissions, "forms"),
+    ("GET", "/email/public/v1/events", logs.email_events, "content"),
+    ("GET", "/events/v3/events", logs.events, "business-intelligence"),
+    ("GET", "/events/v3/events/event-types", logs.event_types, "business-intelligence"),
+)
+"""Method, path, handler, scope; "read", "write" and "schemas" mean the object's own scope.
+"""
+
+
+SETTINGS: Final = frozenset(
+    (
+        "daily_limit",
+        "daily_used",
+        "denied_scopes",
+        "echo_ignored_stage",
+        "expire_tokens",
+        "index_lag_seconds",
+        "rate_limits",
+        "token_seconds",
+    )
+)
+
+
+def hubspot(
+    people: list[Person],
+    *,
+    now: datetime,
+    access_token: str,
+    client_id: str = "",
+    client_secret: str = "",
+    rate_limits: bool = True,
+) -> tuple[list[BaseRoute], HubSpotStore]:
+    """Make the account of these people as it stands at `now`, and the routes that serve it."""
+    store = HubSpotStore(now=now, access_token=access_token, rate_limits=rate_limits)
+    fill(store, people)
+    gate = Gate(store, client_id=client_id, client_secret=client_secret)
+    routes: list[BaseRoute] = [_route(gate, *row) for row in ROUTES]
+    routes.append(Route("/oauth/{version}/token", _token_endpoint(gate), methods=["POST"]))
+    routes.append(Route("/_sandbox/hubspot", _settings_endpoint(store), methods=["POST"]))
+    return routes, store
+
+
+def _route(gate: Gate, method: str, path: str, handler: Handler, scope: str) -> Route:
+    """Surround a handler with what every call meets: login, limits, scope, JSON in and out."""
+    searching = path.endswith("/search")
+
+    async def endpoint(request: Request) -> Response:
+        oauth = False
+        counted = False
+        try:
+            oauth = gate.authorise(request.headers.get("authorization", ""))
+            counted = True
+            gate.count(oauth=oauth, searching=searching)
+            call = await _call(request)
+            gate.check_scope(_scope(scope, call))
+            answer = handler(gate.store, call)
+        except Refusal as refused:
+            # a 401 and a missing scope are answered in front of the limits, without their headers
+            counted = counted and refused.status != 403
+            answer = Answer(refused.body, refused.status)
+        headers = gate.headers(oauth=oauth, searching=searching) if counted else {}
+        return _response(answer, headers)
+
+    return Route(path, endpoint, methods=[method])
+
+
+async def _call(request: Request) -> Call:
+    raw = await request.body()
+    try:
+        body = orjson.loads(raw) if raw else {}
+    except orjson.JSONDecodeError:
+        raise invalid("Invalid input JSON") from None
+    if not isinstance(body, dict):
+        raise invalid("Invalid input JSON: an object is expected")
+    return Call(
+        path=request.scope.get("original_path", request.url.path),
+        parameters=request.path_params,
+        query=request.query_params,
+        body=body,
+        host=str(request.base_url).rstrip("/"),
+    )
+
+
+def _scope(scope: str, call: Call) -> str:
+    """Name the scope of a call: engagement needs the contacts' scope, e-mails their own."""
+    if scope not in ("read", "write", "schemas"):
+        return scope
+    name = object_type(call.parameters["object"]).name
+    if name == "emails" and scope == "read":
+        return "sales-email-read"
+    owner = name if name in ("companies", "deals") else "contacts"
+    return f"crm.schemas.{owner}.read" if scope == "schemas" else f"crm.objects.{owner}.{scope}"
+
+
+def _response(answer: Answer, headers: dict[str, str]) -> Response:
+    headers = {**headers, **answer.headers, "X-HubSpot-Correlation-Id": str(uuid4())}
+    if isinstance(answer.body, str):
+        html = answer.body.encode("latin-1")
+        return Response(html, answer.status, headers, media_type="text/html;charset=iso-8859-1")
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=headers)
+    body = orjson.dumps(answer.body)
+    return Response(body, answer.status, headers, media_type="application/json;charset=utf-8")
+
+
+def _token_endpoint(gate: Gate) -> Any:
+    async def endpoint(request: Request) -> Response:
+        form = {
+            key: values[-1] for key, values in parse_qs((await request.body()).decode()).items()
+        }
+        try:
+            return _response(Answer(gate.exchange(form)), {})
+        except Refusal as refused:
+            return _response(Answer(refused.body, refused.status), {})
+
+    return endpoint
+
+
+def _settings_endpoint(store: HubSpotStore) -> Any:
+    """Let a test outside this process turn what a test inside sets on the store."""
+
+    async def endpoint(request: Request) -> Response:
+        settings = orjson.loads(await request.body())
+        unknown = settings.keys() - SETTINGS
+        if unknown:
+            return _response(Answer({"message": f"unknown: {', '.join(sorted(unknown))}"}, 400), {})
+        for name, value in settings.items():
+            if name == "expire_tokens":
+                store.expire_tokens()
+            else:
+                setattr(store, name, set(value) if name == "denied_scopes" else value)
+        return _response(Answer({"settings": sorted(settings)}), {})
+
+    return endpoint

@@ -1,0 +1,144 @@
+"""Associations, version 4: who is linked to whom, and the labels of the links."""
+
+import time
+from typing import Any, Final
+
+from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType, object_type
+from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.values import iso
+
+MOST_INPUTS: Final = 1000
+PAGE: Final = 500
+
+
+def batch_read(store: HubSpotStore, call: Call) -> Answer:
+    """Give the links of many records; having none is an error entry, and so 207."""
+    origin, target = _pair(call)
+    results = []
+    errors = []
+    for each in call.inputs(MOST_INPUTS):
+        id = str(each.get("id"))
+        linked = store.associated(origin.name, int(id), target.name) if id.isdecimal() else []
+        if linked:
+            results.append(_result(origin, target, id, linked, int(each.get("after") or 0)))
+        else:
+            errors.append(_none_found(origin, target, id))
+    return _answer({"results": results[::-1]}, errors, 200)
+
+
+def list_links(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the links of one record."""
+    origin, target = _pair(call)
+    limit = call.limit(PAGE, PAGE)
+    start = int(call.query.get("after") or 0)
+    linked = store.associated(origin.name, int(call.parameters["record_id"]), target.name)
+    answer: dict[str, Any] = {
+        "results": [_to(origin, target, id) for id in linked[start : start + limit]]
+    }
+    if start + limit < len(linked):
+        answer["paging"] = call.next_page(str(start + limit))
+    return Answer(answer)
+
+
+def labels(_store: HubSpotStore, call: Call) -> Answer:
+    """Give the types of link between two object types."""
+    origin, target = _pair(call)
+    plain, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
+    types = [("Primary", primary), (None, plain)]
+    return Answer(
+        {
+            "results": [
+                {"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": label}
+                for label, type_id in types
+                if type_id
+            ]
+        }
+    )
+
+
+def batch_create(store: HubSpotStore, call: Call) -> Answer:
+    """Link pairs of records."""
+    origin, target = _pair(call)
+    results = []
+    errors = []
+    for each in call.inputs(MOST_INPUTS):
+        bad = _unknown(store, origin, each["from"]["id"]) or _unknown(
+            store, target, each["to"]["id"]
+        )
+        if bad:
+            errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": bad})
+            continue
+        from_id, to_id = int(each["from"]["id"]), int(each["to"]["id"])
+        store.associate(origin.name, from_id, target.name, to_id)
+        results.append(
+            {
+                "fromObjectTypeId": origin.type_id,
+                "fromObjectId": from_id,
+                "toObjectTypeId": target.type_id,
+                "toObjectId": to_id,
+                "labels": [],
+            }
+        )
+    return _answer({"results": results}, errors, 201)
+
+
+def batch_archive(store: HubSpotStore, call: Call) -> Answer:
+    """Unlink pairs of records."""
+    origin, target = _pair(call)
+    for each in call.inputs(MOST_INPUTS):
+        for to in each["to"]:
+            store.dissociate(origin.name, int(each["from"]["id"]), target.name, int(to["id"]))
+    return Answer(status=204)
+
+
+def _pair(call: Call) -> tuple[ObjectType, ObjectType]:
+    return object_type(call.parameters["object"]), object_type(call.parameters["to_object"])
+
+
+def _result(
+    origin: ObjectType, target: ObjectType, id: str, linked: list[int], start: int
+) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "from": {"id": id},
+        "to": [_to(origin, target, to) for to in linked[start : start + PAGE]],
+    }
+    if start + PAGE < len(linked):
+        result["paging"] = {"next": {"after": str(start + PAGE)}}
+    return result
+
+
+def _to(origin: ObjectType, target: ObjectType, id: int) -> dict[str, Any]:
+    plain, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (1, None))
+    types: list[dict[str, Any]] = []
+    if primary:
+        types.append({"category": "HUBSPOT_DEFINED", "typeId": primary, "label": "Primary"})
+    types.append({"category": "HUBSPOT_DEFINED", "typeId": plain, "label": None})
+    return {"toObjectId": id, "associationTypes": types}
+
+
+def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, Any]:
+    return {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+        "message": f"No {target.singular} is associated with {origin.singular} {id}.",
+        "context": {
+            "fromObjectId": [id],
+            "fromObjectType": [origin.singular],
+            "toObjectType": [target.singular],
+        },
+    }
+
+
+def _unknown(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:
+    found = store.tables[kind.name].find(str(id))
+    return None if found else f"{kind.singular.upper()}={id} is not valid"
+
+
+def _answer(body: dict[str, Any], errors: list[dict[str, Any]], status: int) -> Answer:
+    now = iso(time.time_ns() // 1_000_000)
+    body |= {"status": "COMPLETE", "startedAt": now, "completedAt": now}
+    if errors:
+        body |= {"numErrors": len(errors), "errors": errors}
+    return Answer(body, 207 if errors else status)

@@ -1,0 +1,23 @@
+"""Ids of the account's records, made from the numbers of people."""
+
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+from sandbox.people import Person
+
+OWNER_COUNT: Final = 12
+
+
+def contact_id(person: Person) -> int:
+    """Give the id of a person's contact; ids differ in length: text order is not number order."""
+    return (person.number + 1) * 51
+
+
+def owner_id(number: int) -> str:
+    """Give the id of the owner who looks after the person with this number."""
+    return str(59_500_000 + number % OWNER_COUNT * 13)
+
+
+def form_guid(name: str) -> str:
+    """Give the id of the form with this name."""
+    return str(uuid5(NAMESPACE_URL, f"form/{name}"))

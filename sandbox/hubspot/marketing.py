@@ -1,0 +1,145 @@
+"""From happenings to HubSpot's marketing logs: form submissions, events, e-mail events."""
+
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from sandbox.diary import Happening
+from sandbox.hubspot.ids import contact_id, form_guid
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
+from sandbox.hubspot.values import iso, milliseconds
+from sandbox.journeys import ROBOT
+from sandbox.people import Person
+
+FORMS: Final = {
+    "newsletter_signup": "Newsletter",
+    "white_paper": "White paper",
+    "webinar_registered": "Webinar registration",
+    "detailed_form": "Assessment",
+    "demo_request": "Demo request",
+    "quote_request": "Quote request",
+    "meeting_booked": "Meetings link",
+}
+"""Kinds that reach HubSpot as a form submission -> the form's name."""
+
+TRACKED_EVENTS: Final = {
+    "page_view": "e_visited_page",
+    "account_created": f"pe{PORTAL_ID}_account_created",
+    "webinar_attended": f"pe{PORTAL_ID}_webinar_attended",
+}
+"""Kinds that reach HubSpot as an event of the contact -> the event type."""
+
+EMAIL_EVENTS: Final = {
+    "email_open": "OPEN",
+    "email_click": "CLICK",
+    "email_bounced": "BOUNCE",
+    "unsubscribed": "STATUSCHANGE",
+}
+"""Kinds that reach HubSpot as marketing e-mail events -> the event's type."""
+
+
+def add_forms(store: HubSpotStore, people: list[Person]) -> None:
+    """Add the forms of the account, which are older than all people."""
+    since = min((person.created_at for person in people), default=None)
+    created_at = iso(milliseconds(since)) if since else "2024-01-01T00:00:00Z"
+    for name in FORMS.values():
+        guid = form_guid(name)
+        store.forms[guid] = {
+            "id": guid,
+            "name": name,
+            "formType": "hubspot",
+            "createdAt": created_at,
+            "updatedAt": created_at,
+            "archived": False,
+            "fieldGroups": [],
+        }
+
+
+def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> None:
+    """Log a form submission; it names an address, not a contact."""
+    values = {
+        "email": person.email,
+        "firstname": person.first_name,
+        "lastname": person.last_name,
+        "company": person.company,
+        "topic": entry.detail,
+    }
+    guid = form_guid(FORMS[entry.kind])
+    at = milliseconds(entry.at)
+    store.submissions[guid].append(
+        {
+            "conversionId": str(
+                uuid5(NAMESPACE_URL, f"submission/{person.number}/{at}/{entry.kind}")
+            ),
+            "submittedAt": at,
+            "values": [
+                {"name": name, "value": value, "objectTypeId": "0-1"}
+                for name, value in values.items()
+                if value
+            ],
+            "pageUrl": f"https://www.onefunnel.example/{entry.kind.replace('_', '-')}",
+        }
+    )
+
+
+def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int) -> None:
+    """Log an event of the contact: a page view, or one of the account's own types."""
+    event_type = TRACKED_EVENTS[entry.kind]
+    properties = {"detail": entry.detail}
+    if entry.kind == "page_view":
+        page = entry.detail.lower().replace(" ", "-")
+        properties = {
+            "hs_page_title": entry.detail,
+            "hs_url": f"https://www.onefunnel.example/{page}",
+            "hs_cf_bot_score": str(99 - person.number % 40),
+        }
+    at = milliseconds(entry.at)
+    event = {
+        "objectType": "CONTACT",
+        "objectId": str(contact_id(person)),
+        "eventType": event_type,
+        "occurredAt": iso(at),
+        "id": f"leviathan-{person.number}-{index}",
+        "properties": properties,
+    }
+    store.events[event_type].append((at, event))
+
+
+def add_email_event(
+    store: HubSpotStore,
+    person: Person,
+    entry: Happening,
+    index: int,
+    sent: dict[str, dict[str, Any]],
+) -> None:
+    """Log a marketing e-mail event by address; opens and clicks name their mail, if known."""
+    if not person.email:
+        return
+    campaign = entry.detail.removesuffix(ROBOT)
+    event = _email_event(person, entry, index, campaign, EMAIL_EVENTS.get(entry.kind, "SENT"))
+    if event["type"] == "SENT":
+        sent[campaign] = {"id": event["id"], "created": event["created"]}
+        delivered = _email_event(person, entry, index, campaign, "DELIVERED")
+        store.email_events.append(delivered | {"created": event["created"] + 1700})
+    elif campaign in sent:
+        event["sentBy"] = sent[campaign]
+    if event["type"] in ("OPEN", "CLICK"):
+        # HubSpot recognises most robots, not all of them
+        event["filteredEvent"] = entry.detail.endswith(ROBOT) and person.number % 4 != 0
+    if event["type"] == "CLICK":
+        event["url"] = "https://www.onefunnel.example/read-more"
+    store.email_events.append(event)
+
+
+def _email_event(
+    person: Person, entry: Happening, index: int, campaign: str, type_: str
+) -> dict[str, Any]:
+    return {
+        "id": str(uuid5(NAMESPACE_URL, f"email/{person.number}/{index}/{type_}")),
+        "created": milliseconds(entry.at),
+        "type": type_,
+        "recipient": (person.email or "").lower(),
+        "emailCampaignId": 300_000_000 + sum(map(ord, campaign)),
+        "appId": 113,
+        "appName": "Batch",
+        "portalId": PORTAL_ID,
+    }

@@ -1,0 +1,381 @@
+"""The endpoints under /crm/v3/objects, the same for contacts, companies, deals, engagement."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+
+from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.refusals import invalid, not_found_entry, record_not_found, refusal
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS, object_type
+from sandbox.hubspot.search import MAX_BODY, WALL, found
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
+from sandbox.hubspot.values import iso, parse_instant
+
+BATCH: Final = 100
+_WRITTEN: Final = (
+    "createdate",
+    "hs_createdate",
+    "hs_lastmodifieddate",
+    "hs_object_id",
+    "hs_object_source",
+    "hs_object_source_label",
+    "hs_pipeline",
+    "lastmodifieddate",
+    "lifecyclestage",
+)
+
+
+def list_records(store: HubSpotStore, call: Call) -> Answer:
+    """Page through all live records, or through all archived ones."""
+    table = _table(store, call)
+    with_history = call.names("propertiesWithHistory")
+    limit = call.limit(10, 50 if with_history else 100)
+    archived = call.query.get("archived") == "true"
+    after = parse_instant(call.query.get("after") or "0")
+    if after is None:
+        raise invalid(f"Invalid after: {call.query.get('after')}")
+    records, next_id = table.page(after, limit, archived=archived)
+    names = _names(table, call.names("properties"), with_history)
+    links = [object_type(name).name for name in call.names("associations")]
+    results = []
+    for record in records:
+        body = _body(table, record, names, with_history)
+        if links:
+            body["associations"] = _inline_associations(store, table, record, links)
+        results.append(body)
+    answer: dict[str, Any] = {"results": results}
+    if next_id is not None:
+        answer["paging"] = call.next_page(str(next_id))
+    return Answer(answer)
+
+
+def read_record(store: HubSpotStore, call: Call) -> Answer:
+    """Give one record, by id or by a unique property."""
+    table = _table(store, call)
+    record = _find(
+        table,
+        call.parameters["record_id"],
+        call.query.get("idProperty"),
+        archived=call.query.get("archived") == "true",
+    )
+    if record is None:
+        raise record_not_found()
+    with_history = call.names("propertiesWithHistory")
+    body = _body(table, record, _names(table, call.names("properties"), with_history), with_history)
+    if links := [object_type(name).name for name in call.names("associations")]:
+        body["associations"] = _inline_associations(store, table, record, links)
+    return Answer(body)
+
+
+def create_record(store: HubSpotStore, call: Call) -> Answer:
+    """Make one record; a contact whose address is known already is a conflict."""
+    table = _table(store, call)
+    properties = _properties_of(call.body)
+    values = store.checked(table, [properties])[0]
+    if existing := _conflict(table, values):
+        raise refusal(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
+    record = store.create(table, values)
+    for link in call.body.get("associations") or []:
+        to_id = int(link["to"]["id"])
+        for other in _types_linked_by(table, link["types"][0]["associationTypeId"]):
+            store.associate(table.type.name, record.id, other, to_id)
+    location = f"{call.host}{call.path}/{record.id}"
+    return Answer(_created_body(table, record, values), 201, {"Location": location})
+
+
+def update_record(store: HubSpotStore, call: Call) -> Answer:
+    """Change properties of one record."""
+    table = _table(store, call)
+    values = store.checked(table, [_properties_of(call.body)])[0]
+    record = _find(table, call.parameters["record_id"], call.query.get("idProperty"))
+    if record is None:
+        raise record_not_found()
+    store.write(table, record, values)
+    return Answer(_written_body(store, table, record, values))
+
+
+def archive_record(store: HubSpotStore, call: Call) -> Answer:
+    """Archive one record; once more does nothing."""
+    table = _table(store, call)
+    if record := table.find(call.parameters["record_id"]):
+        store.archive(table, record)
+    return Answer(status=204)
+
+
+def batch_read(store: HubSpotStore, call: Call) -> Answer:
+    """Give many records by id; a merged id gives the record it was merged into."""
+    table = _table(store, call)
+    inputs = call.inputs(BATCH)
+    with_history = call.body.get("propertiesWithHistory") or []
+    if with_history and len(inputs) > 50:
+        raise invalid("The maximum number of inputs with property history is 50")
+    archived = call.query.get("archived") == "true"
+    id_property = call.body.get("idProperty")
+    records: dict[int, Record] = {}
+    missing: list[str] = []
+    for each in inputs:
+        if record := _find(table, str(each.get("id")), id_property, archived=archived):
+            records[record.id] = record
+        else:
+            missing.append(str(each.get("id")))
+    names = _names(table, call.body.get("properties") or [], with_history)
+    bodies = [_body(table, record, names, with_history) for record in records.values()]
+    return _batch_answer(table, bodies, missing)
+
+
+def batch_update(store: HubSpotStore, call: Call) -> Answer:
+    """Change many records; one bad property refuses them all, an unknown id only itself."""
+    table = _table(store, call)
+    inputs = call.inputs(BATCH)
+    if any(each.get("idProperty") == "email" for each in inputs):
+        raise invalid("Unable to perform update/upsert by non-unique 0-1 property")
+    ids = [str(each.get("id")) for each in inputs]
+    if repeated := sorted({id for id in ids if ids.count(id) > 1}):
+        raise invalid(
+            f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
+            context={"ids": repeated},
+        )
+    checked = store.checked(table, [_properties_of(each) for each in inputs])
+    bodies = []
+    missing = []
+    for id, values in zip(ids, checked, strict=True):
+        if record := table.find(id):
+            store.write(table, record, values)
+            bodies.append(_written_body(store, table, record, values))
+        else:
+            missing.append(id)
+    return _batch_answer(table, bodies, missing)
+
+
+def batch_create(store: HubSpotStore, call: Call) -> Answer:
+    """Make many records; a known address is an error of its own, unless no input is left."""
+    table = _table(store, call)
+    inputs = call.inputs(BATCH)
+    checked = store.checked(table, [_properties_of(each) for each in inputs])
+    bodies = []
+    errors = []
+    for each, values in zip(inputs, checked, strict=True):
+        if existing := _conflict(table, values):
+            context = {"existingId": [str(existing.id)]}
+            if trace := each.get("objectWriteTraceId"):
+                context["objectWriteTraceId"] = [trace]
+            message = f"Contact already exists. Existing ID: {existing.id}"
+            errors.append(
+                {"status": "error", "category": "CONFLICT", "message": message, "context": context}
+            )
+        else:
+            bodies.append(_created_body(table, store.create(table, values), values))
+    if errors and not bodies:
+        raise refusal(409, "Contact already exists", "CONFLICT")
+    return _batch_answer(table, bodies, [], errors, status=201)
+
+
+def batch_archive(store: HubSpotStore, call: Call) -> Answer:
+    """Archive many records; ids that are not there are passed over."""
+    table = _table(store, call)
+    for each in call.inputs(BATCH):
+        if record := table.find(str(each.get("id"))):
+            store.archive(table, record)
+    return Answer(status=204)
+
+
+def search(store: HubSpotStore, call: Call) -> Answer:
+    """Find records by filters: at most 10,000 of one query, without history and associations."""
+    table = _table(store, call)
+    body = call.body if isinstance(call.body, dict) else {}
+    if len(orjson.dumps(body)) > MAX_BODY:
+        raise invalid(f"The request body must not exceed {MAX_BODY} characters")
+    limit = page_size(body.get("limit"), 10, 200)
+    after = _offset(body.get("after"))
+    if after >= WALL or after + limit > WALL:
+        raise invalid(
+            f"The search may not reach beyond {WALL} results: after {after}, limit {limit}"
+        )
+    hits, total = _cached_search(store, table, body)
+    names = _names(table, body.get("properties") or [], [])
+    page = hits[after : after + limit]
+    answer: dict[str, Any] = {
+        "total": total,
+        "results": [
+            _body(table, record, names, [], store.indexed(table, record)) for record in page
+        ],
+    }
+    if after + limit < len(hits):
+        answer["paging"] = {"next": {"after": str(after + limit)}}
+    return Answer(answer)
+
+
+def merge_contacts(store: HubSpotStore, call: Call) -> Answer:
+    """Merge two contacts into a new one."""
+    table = store.tables[CONTACTS.name]
+    primary = table.find(str(call.body.get("primaryObjectId")))
+    other = table.find(str(call.body.get("objectIdToMerge")))
+    if primary is None or other is None:
+        raise invalid(
+            "vid to merge is not a valid contact or is already in the process of being merged"
+        )
+    if primary is other:
+        raise invalid("Cannot merge a contact with itself")
+    merged = store.merge(table, primary, other)
+    return Answer(_body(table, merged, sorted(merged.properties), []))
+
+
+def erase_contact(store: HubSpotStore, call: Call) -> Answer:
+    """Erase a contact for good, by id or address."""
+    table = store.tables[CONTACTS.name]
+    id, id_property = str(call.body.get("objectId")), call.body.get("idProperty")
+    record = _find(table, id, id_property) or _find(table, id, id_property, archived=True)
+    if record:
+        store.erase(table, record)
+    return Answer(status=204)
+
+
+def _table(store: HubSpotStore, call: Call) -> ObjectTable:
+    return store.tables[object_type(call.parameters["object"]).name]
+
+
+def _find(
+    table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
+) -> Record | None:
+    if id_property and id_property != "hs_object_id":
+        definition = table.properties.get(id_property)
+        if definition is None or not definition.unique:
+            raise invalid(f"{id_property} is not a unique property of {table.type.name}")
+        return table.find_by(id_property, id)
+    return table.find(id, archived=archived)
+
+
+def _properties_of(body: Any) -> dict[str, Any]:
+    properties = body.get("properties") if isinstance(body, dict) else None
+    if not isinstance(properties, dict):
+        raise invalid("Invalid input JSON: properties must be an object")
+    return properties
+
+
+def _conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:
+    email = values.get("email")
+    return table.find_by("email", email) if email and table.type is CONTACTS else None
+
+
+def _types_linked_by(table: ObjectTable, type_id: int) -> list[str]:
+    return [
+        to
+        for (origin, to), type_ids in ASSOCIATION_TYPES.items()
+        if origin == table.type.name and type_id in type_ids
+    ]
+
+
+def _offset(after: Any) -> int:
+    try:
+        return int(after or 0)
+    except ValueError:
+        raise invalid(f"Invalid after: {after}") from None
+
+
+def _cached_search(
+    store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
+) -> tuple[list[Record], int]:
+    """Search once for all pages of a query, until something in the table changes."""
+    asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
+    key = (table.type.name, table.version, orjson.dumps(asked))
+    if store.index_lag_seconds or key not in store.searches:
+        store.searches.clear()
+        store.searches[key] = found(store, table, body)
+    return store.searches[key]
+
+
+def _names(table: ObjectTable, asked: Iterable[str], with_history: Iterable[str]) -> list[str]:
+    """Say which properties an answer shows: those asked for that exist, or the usual ones."""
+    wanted = {name for name in (*asked, *with_history) if name in table.properties}
+    if not wanted:
+        return list(table.type.shown)
+    return sorted(wanted | {table.type.created, table.type.modified, "hs_object_id"})
+
+
+def _body(
+    table: ObjectTable,
+    record: Record,
+    names: list[str],
+    with_history: list[str],
+    properties: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    have = record.properties if properties is None else properties
+    body: dict[str, Any] = {
+        "id": str(record.id),
+        "properties": {name: have.get(name) for name in names},
+        "createdAt": have[table.type.created],
+        "updatedAt": have[table.type.modified],
+        "archived": record.archived_at is not None,
+        "url": f"https://app.hubspot.com/contacts/{PORTAL_ID}/record/{table.type.type_id}/{record.id}",
+    }
+    if record.archived_at is not None:
+        body["archivedAt"] = iso(record.archived_at)
+    if with_history:
+        body["propertiesWithHistory"] = {
+            name: [
+                {"value": value, "timestamp": iso(at), "sourceType": source, "sourceId": "sandbox"}
+                for at, value, source in record.past(name)
+            ]
+            for name in with_history
+            if name in table.properties
+        }
+    return body
+
+
+def _written_body(
+    store: HubSpotStore, table: ObjectTable, record: Record, values: dict[str, str]
+) -> dict[str, Any]:
+    """Build the answer to an update: what was sent and some system properties, no more."""
+    shown = {name for name in _WRITTEN if name in record.properties}
+    body = _body(table, record, sorted(shown | values.keys()), [])
+    if store.echo_ignored_stage and values.get("lifecyclestage"):
+        body["properties"]["lifecyclestage"] = values["lifecyclestage"]
+    return body
+
+
+def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) -> dict[str, Any]:
+    shown = {*values, *_WRITTEN, "hs_all_contact_vids"} & record.properties.keys()
+    body = _body(table, record, sorted(shown), [])
+    if table.type is CONTACTS and body["properties"].get("lifecyclestage") == "lead":
+        # answers to a creation spell this one date as epoch milliseconds
+        body["properties"]["hs_lifecyclestage_lead_date"] = str(record.created_at)
+    return body
+
+
+def _inline_associations(
+    store: HubSpotStore, table: ObjectTable, record: Record, links: list[str]
+) -> dict[str, Any]:
+    answer = {}
+    for to in links:
+        label = f"{table.type.singular}_to_{object_type(to).singular}"
+        linked = store.associated(table.type.name, record.id, to)
+        if linked:
+            answer[to] = {"results": [{"id": str(id), "type": label} for id in linked]}
+    return answer
+
+
+def _batch_answer(
+    table: ObjectTable,
+    bodies: list[dict[str, Any]],
+    missing: list[str],
+    errors: list[dict[str, Any]] | None = None,
+    *,
+    status: int = 200,
+) -> Answer:
+    """Build a batch answer: results in another order than the inputs; 207 where errors are."""
+    now = iso(time.time_ns() // 1_000_000)
+    errors = [
+        *(errors or []),
+        *([not_found_entry(table.type.singular, missing)] if missing else []),
+    ]
+    answer: dict[str, Any] = {
+        "status": "COMPLETE",
+        "results": bodies[::-1],
+        "startedAt": now,
+        "completedAt": now,
+    }
+    if errors:
+        answer |= {"numErrors": len(errors), "errors": errors}
+    return Answer(answer, 207 if errors else status)

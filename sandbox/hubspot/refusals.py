@@ -1,0 +1,82 @@
+"""The ways HubSpot says no: status codes and bodies, as they really look."""
+
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+
+NOT_FOUND_PAGE: Final = (
+    "<html><head><meta http-equiv='Content-Type' content='text/html;charset=ISO-8859-1'/>"
+    "<title>Error 404 </title></head>"
+    "<body><h2>HTTP ERROR 404</h2><p>Resource not found</p></body></html>"
+)
+
+
+class Refusal(Exception):
+    """An answer that is an error; `body` is JSON, or an HTML page where it is a string."""
+
+    def __init__(self, status: int, body: dict[str, Any] | str) -> None:
+        """Keep the status and the body to answer with."""
+        super().__init__(status, body)
+        self.status = status
+        self.body = body
+
+
+def refusal(status: int, message: str, category: str | None = None, **more: Any) -> Refusal:
+    """Build a refusal in HubSpot's usual error envelope."""
+    body: dict[str, Any] = {"status": "error", "message": message, "correlationId": str(uuid4())}
+    if category:
+        body["category"] = category
+    return Refusal(status, body | more)
+
+
+def invalid(message: str, **more: Any) -> Refusal:
+    """Refuse a request that is wrong in itself."""
+    return refusal(400, message, "VALIDATION_ERROR", **more)
+
+
+def record_not_found() -> Refusal:
+    """Refuse a single record that does not exist: a page of HTML, not JSON."""
+    return Refusal(404, NOT_FOUND_PAGE)
+
+
+def invalid_properties(problems: list[tuple[str, str, str]]) -> Refusal:
+    """Refuse a whole request for its (property, code, message) problems; no id tells whose."""
+    listed = [
+        {"isValid": False, "message": message, "error": code, "name": name}
+        for name, code, message in problems
+    ]
+    return invalid(
+        f"Property values were not valid: {orjson.dumps(listed).decode()}",
+        errors=[
+            {"message": message, "code": code, "context": {"propertyName": [name]}}
+            for name, code, message in problems
+        ],
+    )
+
+
+def missing_scope(scope: str) -> Refusal:
+    """Refuse a token that lacks a scope."""
+    return refusal(
+        403,
+        "This app hasn't been granted all required scopes to make this call.",
+        "MISSING_SCOPES",
+        links={"scopes": "https://developers.hubspot.com/scopes"},
+        errors=[
+            {
+                "message": "One or more of the following scopes are required.",
+                "context": {"requiredGranularScopes": [scope]},
+            }
+        ],
+    )
+
+
+def not_found_entry(singular: str, ids: list[str]) -> dict[str, Any]:
+    """Build the entry of a 207 that names the ids which do not exist."""
+    return {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "message": f"Could not get some {singular.upper()} objects, they may be deleted or "
+        "not exist. Check that ids are valid.",
+        "context": {"ids": ids},
+    }

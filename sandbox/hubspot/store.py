@@ -1,0 +1,328 @@
+"""What the HubSpot account holds: records with history, associations, and logs.
+
+The rules that make HubSpot HubSpot live here: a lifecycle stage that only moves forward, merges
+under a new id, archived records, and a search index that may lag behind.
+"""
+
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from sandbox.hubspot.refusals import invalid_properties
+from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property
+from sandbox.hubspot.values import BadValue, iso, stored_value
+
+PORTAL_ID: Final = 44237313
+
+
+class Record:
+    """One object of one type; `properties` holds only what has a value."""
+
+    __slots__ = ("archived_at", "created_at", "history", "id", "properties", "updated_at")
+
+    def __init__(
+        self, id: int, properties: dict[str, str], created_at: int, updated_at: int
+    ) -> None:
+        """Make a live record; instants are epoch milliseconds."""
+        self.id = id
+        self.properties = properties
+        self.created_at = created_at
+        self.updated_at = updated_at
+        self.archived_at: int | None = None
+        self.history: dict[str, list[tuple[int, str, str]]] = {}
+
+    def past(self, name: str) -> list[tuple[int, str, str]]:
+        """Give (at, value, source), newest first; what nobody touched dates from the creation."""
+        if name in self.history:
+            return self.history[name][::-1]
+        value = self.properties.get(name)
+        return [(self.created_at, value, "IMPORT")] if value is not None else []
+
+
+class ObjectTable:
+    """All records of one object type, in the order of their ids."""
+
+    def __init__(self, object_type: ObjectType) -> None:
+        """Start empty, with the account's property definitions."""
+        self.type = object_type
+        self.properties: dict[str, Property] = {each.name: each for each in object_type.properties}
+        self.archived_properties: dict[str, Property] = {}
+        self.records: dict[int, Record] = {}
+        self.merged_into: dict[int, int] = {}
+        self.version = 0
+        self._sorted: dict[bool, list[int]] = {}
+
+    def add(self, record: Record) -> None:
+        """Take in a new record and give it its system properties."""
+        kind = self.type
+        record.properties["hs_object_id"] = str(record.id)
+        record.properties[kind.created] = iso(record.created_at)
+        record.properties[kind.modified] = iso(record.updated_at)
+        self.records[record.id] = record
+        self.changed_members()
+
+    def changed_members(self) -> None:
+        """Forget the cached order after records came, went, or were archived."""
+        self._sorted.clear()
+        self.version += 1
+
+    def find(self, id: str | int, *, archived: bool = False) -> Record | None:
+        """Find a record by id, following merges; None where there is none in that state."""
+        try:
+            number = int(id)
+        except ValueError:
+            return None
+        while number in self.merged_into:
+            number = self.merged_into[number]
+        record = self.records.get(number)
+        return record if record and (record.archived_at is not None) == archived else None
+
+    def find_by(self, property_name: str, value: str) -> Record | None:
+        """Find a live record by a unique property, in any case; additional addresses count."""
+        wanted = value.strip().lower()
+        for record in self.live():
+            if record.properties.get(property_name, "").lower() == wanted:
+                return record
+            if property_name == "email" and wanted in _additional_emails(record):
+                return record
+        return None
+
+    def live(self) -> Iterator[Record]:
+        """Walk over the live records by ascending id."""
+        return (self.records[id] for id in self._ids(archived=False))
+
+    def page(self, after: int, limit: int, *, archived: bool) -> tuple[list[Record], int | None]:
+        """Give the records from id `after` on, and where the next page starts (None: nowhere)."""
+        ids = self._ids(archived=archived)
+        start = bisect_left(ids, after)
+        chosen = ids[start : start + limit]
+        more = start + limit < len(ids)
+        return [self.records[id] for id in chosen], chosen[-1] + 1 if more else None
+
+    def next_id(self) -> int:
+        """Give the id of the next new record."""
+        return max(self.records, default=0) + 51
+
+    def _ids(self, *, archived: bool) -> list[int]:
+        if archived not in self._sorted:
+            chosen = (
+                r.id for r in self.records.values() if (r.archived_at is not None) == archived
+            )
+            self._sorted[archived] = sorted(chosen)
+        return self._sorted[archived]
+
+
+class HubSpotStore:
+    """One account: its tables, what is linked to what, and the settings a test may turn."""
+
+    def __init__(self, *, now: datetime, access_token: str, rate_limits: bool) -> None:
+        """Start an empty account whose past ends at `now`."""
+        self.now = now
+        self.access_token = access_token
+        self.refresh_token = f"refresh-sandbox-{uuid4()}"
+        self.oauth_tokens: dict[str, float] = {}
+        self.rate_limits = rate_limits
+        self.tables = {each.name: ObjectTable(each) for each in OBJECT_TYPES}
+        self.associations: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
+        self.owners: list[dict[str, Any]] = []
+        self.forms: dict[str, dict[str, Any]] = {}
+        self.submissions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.email_events: list[dict[str, Any]] = []
+        self.events: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        self.denied_scopes: set[str] = set()
+        self.index_lag_seconds = 0.0
+        self.echo_ignored_stage = True
+        self.token_seconds = 1800
+        self.daily_limit = 625_000
+        self.daily_used = 0
+        self.searches: dict[tuple[str, int, bytes], tuple[list[Record], int]] = {}
+        self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
+
+    def expire_tokens(self) -> None:
+        """Let every OAuth access token expire now."""
+        self.oauth_tokens = dict.fromkeys(self.oauth_tokens, time.time())
+
+    def associate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
+        """Link two records in both directions."""
+        for key, here, there in (
+            ((from_type, to_type), from_id, to_id),
+            ((to_type, from_type), to_id, from_id),
+        ):
+            linked = self.associations[key].setdefault(here, [])
+            if there not in linked:
+                linked.append(there)
+
+    def associated(self, from_type: str, from_id: int, to_type: str) -> list[int]:
+        """Give the ids of the live records linked to one record."""
+        records = self.tables[to_type].records
+        linked = self.associations[from_type, to_type].get(from_id, [])
+        return [id for id in linked if id in records and records[id].archived_at is None]
+
+    def dissociate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
+        """Unlink two records in both directions."""
+        for key, here, there in (
+            ((from_type, to_type), from_id, to_id),
+            ((to_type, from_type), to_id, from_id),
+        ):
+            linked = self.associations[key].get(here, [])
+            if there in linked:
+                linked.remove(there)
+
+    def checked(self, table: ObjectTable, inputs: list[dict[str, Any]]) -> list[dict[str, str]]:
+        """Turn the properties of all inputs into stored values, or refuse all for the bad ones."""
+        problems: list[tuple[str, str, str]] = []
+        checked: list[dict[str, str]] = []
+        for properties in inputs:
+            values: dict[str, str] = {}
+            for name, value in properties.items():
+                definition = table.properties.get(name)
+                if definition is None:
+                    message = f'Property "{name}" does not exist'
+                    problems.append((name, "PROPERTY_DOESNT_EXIST", message))
+                elif value is not None:
+                    try:
+                        values[name] = stored_value(definition, value)
+                    except BadValue as error:
+                        problems.append((name, error.code, error.message))
+            checked.append(values)
+        if problems:
+            raise invalid_properties(problems)
+        return checked
+
+    def write(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
+        """Put checked values into a record, with history; the stage never falls."""
+        now = time.time_ns() // 1_000_000
+        self._remember_indexed(table, record.id, dict(record.properties))
+        for name, value in values.items():
+            if name == "lifecyclestage" and not _moves_forward(table, record, value):
+                continue
+            _set(record, name, value, now)
+            if name == "lifecyclestage" and value and table.type is CONTACTS:
+                _date_stage(table, record, value, now)
+        record.updated_at = max(now, record.updated_at + 1)
+        record.properties[table.type.modified] = iso(record.updated_at)
+        table.version += 1
+
+    def create(self, table: ObjectTable, values: dict[str, str]) -> Record:
+        """Make a new record of checked values; a new contact is a lead by the account's default."""
+        now = time.time_ns() // 1_000_000
+        record = Record(table.next_id(), {}, now, now)
+        if table.type is CONTACTS:
+            values = {"lifecyclestage": "lead", **values}
+            record.properties["hs_all_contact_vids"] = str(record.id)
+        record.properties |= {
+            "hs_object_source": "INTEGRATION",
+            "hs_object_source_label": "INTEGRATION",
+        }
+        table.add(record)
+        self._remember_indexed(table, record.id, None)
+        for name, value in values.items():
+            _set(record, name, value, now)
+        if values.get("lifecyclestage") and table.type is CONTACTS:
+            _date_stage(table, record, values["lifecyclestage"], now)
+        return record
+
+    def archive(self, table: ObjectTable, record: Record) -> None:
+        """Move a record to the archive, where it keeps its id."""
+        record.archived_at = time.time_ns() // 1_000_000
+        table.changed_members()
+
+    def erase(self, table: ObjectTable, record: Record) -> None:
+        """Remove a record for good, with its associations."""
+        del table.records[record.id]
+        table.merged_into = {old: new for old, new in table.merged_into.items() if new != record.id}
+        for key, linked in self.associations.items():
+            if key[0] == table.type.name:
+                linked.pop(record.id, None)
+        table.changed_members()
+
+    def merge(self, table: ObjectTable, primary: Record, other: Record) -> Record:
+        """Merge two records into a new one with a new id; both old ids lead there from now on."""
+        now = time.time_ns() // 1_000_000
+        created_at = min(primary.created_at, other.created_at)
+        merged = Record(table.next_id(), other.properties | primary.properties, created_at, now)
+        merged.history = other.history | primary.history
+        old_ids = [
+            *filter(None, primary.properties.get("hs_merged_object_ids", "").split(";")),
+            *filter(None, other.properties.get("hs_merged_object_ids", "").split(";")),
+            str(primary.id),
+            str(other.id),
+        ]
+        merged.properties["hs_merged_object_ids"] = ";".join(old_ids)
+        merged.properties["hs_calculated_merged_vids"] = ";".join(f"{id}:{now}" for id in old_ids)
+        merged.properties["hs_all_contact_vids"] = ";".join([str(merged.id), *old_ids])
+        _join_emails(merged, primary, other)
+        for record in (primary, other):
+            del table.records[record.id]
+            table.merged_into[record.id] = merged.id
+        table.add(merged)
+        self._relink(table.type.name, (primary.id, other.id), merged.id)
+        return merged
+
+    def indexed(self, table: ObjectTable, record: Record) -> dict[str, str] | None:
+        """Give the properties as search sees them; None while the index misses the record."""
+        known = self._before_index.get((table.type.name, record.id))
+        if known is None or time.monotonic() - known[0] >= self.index_lag_seconds:
+            return record.properties
+        return known[1]
+
+    def _remember_indexed(
+        self, table: ObjectTable, id: int, properties: dict[str, str] | None
+    ) -> None:
+        if self.index_lag_seconds:
+            self._before_index[table.type.name, id] = (time.monotonic(), properties)
+
+    def _relink(self, type_name: str, old_ids: tuple[int, int], new_id: int) -> None:
+        for (from_type, to_type), linked in list(self.associations.items()):
+            if from_type != type_name:
+                continue
+            for old_id in old_ids:
+                for other_id in linked.pop(old_id, []):
+                    back = self.associations[to_type, from_type][other_id]
+                    back.remove(old_id)
+                    self.associate(from_type, new_id, to_type, other_id)
+
+
+def _set(record: Record, name: str, value: str, at: int) -> None:
+    record.history[name] = [*record.past(name)[::-1], (at, value, "INTEGRATION")]
+    if value:
+        record.properties[name] = value
+    else:
+        record.properties.pop(name, None)
+
+
+def _moves_forward(table: ObjectTable, record: Record, value: str) -> bool:
+    """Say whether HubSpot takes this stage: clearing and climbing yes, falling no."""
+    present = record.properties.get("lifecyclestage")
+    if not value or not present:
+        return True
+    order = [option.value for option in table.properties["lifecyclestage"].options]
+    return present not in order or order.index(value) >= order.index(present)
+
+
+def _date_stage(table: ObjectTable, record: Record, stage: str, at: int) -> None:
+    for name in (f"hs_lifecyclestage_{stage}_date", f"hs_v2_date_entered_{stage}"):
+        if name in table.properties:
+            record.properties[name] = iso(at)
+
+
+def _additional_emails(record: Record) -> list[str]:
+    return record.properties.get("hs_additional_emails", "").lower().split(";")
+
+
+def _join_emails(merged: Record, primary: Record, other: Record) -> None:
+    addresses = [
+        *primary.properties.get("hs_additional_emails", "").split(";"),
+        other.properties.get("email", ""),
+        *other.properties.get("hs_additional_emails", "").split(";"),
+    ]
+    main = merged.properties.get("email", "").lower()
+    kept = {
+        address.lower(): address for address in addresses if address and address.lower() != main
+    }
+    if kept:
+        merged.properties["hs_additional_emails"] = ";".join(kept.values())

@@ -1,0 +1,109 @@
+"""How HubSpot writes values: all is text, instants are ISO-8601 without milliseconds of zero."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.hubspot.schema import Property
+
+
+class BadValue(Exception):
+    """A value a property does not take: the code and the message of the refusal."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep what the refusal will say."""
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+def milliseconds(at: datetime) -> int:
+    """Turn an aware instant into epoch milliseconds."""
+    return int(at.timestamp()) * 1000 + at.microsecond // 1000
+
+
+def iso(at: int) -> str:
+    """Write epoch milliseconds as HubSpot does: no fraction where the milliseconds are zero."""
+    seconds, fraction = divmod(at, 1000)
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+    return f"{text}.{fraction:03}Z" if fraction else f"{text}Z"
+
+
+def parse_instant(text: str) -> int | None:
+    """Read epoch milliseconds or ISO-8601 (naive means UTC); None where it is neither."""
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return milliseconds(at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
+def stored_value(definition: Property, value: Any) -> str:
+    """Turn a value of a request into the text HubSpot keeps ("" clears), or raise `BadValue`."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if definition.read_only:
+        raise BadValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
+    if text == "":
+        return ""
+    if definition.type != "string" and text != text.strip():
+        raise BadValue(
+            "LEADING_TRAILING_WHITESPACE", f"{definition.name} has spaces around its value"
+        )
+    match definition.type:
+        case "number":
+            return _number(text)
+        case "datetime":
+            return _instant(definition, text)
+        case "date":
+            return _day(definition, text)
+        case "enumeration" | "bool":
+            return _option(definition, text)
+        case _:
+            return _text(definition, text)
+
+
+def _number(text: str) -> str:
+    try:
+        float(text)
+    except ValueError:
+        raise BadValue("INVALID_LONG", f"{text} was not a valid long.") from None
+    if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        raise BadValue("INVALID_LONG", f"{text} was not a valid long.")
+    return text.removesuffix(".0")
+
+
+def _instant(definition: Property, text: str) -> str:
+    at = parse_instant(text)
+    if at is None:
+        raise BadValue("INVALID_DATE", f"{text} was not a valid date for {definition.name}.")
+    return iso(at)
+
+
+def _day(definition: Property, text: str) -> str:
+    at = parse_instant(text)
+    if at is None or at % 86_400_000:
+        raise BadValue(
+            "INVALID_DATE", f"{text} is not midnight UTC or a day for {definition.name}."
+        )
+    return iso(at)[:10]
+
+
+def _option(definition: Property, text: str) -> str:
+    allowed = [option.value for option in definition.options]
+    chosen = text.split(";") if definition.field_type == "checkbox" else [text]
+    unknown = [value for value in chosen if value not in allowed]
+    if unknown:
+        listed = ", ".join(allowed)
+        raise BadValue(
+            "INVALID_OPTION", f"{unknown[0]} was not one of the allowed options: [{listed}]"
+        )
+    return text
+
+
+def _text(definition: Property, text: str) -> str:
+    if definition.name == "email" and text.count("@") != 1:
+        raise BadValue("INVALID_EMAIL", f"Email address {text} is invalid")
+    if len(text) > 65_536:
+        raise BadValue("PROPERTY_VALUE_TOO_LONG", f"{definition.name} is longer than 65536")
+    return text.strip() if definition.name == "email" else text

@@ -1,0 +1,270 @@
+"""The HTTP side: a table of resources, and what holds for each (session, version, quota)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
+
+from sandbox.people import Person
+from sandbox.salesforce import (
+    auth,
+    bulk_ingest,
+    bulk_query,
+    composite,
+    control,
+    limits,
+    query,
+    sobject_collections,
+    sobjects,
+)
+from sandbox.salesforce.calls import Answer, Call, Handler
+from sandbox.salesforce.errors import (
+    Refused,
+    limit_exceeded,
+    not_found,
+    session_expired,
+    unreadable_json,
+)
+from sandbox.salesforce.limits import DAILY_LIMIT, NEWEST_VERSION, OLDEST_VERSION
+from sandbox.salesforce.records import make_tables
+from sandbox.salesforce.store import Credentials, SalesforceStore
+from sandbox.salesforce.values import Unreadable
+
+_LONGEST_QUERY_STRING = 16 * 1024
+_ROOT = "/services/data/v{version}"
+
+_OPEN: dict[str, dict[str, Handler]] = {
+    "/services/oauth2/token": {"POST": auth.token},
+    "/services/oauth2/revoke": {"POST": auth.revoke},
+    "/services/oauth2/userinfo": {"GET": auth.userinfo},
+    "/services/data": {"GET": limits.versions},
+    "/_sandbox/salesforce/locks": {"POST": control.locks},
+    "/_sandbox/salesforce/revoke": {"POST": control.revoke},
+    "/_sandbox/salesforce/quota": {"POST": control.quota},
+    "/_sandbox/salesforce/hide": {"POST": control.hide},
+    "/_sandbox/salesforce/merge": {"POST": control.merge},
+}
+
+_RESOURCES: dict[str, dict[str, Handler]] = {
+    "": {"GET": limits.resources},
+    "/limits": {"GET": limits.limits},
+    "/limits/recordCount": {"GET": limits.record_count},
+    "/query": {"GET": query.query},
+    "/queryAll": {"GET": query.query_all},
+    "/query/{locator}": {"GET": query.more},
+    "/queryAll/{locator}": {"GET": query.more},
+    "/sobjects": {"GET": sobjects.all_objects},
+    "/sobjects/{object}": {"GET": sobjects.one_object, "POST": sobjects.create},
+    "/sobjects/{object}/describe": {"GET": sobjects.described},
+    "/sobjects/{object}/updated": {"GET": sobjects.updated},
+    "/sobjects/{object}/deleted": {"GET": sobjects.deleted},
+    "/sobjects/{object}/{id}": {
+        "GET": sobjects.read,
+        "PATCH": sobjects.change,
+        "DELETE": sobjects.remove,
+    },
+    "/sobjects/{object}/{field}/{value}": {"PATCH": sobjects.upsert},
+    "/composite": {"POST": composite.composite},
+    "/composite/batch": {"POST": composite.batch},
+    "/composite/sobjects": {
+        "POST": sobject_collections.create,
+        "PATCH": sobject_collections.change,
+        "DELETE": sobject_collections.remove,
+    },
+    "/composite/sobjects/{object}": {
+        "GET": sobject_collections.read,
+        "POST": sobject_collections.read,
+    },
+    "/composite/sobjects/{object}/{field}": {"PATCH": sobjects.upsert},
+    "/jobs/query": {"GET": bulk_query.listed, "POST": bulk_query.create},
+    "/jobs/query/{job}": {
+        "GET": bulk_query.state,
+        "PATCH": bulk_query.abort,
+        "DELETE": bulk_query.remove,
+    },
+    "/jobs/query/{job}/results": {"GET": bulk_query.results},
+    "/jobs/query/{job}/resultPages": {"GET": bulk_query.result_pages},
+    "/jobs/ingest": {"GET": bulk_ingest.listed, "POST": bulk_ingest.create},
+    "/jobs/ingest/{job}": {
+        "GET": bulk_ingest.state,
+        "PATCH": bulk_ingest.close,
+        "DELETE": bulk_ingest.remove,
+    },
+    "/jobs/ingest/{job}/batches": {"PUT": bulk_ingest.upload},
+    "/jobs/ingest/{job}/successfulResults": {"GET": bulk_ingest.successful},
+    "/jobs/ingest/{job}/failedResults": {"GET": bulk_ingest.failed},
+    "/jobs/ingest/{job}/unprocessedrecords": {"GET": bulk_ingest.unprocessed},
+}
+
+
+def salesforce(
+    people: list[Person],
+    *,
+    now: datetime,
+    access_token: str,
+    client_id: str,
+    client_secret: str,
+    rate_limits: bool = True,
+) -> tuple[list[BaseRoute], SalesforceStore]:
+    """Make an org of these people: its routes, and the store in which a test turns its screws.
+
+    `access_token` is the first session; others come from the token endpoint.
+    """
+    credentials = Credentials(client_id, client_secret)
+    credentials.tokens.add(access_token)
+    credentials.new_refresh_token()
+    store = SalesforceStore(
+        make_tables(people, now=now),
+        credentials,
+        daily_limit=DAILY_LIMIT if rate_limits else None,
+    )
+    return _routes(store), store
+
+
+def _routes(store: SalesforceStore) -> list[BaseRoute]:
+    routes: list[BaseRoute] = []
+    send = partial(_send, routes, store)
+    for path, methods in _OPEN.items():
+        routes += _variants(path, _Resource(store, methods, _carry_out, send))
+    for path, methods in _RESOURCES.items():
+        routes += _variants(_ROOT + path, _Resource(store, methods, _guarded, send))
+    routes.append(_route("/services/{rest:path}", _Resource(store, {}, _carry_out, send)))
+    return routes
+
+
+_Rule = Callable[[Call, Mapping[str, Handler]], Answer]
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True)
+class _Resource:
+    """One path as an ASGI application."""
+
+    store: SalesforceStore
+    methods: Mapping[str, Handler]
+    rule: _Rule
+    send: Callable[[str, str, Any], Answer]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        call = Call(
+            store=self.store,
+            method=request.method,
+            path=request.path_params,
+            query=request.query_params,
+            headers=request.headers,
+            body=await request.body(),
+            origin=f"{request.url.scheme}://{request.url.netloc}",
+            send=self.send,
+        )
+        answer = self.rule(call, self.methods)
+        body = answer.encoded()
+        media = answer.media if body else None
+        response = Response(body, answer.status, dict(answer.headers), media_type=media)
+        await response(scope, receive, send)
+
+
+def _variants(path: str, resource: _Resource) -> list[Route]:
+    """Serve a path with and without a slash at its end, as clients write it either way."""
+    return [_route(path, resource), _route(f"{path}/", resource)]
+
+
+def _route(path: str, resource: _Resource) -> Route:
+    squeeze = Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)
+    return Route(path, resource, methods=_METHODS, middleware=[squeeze])
+
+
+def _guarded(call: Call, methods: Mapping[str, Handler]) -> Answer:
+    """Check the session, then the version, then the quota; what gets that far is counted."""
+    if auth.bearer(call.headers) not in call.store.credentials.tokens:
+        return _refusal(session_expired(), {"WWW-Authenticate": "Token"})
+    if len(str(call.query)) > _LONGEST_QUERY_STRING:
+        return Answer("<h1>Bad Message 414</h1>", 414, media="text/html")
+    try:
+        _check_version(call)
+        _count(call.store)
+    except Refused as error:
+        return _refusal(error, {})
+    answer = _carry_out(call, methods)
+    used = {"Sforce-Limit-Info": _usage(call.store)}
+    return Answer(answer.body, answer.status, {**answer.headers, **used}, answer.media)
+
+
+def _check_version(call: Call) -> None:
+    whole, _, part = call.version.partition(".")
+    is_known = whole.isdecimal() and part == "0" and int(whole) <= NEWEST_VERSION
+    is_retired = is_known and int(whole) < OLDEST_VERSION
+    if "job" in call.path and (is_retired or not is_known):
+        raise Refused("InvalidVersion", f"Invalid API version {call.version}")
+    if not is_known:
+        raise not_found()
+    if is_retired:
+        said = "The requested Salesforce API version is retired"
+        raise Refused("UNSUPPORTED_API_VERSION", said, status=410)
+
+
+def _count(store: SalesforceStore) -> None:
+    if store.daily_limit is not None and store.calls_used >= store.daily_limit:
+        raise limit_exceeded()
+    store.calls_used += 1
+
+
+def _usage(store: SalesforceStore) -> str:
+    return f"api-usage={store.calls_used}/{store.daily_limit or DAILY_LIMIT}"
+
+
+def _carry_out(call: Call, methods: Mapping[str, Handler]) -> Answer:
+    handler = methods.get(call.method)
+    try:
+        if handler is None:
+            raise _no_method(call, methods)
+        return handler(call)
+    except Refused as error:
+        return _refusal(error, {})
+    except Unreadable as error:
+        return _refusal(unreadable_json(f"Cannot deserialize: {error}"), {})
+
+
+def _no_method(call: Call, methods: Mapping[str, Handler]) -> Refused:
+    if not methods:
+        return not_found()
+    allowed = ",".join(methods)
+    said = f"HTTP Method '{call.method}' not allowed. Allowed are {allowed}"
+    return Refused("METHOD_NOT_ALLOWED", said, status=405)
+
+
+def _refusal(error: Refused, headers: Mapping[str, str]) -> Answer:
+    return Answer([error.rest()], error.status, headers)
+
+
+def _send(
+    routes: list[BaseRoute], store: SalesforceStore, method: str, url: str, body: Any
+) -> Answer:
+    """Carry out a request that came inside another; the outer one was counted and let in."""
+    parts = urlsplit(url)
+    scope = {"type": "http", "method": method.upper(), "path": parts.path, "root_path": ""}
+    for route in routes:
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            call = Call(
+                store=store,
+                method=method.upper(),
+                path=found["path_params"],
+                query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+                headers={},
+                body=b"" if body is None else orjson.dumps(body),
+                origin="",
+                send=partial(_send, routes, store),
+            )
+            return _carry_out(call, found["endpoint"].methods)
+    return _refusal(not_found(), {})

@@ -1,0 +1,154 @@
+"""OAuth: four ways to a token, and who it belongs to."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.store import ORGANIZATION, Credentials
+
+_AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+Form = Mapping[str, str]
+
+
+def token(call: Call) -> Answer:
+    """Answer the token endpoint."""
+    form = dict(parse_qsl(call.body.decode())) | _basic(call.headers.get("authorization", ""))
+    grant = _GRANTS.get(form.get("grant_type", ""))
+    try:
+        if grant is None:
+            raise Refused("unsupported_grant_type", "grant type not supported")
+        extra = grant(form, call.store.credentials)
+    except Refused as error:
+        return Answer({"error": error.code, "error_description": error.message}, status=400)
+    return Answer(_session(call) | extra)
+
+
+def revoke(call: Call) -> Answer:
+    """End the session that a client hands back."""
+    given = dict(parse_qsl(call.body.decode())).get("token", "")
+    call.store.credentials.tokens.discard(given)
+    return Answer()
+
+
+def userinfo(call: Call) -> Answer:
+    """Say who the token belongs to."""
+    if bearer(call.headers) not in call.store.credentials.tokens:
+        return Answer("Bad_OAuth_Token", status=403, media="text/plain")
+    user = call.store.tables["User"][call.store.user_id]
+    known = {
+        "sub": f"{call.origin}/id/{ORGANIZATION}/{user['Id']}",
+        "user_id": user["Id"],
+        "organization_id": ORGANIZATION,
+        "preferred_username": user["Username"],
+        "name": user["Name"],
+        "email": user["Email"],
+        "active": True,
+        "user_type": "STANDARD",
+    }
+    return Answer(known)
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """Take the token out of the Authorization header; Salesforce also takes the word OAuth."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
+
+
+def _basic(header: str) -> dict[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return {}
+    return {"client_id": client_id, "client_secret": secret}
+
+
+def _session(call: Call) -> dict[str, Any]:
+    credentials = call.store.credentials
+    identity = f"https://login.salesforce.com/id/{ORGANIZATION}/{call.store.user_id}"
+    issued_at = str(int(call.store.clock().timestamp() * 1000))
+    signed = hmac.digest(
+        credentials.client_secret.encode(), (identity + issued_at).encode(), hashlib.sha256
+    )
+    return {
+        "access_token": credentials.new_token(),
+        "signature": base64.b64encode(signed).decode(),
+        "instance_url": call.origin,
+        "id": identity,
+        "token_type": "Bearer",
+        "issued_at": issued_at,
+    }
+
+
+def _check_client(form: Form, credentials: Credentials) -> None:
+    if form.get("client_id") != credentials.client_id:
+        raise Refused("invalid_client_id", "client identifier invalid")
+    if form.get("client_secret") != credentials.client_secret:
+        raise Refused("invalid_client", "invalid client credentials")
+
+
+def _client_credentials(form: Form, credentials: Credentials) -> dict[str, str]:
+    _check_client(form, credentials)
+    return {"scope": "api"}
+
+
+def _password(form: Form, credentials: Credentials) -> dict[str, str]:
+    _check_client(form, credentials)
+    given = (form.get("username"), form.get("password"))
+    if given != (credentials.username, credentials.password):
+        raise Refused("invalid_grant", "authentication failure")
+    return {}
+
+
+def _refresh(form: Form, credentials: Credentials) -> dict[str, str]:
+    """Rotate: a refresh token is good once, and its reuse ends everything."""
+    _check_client(form, credentials)
+    given = form.get("refresh_token", "")
+    if given in credentials.used_refresh_tokens:
+        credentials.tokens.clear()
+        credentials.new_refresh_token()
+    elif given and given == credentials.refresh_token:
+        return {"scope": "refresh_token api", "refresh_token": credentials.new_refresh_token()}
+    raise Refused("invalid_grant", "expired access/refresh token")
+
+
+def _jwt_bearer(form: Form, credentials: Credentials) -> dict[str, str]:
+    if credentials.public_key is None:
+        raise Refused("invalid_grant", "user hasn't approved this consumer")
+    try:
+        claims = jwt.decode(
+            form.get("assertion", ""),
+            credentials.public_key,
+            algorithms=["RS256"],
+            audience=_AUDIENCES,
+            options={"require": ["exp", "iss", "sub", "aud"]},
+        )
+    except jwt.InvalidAudienceError as error:
+        raise Refused("invalid_grant", "audience is invalid") from error
+    except jwt.PyJWTError as error:
+        raise Refused("invalid_grant", "invalid assertion") from error
+    if claims["iss"] != credentials.client_id:
+        raise Refused("invalid_client_id", "client identifier invalid")
+    if claims["sub"] != credentials.username:
+        raise Refused("invalid_grant", "user hasn't approved this consumer")
+    return {"scope": "api"}
+
+
+_GRANTS: dict[str, Callable[[Form, Credentials], dict[str, str]]] = {
+    "client_credentials": _client_credentials,
+    "password": _password,
+    "refresh_token": _refresh,
+    _JWT_BEARER: _jwt_bearer,
+}

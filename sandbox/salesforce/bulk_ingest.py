@@ -1,0 +1,194 @@
+"""Bulk API 2.0 ingest jobs: one upload of CSV, and three lists of what became of its rows."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.salesforce import jobs, writes
+from sandbox.salesforce.calls import CSV, Answer, Call
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
+from sandbox.salesforce.schema import SObject
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.writes import WrongType
+
+_KIND = "ingest"
+_CLEAR = "#N/A"
+_OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
+
+
+def create(call: Call) -> Answer:
+    """Open an ingest job."""
+    asked = call.json()
+    sobject = call.store.find_sobject(asked.get("object", ""))
+    if asked.get("operation") not in _OPERATIONS:
+        raise Refused("InvalidJob", f"The operation must be one of {', '.join(_OPERATIONS)}")
+    if sobject is None:
+        raise Refused("InvalidJob", "The object is missing or not supported")
+    if asked["operation"] == "upsert" and asked.get("externalIdFieldName") != "Id":
+        raise Refused("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
+    job = new_job(call, _KIND, asked, sobject=sobject.name, state="Open")
+    # As in the service: a path without its first slash.
+    upload_to = f"{call.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
+    return Answer(job.outline() | {"contentUrl": upload_to} | job.format())
+
+
+def listed(call: Call) -> Answer:
+    """List the ingest jobs."""
+    return jobs.listed(call, _KIND)
+
+
+def upload(call: Call) -> Answer:
+    """Take the rows, once."""
+    job = find_job(call, _KIND)
+    if job.state != "Open" or job.content is not None:
+        raise Refused("INVALIDJOBSTATE", "Data was uploaded before, or the job is not open")
+    job.content = call.body
+    return Answer(status=201)
+
+
+def close(call: Call) -> Answer:
+    """End the upload, which begins the work, or abort the job."""
+    job = find_job(call, _KIND)
+    wanted = call.json().get("state")
+    if wanted == "Aborted" and not job.is_over:
+        job.state = "Aborted"
+    elif wanted == "UploadComplete" and job.state == "Open":
+        job.state = "UploadComplete"
+        _work(call.store, job)
+    else:
+        raise Refused("INVALIDJOBSTATE", f"Cannot go from {job.state} to {wanted}")
+    return Answer(job.outline())
+
+
+def state(call: Call) -> Answer:
+    """Tell how far the job is. Complete does not mean that all rows were taken."""
+    job = find_job(call, _KIND)
+    job.poll()
+    failed = len(job.failed) if job.is_over else 0
+    processed = len(job.succeeded) + failed if job.is_over else 0
+    told = {
+        "jobType": "V2Ingest",
+        "numberRecordsProcessed": processed,
+        "numberRecordsFailed": failed,
+        "retries": 0,
+        "totalProcessingTime": processed,
+        "apiActiveProcessingTime": processed,
+        "apexProcessingTime": 0,
+    }
+    reason = {"errorMessage": job.error} if job.error and job.is_over else {}
+    return Answer(job.outline() | job.format() | told | reason)
+
+
+def remove(call: Call) -> Answer:
+    """Delete the job."""
+    return jobs.remove(call, _KIND)
+
+
+def successful(call: Call) -> Answer:
+    """List the rows that were taken, in an order of their own."""
+    job = _finished(call)
+    return _listing(job, '"sf__Id","sf__Created",', job.succeeded)
+
+
+def failed(call: Call) -> Answer:
+    """List the rows that were not, with the reasons."""
+    job = _finished(call)
+    return _listing(job, '"sf__Id","sf__Error",', job.failed)
+
+
+def unprocessed(call: Call) -> Answer:
+    """List the rows that nobody looked at."""
+    job = _finished(call)
+    return _listing(job, "", job.unprocessed)
+
+
+def _finished(call: Call) -> Job:
+    job = find_job(call, _KIND)
+    if not job.is_over:
+        raise Refused("INVALIDJOBSTATE", f"The job is in state {job.state}")
+    return job
+
+
+def _listing(job: Job, first: str, rows: list[list[str]]) -> Answer:
+    """Write a list: our columns quoted, then the header line as it was uploaded."""
+    lines = io.StringIO(newline="")
+    delimiter, ending = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
+    lines.write(f"{first.replace(',', delimiter)}{job.header}{ending}")
+    writer = csv.writer(lines, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_ALL)
+    writer.writerows(rows)
+    return Answer(lines.getvalue(), media=CSV)
+
+
+def _work(store: SalesforceStore, job: Job) -> None:
+    text = (job.content or b"").decode(errors="replace")
+    read = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[job.delimiter])
+    names = next(read, [])
+    rows = [row for row in read if row]
+    job.header = text.partition("\n")[0].rstrip("\r")
+    sobject = store.sobject(job.object)
+    unknown = [one for one in names if one.lower() not in sobject.by_lower_name]
+    if unknown:
+        job.error = f"InvalidBatch : Field name not found : {unknown[0]}"
+        job.unprocessed = rows
+        return
+    for row in rows:
+        _work_one(store, job, sobject, names, row)
+    # What runs in parallel ends in no order; the reverse is the one that nobody expects.
+    job.succeeded.reverse()
+    job.failed.reverse()
+
+
+def _work_one(
+    store: SalesforceStore, job: Job, sobject: SObject, names: list[str], row: list[str]
+) -> None:
+    values = dict(zip(names, row, strict=False))
+    record = values.pop(next((one for one in names if one.lower() == "id"), "Id"), "")
+    fields = {name: None if value == _CLEAR else value for name, value in values.items() if value}
+    try:
+        with store.transaction():
+            done = _WRITERS[job.operation](store, sobject, record, fields)
+    except WrongType as error:
+        said = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
+        refused = Refused("INVALID_FIELD", f"{said} {error.reason}", (error.field,))
+        job.failed.append([record, refused.of_bulk(), *row])
+    except Refused as error:
+        job.failed.append([record, error.of_bulk(), *row])
+    else:
+        job.succeeded.append([done, "false" if record else "true", *row])
+
+
+def _column(names: list[str], field: str) -> int:
+    return [one.lower() for one in names].index(field.lower())
+
+
+_Writer = Callable[[SalesforceStore, SObject, str, dict[str, Any]], str]
+
+
+def _insert(store: SalesforceStore, sobject: SObject, _: str, fields: dict[str, Any]) -> str:
+    return writes.create(store, sobject, fields)
+
+
+def _update(store: SalesforceStore, sobject: SObject, record: str, fields: dict[str, Any]) -> str:
+    if not record:
+        raise Refused("MISSING_ARGUMENT", "Id not specified in an update call")
+    return writes.update(store, sobject, record, fields)
+
+
+def _upsert(store: SalesforceStore, sobject: SObject, record: str, fields: dict[str, Any]) -> str:
+    write = _update if record else _insert
+    return write(store, sobject, record, fields)
+
+
+def _delete(store: SalesforceStore, sobject: SObject, record: str, _: dict[str, Any]) -> str:
+    return writes.delete(store, sobject, record)
+
+
+_WRITERS: dict[str, _Writer] = {
+    "insert": _insert,
+    "update": _update,
+    "upsert": _upsert,
+    "delete": _delete,
+    "hardDelete": _delete,
+}

@@ -1,0 +1,164 @@
+"""Bulk API 2.0 query jobs: a SOQL query whose rows come as pages of CSV."""
+
+import base64
+import binascii
+import csv
+import io
+from decimal import Decimal
+from typing import Any
+
+from sandbox.salesforce import jobs
+from sandbox.salesforce.calls import CSV, Answer, Call
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
+from sandbox.salesforce.schema import NUMBERS, Field
+from sandbox.salesforce.selection import select
+
+_KIND = "query"
+_PAGE = 50_000
+_SCIENTIFIC_FROM = 1e7
+
+
+def create(call: Call) -> Answer:
+    """Open a query job; the query is checked at once and carried out while nobody looks."""
+    asked = call.json()
+    if asked.get("operation") not in ("query", "queryAll"):
+        raise Refused("InvalidJob", "The operation must be query or queryAll")
+    selection = select(call.store, asked.get("query", ""))
+    if selection.counts or selection.query.offset is not None:
+        said = "Aggregate functions and OFFSET are not supported by Bulk API query"
+        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+    name = selection.sobject.name
+    job = new_job(call, _KIND, asked, sobject=name, state="UploadComplete")
+    job.selection = selection
+    # Rows are replaced and never changed, so that to keep them is to keep their values of now.
+    job.rows = selection.rows(call.store, deleted=asked["operation"] == "queryAll")
+    return Answer(job.outline() | job.format())
+
+
+def listed(call: Call) -> Answer:
+    """List the query jobs."""
+    return jobs.listed(call, _KIND)
+
+
+def state(call: Call) -> Answer:
+    """Tell how far the job is."""
+    job = find_job(call, _KIND)
+    job.poll()
+    processed = len(job.rows) if job.state == "JobComplete" else 0
+    return Answer(
+        job.outline()
+        | job.format()
+        | {
+            "jobType": "V2Query",
+            "numberRecordsProcessed": processed,
+            "retries": 0,
+            "totalProcessingTime": job.polls,
+        }
+    )
+
+
+def abort(call: Call) -> Answer:
+    """Abort the job."""
+    job = find_job(call, _KIND)
+    if call.json().get("state") != "Aborted" or job.is_over:
+        raise Refused("INVALIDJOBSTATE", "A job that is not over can be aborted, and no more")
+    job.state = "Aborted"
+    return Answer(job.outline() | job.format())
+
+
+def remove(call: Call) -> Answer:
+    """Delete the job."""
+    return jobs.remove(call, _KIND)
+
+
+def results(call: Call) -> Answer:
+    """Give a page of rows; the header line is on every page, and the last locator is `null`."""
+    job = _finished(call)
+    start, size = _start(call, job), _page_size(call)
+    page = job.rows[start : start + size]
+    after = start + size
+    headers = {
+        "Sforce-NumberOfRecords": str(len(page)),
+        "Sforce-Locator": _locator(job, after, size) if after < len(job.rows) else "null",
+    }
+    return Answer(_csv(job, page), headers=headers, media=CSV)
+
+
+def result_pages(call: Call) -> Answer:
+    """Give the addresses of the pages, for several to be fetched at a time."""
+    job = _finished(call)
+    here = f"{call.root}/jobs/query/{job.id}/results"
+    pages = [
+        {"resultUrl": f"{here}?locator={_locator(job, start, _PAGE)}"}
+        for start in range(0, len(job.rows), _PAGE)
+    ]
+    return Answer({"resultPages": pages, "nextRecordsUrl": None, "done": True})
+
+
+def _finished(call: Call) -> Job:
+    job = find_job(call, _KIND)
+    if job.state != "JobComplete":
+        raise Refused("INVALIDJOBSTATE", f"The job is in state {job.state}")
+    return job
+
+
+def _page_size(call: Call) -> int:
+    asked = call.query.get("maxRecords", "")
+    return max(1, int(asked)) if asked.isdecimal() else _PAGE
+
+
+def _locator(job: Job, start: int, size: int) -> str:
+    return base64.urlsafe_b64encode(f"{start}:{size}:{job.id}".encode()).decode().rstrip("=")
+
+
+def _start(call: Call, job: Job) -> int:
+    locator = call.query.get("locator")
+    if not locator:
+        return 0
+    try:
+        padded = locator + "=" * (-len(locator) % 4)
+        start, _, owner = base64.urlsafe_b64decode(padded).decode().split(":")
+    except (binascii.Error, ValueError) as error:
+        raise _invalid_locator() from error
+    if owner != job.id:
+        raise _invalid_locator()
+    return int(start)
+
+
+def _invalid_locator() -> Refused:
+    return Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
+
+
+def _csv(job: Job, page: list[dict[str, Any]]) -> str:
+    columns = job.selection.columns
+    lines = io.StringIO(newline="")
+    writer = csv.writer(
+        lines,
+        delimiter=DELIMITERS[job.delimiter],
+        lineterminator=LINE_ENDINGS[job.line_ending],
+        quoting=csv.QUOTE_ALL,
+    )
+    writer.writerow(one.name for one in columns)
+    writer.writerows([_cell(one.field, one.read(row)) for one in columns] for row in page)
+    return lines.getvalue()
+
+
+def _cell(field: Field, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if field.type == "datetime":
+        return str(value).replace("+0000", "Z")
+    return _number(value) if field.type in NUMBERS else str(value)
+
+
+def _number(value: float | int) -> str:
+    """Write numbers of eight digits and more with an exponent, where they may have fractions."""
+    if isinstance(value, int) or abs(value) < _SCIENTIFIC_FROM:
+        return str(value)
+    sign, digits, _ = Decimal(str(value)).normalize().as_tuple()
+    first, *rest = (str(one) for one in digits)
+    exponent = Decimal(str(value)).adjusted()
+    return f"{'-' * sign}{first}.{''.join(rest) or '0'}E{exponent}"

@@ -1,0 +1,72 @@
+"""A request and its answer, apart from HTTP, so that a composite request can hold others."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from sandbox.salesforce.errors import unreadable_json
+from sandbox.salesforce.store import SalesforceStore
+
+JSON = "application/json;charset=UTF-8"
+CSV = "text/csv; charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: text and bytes as they are, None as no body, all else as JSON."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media: str = JSON
+
+    def encoded(self) -> bytes:
+        """Write the body."""
+        match self.body:
+            case None:
+                return b""
+            case bytes():
+                return self.body
+            case str():
+                return self.body.encode()
+            case _:
+                return orjson.dumps(self.body)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `origin` is the host the client asked; header names are in lower case."""
+
+    store: SalesforceStore
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    origin: str
+    send: Callable[[str, str, Any], Answer]
+
+    @property
+    def version(self) -> str:
+        """Give the API version of the path, such as `60.0`."""
+        return self.path["version"]
+
+    @property
+    def root(self) -> str:
+        """Give the path that all resources of the version begin with."""
+        return f"/services/data/v{self.version}"
+
+    def json(self) -> dict[str, Any]:
+        """Read the body as an object. Raises: Refused with JSON_PARSER_ERROR."""
+        try:
+            read = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise unreadable_json(f"Unexpected character at [{error.lineno}]") from error
+        if not isinstance(read, dict):
+            raise unreadable_json("The HTTP entity body is required, but this one is no object")
+        return read
+
+
+Handler = Callable[[Call], Answer]

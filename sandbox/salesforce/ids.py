@@ -1,0 +1,36 @@
+"""Record ids as Salesforce writes them: 15 characters whose case counts, and 3 to repair it."""
+
+import string
+from functools import lru_cache
+
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_SUFFIX = string.ascii_uppercase + "012345"
+_POD = "ak0"
+_VALID = frozenset(_DIGITS)
+
+
+def record_id(prefix: str, number: int) -> str:
+    """Give the 18-character id of the `number`-th record of an object; ids ascend with numbers."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _DIGITS[digit] + digits
+    return to_18(f"{prefix}{_POD}{digits:0>9}")
+
+
+def to_18(id15: str) -> str:
+    """Add the three characters that say which of the 15 are upper case."""
+    return id15 + _letter(id15[:5]) + _letter(id15[5:10]) + _letter(id15[10:15])
+
+
+def normalised(text: str) -> str | None:
+    """Give the 18-character form of what may be an id, or None where it cannot be one."""
+    if len(text) not in (15, 18) or not _VALID.issuperset(text):
+        return None
+    full = to_18(text[:15])
+    return full if len(text) == 15 or full == text else None
+
+
+@lru_cache(maxsize=100_000)
+def _letter(block: str) -> str:
+    return _SUFFIX[sum(1 << at for at, character in enumerate(block) if character.isupper())]

@@ -1,0 +1,124 @@
+"""Bulk API 2.0 jobs: their life from creation to results, which both kinds share."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.rows import Row
+
+JOB_PREFIX = "750"
+DELIMITERS = {
+    "COMMA": ",",
+    "SEMICOLON": ";",
+    "TAB": "\t",
+    "PIPE": "|",
+    "CARET": "^",
+    "BACKQUOTE": "`",
+}
+LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+
+_POLLS_UNTIL_DONE = 2
+
+
+@dataclass
+class Job:
+    """One job of either kind. Work is done at once; polls only tell of it bit by bit."""
+
+    id: str
+    kind: str
+    operation: str
+    object: str
+    version: str
+    created_at: str
+    created_by: str
+    state: str
+    line_ending: str
+    delimiter: str
+    content: bytes | None = None
+    error: str | None = None
+    polls: int = 0
+    rows: list[Row] = field(default_factory=list)
+    selection: Any = None
+    header: str = ""
+    succeeded: list[list[str]] = field(default_factory=list)
+    failed: list[list[str]] = field(default_factory=list)
+    unprocessed: list[list[str]] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its state is final."""
+        return self.state in ("JobComplete", "Failed", "Aborted")
+
+    def outline(self) -> dict[str, Any]:
+        """Say what every answer about the job says."""
+        return {
+            "id": self.id,
+            "operation": self.operation,
+            "object": self.object,
+            "createdById": self.created_by,
+            "createdDate": self.created_at,
+            "systemModstamp": self.created_at,
+            "state": self.state,
+            "concurrencyMode": "Parallel",
+            "contentType": "CSV",
+            "apiVersion": float(self.version),
+        }
+
+    def format(self) -> dict[str, Any]:
+        """Say how the CSV is written."""
+        return {"lineEnding": self.line_ending, "columnDelimiter": self.delimiter}
+
+    def poll(self) -> None:
+        """Move on as time would: waiting, in progress, over."""
+        if self.state in ("UploadComplete", "InProgress"):
+            self.polls += 1
+            done = "Failed" if self.error else "JobComplete"
+            self.state = done if self.polls >= _POLLS_UNTIL_DONE else "InProgress"
+
+
+def new_job(call: Call, kind: str, asked: dict[str, Any], *, sobject: str, state: str) -> Job:
+    """Open a job. Raises: Refused where its CSV is to be written in no known way."""
+    ending, delimiter = asked.get("lineEnding", "LF"), asked.get("columnDelimiter", "COMMA")
+    if ending not in LINE_ENDINGS or delimiter not in DELIMITERS:
+        raise Refused("InvalidJob", "Invalid lineEnding or columnDelimiter")
+    job = Job(
+        id=call.store.new_id(JOB_PREFIX),
+        kind=kind,
+        operation=asked["operation"],
+        object=sobject,
+        version=call.version,
+        created_at=call.store.stamp(),
+        created_by=call.store.user_id,
+        state=state,
+        line_ending=ending,
+        delimiter=delimiter,
+    )
+    call.store.jobs[job.id] = job
+    return job
+
+
+def find_job(call: Call, kind: str) -> Job:
+    """Find the job of a path. Raises: Refused: NOT_FOUND, or 409 for another API version."""
+    job = call.store.jobs.get(call.path["job"])
+    if not isinstance(job, Job) or job.kind != kind:
+        raise not_found()
+    if job.version != call.version:
+        said = f"The job was created with API version {job.version}"
+        raise Refused("API_VERSION_MISMATCH", said, status=409)
+    return job
+
+
+def listed(call: Call, kind: str) -> Answer:
+    """List the jobs of a kind."""
+    jobs = [one.outline() for one in call.store.jobs.values() if one.kind == kind]
+    return Answer({"done": True, "records": jobs, "nextRecordsUrl": None})
+
+
+def remove(call: Call, kind: str) -> Answer:
+    """Delete a job that is over."""
+    job = find_job(call, kind)
+    if not job.is_over and job.state != "Open":
+        raise Refused("INVALIDJOBSTATE", "Only a job that is over can be deleted")
+    del call.store.jobs[job.id]
+    return Answer(status=204)

@@ -1,0 +1,60 @@
+"""The resources about the API itself: versions, quotas, how many records there are."""
+
+from sandbox.salesforce.calls import Answer, Call
+
+OLDEST_VERSION, NEWEST_VERSION = 31, 67
+DAILY_LIMIT = 100_000
+
+_BULK_JOBS = 10_000
+_BULK_BATCHES = 15_000
+_SEASONS = ("Summer", "Winter", "Spring")
+
+
+def versions(_: Call) -> Answer:
+    """List the versions that are served; no session is needed."""
+    return Answer([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
+
+
+def _version(number: int) -> dict[str, str]:
+    """Name a version by its season: 31.0 was Summer '14, and there are three a year."""
+    years, season = divmod(number - OLDEST_VERSION, len(_SEASONS))
+    year = 14 + years + (season > 0)
+    return {
+        "label": f"{_SEASONS[season]} '{year}",
+        "url": f"/services/data/v{number}.0",
+        "version": f"{number}.0",
+    }
+
+
+def resources(call: Call) -> Answer:
+    """List what the version offers."""
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
+    return Answer({name: f"{call.root}/{name}" for name in names})
+
+
+def limits(call: Call) -> Answer:
+    """Tell what is left of the day."""
+    store = call.store
+    limit = store.daily_limit or DAILY_LIMIT
+    spent = sum(1 for one in store.jobs.values() if one.kind == "query")
+    return Answer(
+        {
+            "DailyApiRequests": {"Max": limit, "Remaining": max(0, limit - store.calls_used)},
+            "DailyBulkApiBatches": {"Max": _BULK_BATCHES, "Remaining": _BULK_BATCHES},
+            "DailyBulkV2QueryJobs": {"Max": _BULK_JOBS, "Remaining": _BULK_JOBS - spent},
+            "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
+        }
+    )
+
+
+def record_count(call: Call) -> Answer:
+    """Tell how many rows objects have; here they are counted and not hours old."""
+    asked = call.query.get("sObjects", "")
+    names = [one for one in asked.split(",") if one] or list(call.store.schema)
+    known = [call.store.find_sobject(name) for name in names]
+    counts = [
+        {"count": len(call.store.tables[one.name]), "name": one.name}
+        for one in known
+        if one is not None
+    ]
+    return Answer({"sObjects": counts})

@@ -1,0 +1,74 @@
+"""The query resources: a page of records, and a locator for the next one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.rendering import renderer
+from sandbox.salesforce.selection import Selection, select
+
+_PAGE = 2000
+_SMALLEST_PAGE = 200
+_WIDE_PAGE = 1000
+_WIDE_FROM = 20
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What a locator stands for: ids, not values; rows are read when their page is asked for."""
+
+    ids: list[str]
+    selection: Selection
+    page: int
+
+
+def query(call: Call) -> Answer:
+    """Answer with what is neither deleted nor archived."""
+    return _first_page(call, deleted=False)
+
+
+def query_all(call: Call) -> Answer:
+    """Answer with deleted, merged and archived rows as well."""
+    return _first_page(call, deleted=True)
+
+
+def more(call: Call) -> Answer:
+    """Answer with the page behind a locator."""
+    cursor_id, _, offset = call.path["locator"].rpartition("-")
+    cursor = call.store.cursors.get(cursor_id)
+    if cursor is None or not offset.isdecimal() or int(offset) >= len(cursor.ids):
+        raise Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
+    return Answer(_page(call, cursor_id, cursor, int(offset)))
+
+
+def _first_page(call: Call, *, deleted: bool) -> Answer:
+    if not call.query.get("q"):
+        raise Refused("MALFORMED_QUERY", "A query string has to be specified")
+    selection = select(call.store, call.query["q"])
+    rows = selection.rows(call.store, deleted=deleted)
+    if selection.counts:
+        return Answer({"totalSize": len(rows), "done": True, "records": []})
+    cursor = Cursor([row["Id"] for row in rows], selection, _page_size(call, selection))
+    cursor_id = call.store.new_id("0r8")
+    if len(rows) > cursor.page:
+        call.store.cursors[cursor_id] = cursor
+    return Answer(_page(call, cursor_id, cursor, 0))
+
+
+def _page_size(call: Call, selection: Selection) -> int:
+    """Choose a page; what the client asks for is a hint, and wide rows overrule it."""
+    usual = _WIDE_PAGE if len(selection.columns) >= _WIDE_FROM else _PAGE
+    _, _, asked = call.headers.get("sforce-query-options", "").partition("batchSize=")
+    return min(usual, max(_SMALLEST_PAGE, int(asked))) if asked.isdecimal() else usual
+
+
+def _page(call: Call, cursor_id: str, cursor: Cursor, start: int) -> dict[str, Any]:
+    end = start + cursor.page
+    table = call.store.tables[cursor.selection.sobject.name]
+    render = renderer(call.store, cursor.selection, call.root)
+    records = [render(table[one]) for one in cursor.ids[start:end] if one in table]
+    answer: dict[str, Any] = {"totalSize": len(cursor.ids), "done": end >= len(cursor.ids)}
+    if not answer["done"]:
+        answer["nextRecordsUrl"] = f"{call.root}/query/{cursor_id}-{end}"
+    return answer | {"records": records}

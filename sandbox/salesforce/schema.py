@@ -1,0 +1,197 @@
+"""What an sObject is made of, and how `describe` says it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+TEXTS = frozenset({"string", "email", "phone", "url", "textarea", "picklist"})
+NUMBERS = frozenset({"double", "currency", "int", "percent"})
+
+_SOAP_TYPES = {
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "int": "xsd:int",
+    **dict.fromkeys(("double", "currency", "percent"), "xsd:double"),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of an sObject, with Salesforce's own names for types."""
+
+    name: str
+    type: str = "string"
+    length: int = 0
+    writable: bool = True
+    createable: bool | None = None
+    required: bool = False
+    values: tuple[str, ...] = ()
+    restricted: bool = False
+    to: tuple[str, ...] = ()
+    scale: int = 0
+    tracked: bool = False
+    filterable: bool = True
+
+    @property
+    def custom(self) -> bool:
+        """Tell fields an admin added from those Salesforce ships."""
+        return self.name.endswith("__c")
+
+    @property
+    def relationship(self) -> str | None:
+        """Name the parent as queries do: `OwnerId` leads to `Owner`, `Deal__c` to `Deal__r`."""
+        if not self.to:
+            return None
+        return f"{self.name[:-3]}__r" if self.custom else self.name.removesuffix("Id")
+
+    @property
+    def empty(self) -> Any:
+        """Give what a field without a value reads as: booleans have no null."""
+        return False if self.type == "boolean" else None
+
+    @property
+    def xsd(self) -> str:
+        """Name the type as error messages do."""
+        return _SOAP_TYPES.get(self.type, "xsd:string")
+
+    def may_be_created(self) -> bool:
+        """Tell whether an insert may give it: some, like a task's kind, never change afterwards."""
+        return self.writable if self.createable is None else self.createable
+
+
+@dataclass(frozen=True)
+class SObject:
+    """An object: its fields by name, in the order `describe` lists them."""
+
+    name: str
+    prefix: str
+    fields: dict[str, Field] = field(hash=False)
+    history: str | None = None
+
+    @cached_property
+    def by_lower_name(self) -> dict[str, Field]:
+        """Find fields as queries spell them: in any case."""
+        return {name.lower(): one for name, one in self.fields.items()}
+
+    @cached_property
+    def parents(self) -> dict[str, Field]:
+        """Find the reference behind a relationship's name, in lower case."""
+        return {one.relationship.lower(): one for one in self if one.relationship is not None}
+
+    def __iter__(self) -> Iterator[Field]:
+        """Go through the fields in order."""
+        return iter(self.fields.values())
+
+    def without(self, *names: str) -> "SObject":
+        """Give the object as a user sees it who may not see these fields."""
+        visible = {name: one for name, one in self.fields.items() if name not in names}
+        return replace(self, fields=visible)
+
+    def with_field(self, added: Field) -> "SObject":
+        """Give the object with one field more, or one changed."""
+        return replace(self, fields={**self.fields, added.name: added})
+
+
+def describe(sobject: SObject, root: str) -> dict[str, Any]:
+    """Answer `describe` of one object; `root` is the path of the API version."""
+    return summary(sobject, root) | {
+        "fields": [_described(one, sobject) for one in sobject],
+        "childRelationships": [],
+        "recordTypeInfos": [],
+        "supportedScopes": [{"label": "All records", "name": "everything"}],
+        "namedLayoutInfos": [],
+        "sobjectDescribeOption": "FULL",
+    }
+
+
+def summary(sobject: SObject, root: str) -> dict[str, Any]:
+    """Give what the list of all objects says about one."""
+    changeable = any(one.writable for one in sobject)
+    here = f"{root}/sobjects/{sobject.name}"
+    return {
+        "name": sobject.name,
+        "label": sobject.name,
+        "labelPlural": f"{sobject.name}s",
+        "keyPrefix": sobject.prefix,
+        "custom": sobject.name.endswith("__c"),
+        "queryable": True,
+        "retrieveable": True,
+        "createable": changeable,
+        "updateable": changeable,
+        "deletable": changeable,
+        "undeletable": changeable,
+        "replicateable": True,
+        "searchable": changeable,
+        "mergeable": sobject.name in ("Account", "Contact", "Lead"),
+        "triggerable": changeable,
+        "deprecatedAndHidden": False,
+        "urls": {
+            "sobject": here,
+            "describe": f"{here}/describe",
+            "rowTemplate": f"{here}/{{ID}}",
+        },
+    }
+
+
+def _described(one: Field, sobject: SObject) -> dict[str, Any]:
+    number = one.type in NUMBERS
+    return {
+        "name": one.name,
+        "label": one.name.removesuffix("__c").replace("_", " "),
+        "type": one.type,
+        "soapType": one.xsd,
+        "length": one.length,
+        "byteLength": one.length * 3,
+        "precision": 18 if number else 0,
+        "scale": one.scale,
+        "digits": 8 if one.type == "int" else 0,
+        "nillable": not one.required and one.type not in ("boolean", "id"),
+        "createable": one.may_be_created(),
+        "updateable": one.writable,
+        "calculated": False,
+        "calculatedFormula": None,
+        "autoNumber": False,
+        "externalId": False,
+        "unique": False,
+        "idLookup": one.type in ("id", "email"),
+        "caseSensitive": False,
+        "custom": one.custom,
+        "nameField": one.name == "Name",
+        "nameFieldUpdateable": False,
+        "compoundFieldName": "Name" if _part_of_name(one, sobject) else None,
+        "restrictedPicklist": one.restricted,
+        "dependentPicklist": False,
+        "controllerName": None,
+        "defaultValue": one.empty,
+        "defaultedOnCreate": one.type == "boolean" or not one.may_be_created(),
+        "picklistValues": [_option(value) for value in one.values],
+        "referenceTo": list(one.to),
+        "relationshipName": one.relationship,
+        "polymorphicForeignKey": len(one.to) > 1,
+        "filterable": one.filterable,
+        "sortable": one.filterable,
+        "groupable": one.filterable and not number,
+        "permissionable": one.writable and not one.required,
+        "encrypted": False,
+        "htmlFormatted": False,
+        "deprecatedAndHidden": False,
+        "inlineHelpText": None,
+    }
+
+
+def _part_of_name(one: Field, sobject: SObject) -> bool:
+    return one.name in ("FirstName", "LastName") and "Name" in sobject.fields
+
+
+def _option(value: str) -> dict[str, Any]:
+    return {
+        "active": True,
+        "defaultValue": False,
+        "label": value,
+        "validFor": None,
+        "value": value,
+    }

@@ -1,0 +1,162 @@
+"""Two hundred records in one call: each has its own outcome, told apart by position only."""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from sandbox.salesforce import writes
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused, malformed_id, unreadable_json
+from sandbox.salesforce.ids import normalised
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.sobjects import as_record, sent_fields
+from sandbox.salesforce.store import SalesforceStore
+
+_MOST_RECORDS = 200
+_MOST_CHUNKS = 10
+_MOST_READ = 2000
+_ROLLED_BACK = Refused(
+    "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+    "Record rolled back because not all records were valid and the request was using AllOrNone"
+    " header",
+)
+
+Record = dict[str, Any]
+
+
+def create(call: Call) -> Answer:
+    """Create records."""
+    body = call.json()
+    records = _records(body)
+    return _answer(call, records, _create_one, all_or_none=_all_or_none(body))
+
+
+def change(call: Call) -> Answer:
+    """Change records."""
+    body = call.json()
+    records = _records(body)
+    seen: set[str] = set()
+
+    def change_one(store: SalesforceStore, record: Record) -> str:
+        return _change_one(store, record, seen)
+
+    return _answer(call, records, change_one, all_or_none=_all_or_none(body))
+
+
+def remove(call: Call) -> Answer:
+    """Delete records of any objects by their ids."""
+    ids = [one for one in call.query.get("ids", "").split(",") if one]
+    _check_size(ids)
+    all_or_none = call.query.get("allOrNone", "false").lower() == "true"
+    return _answer(call, [{"id": one} for one in ids], _remove_one, all_or_none=all_or_none)
+
+
+def read(call: Call) -> Answer:
+    """Read records of one object in the order asked for, with null where there is none."""
+    sobject = call.store.sobject(call.path["object"])
+    if call.method == "GET":
+        ids, fields = (call.query.get(name, "").split(",") for name in ("ids", "fields"))
+    else:
+        body = call.json()
+        ids, fields = body.get("ids", []), body.get("fields", [])
+    if len(ids) > _MOST_READ:
+        raise Refused("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")
+    table = call.store.tables[sobject.name]
+    names = ["Id", *(name for name in fields if name.lower() != "id")]
+    found = [_live(table.get(normalised(one) or "")) for one in ids]
+    return Answer(
+        [None if row is None else as_record(sobject, row, names, call.root) for row in found]
+    )
+
+
+def _live(row: Row | None) -> Row | None:
+    return None if row is None or row.get("IsDeleted") else row
+
+
+def _all_or_none(body: dict[str, Any]) -> bool:
+    return body.get("allOrNone") is True
+
+
+def _records(body: dict[str, Any]) -> list[Record]:
+    records = body.get("records")
+    if not isinstance(records or [], list) or not all(isinstance(x, dict) for x in records or ()):
+        raise unreadable_json("Cannot deserialize instance of list of records")
+    _check_size(records)
+    kinds = [one.get("attributes", {}).get("type", "") for one in records or ()]
+    if sum(1 for _ in groupby(kinds)) > _MOST_CHUNKS:
+        said = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
+        raise Refused("LIMIT_EXCEEDED", f"{said} Please rearrange the data to reduce chunking.")
+    return records or []
+
+
+def _check_size(records: list[Any] | None) -> None:
+    if not records:
+        raise Refused("REQUIRED_FIELD_MISSING", "At least 1 record is required")
+    if len(records) > _MOST_RECORDS:
+        said = "record limit reached. cannot submit more than 200 records in this request"
+        raise Refused("EXCEEDED_ID_LIMIT", said)
+
+
+def _answer(
+    call: Call,
+    records: list[Record],
+    write: Callable[[SalesforceStore, Record], str],
+    *,
+    all_or_none: bool,
+) -> Answer:
+    """Write one by one; a value of a wrong type refuses the whole call and nothing is written."""
+    try:
+        with call.store.transaction():
+            outcomes = [_outcome(call.store, one, write) for one in records]
+            if all_or_none and any(isinstance(one, Refused) for one in outcomes):
+                raise _ROLLED_BACK
+    except Refused:
+        outcomes = [one if isinstance(one, Refused) else _ROLLED_BACK for one in outcomes]
+    return Answer([_told(one) for one in outcomes])
+
+
+def _outcome(
+    store: SalesforceStore, record: Record, write: Callable[[SalesforceStore, Record], str]
+) -> str | Refused:
+    try:
+        return write(store, record)
+    except Refused as error:
+        return error
+
+
+def _told(outcome: str | Refused) -> dict[str, Any]:
+    if isinstance(outcome, Refused):
+        return {"success": False, "errors": [outcome.of_record()]}
+    return {"id": outcome, "success": True, "errors": []}
+
+
+def _create_one(store: SalesforceStore, record: Record) -> str:
+    return writes.create(store, _kind(store, record), sent_fields(record))
+
+
+def _change_one(store: SalesforceStore, record: Record, seen: set[str]) -> str:
+    given = record.get("id") or record.get("Id")
+    if not given:
+        raise Refused("MISSING_ARGUMENT", "Id not specified in an update call")
+    full = normalised(given) or given
+    if full in seen:
+        raise Refused("DUPLICATE_VALUE", f"duplicate id in the request: {full}")
+    seen.add(full)
+    return writes.update(store, _kind(store, record), given, sent_fields(record))
+
+
+def _remove_one(store: SalesforceStore, record: Record) -> str:
+    sobject = store.owner_of(record["id"])
+    if sobject is None:
+        raise malformed_id(record["id"])
+    return writes.delete(store, sobject, record["id"])
+
+
+def _kind(store: SalesforceStore, record: Record) -> Any:
+    name = record.get("attributes", {}).get("type")
+    if not name:
+        raise Refused("INVALID_TYPE", "The record's attributes do not name its type", ())
+    found = store.find_sobject(name)
+    if found is None:
+        raise Refused("INVALID_TYPE", f"sObject type '{name}' is not supported.", ())
+    return found

@@ -1,0 +1,160 @@
+"""The resources of objects and single records: describe, read, create, change, delete."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
+
+from sandbox.salesforce import writes
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused, malformed_id, no_such_column, not_found
+from sandbox.salesforce.ids import normalised
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import SObject, describe, summary
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.values import instant, moment
+
+_UPDATED_DAYS = 30
+_DELETED_DAYS = 15
+_LATEST_BATCH = 200
+
+
+def all_objects(call: Call) -> Answer:
+    """List the objects of the org."""
+    listed = [summary(one, call.root) for one in call.store.schema.values()]
+    return Answer({"encoding": "UTF-8", "maxBatchSize": _LATEST_BATCH, "sobjects": listed})
+
+
+def one_object(call: Call) -> Answer:
+    """Say in short what an object is."""
+    found = call.store.sobject(call.path["object"])
+    return Answer({"objectDescribe": summary(found, call.root), "recentItems": []})
+
+
+def described(call: Call) -> Answer:
+    """Describe an object, unless the client has seen it since it last changed."""
+    sobject = call.store.sobject(call.path["object"])
+    changed_at = call.store.schema_changed_at
+    headers = {"Last-Modified": format_datetime(changed_at.astimezone(UTC), usegmt=True)}
+    since = call.headers.get("if-modified-since")
+    if since is not None and parsedate_to_datetime(since) >= changed_at:
+        return Answer(status=304, headers=headers)
+    return Answer(describe(sobject, call.root), headers=headers)
+
+
+def read(call: Call) -> Answer:
+    """Read one record: all fields, or those asked for."""
+    sobject = call.store.sobject(call.path["object"])
+    row = _live(call.store, sobject, call.path["id"])
+    asked = call.query.get("fields")
+    names = asked.split(",") if asked else list(sobject.fields)
+    return Answer(as_record(sobject, row, names, call.root))
+
+
+def as_record(sobject: SObject, row: Row, names: list[str], root: str) -> Row:
+    """Write a row with the fields asked for. Raises: Refused where one is not to be seen."""
+    url = f"{root}/sobjects/{sobject.name}/{row['Id']}"
+    record: Row = {"attributes": {"type": sobject.name, "url": url}}
+    for name in names:
+        field = sobject.by_lower_name.get(name.strip().lower())
+        if field is None:
+            raise no_such_column(name.strip(), sobject.name)
+        record[field.name] = row.get(field.name, field.empty)
+    return record
+
+
+def _live(store: SalesforceStore, sobject: SObject, record: str) -> Row:
+    full = normalised(record)
+    if full is None or not full.startswith(sobject.prefix):
+        raise malformed_id(record)
+    row = store.tables[sobject.name].get(full)
+    if row is None or row.get("IsDeleted"):
+        raise not_found()
+    return row
+
+
+def create(call: Call) -> Answer:
+    """Create one record."""
+    sobject = call.store.sobject(call.path["object"])
+    made = writes.create(call.store, sobject, sent_fields(call.json()))
+    headers = {"Location": f"{call.root}/sobjects/{sobject.name}/{made}"}
+    return Answer({"id": made, "success": True, "errors": []}, status=201, headers=headers)
+
+
+def change(call: Call) -> Answer:
+    """Change one record, unless it changed after the moment the client names."""
+    sobject = call.store.sobject(call.path["object"])
+    limit = call.headers.get("if-unmodified-since")
+    if limit is not None:
+        row = writes.find(call.store, sobject, call.path["id"], single=True)
+        if moment(row["LastModifiedDate"]) > parsedate_to_datetime(limit):
+            said = "A precondition specified by the request was not met"
+            raise Refused("ENTITY_MODIFIED", said, status=412)
+    fields = sent_fields(call.json())
+    writes.update(call.store, sobject, call.path["id"], fields, single=True)
+    return Answer(status=204)
+
+
+def remove(call: Call) -> Answer:
+    """Delete one record."""
+    sobject = call.store.sobject(call.path["object"])
+    writes.delete(call.store, sobject, call.path["id"], single=True)
+    return Answer(status=204)
+
+
+def upsert(call: Call) -> Answer:
+    """Refuse: no object of this org has an external id."""
+    call.store.sobject(call.path["object"])
+    said = "Provided external ID field does not exist or is not accessible"
+    raise not_found(f"{said}: {call.path['field']}")
+
+
+def sent_fields(body: dict[str, Any]) -> Row:
+    """Take the fields out of what was sent, without what only says which record it is."""
+    return {name: value for name, value in body.items() if name not in ("attributes", "Id", "id")}
+
+
+def updated(call: Call) -> Answer:
+    """List the ids of what changed in a span of time."""
+    start, end = _span(call, _UPDATED_DAYS)
+    ids = [row["Id"] for row in _stamped_between(call, start, end) if not row.get("IsDeleted")]
+    return Answer({"ids": ids, "latestDateCovered": instant(end)})
+
+
+def deleted(call: Call) -> Answer:
+    """List what was deleted or merged away in a span of time."""
+    start, end = _span(call, _DELETED_DAYS)
+    gone = [
+        {"id": row["Id"], "deletedDate": row["SystemModstamp"]}
+        for row in _stamped_between(call, start, end)
+        if row.get("IsDeleted")
+    ]
+    answer = {
+        "deletedRecords": gone,
+        "earliestDateAvailable": instant(call.store.clock() - timedelta(days=_DELETED_DAYS)),
+        "latestDateCovered": instant(end),
+    }
+    return Answer(answer)
+
+
+def _span(call: Call, days: int) -> tuple[datetime, datetime]:
+    try:
+        start, end = (
+            moment(call.query[name].replace(" ", "+")).replace(second=0)
+            for name in ("start", "end")
+        )
+    except (KeyError, ValueError) as error:
+        raise Refused("INVALID_REPLICATION_DATE", "start and end must be instants") from error
+    if end - start < timedelta(minutes=1):
+        said = "startDate before endDate, and at least a minute apart"
+        raise Refused("INVALID_REPLICATION_DATE", said)
+    if start < call.store.clock() - timedelta(days=days):
+        said = f"startDate cannot be more than {days} days ago"
+        raise Refused("INVALID_REPLICATION_DATE", said)
+    return start, min(end, call.store.clock())
+
+
+def _stamped_between(call: Call, start: datetime, end: datetime) -> list[Row]:
+    sobject = call.store.sobject(call.path["object"])
+    first, last = instant(start), instant(end)
+    rows = call.store.tables[sobject.name].values()
+    return [row for row in rows if first <= row["SystemModstamp"] <= last]

@@ -1,0 +1,253 @@
+"""SOQL as text: a grammar, and the tree a query becomes. What names mean is not known here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+
+from sandbox.salesforce.errors import Refused
+
+_GRAMMAR = r"""
+query: "SELECT"i selection "FROM"i name where? order? limit? offset?
+
+selection: "COUNT"i "(" ")"         -> count
+         | selected ("," selected)* -> columns
+?selected: name
+         | "FIELDS"i "(" name ")"   -> all_fields
+
+where: "WHERE"i condition
+?condition: unit
+          | unit ("AND"i unit)+     -> every
+          | unit ("OR"i unit)+      -> some
+?unit: name operator value          -> comparison
+     | name "IN"i "(" values ")"    -> member
+     | name "NOT"i "IN"i "(" values ")" -> no_member
+     | "NOT"i unit                  -> negation
+     | "(" condition ")"
+values: value ("," value)*
+      | query
+operator: OPERATOR | LIKE
+value: STRING | DATETIME | DATE | NUMBER | TRUE | FALSE | NULL | NAMED_DATE
+
+order: "ORDER"i "BY"i ordering ("," ordering)*
+ordering: name direction? nulls?
+direction: ASC | DESC
+nulls: "NULLS"i (FIRST | LAST)
+limit: "LIMIT"i INTEGER
+offset: "OFFSET"i INTEGER
+
+name: NAME
+NAME: /[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*/i
+NAMED_DATE: /[a-z_][a-z0-9_]*(:[0-9]+)?/i
+OPERATOR: "=" | "!=" | "<>" | "<=" | "<" | ">=" | ">"
+LIKE: "LIKE"i
+TRUE: "TRUE"i
+FALSE: "FALSE"i
+NULL: "NULL"i
+ASC: "ASC"i
+DESC: "DESC"i
+FIRST: "FIRST"i
+LAST: "LAST"i
+STRING: /'(\\.|[^'\\])*'/s
+DATETIME.3: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)/i
+DATE.2: /\d{4}-\d\d-\d\d/
+NUMBER: /[+-]?\d+(\.\d+)?/
+INTEGER: /\d+/
+%ignore /\s+/
+"""
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "%": "\\%", "_": "\\_"}
+
+
+@dataclass(frozen=True)
+class Name:
+    """A field, a path of relationships to a field, or an object; and where it stands."""
+
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value as written. `kind` is the grammar's name for it, in lower case."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A field against a value."""
+
+    name: Name
+    operator: str
+    value: Literal
+
+
+@dataclass(frozen=True)
+class Member:
+    """A field against a list of values or the one column of another query."""
+
+    name: Name
+    values: "tuple[Literal, ...] | Query"
+
+
+@dataclass(frozen=True)
+class Negation:
+    """The opposite of a condition."""
+
+    part: "Condition"
+
+
+@dataclass(frozen=True)
+class Every:
+    """Conditions that must all hold."""
+
+    parts: "tuple[Condition, ...]"
+
+
+@dataclass(frozen=True)
+class Some:
+    """Conditions of which one must hold."""
+
+    parts: "tuple[Condition, ...]"
+
+
+Condition = Comparison | Member | Negation | Every | Some
+
+
+@dataclass(frozen=True)
+class AllFields:
+    """The function FIELDS(), with what stands between its parentheses."""
+
+    which: Name
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """One key of ORDER BY; without a word about them, nulls come first."""
+
+    name: Name
+    descending: bool = False
+    nulls_last: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """A whole query; `columns` is None where only the count is asked for."""
+
+    text: str
+    columns: tuple[Name | AllFields, ...] | None
+    source: Name
+    where: Condition | None
+    order: tuple[Ordering, ...]
+    limit: int | None
+    offset: int | None
+
+
+def parse(text: str) -> Query:
+    """Read a query. Raises: Refused with MALFORMED_QUERY."""
+    try:
+        tree = _PARSER.parse(text)
+    except UnexpectedToken as error:
+        token = "<EOF>" if error.token.type == "$END" else str(error.token)
+        raise Refused("MALFORMED_QUERY", f"unexpected token: {token}") from error
+    except UnexpectedCharacters as error:
+        said = f"line {error.line}:{error.column} no viable alternative at character"
+        raise Refused("MALFORMED_QUERY", f"{said} '{error.char}'") from error
+    except UnexpectedEOF as error:
+        raise Refused("MALFORMED_QUERY", "unexpected token: <EOF>") from error
+    query: Query = _Builder(text).transform(tree)
+    return query
+
+
+def unquoted(literal: str) -> str:
+    """Give the text of a string literal; the escaped wildcards of LIKE keep their backslash."""
+    characters = iter(literal[1:-1])
+    return "".join(
+        _ESCAPES.get(after := next(characters), after) if one == "\\" else one for one in characters
+    )
+
+
+@v_args(inline=True)
+class _Builder(Transformer[Token, Any]):
+    """Turn the parser's tree into ours, from the leaves up."""
+
+    def __init__(self, text: str) -> None:
+        """Build the tree of this text."""
+        super().__init__()
+        self._text = text
+
+    def name(self, token: Token) -> Name:
+        return Name(str(token), token.line or 1, token.column or 1)
+
+    def value(self, token: Token) -> Literal:
+        return Literal(token.type.lower(), str(token))
+
+    def operator(self, token: Token) -> str:
+        return {"<>": "!="}.get(str(token), token.lower())
+
+    def comparison(self, name: Name, operator: str, value: Literal) -> Comparison:
+        return Comparison(name, operator, value)
+
+    def values(self, *values: Any) -> Any:
+        return values[0] if isinstance(values[0], Query) else values
+
+    def member(self, name: Name, values: tuple[Literal, ...] | Query) -> Member:
+        return Member(name, values)
+
+    def no_member(self, name: Name, values: tuple[Literal, ...] | Query) -> Negation:
+        return Negation(Member(name, values))
+
+    def negation(self, part: Condition) -> Negation:
+        return Negation(part)
+
+    def every(self, *parts: Condition) -> Every:
+        return Every(parts)
+
+    def some(self, *parts: Condition) -> Some:
+        return Some(parts)
+
+    def where(self, condition: Condition) -> dict[str, Any]:
+        return {"where": condition}
+
+    def direction(self, token: Token) -> dict[str, bool]:
+        return {"descending": token.type == "DESC"}
+
+    def nulls(self, token: Token) -> dict[str, bool]:
+        return {"nulls_last": token.type == "LAST"}
+
+    def ordering(self, name: Name, *options: dict[str, bool]) -> Ordering:
+        given = {key: value for option in options for key, value in option.items()}
+        return Ordering(name, **given)
+
+    def order(self, *orderings: Ordering) -> dict[str, Any]:
+        return {"order": orderings}
+
+    def limit(self, number: Token) -> dict[str, Any]:
+        return {"limit": int(number)}
+
+    def offset(self, number: Token) -> dict[str, Any]:
+        return {"offset": int(number)}
+
+    def all_fields(self, which: Name) -> AllFields:
+        return AllFields(which)
+
+    def count(self) -> None:
+        return None
+
+    def columns(self, *columns: Name | AllFields) -> tuple[Name | AllFields, ...]:
+        return columns
+
+    def query(
+        self, columns: tuple[Name | AllFields, ...] | None, source: Name, *clauses: dict[str, Any]
+    ) -> Query:
+        given = {"where": None, "order": (), "limit": None, "offset": None}
+        for clause in clauses:
+            given |= clause
+        return Query(self._text, columns, source, **given)  # type: ignore[arg-type]  # by clause
+
+
+_PARSER = Lark(_GRAMMAR, start="query", parser="lalr")

@@ -1,0 +1,215 @@
+"""Making, changing and deleting one record: what is checked, what moves, what history remembers."""
+
+from typing import Any
+
+from sandbox.salesforce.errors import Refused, deleted, malformed_id, no_such_column, not_found
+from sandbox.salesforce.ids import normalised
+from sandbox.salesforce.objects import LEAD_STATUSES
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import NUMBERS, TEXTS, Field, SObject
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.values import Unreadable, stored
+
+_PRECISION = 18
+_DEFAULTS: dict[str, Row] = {
+    "Lead": {"Status": LEAD_STATUSES[0]},
+    "Task": {"Status": "Not Started", "Priority": "Normal", "TaskSubtype": "Task"},
+    "Event": {"EventSubtype": "Event", "ShowAs": "Busy"},
+}
+
+
+class WrongType(Unreadable):
+    """A value that is not one of its field's type; REST and Bulk say so in different ways."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        """Name the field, and say what is wrong without it."""
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
+def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
+    """Store a new record and give its id. Raises: Refused, WrongType."""
+    given = _checked(store, sobject, values, creating=True)
+    row = _DEFAULTS.get(sobject.name, {}) | given
+    missing = [one.name for one in sobject if one.required and row.get(one.name) is None]
+    if missing:
+        raise _missing(missing)
+    if "OwnerId" in sobject.fields:
+        row.setdefault("OwnerId", store.user_id)
+    row["Id"] = store.new_id(sobject.prefix)
+    row["CreatedDate"], row["CreatedById"] = store.stamp(), store.user_id
+    _store(store, sobject, row)
+    _remember(store, sobject, row["Id"], "created", None, None)
+    return str(row["Id"])
+
+
+def update(
+    store: SalesforceStore, sobject: SObject, record: str, values: Row, *, single: bool = False
+) -> str:
+    """Change a record and give its id in 18 characters. Raises: Refused, WrongType.
+
+    Equal values are written like all others: the time stamps move, history stays silent.
+    """
+    given = _checked(store, sobject, values, creating=False)
+    before = find(store, sobject, record, single=single)
+    if before.get("IsConverted"):
+        raise Refused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
+    _refuse_locked(store, before)
+    emptied = [name for name, value in given.items() if value is None]
+    if missing := [name for name in emptied if sobject.fields[name].required]:
+        raise _missing(missing)
+    _store(store, sobject, before | given)
+    for name, value in given.items():
+        if sobject.fields[name].tracked and value != before.get(name):
+            _remember(store, sobject, before["Id"], name, before.get(name), value)
+    return str(before["Id"])
+
+
+def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> str:
+    """Move a record to the recycle bin and give its id. Raises: Refused."""
+    row = find(store, sobject, record, single=single)
+    _refuse_locked(store, row)
+    _store(store, sobject, row | {"IsDeleted": True})
+    return str(row["Id"])
+
+
+def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> Row:
+    """Find a record that may be changed; a single-record resource misses it in words of its own."""
+    full = normalised(record)
+    if full is None or not full.startswith(sobject.prefix):
+        raise malformed_id(record)
+    row = store.tables[sobject.name].get(full)
+    if row is None:
+        gone = Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        raise not_found() if single else gone
+    if row.get("IsDeleted"):
+        raise deleted()
+    return row
+
+
+def _missing(names: list[str]) -> Refused:
+    said = f"Required fields are missing: [{', '.join(names)}]"
+    return Refused("REQUIRED_FIELD_MISSING", said, tuple(names))
+
+
+def _refuse_locked(store: SalesforceStore, row: Row) -> None:
+    if store.is_locked(row):
+        said = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
+        raise Refused("UNABLE_TO_LOCK_ROW", said, ())
+
+
+def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating: bool) -> Row:
+    fields = [_field(sobject, name) for name in values]
+    refused = [
+        one.name for one in fields if not (one.may_be_created() if creating else one.writable)
+    ]
+    if refused:
+        raise Refused(
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            f"Unable to create/update fields: {', '.join(refused)}. Please check the security "
+            "settings of this field and verify that it is read/write for your profile or "
+            "permission set.",
+            tuple(refused),
+        )
+    return {
+        one.name: _accepted(store, one, value)
+        for one, value in zip(fields, values.values(), strict=True)
+    }
+
+
+def _field(sobject: SObject, name: str) -> Field:
+    found = sobject.by_lower_name.get(name.lower())
+    if found is None:
+        raise no_such_column(name, sobject.name)
+    return found
+
+
+def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
+    try:
+        value = stored(sent, field)
+    except Unreadable as error:
+        raise WrongType(field.name, str(error)) from error
+    if value is None:
+        return None
+    if field.type in TEXTS:
+        _check_text(field, value)
+    elif field.type in NUMBERS and abs(value) >= 10 ** (_PRECISION - field.scale):
+        said = f"{_label(field)}: value outside of valid range on numeric field: {value}"
+        raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said, (field.name,))
+    elif field.type == "reference":
+        return _referred(store, field, value)
+    return value
+
+
+def _check_text(field: Field, value: str) -> None:
+    if field.restricted and value not in field.values:
+        said = f"{_label(field)}: bad value for restricted picklist field: {value}"
+        raise Refused("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", said, (field.name,))
+    if field.length and len(value) > field.length:
+        said = f"{_label(field)}: data value too large: {value} (max length={field.length})"
+        raise Refused("STRING_TOO_LONG", said, (field.name,))
+    if field.type == "email" and not _looks_like_email(value):
+        said = f"{_label(field)}: invalid email address: {value}"
+        raise Refused("INVALID_EMAIL_ADDRESS", said, (field.name,))
+
+
+def _looks_like_email(value: str) -> bool:
+    local, at, domain = value.rpartition("@")
+    return bool(local and at and "." in domain) and " " not in value
+
+
+def _referred(store: SalesforceStore, field: Field, value: str) -> str:
+    full = normalised(value)
+    owner = None if full is None else store.owner_of(full)
+    if full is None or owner is None or owner.name not in field.to:
+        said = f"{_label(field)}: id value of incorrect type: {value}"
+        raise Refused("MALFORMED_ID", said, (field.name,))
+    target = store.tables[owner.name].get(full)
+    if target is None or target.get("IsDeleted"):
+        raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+    return full
+
+
+def _label(field: Field) -> str:
+    return field.name.removesuffix("__c").replace("_", " ")
+
+
+def _store(store: SalesforceStore, sobject: SObject, row: Row) -> None:
+    row["LastModifiedDate"] = row["SystemModstamp"] = store.stamp()
+    row["LastModifiedById"] = store.user_id
+    store.put(sobject.name, row | _derived(sobject, row))
+
+
+def _derived(sobject: SObject, row: Row) -> Row:
+    match sobject.name:
+        case "Lead" | "Contact" | "User":
+            return {"Name": f"{row.get('FirstName') or ''} {row['LastName']}".strip()}
+        case "Task":
+            return {"IsClosed": row.get("Status") == "Completed"}
+        case "Opportunity":
+            stage = row["StageName"]
+            return {"IsWon": stage == "Closed Won", "IsClosed": stage.startswith("Closed")}
+        case _:
+            return {}
+
+
+def _remember(
+    store: SalesforceStore, sobject: SObject, record: str, field: str, before: Any, after: Any
+) -> None:
+    if sobject.history is None:
+        return
+    history = store.schema[sobject.history]
+    stamp = store.stamp()
+    entry: Row = {
+        "Id": store.new_id(history.prefix),
+        f"{sobject.name}Id": record,
+        "Field": field,
+        "OldValue": before,
+        "NewValue": after,
+        "CreatedDate": stamp,
+        "CreatedById": store.user_id,
+        "LastModifiedDate": stamp,
+        "SystemModstamp": stamp,
+    }
+    store.put(history.name, entry)

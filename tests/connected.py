@@ -1,0 +1,83 @@
+"""What the connector tests share: a world on loopback, clients for it, and a place to land in."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.destinations import duckdb
+
+from connectors import Client, connector
+from connectors.hubspot import Settings as HubSpotSettings
+from connectors.resilience import without_waiting
+from connectors.salesforce import Settings as SalesforceSettings
+from contract import Outcome, RecordChange, Wanted
+from sandbox.server import Sandbox, running
+
+
+@contextmanager
+def world(people: int = 40) -> Iterator[Sandbox]:
+    """Serve a small world in which nobody waits."""
+    with running(people=people, seed=11, rate_limits=False) as sandbox, without_waiting():
+        yield sandbox
+
+
+def hubspot_client(sandbox: Sandbox) -> Client:
+    """Connect to the HubSpot of a world."""
+    settings = HubSpotSettings(access_token=sandbox.hubspot_token, base_url=sandbox.url)
+    return connector("hubspot").connect(settings)
+
+
+def salesforce_client(sandbox: Sandbox) -> Client:
+    """Connect to the Salesforce of a world."""
+    settings = SalesforceSettings(
+        instance_url=sandbox.url,
+        client_id=sandbox.client_id,
+        client_secret=sandbox.client_secret,
+    )
+    return connector("salesforce").connect(settings)
+
+
+def applied(crm: str, client: Client, changes: Iterable[RecordChange]) -> list[Outcome]:
+    """Write changes with the catalog of their objects, and give all outcomes."""
+    changes = list(changes)
+    catalog = connector(crm).catalog(client, {change.object for change in changes})
+    batches = connector(crm).apply(client, changes, catalog)
+    return [outcome for batch in batches for outcome in batch]
+
+
+class Warehouse:
+    """A pipeline into a file of its own."""
+
+    def __init__(self, crm: str, folder: Path) -> None:
+        """Make it in an empty folder."""
+        dlt.config["schema.naming"] = "sql_cs_v1"
+        self._crm = connector(crm)
+        self._pipeline = dlt.pipeline(
+            f"test_{crm}",
+            destination=duckdb(str(folder / "warehouse.duckdb")),
+            dataset_name=crm,
+            pipelines_dir=str(folder / "pipelines"),
+        )
+
+    def pull(self, client: Client, wanted: Wanted, *, full: bool = False) -> int:
+        """Land what is wanted and say how many rows came."""
+        rows: dict[str, int] = {}
+
+        def progress(object: str, count: int, _: int | None) -> None:
+            rows[object] = count
+
+        catalog = self._crm.catalog(client, wanted)
+        resources = self._crm.source(client, wanted, catalog, full=full, progress=progress)
+        self._pipeline.run(resources).raise_on_failed_jobs()
+        return sum(rows.values())
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query what was landed."""
+        with self._pipeline.sql_client() as sql_client:
+            return [tuple(row) for row in sql_client.execute_sql(sql) or ()]
+
+    def count(self, table: str) -> int:
+        """Count what was landed."""
+        return int(self.ask(f'SELECT count(*) FROM "{table}"')[0][0])

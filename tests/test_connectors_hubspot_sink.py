@@ -1,0 +1,284 @@
+"""Writing to HubSpot: every record has its outcome, and the account holds what the outcome says."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from connected import applied, hubspot_client, world
+from connectors import Client
+from contract import FieldChange, Outcome, RecordChange
+from errors import AccessError
+from sandbox.faults import Fault
+from sandbox.hubspot.store import Record
+from sandbox.server import Sandbox
+
+Apply = Callable[..., list[Outcome]]
+
+
+@pytest.fixture(scope="module")
+def crm() -> Iterator[Sandbox]:
+    with world(people=20) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(crm: Sandbox) -> Sandbox:
+    crm.faults.reset()
+    return crm
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Client:
+    return hubspot_client(sandbox)
+
+
+@pytest.fixture
+def apply(client: Client) -> Apply:
+    def run(*changes: RecordChange) -> list[Outcome]:
+        return applied("hubspot", client, changes)
+
+    return run
+
+
+def new(sandbox: Sandbox, **values: str) -> str:
+    """Make a contact and give its id."""
+    store = sandbox.hubspot
+    return str(store.create(store.tables["contacts"], values).id)
+
+
+def several(sandbox: Sandbox, count: int) -> list[str]:
+    return [new(sandbox) for _ in range(count)]
+
+
+def found(sandbox: Sandbox, record_id: str) -> Record:
+    record = sandbox.hubspot.tables["contacts"].find(record_id)
+    assert record
+    return record
+
+
+def held_by(sandbox: Sandbox, record_id: str, name: str) -> str | None:
+    return found(sandbox, record_id).properties.get(name)
+
+
+def change(record_id: str, *fields: FieldChange) -> RecordChange:
+    return RecordChange("contacts", record_id, fields)
+
+
+def score(before: str | None, after: str | None) -> FieldChange:
+    return FieldChange("onefunnel_score", before, after)
+
+
+def standing(after: str) -> FieldChange:
+    return FieldChange("onefunnel_standing", None, after)
+
+
+def missing_scope(path: str, scope: str) -> Fault:
+    body = {
+        "status": "error",
+        "category": "MISSING_SCOPES",
+        "context": {"requiredGranularScopes": [scope]},
+    }
+    return Fault(path=path, status=403, body=body)
+
+
+def test_changes_are_written(sandbox: Sandbox, apply: Apply) -> None:
+    """A hundred and more, in batches of a hundred."""
+    ids = several(sandbox, 140)
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert {one.record_id for one in outcomes if one.status == "written"} == set(ids)
+    assert {held_by(sandbox, id, "onefunnel_score") for id in ids} == {"64"}
+
+
+def test_a_second_apply_finds_everything_done(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """64 and 64.0 are one number: no write call is made."""
+    id = new(sandbox)
+    apply(change(id, score(None, "64")))
+    before = client.calls["write"]
+
+    (outcome,) = apply(change(id, score(None, "64.0")))
+
+    assert outcome.status == "unchanged"
+    assert client.calls["write"] == before
+
+
+def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
+    """By empty text; null would be ignored."""
+    id = new(sandbox, onefunnel_score="12")
+
+    (outcome,) = apply(change(id, score("12", None)))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, "onefunnel_score") is None
+
+
+def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Apply) -> None:
+    """The next run plans it anew."""
+    id = new(sandbox, onefunnel_score="13")
+
+    (outcome,) = apply(change(id, score("12", "64")))
+
+    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert held_by(sandbox, id, "onefunnel_score") == "13"
+
+
+def test_a_stage_that_would_move_back_is_held_as_crm_ahead(sandbox: Sandbox, apply: Apply) -> None:
+    """HubSpot says yes and does nothing: only reading back tells."""
+    id = new(sandbox, lifecyclestage="customer")
+
+    (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead")))
+
+    assert (outcome.status, outcome.reason) == ("held", "crm_ahead")
+    assert held_by(sandbox, id, "lifecyclestage") == "customer"
+
+
+def test_a_stage_moves_back_when_it_is_emptied_first(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """In two requests: the order inside one is not kept."""
+    id = new(sandbox, lifecyclestage="customer")
+
+    (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead", True)))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, "lifecyclestage") == "lead"
+    assert client.calls["write"] == 2
+
+
+def test_an_emptied_stage_comes_back_where_the_record_is_refused(
+    sandbox: Sandbox, apply: Apply
+) -> None:
+    """A refusal of another field must not leave the record without its stage."""
+    id = new(sandbox, lifecyclestage="customer")
+
+    (outcome,) = apply(
+        change(
+            id,
+            FieldChange("lifecyclestage", "customer", "lead", True),
+            standing("no such option"),
+        )
+    )
+
+    assert outcome.status == "quarantined"
+    assert outcome.error_code == "INVALID_OPTION"
+    assert held_by(sandbox, id, "lifecyclestage") == "customer"
+
+
+def test_one_bad_value_spoils_only_its_own_record(sandbox: Sandbox, apply: Apply) -> None:
+    """HubSpot refuses the batch without saying whose value it was: halves find it."""
+    ids = several(sandbox, 30)
+    bad = change(ids[17], standing("no such option"))
+    good = [change(id, standing("lead")) for id in ids if id != ids[17]]
+
+    outcomes = {one.record_id: one for one in apply(bad, *good)}
+
+    quarantined = outcomes.pop(ids[17])
+    assert quarantined.status == "quarantined"
+    assert "onefunnel_standing" in (quarantined.error or "")
+    assert {one.status for one in outcomes.values()} == {"written"}
+
+
+def test_equal_causes_cost_one_refusal(sandbox: Sandbox, client: Client, apply: Apply) -> None:
+    """What was refused once is refused again without asking, in later batches too."""
+    ids = several(sandbox, 130)
+
+    outcomes = apply(*(change(id, standing("no such option")) for id in ids))
+
+    assert {(one.status, one.error_code) for one in outcomes} == {("quarantined", "INVALID_OPTION")}
+    assert client.calls["write"] <= 8
+
+
+def test_an_unknown_property_is_found_at_the_first_refusal(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """It is wrong whatever its value: all records that name it are refused together."""
+    ids = several(sandbox, 20)
+    bad = [change(id, FieldChange("shoe_size", None, "44")) for id in ids[:10]]
+    good = [change(id, score(None, "1")) for id in ids[10:]]
+
+    outcomes = apply(*bad, *good)
+
+    assert [one.status for one in outcomes].count("quarantined") == 10
+    assert [one.status for one in outcomes].count("written") == 10
+    assert client.calls["write"] == 2
+
+
+def test_merged_and_archived_records_are_excluded(sandbox: Sandbox, apply: Apply) -> None:
+    """Told apart by what a batch read says of them."""
+    store, contacts = sandbox.hubspot, sandbox.hubspot.tables["contacts"]
+    archived, winner, loser = several(sandbox, 3)
+    store.archive(contacts, found(sandbox, archived))
+    store.merge(contacts, found(sandbox, winner), found(sandbox, loser))
+
+    outcomes = apply(change(archived, score(None, "1")), change(loser, score(None, "1")))
+
+    assert {one.record_id: (one.status, one.reason) for one in outcomes} == {
+        archived: ("excluded", "deleted"),
+        loser: ("excluded", "merged"),
+    }
+
+
+def test_a_write_whose_answer_was_lost_is_found_by_reading(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """It is not sent a second time."""
+    id = new(sandbox)
+    sandbox.faults.plan(Fault(path="/batch/update", effect="commit_then_drop"))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert outcome.status == "written"
+    assert client.calls["write"] == 1
+
+
+def test_a_write_that_was_cut_off_is_sent_again(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """After reading that it did not happen."""
+    id = new(sandbox)
+    sandbox.faults.plan(Fault(path="/batch/update", effect="reset"))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.attempts) == ("written", 2)
+    assert client.calls["write"] == 2
+
+
+def test_a_write_is_unknown_where_not_even_reading_helps(sandbox: Sandbox, apply: Apply) -> None:
+    """Nothing is guessed; the rest is held without another try."""
+    first, second = several(sandbox, 2)
+    sandbox.faults.plan(Fault(path="/batch/update", effect="reset", times=None))
+    sandbox.faults.plan(Fault(path="/batch/read", status=503, times=None, after=1))
+
+    (outcome,) = apply(change(first, score(None, "64")))
+
+    assert (outcome.status, outcome.reason) == ("unknown", "no_answer")
+    assert held_by(sandbox, second, "onefunnel_score") is None
+
+
+def test_spent_quota_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
+    """What was written before is told as written."""
+    ids = several(sandbox, 150)
+    body = {
+        "status": "error",
+        "message": "You have reached your daily limit.",
+        "policyName": "DAILY",
+    }
+    sandbox.faults.plan(Fault(path="/batch/read", status=429, body=body, after=1, times=None))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.reason) for one in outcomes[:100]] == [("written", "")] * 100
+    assert [(one.status, one.reason) for one in outcomes[100:]] == [("held", "quota")] * 50
+
+
+def test_a_missing_scope_stops_writing_and_is_named(sandbox: Sandbox, apply: Apply) -> None:
+    """No record can be written: there is no use in trying the others."""
+    id = new(sandbox)
+    sandbox.faults.plan(missing_scope("/batch/update", "crm.objects.contacts.write"))
+
+    with pytest.raises(AccessError, match=r"crm\.objects\.contacts\.write"):
+        apply(change(id, score(None, "64")))

@@ -1,0 +1,251 @@
+"""Reading HubSpot: what a pull lands, what the next one costs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connected import Warehouse, hubspot_client, world
+from connectors import Client, connector
+from contract import Wanted
+from errors import AccessError, ConfigError
+from sandbox.faults import Fault
+from sandbox.hubspot.store import HubSpotStore, Record
+from sandbox.server import Sandbox
+
+hubspot = connector("hubspot")
+ENGAGEMENT = ("emails", "calls", "meetings", "notes", "tasks", "communications")
+WANTED: Wanted = {
+    "contacts": ("email", "lifecyclestage", "onefunnel_score"),
+    "companies": ("name",),
+    "deals": ("dealstage", "amount"),
+    **dict.fromkeys(ENGAGEMENT, ("hs_timestamp",)),
+    "form_submissions": ("email",),
+    "email_events": ("recipient",),
+    "page_views": ("url",),
+    "contacts_history": ("lifecyclestage",),
+}
+CONTACTS: Wanted = {"contacts": ("email", "lifecyclestage")}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with world() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Client:
+    return hubspot_client(sandbox)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse("hubspot", tmp_path)
+
+
+def contacts(sandbox: Sandbox, count: int) -> list[Record]:
+    return list(sandbox.hubspot.tables["contacts"].live())[:count]
+
+
+def write(store: HubSpotStore, *records: Record, **values: str) -> None:
+    for record in records:
+        store.write(store.tables["contacts"], record, values)
+
+
+def add_contacts(store: HubSpotStore, count: int) -> None:
+    for _ in range(count):
+        store.create(store.tables["contacts"], {})
+
+
+def missing_scope(path: str, scope: str) -> Fault:
+    problem = {"message": "", "context": {"requiredGranularScopes": [scope]}}
+    body = {"status": "error", "category": "MISSING_SCOPES", "message": "", "errors": [problem]}
+    return Fault(path=path, status=403, body=body)
+
+
+def test_first_pull_lands_exactly_what_the_account_holds(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """Live and archived contacts, every engagement, every event."""
+    warehouse.pull(client, WANTED)
+
+    store = sandbox.hubspot
+    tables = {name: len(store.tables[name].records) for name in WANTED if name in store.tables}
+    landed = {name: warehouse.count(name) for name in WANTED}
+    assert landed | tables == landed
+    assert landed["form_submissions"] == sum(map(len, store.submissions.values()))
+    assert landed["email_events"] == len(store.email_events)
+    assert landed["page_views"] == len(store.events["e_visited_page"])
+    assert client.findings == []
+    assert not client.drift
+
+
+def test_engagement_is_landed_with_the_contacts_it_belongs_to(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """Asked for inline on the first pull."""
+    warehouse.pull(client, {"emails": ()})
+
+    links = sandbox.hubspot.associations["emails", "contacts"]
+    expected = sorted(
+        (
+            str(id),
+            ";".join(
+                sorted(str(one) for one in sandbox.hubspot.associated("emails", id, "contacts"))
+            ),
+        )
+        for id in links
+    )
+    landed = warehouse.ask(
+        "SELECT id, associated_contacts FROM emails WHERE associated_contacts <> ''"
+    )
+    assert sorted(landed) == [row for row in expected if row[1]]
+
+
+def test_second_pull_lands_nothing_and_only_looks(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """One search an object, the archive, and one look at each log."""
+    warehouse.pull(client, WANTED)
+    again = hubspot_client(sandbox)
+
+    rows = warehouse.pull(again, WANTED)
+
+    objects = 3 + len(ENGAGEMENT)  # contacts, companies and deals
+    forms = 1 + len(sandbox.hubspot.forms)
+    archive, email_events, page_views, changed_contacts = 1, 1, 1, 1
+    assert rows == 0
+    assert again.calls == {
+        "search": objects + changed_contacts,
+        "read": objects + archive + forms + email_events + page_views,
+    }
+
+
+def test_an_edit_is_picked_up(sandbox: Sandbox, client: Client, warehouse: Warehouse) -> None:
+    """And nothing else is."""
+    warehouse.pull(client, CONTACTS)
+    (edited,) = contacts(sandbox, 1)
+    write(sandbox.hubspot, edited, lifecyclestage="customer")
+
+    rows = warehouse.pull(client, CONTACTS)
+
+    assert rows == 1
+    assert warehouse.ask(f"SELECT lifecyclestage FROM contacts WHERE id = '{edited.id}'") == [
+        ("customer",)
+    ]
+
+
+def test_a_field_that_is_newly_wanted_is_read_of_all_records(
+    client: Client, warehouse: Warehouse
+) -> None:
+    """An increment alone would leave it empty in every old record."""
+    first = warehouse.pull(client, CONTACTS)
+
+    again = warehouse.pull(client, {"contacts": ("email", "lifecyclestage", "country")})
+
+    assert again == first
+    assert warehouse.ask("SELECT count(*) FROM contacts WHERE country IS NOT NULL")[0][0] > 0
+
+
+def test_an_archived_contact_is_picked_up(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """No search finds it: the archive is listed every time, and only what is new in it landed."""
+    warehouse.pull(client, CONTACTS)
+    (gone,) = contacts(sandbox, 1)
+    sandbox.hubspot.archive(sandbox.hubspot.tables["contacts"], gone)
+
+    rows = warehouse.pull(client, CONTACTS)
+
+    assert rows == 1
+    assert warehouse.ask(f"SELECT archived FROM contacts WHERE id = '{gone.id}'") == [(True,)]
+
+
+def test_a_full_pull_forgets_what_was_erased(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """HubSpot tells nobody about an erasure, but the copy must go as well."""
+    warehouse.pull(client, CONTACTS)
+    (gone,) = contacts(sandbox, 1)
+    sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
+
+    warehouse.pull(client, CONTACTS, full=True)
+
+    assert warehouse.ask(f"SELECT * FROM contacts WHERE id = '{gone.id}'") == []
+
+
+def test_a_search_goes_on_behind_its_first_page(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """By ids above the last one, so that no wall at 10,000 is ever reached."""
+    warehouse.pull(client, CONTACTS)
+    add_contacts(sandbox.hubspot, 401)
+    again = hubspot_client(sandbox)
+
+    rows = warehouse.pull(again, CONTACTS)
+
+    assert rows == 401
+    assert again.calls["search"] == 3
+
+
+def test_history_of_a_changed_contact_is_landed(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """Each value with its instant, by a batch read of those that changed."""
+    wanted: Wanted = {"contacts_history": ("lifecyclestage",)}
+    warehouse.pull(client, wanted)
+    (edited,) = contacts(sandbox, 1)
+    write(sandbox.hubspot, edited, lifecyclestage="customer")
+
+    warehouse.pull(client, wanted)
+
+    past = warehouse.ask(
+        f"SELECT value FROM contacts_history WHERE id = '{edited.id}' ORDER BY timestamp DESC"
+    )
+    assert past[0] == ("customer",)
+    assert len(past) > 1
+
+
+def test_a_product_the_account_lacks_is_a_finding(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """The table is there, empty, and the scope is named."""
+    sandbox.faults.plan(missing_scope("/email/public/v1/events", "content"))
+
+    warehouse.pull(client, {"email_events": ()})
+
+    assert warehouse.ask("SELECT count(*) FROM email_events") == [(0,)]
+    assert "content" in client.findings[0]
+
+
+def test_a_missing_scope_of_a_crm_object_stops_the_pull(sandbox: Sandbox, client: Client) -> None:
+    """And is named."""
+    sandbox.faults.plan(missing_scope("/crm/v3/properties/deals", "crm.schemas.deals.read"))
+
+    with pytest.raises(AccessError, match=r"crm\.schemas\.deals\.read"):
+        hubspot.catalog(client, ["deals"])
+
+
+def test_a_field_the_account_lacks_is_refused_before_reading(client: Client) -> None:
+    """The text names object and field."""
+    catalog = hubspot.catalog(client, ["contacts"])
+
+    with pytest.raises(ConfigError, match="contacts: .*shoe_size"):
+        hubspot.source(client, {"contacts": ("shoe_size",)}, catalog)
+
+
+def test_catalog_tells_types_options_and_what_cannot_be_written(client: Client) -> None:
+    """As the property settings of the account say."""
+    fields = hubspot.catalog(client, ["contacts"])["contacts"]
+
+    assert fields["onefunnel_score"].type == "number"
+    assert fields["onefunnel_stage_since"].type == "datetime"
+    assert "SQL / prospect" in (fields["onefunnel_standing"].options or ())
+    assert fields["email"].options is None
+    assert not fields["hubspotscore"].writable
+
+
+def test_account_is_named(client: Client) -> None:
+    """After a look whether contacts may be read."""
+    assert client.account() == "HubSpot account 44237313"

@@ -1,0 +1,237 @@
+"""Writing to Salesforce: every record has its outcome, and the org holds what the outcome says."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from connected import applied, salesforce_client, world
+from connectors import Client
+from contract import FieldChange, Outcome, RecordChange
+from sandbox.faults import Fault
+from sandbox.salesforce.rows import Row
+from sandbox.server import Sandbox
+
+Apply = Callable[..., list[Outcome]]
+SCORE = "onefunnel_score__c"
+
+
+@pytest.fixture(scope="module")
+def crm() -> Iterator[Sandbox]:
+    with world(people=20) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(crm: Sandbox) -> Sandbox:
+    crm.faults.reset()
+    return crm
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Client:
+    return salesforce_client(sandbox)
+
+
+@pytest.fixture
+def apply(client: Client) -> Apply:
+    def run(*changes: RecordChange) -> list[Outcome]:
+        return applied("salesforce", client, changes)
+
+    return run
+
+
+def new(sandbox: Sandbox, **values: object) -> str:
+    """Make a lead and give its id."""
+    store = sandbox.salesforce
+    stamps = {"CreatedDate": store.stamp(), "SystemModstamp": store.stamp()}
+    row: Row = {"Id": store.new_id("00Q"), "LastName": "L", "Company": "C", "IsDeleted": False}
+    store.put("Lead", row | stamps | values)
+    return str(row["Id"])
+
+
+def several(sandbox: Sandbox, count: int) -> list[str]:
+    return [new(sandbox) for _ in range(count)]
+
+
+def held_by(sandbox: Sandbox, record_id: str, name: str) -> object:
+    return sandbox.salesforce.tables["Lead"][record_id].get(name)
+
+
+def change(record_id: str, *fields: FieldChange) -> RecordChange:
+    return RecordChange("Lead", record_id, fields)
+
+
+def score(before: str | None, after: str | None) -> FieldChange:
+    return FieldChange(SCORE, before, after)
+
+
+def test_changes_are_written(sandbox: Sandbox, client: Client, apply: Apply) -> None:
+    """Two hundred a call, read before in one."""
+    ids = several(sandbox, 250)
+    before = client.calls["read"]
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert {one.record_id for one in outcomes if one.status == "written"} == set(ids)
+    assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
+    assert client.calls["write"] == 2
+    assert client.calls["read"] - before == 2  # the description of Lead, the records
+
+
+def test_values_are_written_as_their_type(sandbox: Sandbox, apply: Apply) -> None:
+    """Numbers bare, instants in UTC; what Salesforce keeps reads back as the same value."""
+    id = new(sandbox)
+    fields = (
+        score(None, "64.5"),
+        FieldChange("HasOptedOutOfEmail", "false", "true"),
+        FieldChange("onefunnel_stage_since__c", None, "2026-03-04T10:00:00.120+01:00"),
+        FieldChange("Timeline__c", None, "2026-05-01"),
+    )
+
+    (outcome,) = apply(change(id, *fields))
+    (again,) = apply(change(id, *fields))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, "HasOptedOutOfEmail") is True
+    assert str(held_by(sandbox, id, "onefunnel_stage_since__c")).startswith("2026-03-04T09:00:00")
+    assert again.status == "unchanged"
+
+
+def test_a_second_apply_finds_everything_done(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """64 and 64.0 are one number: no write call is made."""
+    id = new(sandbox, **{SCORE: 64})
+
+    (outcome,) = apply(change(id, score(None, "64.0")))
+
+    assert outcome.status == "unchanged"
+    assert client.calls["write"] == 0
+
+
+def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
+    """By null."""
+    id = new(sandbox, **{SCORE: 12})
+
+    (outcome,) = apply(change(id, score("12", None)))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, SCORE) is None
+
+
+def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Apply) -> None:
+    """The next run plans it anew."""
+    id = new(sandbox, **{SCORE: 13})
+
+    (outcome,) = apply(change(id, score("12", "64")))
+
+    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert held_by(sandbox, id, SCORE) == 13
+
+
+def test_a_refused_record_names_code_and_field(sandbox: Sandbox, apply: Apply) -> None:
+    """And spoils no other."""
+    bad, good = several(sandbox, 2)
+
+    outcomes = apply(
+        change(bad, FieldChange("Lifecycle_Stage__c", None, "Partner")),
+        change(good, FieldChange("Lifecycle_Stage__c", None, "Prospect")),
+    )
+
+    statuses = {one.record_id: (one.status, one.error_code) for one in outcomes}
+    assert statuses == {
+        bad: ("quarantined", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+        good: ("written", None),
+    }
+    assert "Lifecycle_Stage__c" in "".join(one.error or "" for one in outcomes)
+    assert "Partner" not in "".join(one.error or "" for one in outcomes)
+
+
+def test_converted_and_deleted_leads_are_excluded(sandbox: Sandbox, apply: Apply) -> None:
+    """They are nobody's to change any more."""
+    converted = new(sandbox, IsConverted=True)
+    deleted = new(sandbox, IsDeleted=True)
+
+    outcomes = apply(change(converted, score(None, "1")), change(deleted, score(None, "1")))
+
+    assert {one.record_id: (one.status, one.reason) for one in outcomes} == {
+        converted: ("excluded", "converted"),
+        deleted: ("excluded", "deleted"),
+    }
+
+
+def test_locked_rows_are_sent_again_in_smaller_parts(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """Until the other process lets go."""
+    ids = several(sandbox, 8)
+    sandbox.salesforce.lock(ids[:4], times=1)
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert {one.status for one in outcomes} == {"written"}
+    assert client.calls["write"] == 3
+    assert client.waited > 0
+
+
+def test_a_row_that_stays_locked_is_held(sandbox: Sandbox, apply: Apply) -> None:
+    """Patience is bounded; the next run tries again."""
+    id = new(sandbox)
+    sandbox.salesforce.lock([id], times=50)
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("held", "row_locked", 6)
+
+
+def test_a_value_of_the_wrong_type_spoils_only_its_own_record(
+    sandbox: Sandbox, apply: Apply
+) -> None:
+    """Salesforce refuses the whole call for it: halves find it."""
+    ids = several(sandbox, 9)
+    changes = [change(id, score(None, "1")) for id in ids[1:]]
+
+    outcomes = apply(change(ids[0], score(None, "much")), *changes)
+
+    statuses = {one.record_id: one.status for one in outcomes}
+    assert statuses.pop(ids[0]) == "quarantined"
+    assert set(statuses.values()) == {"written"}
+
+
+def test_a_write_whose_answer_was_lost_is_found_by_reading(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """It is not sent a second time."""
+    id = new(sandbox)
+    sandbox.faults.plan(
+        Fault(path="/composite/sobjects", method="PATCH", effect="commit_then_drop")
+    )
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert outcome.status == "written"
+    assert client.calls["write"] == 1
+
+
+def test_a_session_that_ends_between_batches_is_renewed(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """A refused session means nothing was written: the same call is made again."""
+    id = new(sandbox)
+    sandbox.salesforce.revoke()
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert outcome.status == "written"
+    assert client.calls["login"] == 2
+
+
+def test_a_spent_day_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
+    """Without another call."""
+    ids = several(sandbox, 3)
+    body = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]
+    sandbox.faults.plan(Fault(method="PATCH", status=403, body=body, times=None))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.reason) for one in outcomes] == [("held", "quota")] * 3

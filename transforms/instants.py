@@ -1,0 +1,43 @@
+"""Instants inside the middle: whole microseconds since 1970, UTC, so that every engine agrees."""
+
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+DAY = 86_400_000_000
+"""Microseconds in 24 hours."""
+
+NEVER = 9_000_000_000_000_000_000
+"""The instant of what never became true: later than all others, so that least() means any and
+greatest() means all. It becomes NULL when it leaves the middle."""
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def days(length: float) -> int:
+    """Microseconds in so many days."""
+    return round(length * DAY)
+
+
+def from_datetime(at: datetime) -> int:
+    """Microseconds of a datetime; one without a zone is UTC already."""
+    naive = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    return (naive - _EPOCH) // timedelta(microseconds=1)
+
+
+def micros(at: ir.Value) -> ir.IntegerValue:
+    """Microseconds of a timestamp column; NULL stays NULL."""
+    epoch = ibis.timestamp(_EPOCH.isoformat(sep=" "))
+    return at.cast("timestamp(6)").delta(epoch, unit="microsecond")
+
+
+def instant(us: ir.IntegerValue) -> ir.TimestampValue:
+    """The timestamp of microseconds; `NEVER` becomes NULL."""
+    epoch = ibis.timestamp(_EPOCH.isoformat(sep=" "))
+    return epoch + us.nullif(NEVER).as_interval("us")
+
+
+def or_never(us: ir.Value) -> ir.IntegerValue:
+    """The same instants with NULL spelt as `NEVER`."""
+    return us.fill_null(NEVER).cast("int64")

@@ -1,0 +1,224 @@
+"""Why somebody stands where they stand: one line of text, the leaves that made it so."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from transforms.definition import (
+    AllOf,
+    AnyOf,
+    ChannelsLeaf,
+    Condition,
+    Definition,
+    EventLeaf,
+    FieldLeaf,
+    Leaf,
+    QualifiedLeaf,
+    ScoreLeaf,
+    StageLeaf,
+)
+from transforms.facts import condition_since
+from transforms.instants import NEVER, instant
+from transforms.stages import raw, remembered, remembered_stages
+
+LeafSince = Callable[[Leaf], ir.IntegerValue]
+
+_ORDER_WORDS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A leaf on the way to a stage: whether a row came through it, and when it became true."""
+
+    leaf: Leaf
+    through: ir.BooleanValue
+    since: ir.IntegerValue
+
+
+def phrase(leaf: Leaf, definition: Definition) -> str:
+    """Say a leaf in a few words, as `reasons` and receipts print it."""
+    match leaf:
+        case EventLeaf(event=kinds, count=1):
+            return "/".join(kinds)
+        case EventLeaf(event=kinds, count=count, within_days=within):
+            return f"{count} {'/'.join(kinds)}{_window(within)}"
+        case ChannelsLeaf(channels=n, within_days=within):
+            return f"{n} channels{_window(within)}"
+        case ScoreLeaf(score=of, gte=floor):
+            return f"score {of} >= {floor:g}"
+        case QualifiedLeaf(qualified=n):
+            framework = definition.qualification and definition.qualification.framework
+            return f"{n} of {framework}" if framework else f"{n} criteria"
+        case FieldLeaf():
+            return f"{leaf.field} {' and '.join(_tests(leaf))}"
+        case StageLeaf(stage=stage):
+            return stage
+
+
+def parts(
+    rows: ir.Table, rank: int, definition: Definition, leaf_since: Callable[[int], LeafSince]
+) -> Iterator[Part]:
+    """Walk the rule of a stage and give every leaf through which a row may have entered it.
+
+    `rows` has the columns of `stages.rules`; `leaf_since(rank)` reads the instants of the leaves
+    in the rule of a stage.
+    """
+    rule = definition.stages[rank].enter
+    if rule is not None:
+        yield from _walk(rows, rule, ibis.literal(True), rank, definition, leaf_since)
+
+
+def reasons(
+    rows: ir.Table,
+    counted: ir.Table,
+    definition: Definition,
+    leaf_since: Callable[[ir.Table, int], LeafSince],
+) -> ir.Table:
+    """Write down through which leaves each person came to stand where they stand.
+
+    In:     rows: one per person, the columns of `stages.rules` of the cycle that entered the
+            stage, and `rank`; counted(who, at, kind, admitted)
+    Out:    who, reasons string; people in the first stage have no row
+    Source: docs/definition.md, "Reasons".
+    """
+    listed = []
+    for rank in range(1, len(definition.stages)):
+        here = rows.filter(rows["rank"] == rank)
+        walked = parts(here, rank, definition, partial(leaf_since, here))
+        for position, part in enumerate(walked):
+            came = here.filter(part.through)
+            listed.append(_told(came, part, position, counted, definition))
+    if not listed:
+        return rows.filter(ibis.literal(False)).select("who", reasons=ibis.literal(""))
+    told = ibis.union(*listed) if len(listed) > 1 else listed[0]
+    told = told.group_by("who", "at", "text").aggregate(position=told.position.min())
+    return _in_one_line(told, most=len(listed))
+
+
+def _walk(
+    rows: ir.Table,
+    condition: Condition,
+    through: ir.BooleanValue,
+    rank: int,
+    definition: Definition,
+    leaf_since: Callable[[int], LeafSince],
+) -> Iterator[Part]:
+    read = leaf_since(rank)
+    match condition:
+        case AllOf(all=members):
+            for member in members:
+                yield from _walk(rows, member, through, rank, definition, leaf_since)
+        case AnyOf(any=members):
+            since = [condition_since(member, read) for member in members]
+            for member, first in zip(members, _first_of(since), strict=True):
+                yield from _walk(rows, member, through & first, rank, definition, leaf_since)
+        case StageLeaf(stage=lower):
+            yield from _walk_stage(rows, lower, through, rank, definition, leaf_since)
+        case leaf:
+            yield Part(leaf, through, read(leaf))
+
+
+def _walk_stage(
+    rows: ir.Table,
+    lower: str,
+    through: ir.BooleanValue,
+    rank: int,
+    definition: Definition,
+    leaf_since: Callable[[int], LeafSince],
+) -> Iterator[Part]:
+    """A stage leaf is replaced by the reasons of the stage that made it true first."""
+    ids = definition.stage_ids
+    if lower in remembered_stages(definition):
+        through = through & ~rows[remembered(lower)]
+    ranks = range(ids.index(lower), rank)
+    firsts = _first_of([rows[raw(ids[one])] for one in ranks])
+    for one, first in zip(ranks, firsts, strict=True):
+        rule = definition.stages[one].enter
+        if rule is not None:
+            yield from _walk(rows, rule, through & first, one, definition, leaf_since)
+
+
+def _first_of(since: list[ir.IntegerValue]) -> list[ir.BooleanValue]:
+    """Which of these came true first; of equal ones the one written first."""
+    return [
+        ibis.and_(
+            one < NEVER, *(one < other for other in since[:i]), *(one <= o for o in since[i + 1 :])
+        )
+        for i, one in enumerate(since)
+    ]
+
+
+def _told(
+    came: ir.Table, part: Part, position: int, counted: ir.Table, definition: Definition
+) -> ir.Table:
+    """Turn one leaf into text for the rows that came through it: who, at, position, text."""
+    place = ibis.literal(position, "int64")
+    match part.leaf:
+        case EventLeaf(event=kinds, count=1) if len(kinds) > 1:
+            rows = came.select("who", at=part.since)
+            kind = _kind_at(rows, kinds, counted)
+            return kind.select("who", "at", position=place, text=kind.text)
+        case leaf:
+            text = ibis.literal(phrase(leaf, definition))
+            return came.select("who", at=part.since, position=place, text=text)
+
+
+def _kind_at(rows: ir.Table, kinds: tuple[str, ...], counted: ir.Table) -> ir.Table:
+    """Name the kind that happened at that moment; of several the one written first."""
+    meant = counted.filter(counted.admitted, counted.kind.isin(kinds))
+    written = ibis.cases(*((meant.kind == kind, i) for i, kind in enumerate(kinds)), else_=0)
+    meant = meant.select(event_who=meant.who, event_at=meant.at, written=written)
+    both = rows.join(meant, [rows.who == meant.event_who, rows.at == meant.event_at])
+    first = both.group_by("who", "at").aggregate(written=both.written.min())
+    names = ((first.written == i, kind) for i, kind in enumerate(kinds))
+    return first.mutate(text=ibis.cases(*names, else_=kinds[0]))
+
+
+def _in_one_line(told: ir.Table, most: int) -> ir.Table:
+    """Join the parts of each person, oldest first.
+
+    Ranked and put side by side: an ordered string aggregate is not to be had on every engine.
+    """
+    journey = ibis.window(group_by=told.who, order_by=[told.at, told.position])
+    dated = told.text + " on " + instant(told.at).strftime("%Y-%m-%d")
+    ranked = told.select("who", said=dated, nth=ibis.row_number().over(journey))
+    sides = ranked.group_by("who").aggregate(
+        **{f"part_{i}": ranked.said.max(where=ranked.nth == i) for i in range(most)}
+    )
+    line = sides.part_0
+    for i in range(1, most):
+        line = line + (ibis.literal("; ") + sides[f"part_{i}"]).fill_null("")
+    return sides.select("who", reasons=line)
+
+
+def _window(within: float | None) -> str:
+    return "" if within is None else f" within {within:g} days"
+
+
+def _tests(leaf: FieldLeaf) -> Iterator[str]:
+    for name, asked in leaf.tests.items():
+        match name:
+            case "known":
+                yield "known" if asked else "not known"
+            case "is" | "is_not":
+                yield f"{name.replace('_', ' ')} {_word(asked)}"
+            case "in" | "not_in":
+                yield f"{name.replace('_', ' ')} {', '.join(_word(one) for one in asked)}"
+            case _:
+                yield f"{_ORDER_WORDS[name]} {_word(asked)}"
+
+
+def _word(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"{value:g}" if abs(value) < 1e6 else str(value)
+        case datetime() | date():
+            return value.isoformat()
+    return str(value)

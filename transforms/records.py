@@ -1,0 +1,201 @@
+"""Who is who: every record of every CRM, and the person it stands for."""
+
+from collections.abc import Callable
+from collections.abc import Mapping as Map
+
+import ibis
+import ibis.expr.types as ir
+
+from transforms.facts import holds
+from transforms.mapping import FieldRead, Mapping, People
+from transforms.rows import (
+    Landed,
+    as_text,
+    as_type,
+    column,
+    fits,
+    record_key,
+    rows,
+    words,
+)
+
+Cluster = Callable[[ir.Table, ir.Table], ir.Table]
+"""Finds connected components: nodes(key), edges(a, b) -> (key, component)."""
+
+Store = Callable[[str, ir.Table], ir.Table]
+
+
+def read_records(mappings: Map[str, Mapping], landed: Landed, people: People) -> ir.Table:
+    """Line up the records of all CRMs in canonical terms.
+
+    Out:    key string (crm:object:record_id), crm, object, record_id, email, additional_emails
+            (joined with ;), created_at, updated_at timestamp, deleted, read_only boolean, and
+            every field of `people.yaml` (NULL where this record type does not read it)
+    Source: docs/people.md, "Records".
+    """
+    listed = [
+        _of_type(crm, object, mapping, landed[crm], people)
+        for crm, mapping in mappings.items()
+        for object in mapping.records
+    ]
+    return ibis.union(*listed) if len(listed) > 1 else listed[0]
+
+
+def odd_addresses(read: ir.Table) -> ir.Table:
+    """The addresses with characters beyond ASCII, which may be spelt in several ways: address."""
+    address = _addresses(read)
+    return address.filter(address.address.re_search(r"[^\x00-\x7F]")).select("address").distinct()
+
+
+def records(
+    read: ir.Table,
+    mappings: Map[str, Mapping],
+    landed: Landed,
+    people: People,
+    *,
+    spelling: ir.Table,
+    cluster: Cluster,
+    store: Store,
+) -> ir.Table:
+    """Say which person each record stands for.
+
+    In:     read as `read_records` gives it; spelling(address, normal): the NFKC form of the
+            addresses `odd_addresses` named
+    Out:    read, with person_id (the key of the person's oldest record) and by_email boolean
+            (FALSE: a component too large to be joined by address)
+    Source: docs/people.md, "One person".
+    """
+    links = store("record_links", _links(mappings, landed))
+    keys = ibis.union(read.select("key"), links.select(key="a"), links.select(key="b"))
+    linked = store("linked", cluster(keys.distinct(), links))
+    joined = _join_by_email(read, linked, people, spelling=spelling, cluster=cluster, store=store)
+    placed = read.join(joined, "key")
+    oldest = placed.mutate(
+        nth=ibis.row_number().over(
+            group_by=placed.component, order_by=[placed.created_at, placed.key]
+        )
+    )
+    first = oldest.filter(oldest.nth == 0).select("component", person_id=oldest.key)
+    return placed.join(first, "component").drop("component")
+
+
+def _of_type(
+    crm: str, object: str, mapping: Mapping, landed: Map[str, ir.Table], people: People
+) -> ir.Table:
+    record, columns = mapping.records[object], mapping.columns
+    table = rows(mapping, landed, object)
+    id = table[columns.id].cast("string")
+    fields = {}
+    for name, field in people.fields.items():
+        read = record.fields.get(name)
+        missing = ibis.null(ibis.dtype(as_type(ibis.literal(None, "string"), field.type).type()))
+        fields[name] = missing if read is None else as_type(_read(table, read), field.type)
+    more = record.additional_emails
+    fields["email"] = fields["email"].lower()
+    return table.select(
+        key=record_key(crm, object, id),
+        crm=ibis.literal(crm),
+        object=ibis.literal(object),
+        record_id=id,
+        created_at=table[columns.created_at].cast("timestamp(6)"),
+        updated_at=table[columns.updated_at].cast("timestamp(6)"),
+        deleted=table[columns.deleted].fill_null(False),
+        read_only=fits(table, record.read_only) if record.read_only else ibis.literal(False),
+        additional_emails=as_text(table[more]).lower() if more else ibis.null("string"),
+        **fields,
+    )
+
+
+def _read(table: ir.Table, read: FieldRead) -> ir.Value:
+    value = table[column(read.field)]
+    if read.test is not None:
+        return holds(value, read.test)
+    if not read.values:
+        return value
+    text = as_text(value)
+    spelt = ((text.lower() == theirs.lower(), ours) for theirs, ours in read.values.items())
+    return ibis.cases(*spelt, else_=text)
+
+
+def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
+    """Which records name which others by id: a, b (keys)."""
+    listed = []
+    for crm, mapping in mappings.items():
+        for object in mapping.records:
+            table = landed[crm][object]
+            for field, target in mapping.links_of(object).items():
+                to_crm, _, to_object = target.partition(".")
+                named = table.select(id=table[mapping.columns.id], other=words(table[field]))
+                named = named.filter(named.other.notnull()).unnest("other")
+                other = as_text(named.other)
+                edges = named.select(
+                    a=record_key(crm, object, named.id), b=record_key(to_crm, to_object, other)
+                )
+                listed.append(edges.filter(edges.b.notnull()))
+    nothing = ibis.memtable({"a": [""], "b": [""]}, schema={"a": "string", "b": "string"})
+    return ibis.union(*listed) if len(listed) > 1 else nothing.filter(ibis.literal(False))
+
+
+def _addresses(read: ir.Table) -> ir.Table:
+    """Every address of every record: key, address (lower case)."""
+    own = read.select("key", address=read.email)
+    more = read.select("key", address=words(read.additional_emails))
+    more = more.filter(more.address.notnull()).unnest("address")
+    both = own.union(more.select("key", address=as_text(more.address)))
+    return both.filter(both.address.notnull())
+
+
+def identifying(read: ir.Table, people: People, *, spelling: ir.Table) -> ir.Table:
+    """The addresses that identify one person, in one spelling: key, address."""
+    address = _addresses(read)
+    spelt = spelling.select(odd=spelling.address, normal=spelling.normal)
+    both = address.left_join(spelt, address.address == spelt.odd)
+    both = both.select("key", address=both.normal.fill_null(both.address).lower())
+    local = both.address.split("@")[0]
+    if not people.role_addresses:
+        return both
+    return both.filter(local.notin([name.lower() for name in people.role_addresses]))
+
+
+def _join_by_email(
+    read: ir.Table,
+    linked: ir.Table,
+    people: People,
+    *,
+    spelling: ir.Table,
+    cluster: Cluster,
+    store: Store,
+) -> ir.Table:
+    """Join components that share an address, unless they would grow too large: key, component."""
+    address = identifying(read, people, spelling=spelling)
+    known = address.join(linked, "key").select("address", "component")
+    star = known.group_by("address").aggregate(hub=known.component.min())
+    edges = known.join(star, "address")
+    edges = edges.filter(edges.component != edges.hub).select(a=edges.component, b=edges.hub)
+    nodes = linked.select(key=linked.component).distinct()
+    wider = store("wider", cluster(nodes, edges.distinct()))
+    wider = wider.select(component=wider.key, wide=wider.component)
+    both = read.select("key").join(linked, "key").join(wider, "component")
+    sizes = both.group_by("wide").aggregate(count=both.count(), parts=both.component.nunique())
+    judged = both.join(sizes, "wide")
+    too_large = (judged["count"] > people.max_records) & (judged.parts > 1)
+    return judged.select(
+        "key",
+        component=ibis.ifelse(too_large, judged.component, judged.wide),
+        by_email=~too_large,
+    )
+
+
+def identities(records: ir.Table, people: People, *, spelling: ir.Table) -> ir.Table:
+    """By what an event may name a person: who (a record's key or an address), person_id.
+
+    An address that several people share names nobody.
+    """
+    by_key = records.select("person_id", who=records.key)
+    address = identifying(records, people, spelling=spelling)
+    owners = address.join(records.select("key", "person_id"), "key")
+    owners = owners.group_by("address").aggregate(
+        person_id=owners.person_id.min(), count=owners.person_id.nunique()
+    )
+    owners = owners.filter(owners["count"] == 1)
+    return by_key.union(owners.select("person_id", who=owners.address))
