@@ -8,13 +8,19 @@ from importlib import import_module
 from typing import Any
 
 import dlt
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
+from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
 from splink.clustering import cluster_pairwise_predictions_at_threshold
+
+from errors import ConfigError, SyncError
+from transforms.lifecycle import Answer
 
 DATASET = "onefunnel"
 STEPS = "onefunnel_steps"
@@ -24,33 +30,62 @@ NAMING = "sql_cs_v1"
 """Landed columns keep the CRM's own spelling."""
 
 
+IN_USE = (
+    "the warehouse cannot be opened: another run, or a tool that looks into the file, has it open; "
+    "wait for it to end, or set DESTINATION__DUCKDB__CREDENTIALS to another file"
+)
+
+
 class Warehouse:
     """An open warehouse. One process writes to it at a time."""
 
     def __init__(self, engine: SQLBackend) -> None:
         self.engine = engine
-        for dataset in (DATASET, STEPS):
-            if dataset not in engine.list_databases():
-                engine.create_database(dataset)
+        # in full: a DuckDB file called onefunnel.duckdb is a catalog of that name as well
+        self._answers = (engine.current_catalog, DATASET)
+        self._steps = (engine.current_catalog, STEPS)
+        if DATASET not in engine.list_databases():
+            engine.create_database(DATASET)
 
     def store(self, name: str, table: ir.Table) -> ir.Table:
         """Keep a table of the answer under its name, in place of the one before."""
-        return self.engine.create_table(name, table, database=DATASET, overwrite=True)
+        return self.engine.create_table(name, table, database=self._answers, overwrite=True)
 
     def step(self, name: str, table: ir.Table) -> ir.Table:
         """Keep a table on the way to the answer: computed once, read often."""
-        return self.engine.create_table(name, table, database=STEPS, overwrite=True)
+        return self.engine.create_table(name, table, database=self._steps, overwrite=True)
 
-    def append(self, name: str, rows: ir.Table | pa.Table) -> None:
-        """Add rows to a table that is never rewritten: runs, changes, outcomes."""
-        if name not in self.engine.list_tables(database=DATASET):
-            self.engine.create_table(name, rows, database=DATASET)
-        else:
-            self.engine.insert(name, rows, database=DATASET)
+    def keep(self, answer: Answer) -> Answer:
+        """Keep the answer as the tables `lifecycle` and `stage_history`."""
+        return Answer(
+            self.store("lifecycle", answer.lifecycle),
+            self.store("stage_history", answer.stage_history),
+        )
+
+    def answerable(self) -> tuple[ir.Table, ir.Table, ir.Table]:
+        """What an answer is made of: people, field_since, events.
+
+        Raises: ConfigError where nothing was pulled yet.
+        """
+        if not all(self.has(name) for name in ("people", "field_since", "events")):
+            raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
+        return self.table("people"), self.table("field_since"), self.table("events")
+
+    def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
+        """Add rows to a table that is never rewritten; the first ones make it."""
+        table = ibis.memtable(rows) if isinstance(rows, pa.Table) else rows
+        table = table.select(**{column: table[column].cast(of) for column, of in schema.items()})
+        if not self.has(name):
+            self.engine.create_table(name, schema=schema, database=self._answers)
+        self.engine.insert(name, table, database=self._answers)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table yet."""
+        return name in self.engine.list_tables(database=self._answers)
 
     def table(self, name: str) -> ir.Table:
         """A table of the answer or of the journal."""
-        return self.engine.table(name, database=DATASET)
+        return self.engine.table(name, database=self._answers)
 
     def landed(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
         """The landed tables of one CRM."""
@@ -89,18 +124,24 @@ def _splink(engine: SQLBackend) -> Any:
 
 @contextmanager
 def opened() -> Iterator[Warehouse]:
-    """Open the configured warehouse for the middle of a run."""
-    pipeline = _pipeline(DATASET)
-    with pipeline.sql_client() as sql:
-        if not sql.has_dataset():
-            sql.create_dataset()
-    engine = pipeline.dataset().ibis()
-    try:
+    """Open the configured warehouse.
+
+    Raises: SyncError where another process has it open.
+    """
+    with _pipeline(STEPS) as pipeline:
+        try:
+            with pipeline.sql_client() as sql:
+                if not sql.has_dataset():
+                    sql.create_dataset()
+            engine = pipeline.dataset().ibis()
+        except (duckdb.IOException, DatabaseException) as error:
+            raise _cause(error) from error
         if engine.name == "duckdb":
             engine.raw_sql("SET TimeZone = 'UTC'")
-        yield Warehouse(engine)
-    finally:
-        engine.disconnect()
+        try:
+            yield Warehouse(engine)
+        finally:
+            engine.disconnect()
 
 
 def land(crm: str, resources: Iterable[DltResource]) -> None:
@@ -108,14 +149,39 @@ def land(crm: str, resources: Iterable[DltResource]) -> None:
 
     The cursors are stored with the rows, in the warehouse; nothing is kept beside it.
     """
-    _pipeline(crm).run(list(resources))
+    try:
+        with _pipeline(crm) as pipeline:
+            pipeline.run(list(resources))
+    except PipelineStepFailed as failure:
+        raise _cause(failure) from failure
 
 
-def _pipeline(dataset: str) -> dlt.Pipeline:
+def _cause(failure: Exception) -> Exception:
+    """What really went wrong: dlt wraps it in the step at which it happened."""
+    seen: list[BaseException] = []
+    error: BaseException | None = failure
+    while error is not None and error not in seen:
+        if isinstance(error, SyncError):
+            return error
+        if _is_lock(error):
+            return SyncError(IN_USE)
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return failure
+
+
+def _is_lock(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and "lock" in str(error)
+
+
+@contextmanager
+def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
+    """A dlt pipeline into one dataset, that remembers nothing but what the warehouse holds."""
     os.environ.setdefault("SCHEMA__NAMING", NAMING)
-    return dlt.pipeline(
-        dataset,
-        destination=dlt.config.get("destination.name") or "duckdb",
-        dataset_name=dataset,
-        pipelines_dir=tempfile.mkdtemp(prefix="onefunnel-"),
-    )
+    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder:
+        yield dlt.pipeline(
+            dataset,
+            destination=dlt.config.get("destination.name") or "duckdb",
+            dataset_name=dataset,
+            pipelines_dir=folder,
+        )

@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol, cast
 
 from contract import Catalog, Outcome, RecordChange, Wanted
+from errors import SyncError
 
 Progress = Callable[[str, int, int | None], None]
 """Told an object, the rows read so far, and how many there are (None: nobody knows)."""
@@ -70,3 +71,12 @@ def crms() -> tuple[str, ...]:
 def connector(crm: str) -> Connector:
     """Load the connector of one CRM."""
     return cast(Connector, import_module(f"{__name__}.{crm}"))
+
+
+def cause(error: BaseException | None) -> SyncError | None:
+    """Find our error inside the one dlt wraps around it while it extracts."""
+    while error is not None:
+        if isinstance(error, SyncError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -9,7 +9,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from contract import Catalog, Field
-from errors import AccessError, ConfigError
+from errors import AccessError, ConfigError, RefusedError
 
 OVERLAP = timedelta(minutes=5)
 """How far a pull reaches back behind the start of the one before.
@@ -52,6 +52,9 @@ def resource(
                 raise
             yield denied(error)
             return
+        except RefusedError as error:
+            # Refused records can be put aside; a refused question is wrong in itself.
+            raise ConfigError(f"{name} cannot be read. {error}") from error
         state.update(cursor=started.isoformat(), fields=sorted(wanted))
 
     return dlt.resource(

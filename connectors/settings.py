@@ -19,10 +19,12 @@ def settings(crm: str) -> Any:
     """
     try:
         return resolve_configuration(connector(crm).Settings(), sections=("sources", crm))
-    except ConfigurationException as error:
-        # `from None`: dlt's text may quote the value.
-        name = str(getattr(error, "field_name", "") or "")
-        raise ConfigError(f"{setting(crm, name)} cannot be read") from None
+    except ConfigurationException:
+        # `from None`: dlt's text may quote what it read.
+        raise ConfigError(
+            f"the settings of {crm} cannot be read: check the TOML of .dlt/secrets.toml and"
+            f" .dlt/config.toml, section sources.{crm}"
+        ) from None
 
 
 def setting(crm: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """HTTP as both clients need it: one kept-alive session, and what the network does as our errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -26,8 +26,8 @@ class Answer:
     """One HTTP answer, read to its end."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @property
     def server_time(self) -> datetime | None:
@@ -74,9 +74,30 @@ def is_loopback(url: str) -> bool:
 def open_session(url: str) -> requests.Session:
     """Open the session for one host; repeating a call is left to `resilience`."""
     session = requests.Session()
-    session.mount(url, HTTPAdapter(max_retries=0))
-    session.trust_env = not is_loopback(url)
+    session.mount(url, _Adapter())
+    if is_loopback(url):
+        session.trust_env = False
+        session.mount("https://", _Adapter(instead=url))
     return session
+
+
+class _Adapter(HTTPAdapter):
+    """Waits for no answer for ever, also where a client library sets no limit.
+
+    `instead` is a server on this machine, which gets what a library sends to https:// hosts.
+    """
+
+    def __init__(self, instead: str = "") -> None:
+        super().__init__(max_retries=0)
+        self._instead = instead
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send a request."""
+        if self._instead:
+            request.url = self._instead + request.path_url
+        return super().send(request, *args, **kwargs | {"timeout": TIMEOUT})
 
 
 def exchange(
@@ -102,7 +123,6 @@ def exchange(
             params=params,
             data=data,
             headers=headers,
-            timeout=TIMEOUT,
             allow_redirects=False,
         )
     except requests.ConnectTimeout:

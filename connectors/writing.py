@@ -18,8 +18,7 @@ from errors import QuotaError, RefusedError, RetryableError, SyncError, UnclearE
 Seen = Mapping[str, str | None] | str
 """What a CRM holds of one record; a word where it holds no such record: deleted, merged."""
 
-Written = tuple[str, str, str | None]
-"""An object, a field, and a value for it (None: any value)."""
+Changes = dict[str, RecordChange]
 
 RESENDS = 3
 """A batch that nobody answered for is sent at most so often."""
@@ -47,6 +46,18 @@ class Hands:
     excluded: Mapping[str, str]
 
 
+class _Refused:
+    """What a CRM refused once and would refuse whenever it is repeated."""
+
+    def __init__(self) -> None:
+        self.fields: dict[tuple[str, str | None], RefusedError] = {}
+        self.values: dict[tuple[str, str, str | None], RefusedError] = {}
+
+    def of(self, object: str, change: FieldChange) -> RefusedError | None:
+        by_field = self.fields.get((object, change.field))
+        return by_field or self.values.get((object, change.field, change.after))
+
+
 def carry_out(
     changes: Iterable[RecordChange], hands: Hands, catalog: Catalog, traffic: Traffic
 ) -> Iterator[list[Outcome]]:
@@ -58,14 +69,18 @@ def carry_out(
     Raises: AccessError where login or permission is missing.
     """
     stopped = ""
-    refused: dict[Written, RefusedError] = {}
+    refused = _Refused()
     for object, group in _grouped(changes, hands.reads_at_once):
         work = _Work(object, hands, catalog, traffic, refused)
         stopped = stopped or _attempt(work.compare, group)
         if work.outcomes:
             yield work.taken()
         for part in chunked(group if stopped else work.todo, hands.writes_at_once):
-            stopped = stopped or _attempt(work.send_all, part)
+            try:
+                stopped = stopped or _attempt(work.send_all, part)
+            except SyncError:
+                yield work.taken()
+                raise
             work.hold(part, stopped)
             yield work.taken()
 
@@ -105,7 +120,7 @@ class _Work:
         hands: Hands,
         catalog: Catalog,
         traffic: Traffic,
-        refused: dict[Written, RefusedError],
+        refused: _Refused,
     ) -> None:
         self._object = object
         self._hands = hands
@@ -113,7 +128,7 @@ class _Work:
         self._traffic = traffic
         self._refused = refused
         self._attempts: Counter[str] = Counter()
-        self._cleared: set[str] = set()
+        self._emptied: Changes = {}
         self.todo: list[RecordChange] = []
         self.outcomes: dict[str, Outcome] = {}
 
@@ -135,22 +150,22 @@ class _Work:
 
     def send_all(self, changes: list[RecordChange]) -> None:
         """Write; a field that moves back only when empty is emptied in a call of its own before."""
-        emptied = {one.record_id: one for one in self._send(_emptying(changes))}
-        self._cleared.update(emptied)
-        rest = [change for change in changes if change.record_id not in self.outcomes]
-        rest = [_after_emptying(one) if one.record_id in emptied else one for one in rest]
-        for change in self._send(rest):
-            self._end(change, "written", "")
-        self._refill([one for id, one in emptied.items() if self._ended_without_value(id)])
+        self._emptied = {}
+        self._send(_emptying(changes), self._emptied)
+        written: Changes = {}
+        try:
+            self._send([self._rest(one) for one in changes if self._is_open(one)], written)
+        finally:
+            for change in written.values():
+                self._end(change, "written", "")
+        self._refill([one for one in self._emptied.values() if self._ended_without_value(one)])
 
     def hold(self, changes: list[RecordChange], reason: str) -> None:
         """Account for what was not sent any more."""
         for change in changes:
-            if change.record_id in self.outcomes:
-                continue
-            if change.record_id in self._cleared:
+            if self._is_open(change) and change.record_id in self._emptied:
                 self._end(change, "unknown", "emptied_only")
-            else:
+            elif self._is_open(change):
                 self._end(change, "held", reason)
 
     def taken(self) -> list[Outcome]:
@@ -159,114 +174,127 @@ class _Work:
         self.outcomes = {}
         return outcomes
 
-    def _send(self, changes: list[RecordChange]) -> list[RecordChange]:
-        """Write what can be written and return it; give all others their outcome."""
+    def _send(self, changes: list[RecordChange], written: Changes) -> None:
+        """Write what can be written, and add it to `written`; give all others their outcome."""
         changes = [change for change in changes if not self._is_hopeless(change)]
         if not changes:
-            return []
+            return
         self._attempts.update(change.record_id for change in changes)
         try:
             answers = self._hands.write(self._object, changes)
         except RefusedError as error:
-            return self._send_in_parts(changes, error)
+            self._send_in_parts(changes, written, error)
+            return
         except UnclearError:
-            return self._settle(changes)
-        written, locked, unclear = [], [], []
+            self._settle(changes, written)
+            return
+        locked, unclear = [], []
         for change in changes:
             answer = answers[change.record_id]
             if answer is None:
-                written.append(change)
+                written[change.record_id] = change
             elif isinstance(answer, RefusedError):
                 self._refuse(change, answer)
             elif isinstance(answer, RetryableError):
                 locked.append(change)
             else:
                 unclear.append(change)
-        return written + self._send_locked(locked) + self._verify(unclear)
+        self._verify(unclear, written)
+        self._send_locked(locked, written)
 
     def _is_hopeless(self, change: RecordChange) -> bool:
         """Refuse at once what was refused before: equal causes cost one refusal, not a hundred."""
         for field in change.fields:
-            for value in (None, field.after):
-                if error := self._refused.get((self._object, field.field, value)):
-                    self._refuse(change, error)
-                    return True
+            error = self._refused.of(self._object, field)
+            if error:
+                self._end(change, "quarantined", "refused", error)
+                return True
         return False
 
     def _send_in_parts(
-        self, changes: list[RecordChange], error: RefusedError
-    ) -> list[RecordChange]:
+        self, changes: list[RecordChange], written: Changes, error: RefusedError
+    ) -> None:
         """Find by halves who spoils a batch, unless it is a field that spoils every record."""
-        if error.field and error.code in self._hands.field_codes:
-            self._refused[self._object, error.field, None] = error
-            return self._send(changes)
         if len(changes) == 1:
             self._refuse(changes[0], error)
-            return []
-        half = len(changes) // 2
-        return self._send(changes[:half]) + self._send(changes[half:])
+        elif error.code in self._hands.field_codes and _names(changes, error.field):
+            self._refused.fields[self._object, error.field] = error
+            self._send(changes, written)
+        else:
+            half = len(changes) // 2
+            self._send(changes[:half], written)
+            self._send(changes[half:], written)
 
-    def _send_locked(self, changes: list[RecordChange]) -> list[RecordChange]:
+    def _send_locked(self, changes: list[RecordChange], written: Changes) -> None:
         """Send again in smaller parts: records of one account lock each other out."""
         if not changes:
-            return []
+            return
         attempt = max(self._attempts[change.record_id] for change in changes)
         if attempt >= TRIES:
             for change in changes:
                 self._end(change, "held", "row_locked")
-            return []
+            return
         self._traffic.back_off(attempt)
-        parts = chunked(changes, max(1, len(changes) // 2))
-        return [written for part in parts for written in self._send(part)]
+        for part in chunked(changes, max(1, len(changes) // 2)):
+            self._send(part, written)
 
-    def _settle(self, changes: list[RecordChange]) -> list[RecordChange]:
+    def _settle(self, changes: list[RecordChange], written: Changes) -> None:
         """Nobody answered: look what happened, and send again what did not."""
-        try:
-            seen = self._read(changes)
-        except (QuotaError, RetryableError):
-            for change in changes:
-                self._end(change, "unknown", "no_answer")
-            raise
-        written, again = [], []
-        for change in changes:
-            now = seen.get(change.record_id, "deleted")
-            if isinstance(now, str):
-                self._end(change, "excluded", now)
-            elif all(self._is(now, field, field.after) for field in change.fields):
-                written.append(change)
+        again = []
+        for change, now in self._read_back(changes):
+            if all(self._is(now, field, field.after) for field in change.fields):
+                written[change.record_id] = change
             elif not all(self._is(now, field, field.before) for field in change.fields):
                 self._end(change, "held", "changed_meanwhile")
             elif self._attempts[change.record_id] >= RESENDS:
                 self._end(change, "held", "unavailable")
             else:
                 again.append(change)
-        return written + self._send(again)
+        self._send(again, written)
 
-    def _verify(self, changes: list[RecordChange]) -> list[RecordChange]:
+    def _verify(self, changes: list[RecordChange], written: Changes) -> None:
         """Look whether an accepted value was kept: a CRM may know better and say nothing."""
-        if not changes:
-            return []
-        seen = self._read(changes)
-        written = []
+        for change, now in self._read_back(changes):
+            if all(self._is(now, field, field.after) for field in change.fields):
+                written[change.record_id] = change
+            else:
+                self._end(change, "held", "crm_ahead")
+
+    def _read_back(
+        self, changes: list[RecordChange]
+    ) -> Iterator[tuple[RecordChange, Mapping[str, str | None]]]:
+        """Read records after a write; where not even that works, nobody knows what they hold."""
+        try:
+            seen = self._read(changes) if changes else {}
+        except (QuotaError, RetryableError):
+            for change in changes:
+                self._end(change, "unknown", "no_answer")
+            raise
         for change in changes:
             now = seen.get(change.record_id, "deleted")
             if isinstance(now, str):
                 self._end(change, "excluded", now)
-            elif all(self._is(now, field, field.after) for field in change.fields):
-                written.append(change)
             else:
-                self._end(change, "held", "crm_ahead")
-        return written
+                yield change, now
 
-    def _ended_without_value(self, record_id: str) -> bool:
-        ended = self.outcomes[record_id]
+    def _is_open(self, change: RecordChange) -> bool:
+        return change.record_id not in self.outcomes
+
+    def _rest(self, change: RecordChange) -> RecordChange:
+        return _after_emptying(change) if change.record_id in self._emptied else change
+
+    def _ended_without_value(self, change: RecordChange) -> bool:
+        ended = self.outcomes[change.record_id]
         return ended.status == "quarantined" or ended.reason in ("row_locked", "unavailable")
 
     def _refill(self, emptied: list[RecordChange]) -> None:
         """Put back what was emptied for a value that then was not taken."""
         ended = {change.record_id: self.outcomes.pop(change.record_id) for change in emptied}
-        for change in self._send([_refilling(change) for change in emptied]):
-            self.outcomes[change.record_id] = ended[change.record_id]
+        refilled: Changes = {}
+        try:
+            self._send([_refilling(change) for change in emptied], refilled)
+        finally:
+            self.outcomes.update({record_id: ended[record_id] for record_id in refilled})
 
     def _read(self, changes: list[RecordChange]) -> Mapping[str, Seen]:
         fields = sorted({field.field for change in changes for field in change.fields})
@@ -284,7 +312,7 @@ class _Work:
         self._end(change, "quarantined", "refused", error)
         for field in change.fields:
             if field.field == error.field and error.code in self._hands.value_codes:
-                self._refused[self._object, field.field, field.after] = error
+                self._refused.values[self._object, field.field, field.after] = error
 
     def _end(
         self,
@@ -303,6 +331,10 @@ class _Work:
             error_code=error.code if error else None,
             error=str(error) if error else None,
         )
+
+
+def _names(changes: Iterable[RecordChange], field: str | None) -> bool:
+    return any(one.field == field for change in changes for one in change.fields)
 
 
 def _emptying(changes: list[RecordChange]) -> list[RecordChange]:

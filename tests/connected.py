@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from sandbox.server import Sandbox, running
 
 @contextmanager
 def world(people: int = 40) -> Iterator[Sandbox]:
-    """Serve a small world in which nobody waits."""
-    with running(people=people, seed=11, rate_limits=False) as sandbox, without_waiting():
+    """Serve a small world, whose past ended some months ago, and in which nobody waits."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with (
+        running(people=people, seed=11, now=now, rate_limits=False) as sandbox,
+        without_waiting(),
+    ):
         yield sandbox
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.hubspot import client as hubspot
 from connectors.salesforce import client as salesforce
-from connectors.wire import Answer
+from connectors.wire import Answer, exchange, open_session, parsed
 from errors import (
     AccessError,
     ConfigError,
@@ -193,3 +193,31 @@ def test_retry_after_may_be_a_date() -> None:
 def test_retry_after_may_be_nonsense() -> None:
     """Then our own patience decides."""
     assert answer(503, {}, Retry_After="soon").retry_after is None
+
+
+NOWHERE = "http://127.0.0.1:9/contacts"
+
+
+def test_a_read_without_connection_is_tried_again() -> None:
+    """The text holds the path, not the query."""
+    with pytest.raises(RetryableError, match="GET /contacts") as raised:
+        exchange(open_session(NOWHERE), "GET", NOWHERE, params={"email": MARKER})
+
+    assert MARKER not in str(raised.value)
+
+
+def test_a_write_without_answer_is_unclear() -> None:
+    """It may have arrived."""
+    with pytest.raises(UnclearError, match="PATCH /contacts"):
+        exchange(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
+
+
+def test_a_page_of_a_proxy_is_no_answer() -> None:
+    """Whatever its status says."""
+    with pytest.raises(RetryableError):
+        parsed(answer(200, b"<html>"), "GET /x")
+
+
+def test_answers_do_not_print_what_they_hold() -> None:
+    """Not even in a traceback that shows variables."""
+    assert MARKER not in repr(answer(200, {"email": MARKER}))

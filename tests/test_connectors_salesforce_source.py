@@ -10,6 +10,7 @@ from connectors import Client, connector
 from connectors.salesforce.source import BULK_FROM
 from contract import Wanted
 from errors import ConfigError
+from record_cassettes import SINCE, read
 from sandbox.faults import Fault
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.store import SalesforceStore
@@ -125,7 +126,8 @@ def test_a_big_first_pull_goes_through_one_bulk_job(
 
     assert rows == len(sandbox.salesforce.tables["Lead"])
     landed = warehouse.ask(
-        'SELECT "Company", "NumberOfEmployees", "IsConverted" FROM "Lead" WHERE "Company" LIKE \'said%\''
+        """SELECT "Company", "NumberOfEmployees", "IsConverted" FROM "Lead"
+           WHERE "Company" LIKE 'said%'"""
     )
     assert landed == [(text, None, False)] * BULK_FROM
     assert client.calls["read"] < 10
@@ -142,6 +144,27 @@ def test_what_no_bulk_job_can_read_is_read_by_pages(
     rows = warehouse.pull(client, LEADS)
 
     assert rows == len(sandbox.salesforce.tables["Lead"])
+
+
+def test_what_a_bulk_job_fails_to_read_is_read_by_pages(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """A job may be taken and then fail."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    sandbox.faults.plan(
+        Fault(path="/jobs/query/", method="GET", status=200, body={"state": "Failed"})
+    )
+
+    rows = warehouse.pull(client, LEADS)
+
+    assert rows == len(sandbox.salesforce.tables["Lead"])
+
+
+def test_a_pull_after_a_long_pause_says_what_it_may_have_missed(client: Client) -> None:
+    """What was deleted more than fifteen days ago Salesforce shows to nobody."""
+    read(client, "salesforce", "Lead", SINCE)
+
+    assert "recycle bin" in client.findings[0]
 
 
 def test_a_session_that_ends_is_renewed_once(

@@ -3,27 +3,30 @@
 import ibis
 import ibis.expr.types as ir
 
-from transforms.activity import activity, kinds_where
+from transforms.activity import kinds_where, numbers
 from transforms.definition import Definition
 from transforms.instants import days
 
 
-def touches(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
-    """Count our outbound events since each person's last sign of interest.
+def deeds(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+    """Say what was done with each person lately.
 
-    Out:    who, touches int64; people without any have no row
+    Out:    who, touches int64 (outbound events since the last sign of interest), and
+            answered_<rank> (us, NULL: never) for every stage with a follow-up; people without any
+            counted event have no row
     Source: docs/definition.md, "Courtesy and speed".
     """
-    ours = kinds_where(definition, lambda kind: kind.direction == "outbound")
-    sent = counted.filter(counted.kind.isin(ours))
-    pressure = definition.contact.pressure
-    if pressure is not None:
-        sent = sent.filter(sent.at > as_of - days(pressure.within_days))
-    shown = activity(counted, definition)
-    last = shown.group_by("who").aggregate(last=shown.at.max())
-    both = sent.left_join(last, "who").drop("who_right")
-    since = both.filter(both["last"].isnull() | (both.at > both["last"]))
-    return since.group_by("who").aggregate(touches=since.count())
+    shown = kinds_where(definition, lambda kind: kind.is_activity)
+    asked = _asked(definition)
+    latest = counted.group_by("who").aggregate(
+        active=counted.at.max(where=counted.kind.isin(shown)),
+        **{name: counted.at.max(where=counted.kind.isin(kinds)) for name, kinds in asked.items()},
+    )
+    sent = _sent(counted, definition, as_of=as_of)
+    both = sent.join(latest.select("who", "active"), "who")
+    since = both.filter(both.active.isnull() | (both.at > both.active))
+    touches = since.group_by("who").aggregate(touches=since.count())
+    return latest.drop("active").left_join(touches, "who").drop("who_right")
 
 
 def answered(rank: int) -> str:
@@ -31,24 +34,28 @@ def answered(rank: int) -> str:
     return f"answered_{rank}"
 
 
-def answers(counted: ir.Table, definition: Definition) -> ir.Table:
-    """Say when each person was last followed up in the way each stage asks for.
-
-    Out:    who, answered_<rank> (us, NULL: never) for every stage with a follow-up
-    """
-    by_default = tuple(
-        kinds_where(definition, lambda kind: kind.direction in ("outbound", "two_way"))
-    )
-    asked = {
-        answered(rank): stage.follow_up.by or by_default
+def _asked(definition: Definition) -> dict[str, list[int]]:
+    """The kinds that follow up each stage."""
+    by_default = kinds_where(definition, lambda kind: kind.direction in ("outbound", "two_way"))
+    followed = {
+        answered(rank): stage.follow_up
         for rank, stage in enumerate(definition.stages)
         if stage.follow_up is not None
     }
-    wanted = counted.filter(counted.kind.isin(sorted({k for ks in asked.values() for k in ks})))
-    return wanted.group_by("who").aggregate(
-        **{name: wanted.at.max(where=wanted.kind.isin(kinds)) for name, kinds in asked.items()},
-        _rows=wanted.count(),
-    )
+    return {
+        name: numbers(follow_up.by, definition) if follow_up.by else by_default
+        for name, follow_up in followed.items()
+    }
+
+
+def _sent(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+    """Our outbound events that may press somebody."""
+    ours = kinds_where(definition, lambda kind: kind.direction == "outbound")
+    sent = counted.filter(counted.kind.isin(ours))
+    pressure = definition.contact.pressure
+    if pressure is None:
+        return sent
+    return sent.filter(sent.at > as_of - days(pressure.within_days))
 
 
 def pressure(touched: ir.IntegerValue, definition: Definition) -> ir.StringValue:

@@ -7,11 +7,12 @@ impossible; whether a kind or a field is really fed by a mapping is asked in `ch
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,12 +23,43 @@ from pydantic import (
     StrictInt,
     StrictStr,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
+from transforms.faults import Fault, Place, did_you_mean, nearest, refuse
+
 Direction = Literal["inbound", "two_way", "outbound", "internal"]
-Scalar = StrictBool | StrictInt | StrictFloat | datetime | date | StrictStr
-Orderable = StrictInt | StrictFloat | datetime | date
+
+
+def _in_utc(value: datetime) -> datetime:
+    """An instant without a zone is meant in UTC."""
+    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+
+
+def _as_identifier(value: str) -> str:
+    if not (value.isascii() and value.isidentifier()):
+        raise ValueError(f"`{value}` is no id: letters, digits and _, and no digit first")
+    return value
+
+
+def _as_grade(value: str) -> str:
+    if len(value) != 1 or not "A" <= value <= "Z":
+        raise ValueError(f"`{value}` is no grade: a grade is one capital letter")
+    return value
+
+
+Instant = Annotated[datetime, AfterValidator(_in_utc)]
+Scalar = StrictBool | StrictInt | StrictFloat | Instant | date | StrictStr
+Orderable = StrictInt | StrictFloat | Instant | date
+Id = Annotated[
+    str,
+    AfterValidator(_as_identifier),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
+Grade = Annotated[
+    str, AfterValidator(_as_grade), WithJsonSchema({"type": "string", "pattern": "^[A-Z]$"})
+]
 Positive = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
 RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
@@ -40,6 +72,13 @@ class _Model(BaseModel):
 def _as_tuple(value: object) -> object:
     """Read one word as a list of one."""
     return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
+]
 
 
 class Kind(_Model):
@@ -67,7 +106,7 @@ class Kind(_Model):
 class EventLeaf(_Model):
     """True since the first moment at which `count` events of these kinds lie in the window."""
 
-    event: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    event: Names
     count: PositiveInt = 1
     within_days: Positive | None = None
 
@@ -170,23 +209,37 @@ Condition = Annotated[
         custom_error_message="a condition starts with one of: " + ", ".join(CONDITIONS),
     ),
 ]
+AnyOf.model_rebuild()
+AllOf.model_rebuild()
 Leaf = EventLeaf | ScoreLeaf | ChannelsLeaf | FieldLeaf | QualifiedLeaf | StageLeaf
+_ENDS = (EventLeaf, FieldLeaf)
 
 
 def leaves(condition: "AnyOf | AllOf | Leaf") -> Iterator[Leaf]:
     """Walk the leaves of a condition in the order they are written."""
+    yield from (leaf for _, leaf in placed(condition))
+
+
+def placed(condition: "AnyOf | AllOf | Leaf", at: Place = ()) -> Iterator[tuple[Place, Leaf]]:
+    """Walk the leaves of the condition that stands `at` a place, each with its own place."""
     match condition:
-        case AnyOf(any=parts) | AllOf(all=parts):
-            for part in parts:
-                yield from leaves(part)
+        case AnyOf(any=parts):
+            for i, part in enumerate(parts):
+                yield from placed(part, (*at, "any", i))
+        case AllOf(all=parts):
+            for i, part in enumerate(parts):
+                yield from placed(part, (*at, "all", i))
         case leaf:
-            yield leaf
+            yield at, leaf
 
 
-def _only(condition: "AnyOf | AllOf | Leaf", allowed: tuple[type, ...], where: str) -> None:
+def _only(
+    allowed: tuple[type, ...], condition: "AnyOf | AllOf | Leaf", at: Place, what: str
+) -> Iterator[Fault]:
     words = " and ".join(w for w, model in CONDITIONS.items() if model in allowed)
-    if not all(isinstance(leaf, allowed) for leaf in leaves(condition)):
-        raise ValueError(f"{where} takes {words} leaves only")
+    for place, leaf in placed(condition, at):
+        if not isinstance(leaf, allowed):
+            yield Fault(place, f"{what} takes {words} leaves only")
 
 
 class FitLine(_Model):
@@ -197,7 +250,7 @@ class FitLine(_Model):
 
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
-        _only(self.when, (FieldLeaf,), "a fit line")
+        refuse("fit", _only((FieldLeaf,), self.when, ("when",), "a fit line"))
         return self
 
 
@@ -206,7 +259,7 @@ class Score(_Model):
 
     half_life_days: Positive
     fit: tuple[FitLine, ...] = ()
-    grades: dict[Annotated[str, Field(pattern="^[A-Z]$")], float] = {}
+    grades: dict[Grade, float] = {}
 
     @model_validator(mode="after")
     def _floors_fall(self) -> Self:
@@ -225,7 +278,8 @@ class Qualification(_Model):
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
         for name, criterion in self.criteria.items():
-            _only(criterion, (FieldLeaf,), f"criterion {name}")
+            found = _only((FieldLeaf,), criterion, ("criteria", name), f"criterion {name}")
+            refuse("qualification", found)
         return self
 
 
@@ -233,13 +287,13 @@ class FollowUp(_Model):
     """How soon somebody should answer after the stage was entered, and by what kinds of event."""
 
     within_hours: Positive
-    by: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    by: Names | None = None
 
 
 class Stage(_Model):
     """One rung of the ladder: how it is entered and what is to be done there."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    id: Id
     label: str | None = None
     action: str | None = None
     follow_up: FollowUp | None = None
@@ -277,7 +331,8 @@ class Contact(_Model):
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
         if self.contactable is not None:
-            _only(self.contactable, (FieldLeaf,), "contactable")
+            at: Place = ("contactable",)
+            refuse("contact", _only((FieldLeaf,), self.contactable, at, "contactable"))
         return self
 
 
@@ -309,67 +364,102 @@ class Definition(_Model):
         """All stages, lowest first."""
         return tuple(stage.id for stage in self.stages)
 
+    def places(self) -> Iterator[tuple[Place, AnyOf | AllOf | Leaf]]:
+        """Every condition written anywhere in the definition, with its place."""
+        for i, line in enumerate(self.score.fit if self.score else ()):
+            yield ("score", "fit", i, "when"), line.when
+        for name, criterion in (self.qualification.criteria if self.qualification else {}).items():
+            yield ("qualification", "criteria", name), criterion
+        for i, stage in enumerate(self.stages):
+            if stage.enter is not None:
+                yield ("stages", i, "enter"), stage.enter
+        if self.disqualified is not None:
+            yield ("disqualified",), self.disqualified
+        if self.contact.contactable is not None:
+            yield ("contact", "contactable"), self.contact.contactable
+
     def conditions(self) -> Iterator[AnyOf | AllOf | Leaf]:
         """Every condition written anywhere in the definition."""
-        yield from (line.when for line in (self.score.fit if self.score else ()))
-        yield from self.qualification.criteria.values() if self.qualification else ()
-        yield from (stage.enter for stage in self.stages if stage.enter is not None)
-        yield from (c for c in (self.disqualified, self.contact.contactable) if c is not None)
+        yield from (condition for _, condition in self.places())
+
+    def placed_leaves(self) -> Iterator[tuple[Place, Leaf]]:
+        """Every leaf written anywhere in the definition, with its place."""
+        for at, condition in self.places():
+            yield from placed(condition, at)
 
     def fields(self) -> tuple[str, ...]:
         """The canonical fields that the definition asks about, in the order they appear."""
-        asked = (leaf for condition in self.conditions() for leaf in leaves(condition))
+        asked = (leaf for _, leaf in self.placed_leaves())
         return tuple(dict.fromkeys(leaf.field for leaf in asked if isinstance(leaf, FieldLeaf)))
 
     @model_validator(mode="after")
-    def _ladder_stands(self) -> Self:
-        ids = self.stage_ids
-        if len({name.lower() for name in ids}) < len(ids):
-            raise ValueError("two stages have the same id")
-        if reserved := RESERVED_STAGES.intersection(ids):
-            raise ValueError(f"a stage cannot be called {', '.join(sorted(reserved))}")
-        for stage in self.stages[:-1]:
-            if stage.final:
-                raise ValueError(f"stage {stage.id}: only the last stage can be final")
-        for stage in self.stages:
-            self._check_rule(stage)
-            if not stage.final and stage.action is None:
-                raise ValueError(f"stage {stage.id} needs an action")
+    def _holds_together(self) -> Self:
+        refuse("definition", [*self._ladder(), *self._rules(), *self._kinds(), *self._return()])
         return self
 
-    def _check_rule(self, stage: Stage) -> None:
-        first = stage is self.stages[0]
-        if first != (stage.enter is None):
-            wrong = "is the first and cannot have a rule" if first else "needs a rule: enter"
-            raise ValueError(f"stage {stage.id} {wrong}")
-        if stage.enter is None:
-            return
-        lower = self.stage_ids[: self.stage_ids.index(stage.id)]
-        for leaf in leaves(stage.enter):
-            if isinstance(leaf, StageLeaf) and leaf.stage not in lower:
-                known = ", ".join(lower)
-                raise ValueError(
-                    f"the rule of stage {stage.id} names stage {leaf.stage}: "
-                    f"it can only name a lower one ({known})"
-                )
-        if stage.final:
-            _only(stage.enter, (EventLeaf, FieldLeaf), f"the final stage {stage.id}")
+    def _ladder(self) -> Iterator[Fault]:
+        before: set[str] = set()
+        for i, stage in enumerate(self.stages):
+            if stage.id.lower() in before:
+                yield Fault(("stages", i, "id"), f"two stages are called {stage.id}")
+            before.add(stage.id.lower())
+            if stage.id in RESERVED_STAGES:
+                yield Fault(("stages", i, "id"), f"a stage cannot be called {stage.id}")
+            if stage.final and stage is not self.stages[-1]:
+                text = f"stage {stage.id}: only the last stage can be final"
+                yield Fault(("stages", i, "final"), text)
+            if not stage.final and stage.action is None:
+                yield Fault(("stages", i), f"stage {stage.id} needs an action")
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
+    def _rules(self) -> Iterator[Fault]:
+        for i, stage in enumerate(self.stages):
+            if i == 0 and stage.enter is not None:
+                text = f"stage {stage.id} is the first and cannot have a rule"
+                yield Fault(("stages", i, "enter"), text)
+            elif i > 0 and stage.enter is None:
+                yield Fault(("stages", i), f"stage {stage.id} needs a rule: enter")
+            elif stage.enter is not None:
+                yield from self._stage_leaves(stage.enter, i)
+                if stage.final:
+                    at: Place = ("stages", i, "enter")
+                    yield from _only(_ENDS, stage.enter, at, f"the final stage {stage.id}")
         if self.disqualified is not None:
-            _only(self.disqualified, (EventLeaf, FieldLeaf), "disqualified")
+            yield from _only(_ENDS, self.disqualified, ("disqualified",), "disqualified")
+
+    def _stage_leaves(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Fault]:
+        lower = self.stage_ids[:i]
+        for place, leaf in placed(rule, ("stages", i, "enter")):
+            if isinstance(leaf, StageLeaf) and leaf.stage not in lower:
+                higher = leaf.stage in self.stage_ids
+                hint = f" (lower are: {', '.join(lower)})"
+                text = f"the rule of stage {self.stage_ids[i]} names stage `{leaf.stage}`, " + (
+                    f"which is not lower{hint}" if higher else "which there is not"
+                )
+                more = "" if higher else did_you_mean(leaf.stage, lower)
+                meant = None if higher else nearest(leaf.stage, lower)
+                yield Fault((*place, "stage"), text + more, meant)
+
+    def _kinds(self) -> Iterator[Fault]:
+        named = [
+            ((*place, "event", i), kind)
+            for place, leaf in self.placed_leaves()
+            if isinstance(leaf, EventLeaf)
+            for i, kind in enumerate(leaf.event)
+        ]
+        named += [
+            (("stages", i, "follow_up", "by", j), kind)
+            for i, stage in enumerate(self.stages)
+            if stage.follow_up
+            for j, kind in enumerate(stage.follow_up.by or ())
+        ]
+        for place, kind in named:
+            if kind not in self.events:
+                text = f"no such kind under events: `{kind}`{did_you_mean(kind, self.events)}"
+                yield Fault(place, text, nearest(kind, self.events))
+
+    def _return(self) -> Iterator[Fault]:
         staying = [stage.id for stage in self.stages if not stage.final]
         if self.recycled is not None and self.recycled.to not in staying:
-            raise ValueError(f"recycled.to must be one of: {', '.join(staying)}")
-        named = [
-            kind
-            for condition in self.conditions()
-            for leaf in leaves(condition)
-            if isinstance(leaf, EventLeaf)
-            for kind in leaf.event
-        ]
-        named += [k for s in self.stages if s.follow_up for k in s.follow_up.by or ()]
-        if unknown := sorted(set(named) - set(self.events)):
-            raise ValueError(f"no such kind under events: {', '.join(unknown)}")
-        return self
+            text = f"nobody can fall back to `{self.recycled.to}`"
+            more = did_you_mean(self.recycled.to, staying)
+            yield Fault(("recycled", "to"), text + more, nearest(self.recycled.to, staying))

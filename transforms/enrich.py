@@ -10,12 +10,12 @@ from transforms.mapping import People
 
 # the first pattern that fits decides; whole words, any case
 _SENIORITY = (
+    ("vp", r"\b(s?vp|evp|vice[- ]president)\b"),
     (
         "c_level",
         r"\b(c[efitmorp]o|chief|(co-?)?founder|owner|president|managing director"
         r"|g[ée]rante?|pdg|gesch[äa]ftsf[üu]hrer(in)?|inhaber(in)?)\b",
     ),
-    ("vp", r"\b(s?vp|evp|vice[- ]president)\b"),
     ("director", r"\b(director|directeur|directrice|direktor(in)?)\b"),
     ("head", r"\b(head|leiter(in)?|responsable)\b"),
     ("manager", r"\b(manager|lead|chef|team ?leader|supervisor)\b"),

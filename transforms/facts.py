@@ -11,6 +11,10 @@ import ibis.expr.types as ir
 from errors import ConfigError
 from transforms.definition import AllOf, AnyOf, Condition, Definition, FieldLeaf, Leaf, leaves
 from transforms.instants import NEVER, micros
+from transforms.literals import whole
+
+_EDGES = "^[ \t\r\n]+|[ \t\r\n]+$"
+"""The blanks around a text. Not strip(): Ibis would make Spark take the letters f and v off too."""
 
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
@@ -43,7 +47,7 @@ def facts(
     since = _since_by_field(field_since, definition.fields())
     known = known.left_join(since, "person_id").drop("person_id_right")
     return known.select(
-        who=ibis.row_number().over(order_by=known.person_id),
+        who=ibis.row_number(),
         person_id=known.person_id,
         created=known.created,
         **{
@@ -79,23 +83,33 @@ def condition_since(
 
 def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
     """The first of these instants; NEVER where there is none."""
-    given = list(instants)
-    return ibis.least(*given) if given else ibis.literal(NEVER, "int64")
+    # one alone, and none: some engines insist on two
+    match list(instants):
+        case []:
+            return whole(NEVER)
+        case [one]:
+            return one
+        case given:
+            return ibis.least(*given)
 
 
 def latest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
     """The last of these instants: NEVER as soon as one is."""
-    return ibis.greatest(*instants)
+    match list(instants):
+        case [one]:
+            return one
+        case given:
+            return ibis.greatest(*given)
 
 
 def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue:
     """The n-th of these instants in time; NEVER where fewer came true."""
     given = list(instants)
     if n > len(given):
-        return ibis.literal(NEVER, "int64")
-    never = ibis.literal(NEVER, "int64")
+        return whole(NEVER)
+    never = whole(NEVER)
     reached = (
-        ibis.ifelse(sum((other <= one).cast("int64") for other in given) >= n, one, never)
+        ibis.ifelse(sum((other <= one).ifelse(1, 0) for other in given) >= n, one, never)
         for one in given
     )
     return earliest(reached)
@@ -104,14 +118,14 @@ def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue
 def holds(value: ir.Value, leaf: FieldLeaf) -> ir.BooleanValue:
     """Whether all tests of a leaf hold for a column; NULL only passes where a test says so."""
     if value.type().is_string():
-        value = value.strip().lower().nullif("")
+        value = value.re_replace(_EDGES, "").lower().nullif("")
     return ibis.and_(*(_test(value, name, asked, leaf) for name, asked in leaf.tests.items()))
 
 
 def _true_since(known: ir.Table, leaf: FieldLeaf, as_of: int) -> ir.IntegerValue:
     since = known[_since(leaf.field)].fill_null(known.created)
     true_now = holds(known[leaf.field], leaf) & (since <= as_of)
-    return ibis.ifelse(true_now, since, ibis.literal(NEVER, "int64")).cast("int64")
+    return ibis.ifelse(true_now, since, whole(NEVER)).cast("int64")
 
 
 def _since(field: str) -> str:

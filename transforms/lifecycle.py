@@ -18,6 +18,7 @@ from transforms.definition import (
     leaves,
 )
 from transforms.instants import NEVER, days, from_datetime, instant
+from transforms.literals import number, whole
 
 Store = Callable[[str, ir.Table], ir.Table]
 """Keeps a table under a name in the warehouse and hands it back: each step is computed once."""
@@ -35,8 +36,9 @@ class Journeys(NamedTuple):
 
     facts: ir.Table
     counted: ir.Table
-    ends: ir.Table
     cycles: ir.Table
+    admitted: ir.Table
+    ends: ir.Table
     ruled: ir.Table
     entries: ir.Table
     lapses: ir.Table
@@ -84,18 +86,20 @@ def journeys(
     now = from_datetime(as_of)
     known = store("facts", facts.facts(people, field_since, definition, as_of=now))
     counted = store("counted", activity.counted(events, known, definition, as_of=now))
-    admitted = counted.filter(counted.admitted).drop("admitted")
-    ends = store("ends", _ends(known, admitted, definition))
+    ends = store("ends", _ends(known, counted, definition))
     shown = activity.activity(counted, definition)
     cycles = store("cycles", activity.cycles(known, shown, ends, definition))
-    rows = store("leaves", _cycle_leaves(known, admitted, cycles, ends, definition, as_of=now))
-    ruled = store("ruled", stages.rules(rows, definition, _cycle_columns(definition)))
+    admitted = store("admitted", activity.admitted(counted, cycles, definition))
+    rows = store("leaves", _cycle_leaves(known, admitted, cycles, definition, as_of=now))
+    fields = known.drop("person_id", "created")
+    ruled = stages.rules(rows.join(fields, "who"), definition, leaf_columns(definition))
+    ruled = store("ruled", ruled.drop(*fields.drop("who").columns))
     entries = store("entries", stages.entries(ruled, definition))
     lapses = store("lapses", standing.lapses(entries, cycles, definition, as_of=now))
-    return Journeys(known, counted, ends, cycles, ruled, entries, lapses)
+    return Journeys(known, counted, cycles, admitted, ends, ruled, entries, lapses)
 
 
-def _end_leaves(definition: Definition) -> dict[Leaf, str]:
+def _end_leaves(definition: Definition) -> dict[EventLeaf, str]:
     """The columns of the event leaves that look at all of a person's events at once."""
     final = definition.final
     ends = [final.enter if final else None, definition.disqualified]
@@ -104,13 +108,16 @@ def _end_leaves(definition: Definition) -> dict[Leaf, str]:
     return {leaf: f"end_{i}" for i, leaf in enumerate(asked)}
 
 
-def _ends(known: ir.Table, admitted: ir.Table, definition: Definition) -> ir.Table:
+def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Table:
     """Since when the final stage's rule and `disqualified` hold: who, final, disqualified (us)."""
     columns = _end_leaves(definition)
+    kinds = {n for leaf in columns for n in activity.numbers(leaf.event, definition)}
+    asked = counted.filter(counted.kind.isin(sorted(kinds)))
+    admitted = activity.within_limits(asked, definition)
     found = firsts.first_moments(admitted, columns, definition, ["who"])
-    rows = firsts.attach(known, [(columns[leaf], table) for leaf, table in found], ["who"])
+    rows = firsts.attach(known, found, ["who"])
     read = _end_since(rows, definition)
-    never = ibis.literal(NEVER, "int64")
+    never = whole(NEVER)
     final = definition.final
     won = facts.condition_since(final.enter, read) if final and final.enter else never
     lost = definition.disqualified
@@ -133,8 +140,8 @@ def _end_since(rows: ir.Table, definition: Definition) -> Callable[[Leaf], ir.In
     return since
 
 
-def _cycle_columns(definition: Definition) -> dict[Leaf, str]:
-    """The columns of the event, channel and score leaves that are asked cycle by cycle."""
+def leaf_columns(definition: Definition) -> dict[Leaf, str]:
+    """Name the column of each event, channels and score leaf that is asked cycle by cycle."""
     rules = [stage.enter for stage in definition.stages if stage.enter and not stage.final]
     found = (leaf for rule in rules for leaf in leaves(rule))
     kinds = (EventLeaf, ChannelsLeaf, ScoreLeaf)
@@ -146,21 +153,18 @@ def _cycle_leaves(
     known: ir.Table,
     admitted: ir.Table,
     cycles: ir.Table,
-    ends: ir.Table,
     definition: Definition,
     *,
     as_of: int,
 ) -> ir.Table:
     """One row per cycle with the instant of every leaf that its rules may ask for."""
-    columns = _cycle_columns(definition)
-    inside = activity.in_cycle(admitted, cycles, definition)
+    columns = leaf_columns(definition)
     by = ["who", "cycle"]
-    found = firsts.first_moments(inside, columns, definition, by)
+    inside = admitted.filter(admitted.cycle.notnull())
+    found = [*firsts.first_moments(inside, columns, definition, by)]
     fits = _fits(known, definition)
     found += score.score_firsts(admitted, cycles, fits, columns, definition, as_of=as_of)
-    rows = cycles.join(known.drop("person_id"), "who")
-    rows = rows.join(ends.drop("final", "disqualified"), "who")
-    return firsts.attach(rows, [(columns[leaf], table) for leaf, table in found], by)
+    return firsts.attach(cycles, found, by)
 
 
 def _fits(known: ir.Table, definition: Definition) -> ir.Table:
@@ -181,7 +185,9 @@ def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Ta
     risen = stands.filter(stands.entry_cycle.notnull(), stands["rank"] > 0)
     risen = risen.select("who", "rank", cycle=risen.entry_cycle)
     rows = steps.ruled.join(risen, ["who", "cycle"])
-    columns = _cycle_columns(definition)
+    rows = rows.join(steps.facts.drop("person_id", "created"), "who")
+    rows = rows.join(steps.ends.drop("final", "disqualified"), "who")
+    columns = leaf_columns(definition)
 
     def leaf_since(here: ir.Table, rank: int) -> Callable[[Leaf], ir.IntegerValue]:
         stage = definition.stages[rank]
@@ -189,7 +195,7 @@ def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Ta
             return _end_since(here, definition)
         return stages.leaf_since(here, definition, columns, stage)
 
-    return reasons.reasons(rows, steps.counted, definition, leaf_since)
+    return reasons.reasons(rows, steps.admitted, definition, leaf_since)
 
 
 def _stage_history(steps: Journeys, definition: Definition) -> ir.Table:
@@ -216,14 +222,15 @@ def _lifecycle(
     as_of: datetime,
 ) -> ir.Table:
     now = from_datetime(as_of)
-    admitted = steps.counted.filter(steps.counted.admitted)
     moments = standing.stage_moments(steps.entries, definition)
     rows = steps.facts
     for table in (stands, moments, steps.ends):
         rows = rows.join(table, "who")
-    optional = [told, courtesy.touches(steps.counted, definition, as_of=now)]
-    optional.append(courtesy.answers(steps.counted, definition))
-    optional.append(score.engagement(admitted, definition, as_of=now))
+    optional = [
+        told,
+        courtesy.deeds(steps.counted, definition, as_of=now),
+        score.engagement(steps.admitted, definition, as_of=now),
+    ]
     for table in optional:
         rows = rows.left_join(table, "who").drop("who_right")
     rows = _judged(rows, definition, now=now)
@@ -240,8 +247,8 @@ def _lifecycle(
         disqualified_at=instant(rows.disqualified),
         furthest_stage=_stage_name(rows.furthest, definition),
         cycle=rows.cycle,
-        score=(rows.engagement + rows.fit).round(score.PLACES).round(2),
-        engagement=rows.engagement.round(2),
+        score=score.hundredths((rows.engagement + rows.fit).round(score.PLACES)),
+        engagement=score.hundredths(rows.engagement),
         fit=rows.fit,
         grade=_grade(rows.fit, definition),
         qualified=rows.qualified,
@@ -252,7 +259,7 @@ def _lifecycle(
         follow_up_due=instant(_follow_up_due(rows, definition)),
         reasons=_spoken(rows, definition),
         definition_id=ibis.literal(definition.id),
-        as_of=instant(ibis.literal(now, "int64")),
+        as_of=instant(whole(now)),
     )
 
 
@@ -268,8 +275,8 @@ def _judged(rows: ir.Table, definition: Definition, *, now: int) -> ir.Table:
     rows = rows.mutate(
         stage=_stage_name(rows["rank"], definition),
         fit=score.fit(rows, definition, at=now).round(score.PLACES),
-        engagement=rows.engagement.fill_null(score.number(0)),
-        qualified=sum(((one < NEVER).cast("int64") for one in criteria), ibis.literal(0, "int64")),
+        engagement=rows.engagement.fill_null(number(0)),
+        qualified=sum(((one < NEVER).ifelse(1, 0) for one in criteria), whole(0)),
         touches=rows.touches.fill_null(0),
         contactable=(
             stages.plain_since(rows, reachable, definition) < NEVER
@@ -302,7 +309,7 @@ def _next_action(rows: ir.Table, definition: Definition) -> ir.StringValue:
 
 
 def _follow_up_due(rows: ir.Table, definition: Definition) -> ir.IntegerValue:
-    never = ibis.literal(NEVER, "int64")
+    never = whole(NEVER)
     silent = rows.next_action.isin(["none", "pause"]) | (rows.status == "recycled")
     due = [(silent, never)]
     for rank, stage in enumerate(definition.stages):
@@ -315,7 +322,7 @@ def _follow_up_due(rows: ir.Table, definition: Definition) -> ir.IntegerValue:
 
 def _grade(fit: ir.FloatingValue, definition: Definition) -> ir.StringValue:
     grades = definition.score.grades if definition.score else {}
-    steps = [(fit >= score.number(grades[letter]), letter) for letter in sorted(grades)]
+    steps = [(fit >= number(grades[letter]), letter) for letter in sorted(grades)]
     return ibis.cases(*steps, else_="D") if steps else ibis.literal("D")
 
 

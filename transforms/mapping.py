@@ -40,15 +40,34 @@ def _words(value: object) -> object:
     return (value,) if isinstance(value, str | bool | int | float) else value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_words, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
+]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
+
+
+def _or_short(*types: str) -> ConfigDict:
+    """Let editors take the short form as well: one word in place of the whole section."""
+
+    def widen(schema: dict[str, Any]) -> None:
+        section = dict(schema)
+        schema.clear()
+        schema["anyOf"] = [*({"type": type} for type in types), section]
+
+    return ConfigDict(json_schema_extra=widen)
 
 
 class CanonicalField(_Model):
     """A field of ours: its type, and whose word counts where the CRMs differ."""
 
+    model_config = _or_short("string")
+
     type: FieldType = "text"
-    survivorship: Literal["most_recent", "oldest", "any"] | tuple[str, ...] = "most_recent"
+    survivorship: (
+        Literal["most_recent", "oldest", "any"] | Annotated[tuple[str, ...], Field(min_length=1)]
+    ) = "most_recent"
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +93,8 @@ class People(_Model):
 class FieldRead(_Model):
     """Where a canonical field comes from: a field of the CRM, spelt our way."""
 
+    model_config = _or_short("string")
+
     field: str
     values: dict[str, str] = {}
     known: StrictBool | None = None
@@ -96,6 +117,8 @@ class FieldRead(_Model):
 class Where(_Model):
     """What a column must hold: one of these values, a part of text, or anything at all."""
 
+    model_config = _or_short("string", "boolean", "number", "array")
+
     values: tuple[Value, ...] = ()
     contains: Words | None = None
     known: StrictBool | None = None
@@ -103,7 +126,7 @@ class Where(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
-        return value if isinstance(value, Map) else {"values": _words(value)}
+        return value if value is None or isinstance(value, Map) else {"values": _words(value)}
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
@@ -123,10 +146,15 @@ class History(_Model):
 
 
 class RecordType(_Model):
-    """A kind of record that stands for a person."""
+    """A kind of record that stands for a person.
+
+    `additional_emails` and `merged_ids` hold several words joined with `;`: other addresses of the
+    person, and the ids of records that were merged into this one and are gone.
+    """
 
     fields: dict[str, FieldRead]
     additional_emails: str | None = None
+    merged_ids: str | None = None
     read_only: dict[str, Where] = {}
     history: History | None = None
 
@@ -173,6 +201,20 @@ class FieldWrite(_Model):
     optional: StrictBool = False
 
 
+class Link(_Model):
+    """A field that holds ids of other records of the same person: `<crm>.<record type>`."""
+
+    model_config = _or_short("string")
+
+    to: str
+    optional: StrictBool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return {"to": value} if isinstance(value, str) else value
+
+
 class Columns(_Model):
     """What every object of the CRM calls its key and its dates."""
 
@@ -190,15 +232,15 @@ class Mapping(_Model):
     objects: dict[str, SourceObject] = {}
     events: tuple[EventRule, ...] = ()
     write: dict[str, dict[str, FieldWrite]] = {}
-    links: dict[str, str] = {}
+    links: dict[str, Link] = {}
 
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""
         asked = {}
-        for name, target in self.links.items():
+        for name, link in self.links.items():
             of, dot, field = name.rpartition(".")
             if not dot or of == record:
-                asked[field] = target
+                asked[field] = link.to
         return asked
 
     def rules_by_object(self) -> dict[str, list[EventRule]]:
@@ -218,7 +260,7 @@ class Mapping(_Model):
             record = self.records[object]
             yield from (read.field for read in record.fields.values())
             yield from (*self.links_of(object), *record.read_only)
-            yield from (record.additional_emails,) if record.additional_emails else ()
+            yield from filter(None, (record.additional_emails, record.merged_ids))
             yield from self.write.get(object, {})
         for rule in self.rules_by_object().get(object, []):
             yield from (*rule.where, *(at for at in rule.at if at))
@@ -309,8 +351,19 @@ def _without(mapping: Mapping, catalog: Catalog) -> tuple[Mapping, list[str]]:
         if rule.object not in gone
         and all(keep(rule.object, path, rule.optional) for path in rule.where)
     )
-    update: dict[str, Any] = {"records": records, "write": write, "events": events}
+    links = {
+        name: link
+        for name, link in mapping.links.items()
+        if all(keep(of, name.rpartition(".")[2], link.optional) for of in _linking(mapping, name))
+    }
+    update: dict[str, Any] = {"records": records, "write": write, "events": events, "links": links}
     return mapping.model_copy(update=update), dropped
+
+
+def _linking(mapping: Mapping, link: str) -> list[str]:
+    """The record types that a link is read from."""
+    of, dot, _ = link.rpartition(".")
+    return [of] if dot else list(mapping.records)
 
 
 def _history_if_there(

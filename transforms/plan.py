@@ -7,6 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from contract import Catalog, Field
+from transforms.answers import RANKED
 from transforms.definition import Definition
 from transforms.mapping import FieldWrite, Mapping
 from transforms.rows import Landed, as_text
@@ -14,15 +15,12 @@ from transforms.rows import Landed, as_text
 SAME_NUMBER = 0.005
 """Numbers closer than this are one: both CRMs keep two decimals."""
 
-RANKED = ("stage", "standing", "furthest_stage")
-"""What of a person climbs the ladder, so that a write of it can go backward."""
-
 
 class Plan(NamedTuple):
     """All changes of a run, and a verdict for every live record.
 
     changes:  crm, object, record_id, person_id, field, before, after (text; NULL: empty), reason,
-              clear_first boolean
+              backward boolean (the CRM holds a higher stage than ours)
     verdicts: crm, object, record_id, person_id, status (planned / unchanged / held / excluded),
               reason; one row per record that is not deleted
     """
@@ -88,7 +86,7 @@ def _compared(
     backward = _is_backward(both, write, definition)
     verdict = ibis.cases(
         (_is_right(both, write, field), "right"),
-        (backward & (write.backward == "never"), "crm_ahead"),
+        (backward & ibis.literal(write.backward == "never"), "crm_ahead"),
         else_="change",
     )
     return both.select(
@@ -100,7 +98,7 @@ def _compared(
         "after",
         "reason",
         field=ibis.literal(name),
-        clear_first=backward & (write.backward == "clear_first"),
+        backward=backward,
         verdict=verdict,
     )
 
@@ -148,7 +146,7 @@ def _is_right(both: ir.Table, write: FieldWrite, field: Field) -> ir.BooleanValu
 
 def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> ir.BooleanValue:
     """Whether the CRM holds a higher stage than ours, or one that is no word for a lower one."""
-    if write.from_ not in RANKED or write.backward == "allow":
+    if write.from_ not in RANKED:
         return ibis.literal(False)
     ranks = {stage: rank for rank, stage in enumerate(definition.stage_ids)}
     words = [
@@ -157,6 +155,7 @@ def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> i
         if ours in ranks
         for word in theirs
     ]
+    words += [(ours, rank) for ours, rank in ranks.items() if ours not in write.values]
     highest = len(ranks)
     seen = ibis.cases(*((both.before == word, rank) for word, rank in words), else_=highest)
     mine = ibis.cases(*((both.after == word, rank) for word, rank in words), else_=highest)

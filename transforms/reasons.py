@@ -8,7 +8,9 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
+from transforms.activity import numbers
 from transforms.definition import (
     AllOf,
     AnyOf,
@@ -24,6 +26,7 @@ from transforms.definition import (
 )
 from transforms.facts import condition_since
 from transforms.instants import NEVER, instant
+from transforms.literals import whole
 from transforms.stages import raw, remembered, remembered_stages
 
 LeafSince = Callable[[Leaf], ir.IntegerValue]
@@ -75,28 +78,29 @@ def parts(
 
 def reasons(
     rows: ir.Table,
-    counted: ir.Table,
+    admitted: ir.Table,
     definition: Definition,
     leaf_since: Callable[[ir.Table, int], LeafSince],
 ) -> ir.Table:
     """Write down through which leaves each person came to stand where they stand.
 
     In:     rows: one per person, the columns of `stages.rules` of the cycle that entered the
-            stage, and `rank`; counted(who, at, kind, admitted)
+            stage, and `rank`; admitted(who, at, kind)
     Out:    who, reasons string; people in the first stage have no row
     Source: docs/definition.md, "Reasons".
     """
-    listed = []
+    listed, spoken = [], []
     for rank in range(1, len(definition.stages)):
         here = rows.filter(rows["rank"] == rank)
-        walked = parts(here, rank, definition, partial(leaf_since, here))
-        for position, part in enumerate(walked):
+        for part in parts(here, rank, definition, partial(leaf_since, here)):
+            place = whole(len(spoken))
             came = here.filter(part.through)
-            listed.append(_told(came, part, position, counted, definition))
+            listed.append(came.select("who", at=part.since, place=place))
+            spoken.append(part.leaf)
     if not listed:
         return rows.filter(ibis.literal(False)).select("who", reasons=ibis.literal(""))
-    told = ibis.union(*listed) if len(listed) > 1 else listed[0]
-    told = told.group_by("who", "at", "text").aggregate(position=told.position.min())
+    told = _worded(ibis.union(*listed), spoken, admitted, definition)
+    told = told.group_by("who", "at", "text").aggregate(place=told.place.min())
     return _in_one_line(told, most=len(listed))
 
 
@@ -153,30 +157,45 @@ def _first_of(since: list[ir.IntegerValue]) -> list[ir.BooleanValue]:
     ]
 
 
-def _told(
-    came: ir.Table, part: Part, position: int, counted: ir.Table, definition: Definition
+def _worded(
+    told: ir.Table, spoken: list[Leaf], admitted: ir.Table, definition: Definition
 ) -> ir.Table:
-    """Turn one leaf into text for the rows that came through it: who, at, position, text."""
-    place = ibis.literal(position, "int64")
-    match part.leaf:
-        case EventLeaf(event=kinds, count=1) if len(kinds) > 1:
-            rows = came.select("who", at=part.since)
-            kind = _kind_at(rows, kinds, counted)
-            return kind.select("who", "at", position=place, text=kind.text)
-        case leaf:
-            text = ibis.literal(phrase(leaf, definition))
-            return came.select("who", at=part.since, position=place, text=text)
+    """Put leaves into words: who, at, place, text.
+
+    A leaf that asks for one of several kinds is told as the kind that happened at that moment; of
+    several the one written first.
+    """
+    words = ibis.cases(
+        *((told.place == place, phrase(leaf, definition)) for place, leaf in enumerate(spoken)),
+        else_="",
+    )
+    choices = [place for place, leaf in enumerate(spoken) if _is_choice(leaf)]
+    if not choices:
+        return told.mutate(text=words)
+    plain = told.filter(told.place.notin(choices)).mutate(text=words)
+    words = _words_of_choices(spoken, definition)
+    asked = told.filter(told.place.isin(choices))
+    happened = asked.join(admitted.select("who", "at", "kind"), ["who", "at"])
+    named = happened.join(words, ["place", "kind"])
+    first = named.group_by("who", "at", "place").aggregate(text=named.word.argmin(named.nth))
+    return plain.union(first)
 
 
-def _kind_at(rows: ir.Table, kinds: tuple[str, ...], counted: ir.Table) -> ir.Table:
-    """Name the kind that happened at that moment; of several the one written first."""
-    meant = counted.filter(counted.admitted, counted.kind.isin(kinds))
-    written = ibis.cases(*((meant.kind == kind, i) for i, kind in enumerate(kinds)), else_=0)
-    meant = meant.select(event_who=meant.who, event_at=meant.at, written=written)
-    both = rows.join(meant, [rows.who == meant.event_who, rows.at == meant.event_at])
-    first = both.group_by("who", "at").aggregate(written=both.written.min())
-    names = ((first.written == i, kind) for i, kind in enumerate(kinds))
-    return first.mutate(text=ibis.cases(*names, else_=kinds[0]))
+def _is_choice(leaf: Leaf) -> bool:
+    return isinstance(leaf, EventLeaf) and leaf.count == 1 and len(leaf.event) > 1
+
+
+def _words_of_choices(spoken: list[Leaf], definition: Definition) -> ir.Table:
+    """The kinds a leaf may be told as: place, kind (its number), nth (as written), word."""
+    rows = [
+        {"place": place, "kind": number, "nth": nth, "word": word}
+        for place, leaf in enumerate(spoken)
+        if isinstance(leaf, EventLeaf) and _is_choice(leaf)
+        for nth, (number, word) in enumerate(
+            zip(numbers(leaf.event, definition), leaf.event, strict=True)
+        )
+    ]
+    return ibis.memtable(pa.Table.from_pylist(rows))
 
 
 def _in_one_line(told: ir.Table, most: int) -> ir.Table:
@@ -184,7 +203,7 @@ def _in_one_line(told: ir.Table, most: int) -> ir.Table:
 
     Ranked and put side by side: an ordered string aggregate is not to be had on every engine.
     """
-    journey = ibis.window(group_by=told.who, order_by=[told.at, told.position])
+    journey = ibis.window(group_by=told.who, order_by=[told.at, told.place])
     dated = told.text + " on " + instant(told.at).strftime("%Y-%m-%d")
     ranked = told.select("who", said=dated, nth=ibis.row_number().over(journey))
     sides = ranked.group_by("who").aggregate(

@@ -1,6 +1,6 @@
 """Who is who: every record of every CRM, and the person it stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Map
 
 import ibis
@@ -65,10 +65,15 @@ def records(
             (FALSE: a component too large to be joined by address)
     Source: docs/people.md, "One person".
     """
-    links = store("record_links", _links(mappings, landed))
+    merged = store("merged", _merged(mappings, landed))
+    links = store("record_links", _links(mappings, landed).union(merged))
     keys = ibis.union(read.select("key"), links.select(key="a"), links.select(key="b"))
     linked = store("linked", cluster(keys.distinct(), links))
     joined = _join_by_email(read, linked, people, spelling=spelling, cluster=cluster, store=store)
+    # what was merged away answers under its new id: no one writes to it any more
+    gone = merged.select(gone=merged.b).distinct()
+    both = read.left_join(gone, read.key == gone.gone)
+    read = both.mutate(deleted=both.deleted | both.gone.notnull()).drop("gone")
     placed = read.join(joined, "key")
     oldest = placed.mutate(
         nth=ibis.row_number().over(
@@ -119,21 +124,47 @@ def _read(table: ir.Table, read: FieldRead) -> ir.Value:
 
 def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     """Which records name which others by id: a, b (keys)."""
-    listed = []
-    for crm, mapping in mappings.items():
-        for object in mapping.records:
-            table = landed[crm][object]
-            for field, target in mapping.links_of(object).items():
-                to_crm, _, to_object = target.partition(".")
-                named = table.select(id=table[mapping.columns.id], other=words(table[field]))
-                named = named.filter(named.other.notnull()).unnest("other")
-                other = as_text(named.other)
-                edges = named.select(
-                    a=record_key(crm, object, named.id), b=record_key(to_crm, to_object, other)
-                )
-                listed.append(edges.filter(edges.b.notnull()))
-    nothing = ibis.memtable({"a": [""], "b": [""]}, schema={"a": "string", "b": "string"})
-    return ibis.union(*listed) if len(listed) > 1 else nothing.filter(ibis.literal(False))
+    return _edges(
+        _named(crm, object, mapping, landed[crm], field, target)
+        for crm, mapping in mappings.items()
+        for object in mapping.records
+        for field, target in mapping.links_of(object).items()
+    )
+
+
+def _merged(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
+    """Which records took in which others: a, and b that is gone (keys)."""
+    return _edges(
+        _named(crm, object, mapping, landed[crm], record.merged_ids, f"{crm}.{object}")
+        for crm, mapping in mappings.items()
+        for object, record in mapping.records.items()
+        if record.merged_ids is not None
+    )
+
+
+def _edges(listed: Iterable[ir.Table]) -> ir.Table:
+    nobody = ibis.memtable({"a": [""], "b": [""]}, schema={"a": "string", "b": "string"})
+    return ibis.union(nobody.filter(ibis.literal(False)), *listed)
+
+
+def _named(
+    crm: str,
+    object: str,
+    mapping: Mapping,
+    landed: Map[str, ir.Table],
+    field: str,
+    target: str,
+) -> ir.Table:
+    """The records that a column of ids names."""
+    table = landed[object]
+    to_crm, _, to_object = target.partition(".")
+    named = table.select(id=table[mapping.columns.id], other=words(table[field]))
+    named = named.filter(named.other.notnull()).unnest("other")
+    edges = named.select(
+        a=record_key(crm, object, named.id),
+        b=record_key(to_crm, to_object, as_text(named.other)),
+    )
+    return edges.filter(edges.b.notnull(), edges.a != edges.b)
 
 
 def _addresses(read: ir.Table) -> ir.Table:

@@ -1,13 +1,14 @@
 """The score: what somebody's engagement is still worth, plus what their profile adds."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import ibis
 import ibis.expr.types as ir
 
-from transforms.activity import by_kind, in_cycle
+from transforms.activity import by_kind, kind_name, kinds_where, on_journey
 from transforms.definition import Definition, FitLine, Leaf, Score, ScoreLeaf
 from transforms.instants import NEVER, days
+from transforms.literals import number, whole
 
 _BLOCK = 900
 """Half-lives per block. Within a block weights grow up to 2 ** 900, which a double still holds;
@@ -15,11 +16,6 @@ what is older than a whole block is worth nothing in six decimals."""
 
 PLACES = 6
 """Decimals kept before any comparison, so that all engines compare the same number."""
-
-
-def number(value: float) -> ir.FloatingValue:
-    """A double literal; a bare one may become DECIMAL in the engine."""
-    return ibis.literal(repr(float(value))).cast("float64")
 
 
 def fit_column(line: int) -> str:
@@ -43,111 +39,153 @@ def fit(rows: ir.Table, definition: Definition, *, at: ir.Value | int) -> ir.Flo
     )
 
 
+def hundredths(points: ir.FloatingValue) -> ir.FloatingValue:
+    """Round six decimals once more, to the two that are stored.
+
+    As decimals, and half away from zero: 0.565 is a little less than that in binary.
+    """
+    return points.cast("decimal(38, 9)").round(2).cast("float64")
+
+
 def engagement(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     """Sum what each person's admitted events are still worth at `as_of`.
 
-    In:     admitted(who, at int64 us, kind)
+    In:     admitted(who, at int64 us, kind int16)
     Out:    who (unique), engagement float64 (points, 6 decimals)
     NULLs:  a person without events has no row; without a score nobody has.
     Source: docs/definition.md, "Score".
     """
-    if definition.score is None:
-        return admitted.filter(ibis.literal(False)).select("who", engagement=number(0))
-    worth = _worth(admitted, definition)
-    left = worth.points * _power(worth.at - as_of, definition.score)
-    summed = worth.group_by("who").aggregate(engagement=left.sum())
+    worth = contributions(admitted, definition, as_of=as_of)
+    summed = worth.group_by("who").aggregate(engagement=worth.left.sum())
     return summed.mutate(engagement=summed.engagement.round(PLACES))
+
+
+def contributions(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+    """Say what is left of the points of every admitted event at `as_of`.
+
+    Out:    who, at int64 us, kind string, points float64, left float64; only kinds worth points
+    """
+    if definition.score is None:
+        nothing = admitted.filter(ibis.literal(False)).select("who", "at", "kind")
+        return nothing.mutate(points=number(0), left=number(0))
+    scoring = kinds_where(definition, lambda kind: kind.points != 0)
+    worth = admitted.filter(admitted.kind.isin(scoring))
+    points = _points(worth.kind, definition)
+    left = points * _power(worth.at - as_of, definition.score)
+    name = kind_name(worth.kind, definition)
+    return worth.select("who", "at", kind=name, points=points, left=left)
 
 
 def score_firsts(
     admitted: ir.Table,
     journeys: ir.Table,
     fits: ir.Table,
-    leaves: Iterable[Leaf],
+    columns: Mapping[Leaf, str],
     definition: Definition,
     *,
     as_of: int,
-) -> list[tuple[Leaf, ir.Table]]:
-    """Find the first moment of each cycle at which a score reached a threshold.
+) -> list[ir.Table]:
+    """Find the first moment of each cycle at which a score reached its thresholds.
 
-    In:     admitted(who, at, kind), journeys as `cycles` gives them, fits(who, created, fit_0, ...)
-    Out:    for each leaf a table who, cycle, since (us), only where it was reached
+    In:     admitted(who, cycle, at, kind) and journeys as `activity` gives them,
+            fits(who, created, fit_0, ...); columns: the leaves and the names of their columns
+    Out:    a table who, cycle, a column (us) per leaf, or none where no leaf asks
     Source: docs/definition.md, "True since".
     """
-    asked = list(dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, ScoreLeaf)))
+    asked = {name: leaf for leaf, name in columns.items() if isinstance(leaf, ScoreLeaf)}
     if not asked or definition.score is None:
         return []
     stream = _stream(admitted, journeys, fits, definition)
-    running = _running(stream, definition.score, as_of=as_of)
-    events = in_cycle(running.filter(running.is_event), journeys, definition)
-    dates = in_cycle(running.filter(~running.is_event), journeys, definition, lasting=True)
-    moments = events.union(dates)
-    with_fit = moments.join(fits.drop("created"), "who")
-    total = with_fit.engagement + fit(with_fit, definition, at=with_fit.at)
-    scored = with_fit.select(
-        "who",
-        "cycle",
-        "at",
-        engagement=with_fit.engagement.round(PLACES),
-        total=total.round(PLACES),
-    )
-    firsts: list[tuple[Leaf, ir.Table]] = []
-    for leaf in asked:
-        reached = scored.filter(scored[leaf.score] >= number(leaf.gte))
-        firsts.append((leaf, reached.group_by("who", "cycle").aggregate(since=reached.at.min())))
-    return firsts
+    scored = _running(stream, definition.score, as_of=as_of)
+    scored = scored.filter(scored.cycle.notnull())
+    reached = {name: scored[leaf.score] >= number(leaf.gte) for name, leaf in asked.items()}
+    some = scored.filter(ibis.or_(*reached.values()))
+    return [
+        some.group_by("who", "cycle").aggregate(
+            **{
+                name: some.at.min(where=some[leaf.score] >= number(leaf.gte))
+                for name, leaf in asked.items()
+            }
+        )
+    ]
 
 
 def _power(length: ir.Value, score: Score) -> ir.FloatingValue:
     """Two to the number of half-lives in a length of microseconds."""
-    return number(2) ** (length / number(days(score.half_life_days)))
+    halves = length / number(days(score.half_life_days))
+    # some engines refuse a power that is too small for a double
+    return number(2) ** ibis.greatest(halves, number(-_BLOCK))
 
 
-def _worth(admitted: ir.Table, definition: Definition) -> ir.Table:
-    """The events worth points: who, at, points."""
-    scoring = [name for name, kind in definition.events.items() if kind.points]
-    worth = admitted.filter(admitted.kind.isin(scoring))
-    points = by_kind(worth.kind, definition, lambda kind: kind.points, otherwise=0.0)
-    return worth.select("who", "at", points=number(1) * points)
+def _points(kind: ir.Value, definition: Definition) -> ir.FloatingValue:
+    return number(1) * by_kind(kind, definition, lambda kind: kind.points, otherwise=0.0)
 
 
 def _stream(
     admitted: ir.Table, journeys: ir.Table, fits: ir.Table, definition: Definition
 ) -> ir.Table:
-    """All moments at which a score may be reached: who, at, points, is_event.
+    """All moments that change a score, or at which it is asked for.
 
     They are the admitted events, the starts of cycles and the dates of fit lines.
+
+    Out: who, cycle (NULL: not asked for), at, points (of events), fit (points of fit lines)
     """
-    points = by_kind(admitted.kind, definition, lambda kind: kind.points, otherwise=0.0)
-    stream = admitted.select("who", "at", points=number(1) * points, is_event=ibis.literal(True))
-    moments = [journeys.select("who", at=journeys.start)]
-    for i, _ in enumerate(fit_lines(definition)):
+    happened = admitted.select(
+        "who", "cycle", "at", points=_points(admitted.kind, definition), fit=number(0)
+    )
+    begun = journeys.join(fits.drop("created"), "who")
+    from_start = fit(begun, definition, at=begun.created)
+    started = begun.select(
+        "who",
+        "cycle",
+        at=begun.start,
+        points=number(0),
+        fit=ibis.ifelse(begun.start == begun.created, from_start, number(0)),
+    )
+    stream = happened.union(started)
+    for i, line in enumerate(fit_lines(definition)):
         dated = fits.filter(fits[fit_column(i)] > fits.created, fits[fit_column(i)] < NEVER)
-        moments.append(dated.select("who", at=dated[fit_column(i)]))
-    for moment in moments:
+        dated = dated.select("who", at=dated[fit_column(i)])
+        dated = on_journey(dated, journeys, until=journeys.next_start)
         stream = stream.union(
-            moment.select("who", "at", points=number(0), is_event=ibis.literal(False))
+            dated.select("who", "cycle", "at", points=number(0), fit=number(line.points))
         )
     return stream
 
 
 def _running(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
-    """Add the engagement at each moment, of everything up to and with it.
+    """Give both scores at each moment, of everything up to and with it.
 
     A running sum of points that grow instead of points that fade: both differ by a factor that
     depends on the moment alone. Blocks keep that factor inside a double.
+
+    Out: who, cycle, at, engagement, total
     """
     length = _BLOCK * days(score.half_life_days)
-    block = ((as_of - stream.at) // length).cast("int64")
-    placed = stream.mutate(block=block)
-    grown = _power((placed.block + 1) * length - (as_of - placed.at), score)
-    placed = placed.mutate(grown=grown)
-    placed = placed.mutate(weight=placed.points * placed.grown)
-    journey = ibis.window(group_by=["who", "block"], order_by=placed.at, range=(None, 0))
-    summed = placed.mutate(summed=placed.weight.sum().over(journey))
-    old = placed.filter(placed.block >= 1)
-    old = old.group_by("who", "block").aggregate(carried=old.weight.sum())
-    old = old.select(old_who=old.who, old_block=old.block - 1, carried=old.carried)
-    both = summed.left_join(old, [summed.who == old.old_who, summed.block == old.old_block])
-    carried = both.carried.fill_null(number(0)) * number(2.0**-_BLOCK)
-    return both.select("who", "at", "is_event", engagement=(both.summed + carried) / both.grown)
+    edges = range(as_of - length, 0, -length)
+    stream = ibis.union(stream, *(_brought_forward(stream, score, edge=edge) for edge in edges))
+    block = sum(((stream.at <= edge).ifelse(1, 0) for edge in edges), whole(0))
+    grown = _power(stream.at - as_of + (block + 1) * length, score)
+    # few columns and no needless ones: this is the widest sort of all
+    parts = [stream.who, block] if edges else [stream.who]
+    journey = ibis.window(group_by=parts, order_by=stream.at, range=(None, 0))
+    engagement = (stream.points * grown).sum().over(journey) / grown
+    total = engagement + stream.fit.sum().over(journey)
+    return stream.select(
+        "who", "cycle", "at", engagement=engagement.round(PLACES), total=total.round(PLACES)
+    )
+
+
+def _brought_forward(stream: ir.Table, score: Score, *, edge: int) -> ir.Table:
+    """What each person has when a block begins, just after its edge: one moment that sums up."""
+    begin = edge + 1
+    before = stream.filter(stream.at <= edge)
+    left = before.points * _power(before.at - begin, score)
+    carried = before.group_by("who").aggregate(points=left.sum(), fit=before.fit.sum())
+    return carried.select(
+        "who",
+        cycle=ibis.null("int64"),
+        at=whole(begin),
+        points=carried.points,
+        fit=carried.fit,
+    )

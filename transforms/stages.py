@@ -13,9 +13,11 @@ from transforms.definition import (
     QualifiedLeaf,
     Stage,
     StageLeaf,
+    leaves,
 )
 from transforms.facts import column, condition_since, earliest, latest, nth_earliest
 from transforms.instants import NEVER
+from transforms.literals import whole
 
 LeafColumns = Mapping[Leaf, str]
 """Where a row of `cycles` holds since when an event, channel or score leaf is true."""
@@ -64,11 +66,16 @@ def plain_since(rows: ir.Table, condition: Condition, definition: Definition) ->
 
 
 def remembered_stages(definition: Definition) -> tuple[str, ...]:
-    """The stages that a later cycle remembers: those up to where the recycled fall back to."""
+    """The stages that a later cycle remembers: those up to where the recycled fall back to.
+
+    Of these, only those that a rule asks for.
+    """
     if definition.recycled is None:
         return ()
     ids = definition.stage_ids
-    return ids[: ids.index(definition.recycled.to) + 1]
+    rules = [stage.enter for stage in definition.stages if stage.enter is not None]
+    asked = {leaf.stage for rule in rules for leaf in leaves(rule) if isinstance(leaf, StageLeaf)}
+    return tuple(one for one in ids[: ids.index(definition.recycled.to) + 1] if one in asked)
 
 
 def rules(rows: ir.Table, definition: Definition, leaf_columns: LeafColumns) -> ir.Table:
@@ -84,16 +91,18 @@ def rules(rows: ir.Table, definition: Definition, leaf_columns: LeafColumns) -> 
     rows = rows.mutate(**{remembered(stage): none for stage in memory})
     # what a cycle remembers of a stage depends on what it remembers of lower ones only
     for stage in memory:
-        rows = _remember(_raw_columns(rows, definition, leaf_columns), stage, definition)
+        rows = _remember(rows, _raw_columns(rows, definition, leaf_columns), stage, definition)
     return _raw_columns(rows, definition, leaf_columns)
 
 
-def _remember(rows: ir.Table, stage: str, definition: Definition) -> ir.Table:
+def _remember(rows: ir.Table, ruled: ir.Table, stage: str, definition: Definition) -> ir.Table:
     """Note in which cycles an earlier one had entered a stage."""
     ids = definition.stage_ids
-    reached = earliest(rows[raw(one)] for one in ids[ids.index(stage) :]) < NEVER
-    first = ibis.ifelse(reached, rows.cycle, NEVER).min().over(group_by=rows.who)
-    return rows.mutate(**{remembered(stage): rows.cycle > first})
+    reached = ruled.filter(earliest(ruled[raw(one)] for one in ids[ids.index(stage) :]) < NEVER)
+    first = reached.group_by("who").aggregate(first=reached.cycle.min())
+    both = rows.left_join(first, "who").drop("who_right")
+    is_later = (both.cycle > both["first"]).fill_null(False)
+    return both.mutate(**{remembered(stage): is_later}).drop("first")
 
 
 def _raw_columns(rows: ir.Table, definition: Definition, leaf_columns: LeafColumns) -> ir.Table:
@@ -133,7 +142,7 @@ def leaf_since(
 
 
 def _never() -> ir.IntegerValue:
-    return ibis.literal(NEVER, "int64")
+    return whole(NEVER)
 
 
 def _stage_since(rows: ir.Table, lower: str, of: str, definition: Definition) -> ir.IntegerValue:
@@ -161,7 +170,7 @@ def entries(ruled: ir.Table, definition: Definition) -> ir.Table:
         row = ruled.select(
             "who",
             "cycle",
-            rank=ibis.literal(rank, "int64"),
+            rank=whole(rank),
             at=at.cast("int64"),
             by_final=(at < below),
         )

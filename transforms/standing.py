@@ -6,6 +6,7 @@ import ibis.expr.types as ir
 from transforms.activity import inactive_after
 from transforms.definition import Definition
 from transforms.instants import NEVER, or_never
+from transforms.literals import whole
 
 
 def base_rank(definition: Definition) -> int:
@@ -41,12 +42,12 @@ def _stretches(entries: ir.Table, journeys: ir.Table, definition: Definition) ->
     above = entries.filter(entries["rank"] > base_rank(definition))
     active = journeys.filter(journeys.first_activity < NEVER).semi_join(above, "who")
     parts = active.select(
-        "who", begin=active.first_activity, end=active.last, rank=ibis.literal(-1, "int64")
+        "who", begin=active.first_activity, end=active.last, rank=whole(-1)
     ).union(above.select("who", begin=above.at, end=above.at, rank=above["rank"]))
     order = [parts.begin, parts.end, parts["rank"]]
     earlier = ibis.window(group_by=parts.who, order_by=order, rows=(None, -1))
     reached = parts.end.max().over(earlier)
-    parts = parts.mutate(fresh=(reached.isnull() | (parts.begin - reached > quiet)).cast("int64"))
+    parts = parts.mutate(fresh=(reached.isnull() | (parts.begin - reached > quiet)).ifelse(1, 0))
     upto = ibis.window(
         group_by=parts.who, order_by=[parts.begin, parts.end, parts["rank"]], rows=(None, 0)
     )

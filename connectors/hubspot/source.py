@@ -219,9 +219,9 @@ def _past(records: Page) -> Page:
 
 
 def _form_submissions(client: Client, question: Question) -> Iterator[Page]:
-    for form in chain.from_iterable(_paged(client, "/marketing/v3/forms/", limit=100)):
+    for form in chain.from_iterable(paged(client, "/marketing/v3/forms/", limit=100)):
         path = f"/form-integrations/v1/submissions/forms/{form['id']}"
-        for page in _paged(client, path, limit=SUBMISSION_LIMIT):
+        for page in paged(client, path, limit=SUBMISSION_LIMIT):
             rows = [_submission(form, submission) for submission in page]
             new = [row for row in rows if _is_since(row["submittedAt"], question.since)]
             yield new
@@ -256,7 +256,7 @@ def _email_events(client: Client, question: Question) -> Iterator[Page]:
 
 
 def _page_views(client: Client, question: Question) -> Iterator[Page]:
-    pages = _paged(
+    pages = paged(
         client,
         "/events/v3/events/",
         objectType="contact",
@@ -273,10 +273,11 @@ def _listed(
     client: Client, question: Question, *, object: str | None = None, **params: Any
 ) -> Iterator[Page]:
     asked = {"limit": LIST_LIMIT, "properties": ",".join(question.properties), **params}
-    return _paged(client, f"/crm/v3/objects/{object or question.object}", **asked)
+    return paged(client, f"/crm/v3/objects/{object or question.object}", **asked)
 
 
-def _paged(client: Client, path: str, **params: Any) -> Iterator[Page]:
+def paged(client: Client, path: str, **params: Any) -> Iterator[Page]:
+    """Read a list to its end: the last page is the one that names no next."""
     after = None
     while True:
         answer = client.get(path, after=after, **params)

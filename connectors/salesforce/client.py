@@ -17,7 +17,6 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 from jwt import PyJWTError
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
@@ -132,9 +131,6 @@ STATUSES: Mapping[int, Meaning] = {
 FIELD_CODES = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
 """Refusals of a field whatever its value."""
 
-VALUE_CODES = frozenset({"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "STRING_TOO_LONG"})
-"""Refusals of a value whatever its record."""
-
 
 class Problem(BaseModel):
     """One of the errors of an answer; collections and Bulk call the code `statusCode`."""
@@ -178,8 +174,6 @@ class Client:
         self.drift: Counter[tuple[str, str]] = Counter()
         self.calls_left: int | None = None
         self._session = open_session(self._url)
-        if is_loopback(self._url):
-            self._session.mount("https://", _Loopback(self._url))
         self._way_in = _way_in(settings, self._url)
         if "password" in (self._way_in or {}):
             self.findings.append(
@@ -241,6 +235,8 @@ class Client:
             headers = {
                 "Authorization": f"Bearer {self._salesforce.session_id}",
                 "Content-Type": "application/json",
+                # Unless told so, Salesforce runs the assignment rules: leads would change owners.
+                "Sforce-Auto-Assign": "FALSE",
             }
             is_write = kind == "write"
             answer = exchange(
@@ -292,21 +288,6 @@ class Client:
         except requests.RequestException:
             raise lost("login", is_write=False) from None
         return str(token)
-
-
-class _Loopback(HTTPAdapter):
-    """Takes what the client library sends to https:// to a server on this machine."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(max_retries=0)
-        self._loopback = url
-
-    def send(
-        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
-    ) -> requests.Response:
-        """Send the request to the loopback server."""
-        request.url = self._loopback + request.path_url
-        return super().send(request, *args, **kwargs)
 
 
 def connect(settings: Settings) -> Client:

@@ -10,7 +10,6 @@ from connectors.compare import value
 from connectors.salesforce.client import (
     DATA,
     FIELD_CODES,
-    VALUE_CODES,
     Client,
     problems_of,
     refusal,
@@ -45,7 +44,7 @@ def apply(
         writes_at_once=BATCH,
         instant=INSTANT,
         field_codes=FIELD_CODES,
-        value_codes=VALUE_CODES,
+        value_codes=frozenset(),  # a picklist's values may differ by record type
         excluded=EXCLUDED,
     )
     return carry_out(changes, hands, catalog, client.traffic)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +24,9 @@ BULK_FROM = 2_000
 """So many rows and more are read by one bulk job instead of page by page."""
 
 BULK_PAGE = 50_000
+
+RECYCLE_BIN = timedelta(days=15)
+"""So long Salesforce shows what was deleted."""
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -78,6 +81,11 @@ def _resource(
         question = Question(object, fields, drifted, progress)
         if since is None:
             return _everything(client, question)
+        if client.now() - since > RECYCLE_BIN:
+            client.findings.append(
+                f"{object} was last read before {since:%Y-%m-%d}: what was deleted since may be"
+                " gone from the recycle bin; only a full pull notices"
+            )
         after = f" WHERE {cursor} >= {since:%Y-%m-%dT%H:%M:%SZ} ORDER BY {cursor}, Id"
         return _by_pages(client, question, after)
 

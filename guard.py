@@ -1,0 +1,87 @@
+"""The guard: a plan that would change too much at once waits for a person to say so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+
+from transforms.agreement import stage_fields
+from transforms.mapping import Mapping as CrmMapping
+from transforms.plan import Plan
+
+
+@configspec
+class Limits(BaseConfiguration):
+    """From which shares on a plan is stopped: `GUARD__CHANGED_SHARE` and so on.
+
+    `changed_share` is of a CRM's live records, counting only those whose stage is replaced: to
+    fill what was empty harms nobody. `demoted_share` counts those of them that go down. CRMs with
+    fewer than `from_records` records are let through.
+    """
+
+    changed_share: float = 0.5
+    demoted_share: float = 0.1
+    from_records: int = 50
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard thinks of one CRM's part of a plan."""
+
+    crm: str
+    records: int
+    replaced: int
+    demoted: int
+    stops: str
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a person has to say yes first."""
+        return bool(self.stops)
+
+
+def limits() -> Limits:
+    """The limits configured, or the defaults."""
+    return resolve_configuration(Limits(), sections=("guard",))
+
+
+def guard(
+    plan: Plan,
+    mappings: Mapping[str, CrmMapping],
+    *,
+    limits: Limits,
+    written_before: frozenset[str],
+) -> list[Verdict]:
+    """Judge the plan of every CRM.
+
+    The first run into a CRM replaces what is there by its nature: it is previewed (`plan`), and
+    not stopped.
+    """
+    judged = []
+    for crm, mapping in mappings.items():
+        live = plan.verdicts.filter(plan.verdicts.crm == crm).count().to_pyarrow().as_py()
+        replaced = plan.changes.filter(
+            plan.changes.crm == crm,
+            plan.changes.before.notnull(),
+            plan.changes.field.isin(stage_fields(mapping)),
+        )
+        counts = int(live), _records(replaced), _records(replaced.filter(replaced.backward))
+        stops = _why(*counts, limits) if crm in written_before else ""
+        judged.append(Verdict(crm, *counts, stops))
+    return judged
+
+
+def _records(changes: ir.Table) -> int:
+    return int(changes.select("object", "record_id").distinct().count().to_pyarrow().as_py())
+
+
+def _why(live: int, replaced: int, demoted: int, limits: Limits) -> str:
+    if live < limits.from_records:
+        return ""
+    if replaced > limits.changed_share * live:
+        return f"it replaces the stage of {replaced:,} of {live:,} records"
+    if demoted > limits.demoted_share * live:
+        return f"it moves {demoted:,} of {live:,} records down"
+    return ""

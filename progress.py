@@ -1,0 +1,64 @@
+"""Progress bars for long work, on stderr and only for people."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+
+class Bars:
+    """The bars of one run: one per object that is read, one per CRM that is written."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def reading(self, crm: str) -> Callable[[str, int, int | None], None]:
+        """Give what a source reports its rows to: object, rows so far, rows in all."""
+
+        def report(object: str, rows: int, total: int | None) -> None:
+            self._move(f"{crm} {object}", rows, total)
+
+        return report
+
+    def writing(self, crm: str, total: int) -> Callable[[int], None]:
+        """Give what a sink reports the records to that it is done with."""
+        done = 0
+
+        def report(records: int) -> None:
+            nonlocal done
+            done += records
+            self._move(f"{crm} write", done, total)
+
+        return report
+
+    def step(self, name: str) -> None:
+        """Say what is being worked on."""
+        self._move(name, 0, None)
+
+    def _move(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._bars[name], completed=done, total=total)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Bars]:
+    """Show bars while the work lasts; nothing where nobody watches."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    disable = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
+        yield Bars(progress)

@@ -1,0 +1,158 @@
+"""What a run did, in figures that add up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from connections import Connection
+from guard import Verdict
+from journal import Run
+from transforms.agreement import disagreements, stage_field
+from transforms.definition import Definition
+from transforms.lifecycle import Answer
+from transforms.plan import Plan
+from transforms.resolve import Resolved
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Report:
+    """One run in figures that add up.
+
+    stages: stage, status, people; said: crm, stage, people; moves: crm, object, field, before,
+    after, records (stage fields only); writes: crm, object, field, set, cleared; records: crm,
+    status, reason, records; unread: object, kind of gap, rows.
+    """
+
+    run: Run
+    labels: dict[str, str]
+    people: int = 0
+    disagreeing: int = 0
+    stages: Rows = field(default_factory=list)
+    said: Rows = field(default_factory=list)
+    moves: Rows = field(default_factory=list)
+    writes: Rows = field(default_factory=list)
+    records: Rows = field(default_factory=list)
+    unread: Rows = field(default_factory=list)
+    guard: list[Verdict] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same figures for machines."""
+        told = asdict(self)
+        told["run"]["started_at"] = self.run.started_at.isoformat()
+        told["run"]["ended_at"] = self.run.ended_at and self.run.ended_at.isoformat()
+        return told
+
+
+def of(
+    run: Run,
+    definition: Definition,
+    answer: Answer,
+    said: ir.Table,
+    wrong: Plan,
+    found: Resolved,
+    crms: Sequence[Connection],
+    verdicts: list[Verdict],
+) -> Report:
+    """Count what a run found and what it means to write."""
+    shown = [stage_field(crm.mapping, object) for crm in crms for object in crm.mapping.write]
+    fields = [field for field, _ in filter(None, shown)]
+    return Report(
+        run,
+        labels(definition),
+        people=int(answer.lifecycle.count().to_pyarrow().as_py()),
+        disagreeing=int(disagreements(said).count().to_pyarrow().as_py()),
+        stages=stages(answer.lifecycle),
+        said=_said(said),
+        moves=_moved(wrong.changes, fields),
+        writes=_written(wrong.changes),
+        unread=_unread(found.happenings),
+        guard=verdicts,
+        findings=list(_findings(crms, found.records)),
+    )
+
+
+def of_outcomes(run: Run, records: Rows) -> Report:
+    """Count what became of a plan that was made before."""
+    return Report(run, {}, records=records)
+
+
+def labels(definition: Definition) -> dict[str, str]:
+    """What people call the stages, lowest first."""
+    return {stage.id: stage.label or stage.id for stage in definition.stages}
+
+
+def _findings(crms: Sequence[Connection], records: ir.Table) -> Iterator[str]:
+    for crm in crms:
+        if crm.left_out:
+            yield (
+                f"{crm_name(crm.crm)} has no {', '.join(crm.left_out)}: marked optional in "
+                f"mappings/{crm.crm}.yaml, so the run goes on without"
+            )
+        yield from crm.client.findings
+        for (object, name), count in sorted(crm.client.drift.items()):
+            yield f"{crm_name(crm.crm)} {object}.{name}: {count:,} values do not fit its type"
+    apart = records.filter(~records.by_email)
+    if count := apart.count().to_pyarrow().as_py():
+        yield (
+            f"{count:,} records share addresses with more others than people.max_records allows: "
+            "they were not joined by e-mail"
+        )
+
+
+def _rows(table: ir.Table, *order: str) -> Rows:
+    """The few rows of a summary."""
+    return list(table.order_by(*order).to_pyarrow().to_pylist())
+
+
+def stages(lifecycle: ir.Table) -> Rows:
+    """How many people stand where."""
+    return _rows(
+        lifecycle.group_by("stage", "status").aggregate(people=lifecycle.count()), "stage", "status"
+    )
+
+
+def _said(said: ir.Table) -> Rows:
+    """How many people each CRM shows in which stage."""
+    return _rows(said.group_by("crm", "stage").aggregate(people=said.count()), "crm", "stage")
+
+
+def _moved(changes: ir.Table, fields: Sequence[str]) -> Rows:
+    """From which stage to which the records go."""
+    moved = changes.filter(changes.field.isin(list(fields)))
+    key = ["crm", "object", "field", "before", "after"]
+    counted = moved.group_by(key).aggregate(records=moved.count(), why=moved.reason.mode())
+    return list(counted.order_by("crm", "object", ibis.desc("records")).to_pyarrow().to_pylist())
+
+
+def _written(changes: ir.Table) -> Rows:
+    """How many values are set and cleared, field by field."""
+    key = ["crm", "object", "field"]
+    counted = changes.group_by(key).aggregate(
+        set=changes.after.notnull().sum(), cleared=changes.after.isnull().sum()
+    )
+    return _rows(counted, *key)
+
+
+def _unread(happenings: ir.Table) -> Rows:
+    """What was pulled and became no event: no rule fits, no instant, or nobody known."""
+    gaps = happenings.group_by("crm", "source_object", "source_id", "kind").aggregate(
+        undated=happenings.at.isnull().all(), named=(happenings.who != "").any()
+    )
+    counted = gaps.group_by("crm", "source_object").aggregate(
+        without_rule=gaps.kind.isnull().sum(),
+        without_date=(gaps.kind.notnull() & gaps.undated).sum(),
+        without_person=(gaps.kind.notnull() & ~gaps.named).sum(),
+    )
+    some = counted.without_rule + counted.without_date + counted.without_person > 0
+    return _rows(counted.filter(some), "crm", "source_object")
+
+
+def crm_name(crm: str) -> str:
+    """What people call a CRM."""
+    return {"hubspot": "HubSpot", "salesforce": "Salesforce"}.get(crm, crm.capitalize())

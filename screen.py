@@ -1,0 +1,260 @@
+"""What people see: plans, accounts and receipts as tables."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from explain import Receipt
+from journal import STATUSES, Status
+from report import Report, Rows, crm_name
+
+WIDE = 110
+"""From so many characters on there is room for reasons."""
+
+MOVES = 16
+CONTRIBUTIONS = 15
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report for people."""
+    console.print(_heading(report))
+    for part in _parts(report, is_wide=console.width >= WIDE):
+        console.print(part)
+        console.print()
+
+
+def _parts(report: Report, *, is_wide: bool) -> Iterable[RenderableType]:
+    if report.labels and not report.people:
+        yield Text("Both CRMs are empty: nobody to decide about, nothing to write.")
+    if report.stages:
+        yield stage_table(report.labels, report.said, report.stages)
+    if report.moves:
+        yield _moves(report, is_wide=is_wide)
+    if report.writes:
+        yield _writes(report)
+    if report.records:
+        yield _records(report)
+    if report.guard and report.run.status == "stopped":
+        yield _guard(report)
+    if report.unread:
+        yield _unread(report)
+    if report.findings:
+        yield Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.findings))
+    yield _calls(report)
+
+
+def _heading(report: Report) -> Text:
+    words = {
+        "planned": "planned: nothing was written",
+        "stopped": "stopped by the guard: nothing was written",
+        "done": "done",
+        "running": "under way",
+        "broken off": "broken off",
+    }
+    run = report.run
+    return Text.assemble(
+        ("Run ", "bold"),
+        (run.run_id, "bold cyan"),
+        f"  {words[run.status]}  ",
+        (f"definition {run.definition_id}", "dim"),
+        "\n",
+    )
+
+
+def stage_table(labels: dict[str, str], said: Rows, stages: Rows, *, before: str = "") -> Table:
+    """People per stage: what each CRM says, and what the definition says."""
+    crms = list(dict.fromkeys(row["crm"] for row in said))
+    heads = (f"{crm_name(crm)} says{before} >" for crm in crms)
+    table = _table("People per stage", "stage", *heads, "onefunnel >")
+    table.add_column("of these", style="dim")
+    shown = {(row["crm"], row["stage"]): row["people"] for row in said}
+    for stage, label in labels.items():
+        mine = [row for row in stages if row["stage"] == stage]
+        asides = (f"{row['people']:,} {row['status']}" for row in mine if row["status"] != "open")
+        counts = (_count(shown.get((crm, stage), 0)) for crm in crms)
+        total = sum(row["people"] for row in mine)
+        table.add_row(label, *counts, _count(total), ", ".join(asides))
+    if any((crm, None) in shown for crm in crms):
+        blank = (_count(shown.get((crm, None), 0)) for crm in crms)
+        table.add_row("(none of these)", *blank, style="dim")
+    return table
+
+
+def _moves(report: Report, *, is_wide: bool) -> Table:
+    table = _table("Stage changes", "where", "from", "to", "records >")
+    if is_wide:
+        table.add_column("most often because", style="dim", overflow="ellipsis", no_wrap=True)
+    for row in report.moves[:MOVES]:
+        why = (row["why"],) if is_wide else ()
+        to = row["before"] or "(empty)", row["after"] or "(cleared)"
+        table.add_row(_where(row), *to, _count(row["records"]), *why)
+    if rest := report.moves[MOVES:]:
+        records = sum(row["records"] for row in rest)
+        table.add_row(f"and {len(rest)} more", "", "", _count(records), style="dim")
+    return table
+
+
+def _writes(report: Report) -> Table:
+    table = _table("Fields to write", "where", "field", "set >", "cleared >")
+    for row in report.writes:
+        table.add_row(_where(row), row["field"], _count(row["set"]), _count(row["cleared"]))
+    return table
+
+
+def _records(report: Report) -> Table:
+    table = _table("Every record accounted for", "CRM", "outcome", "why", "records >")
+    for row in report.records:
+        name = crm_name(row["crm"])
+        table.add_row(name, row["status"], row["reason"], _count(row["records"]))
+    table.add_section()
+    for crm in dict.fromkeys(row["crm"] for row in report.records):
+        total = sum(row["records"] for row in report.records if row["crm"] == crm)
+        table.add_row(crm_name(crm), "all", "", _count(total), style="bold")
+    return table
+
+
+def _guard(report: Report) -> RenderableType:
+    lines = [
+        Text(f"- {crm_name(one.crm)}: {one.stops}", style="yellow")
+        for one in report.guard
+        if one.is_stopped
+    ]
+    return Group(
+        Text("The guard stopped this plan", style="bold yellow"),
+        *lines,
+        Text(f"Look at it, then: python sync.py apply {report.run.run_id}"),
+    )
+
+
+def _unread(report: Report) -> Table:
+    table = _table("Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >")
+    for row in report.unread:
+        counts = (row["without_rule"], row["without_date"], row["without_person"])
+        table.add_row(f"{crm_name(row['crm'])} {row['source_object']}", *map(_count, counts))
+    return table
+
+
+def _calls(report: Report) -> Text:
+    calls = "; ".join(
+        f"{crm_name(crm)} {sum(kinds.values()):,} calls"
+        + "".join(f", {count:,} {kind}" for kind, count in sorted(kinds.items()))
+        for crm, kinds in report.run.calls.items()
+    )
+    waited = report.run.waited_seconds
+    took = (report.run.ended_at or report.run.started_at) - report.run.started_at
+    told = f"{calls}; {took.total_seconds():.1f} s" + (
+        f", {waited:.1f} s of it waiting" if waited else ""
+    )
+    return Text(told, style="dim")
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table with a title on the left; a column that ends with > stands to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in columns:
+        justify: JustifyMethod = "right" if name.endswith(">") else "left"
+        table.add_column(name.rstrip(" >"), justify=justify)
+    return table
+
+
+def _where(row: dict[str, Any]) -> str:
+    return f"{crm_name(row['crm'])} {row['object']}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "-"
+
+
+def show_receipt(receipt: Receipt, console: Console) -> None:
+    """Print one person's receipt."""
+    answer = receipt.answer
+    console.print(
+        Text.assemble(
+            (receipt.label, "bold cyan"),
+            f" since {answer['stage_since']:%Y-%m-%d}, {answer['status']}",
+            (f"   {receipt.person_id}", "dim"),
+        )
+    )
+    told = [("because", answer["reasons"] or "known, and nothing more yet")]
+    told += [("next", _next(answer))]
+    told += [("missing", receipt.missing)] if receipt.missing else []
+    told += [("known as", ", ".join(map(_record, receipt.records)))]
+    facts = Table.grid(padding=(0, 2))
+    for name, text in told:
+        facts.add_row(Text(name, style="bold"), text)
+    console.print(facts)
+    console.print()
+    console.print(_score(receipt))
+    if receipt.criteria:
+        met = ", ".join(row["name"] for row in receipt.criteria if row["met"]) or "none"
+        open_ = ", ".join(row["name"] for row in receipt.criteria if not row["met"]) or "none"
+        console.print(Text.assemble(("Qualification", "bold"), f"  met: {met}; missing: {open_}"))
+    console.print()
+    console.print(_history(receipt))
+
+
+def _next(answer: dict[str, Any]) -> str:
+    due = answer["follow_up_due"]
+    until = f", by {due:%Y-%m-%d %H:%M} UTC" if due else ""
+    pressed = f"; {answer['touches']} touches without an answer" if answer["touches"] else ""
+    reach = "" if answer["contactable"] else "; not to be contacted"
+    return f"{answer['next_action']}{until}{pressed}{reach}"
+
+
+def _record(row: dict[str, Any]) -> str:
+    aside = " (converted)" if row["read_only"] else ""
+    return f"{crm_name(row['crm'])} {row['object']} {row['record_id']}{aside}"
+
+
+def _score(receipt: Receipt) -> Table:
+    answer = receipt.answer
+    table = _table(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
+    for row in receipt.contributions[:CONTRIBUTIONS]:
+        on, left = f"{row['at']:%Y-%m-%d}", f"{row['left']:.2f}"
+        table.add_row(row["kind"], on, f"{row['points']:g}", left)
+    if older := receipt.contributions[CONTRIBUTIONS:]:
+        left = sum(round(row["left"], 2) for row in older)
+        table.add_row(f"{len(older)} older events", "", "", f"{left:.2f}", style="dim")
+    if receipt.rounding:
+        table.add_row("rounding", "", "", f"{receipt.rounding:.2f}", style="dim")
+    for row in receipt.fit:
+        points = row["points"]
+        table.add_row(f"fit: {row['text']}", "", f"{points:g}", f"{points:.2f}")
+    table.add_section()
+    table.add_row(f"grade {answer['grade']}", "", "", f"{answer['score']:.2f}", style="bold")
+    return table
+
+
+def _history(receipt: Receipt) -> Text:
+    steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
+    return Text.assemble(("Journey", "bold"), "  ", " > ".join(steps))
+
+
+def show_status(status: Status, console: Console) -> None:
+    """Print the last runs, and what of the newest one waits for somebody."""
+    if not status.runs:
+        console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
+        return
+    counted = (f"{word} >" for word in STATUSES)
+    table = _table("Last runs", "run", "status", "took >", *counted, "calls >")
+    for run in status.runs:
+        counts = (run["records"].get(word, 0) for word in STATUSES)
+        table.add_row(
+            run["run_id"],
+            run["status"],
+            f"{run['seconds']:.0f} s",
+            *map(_count, counts),
+            _count(run["calls"]),
+        )
+    console.print(table)
+    if status.waiting:
+        waiting = _table(
+            "Waiting for somebody", "where", "outcome", "why", "code", "records >", "the CRM says"
+        )
+        for row in status.waiting:
+            told = (row["status"], row["reason"], row["error_code"] or "")
+            waiting.add_row(_where(row), *told, _count(row["records"]), row["error"] or "")
+        console.print(waiting)

@@ -1,0 +1,109 @@
+"""The command line as a user meets it: exit codes, texts, JSON."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sandbox.server import running
+from synced import environment
+
+SETTINGS = ("SOURCES__", "DESTINATION__")
+
+
+def sync(*words, settings=None):
+    """Run the command in a process of its own, with these settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    return subprocess.run(
+        [sys.executable, "sync.py", *words],
+        env=plain | {"COLUMNS": "200"} | (settings or {}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    with running(people=30, seed=3, rate_limits=False) as sandbox:
+        yield environment(sandbox, tmp_path_factory.mktemp("line"))
+
+
+def test_a_missing_setting_ends_the_run_before_its_first_call(tmp_path):
+    """It names the setting, and where to put it."""
+    warehouse = {"DESTINATION__DUCKDB__CREDENTIALS": f"duckdb:///{tmp_path}/w.duckdb"}
+
+    ended = sync("run", settings=warehouse)
+
+    assert ended.returncode == 2
+    assert "SOURCES__HUBSPOT__ACCESS_TOKEN" in ended.stderr
+    assert ".dlt/secrets.toml" in ended.stderr
+
+
+def test_plain_http_beyond_loopback_is_refused(settings):
+    """A token must not travel in the open."""
+    far = {**settings, "SOURCES__HUBSPOT__BASE_URL": "http://crm.example.com"}
+
+    ended = sync("run", settings=far)
+
+    assert (ended.returncode, "https" in ended.stderr) == (2, True)
+
+
+def test_a_wrong_token_breaks_off_and_is_never_shown(settings):
+    """Exit code 1; the text names the setting, not the token."""
+    wrong = {**settings, "SOURCES__HUBSPOT__ACCESS_TOKEN": "pat-na1-marker-of-a-secret"}
+
+    ended = sync("run", settings=wrong)
+
+    assert ended.returncode == 1
+    assert "SOURCES__HUBSPOT__ACCESS_TOKEN" in ended.stderr
+    assert "marker-of-a-secret" not in ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def planned(settings):
+    return sync("plan", "--json", settings=settings)
+
+
+def test_a_plan_and_its_status_speak_json(settings, planned):
+    """What machines read is one document on stdout."""
+    status = sync("status", "--json", settings=settings)
+
+    run = json.loads(planned.stdout)["run"]
+    assert (planned.returncode, run["status"]) == (0, "planned")
+    assert json.loads(status.stdout)["runs"][0]["run_id"] == run["run_id"]
+
+
+@pytest.mark.usefixtures("planned")
+def test_nobody_by_that_name_is_told_plainly(settings):
+    """It says what to give instead, and repeats no address."""
+    ended = sync("explain", "nobody@example.com", settings=settings)
+
+    assert ended.returncode == 2
+    assert "e-mail address" in ended.stderr
+    assert "nobody@example.com" not in ended.stderr
+
+
+def test_an_unknown_run_cannot_be_applied(settings):
+    """It says where the runs are listed."""
+    ended = sync("apply", "no-such-run", settings=settings)
+
+    assert (ended.returncode, "status" in ended.stderr) == (2, True)
+
+
+def test_the_mappings_are_checked_against_what_the_crms_have(settings):
+    """Every mapped field is there."""
+    ended = sync("mappings", "check", settings=settings)
+
+    assert (ended.returncode, "every mapped field is there" in ended.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "apply", "explain", "status", "demo"])
+def test_every_command_says_what_it_does(command):
+    """`--help` describes it."""
+    ended = sync(command, "--help")
+
+    assert (ended.returncode, "Usage" in ended.stdout) == (0, True)

@@ -1,0 +1,483 @@
+"""Where everybody stands: stories anyone can check, the referee on random lives, every engine."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pytest
+from engines import ENGINES, load
+from histories import World, definitions, event_rows, field_dates, knots, person_rows
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+from ibis.backends.sql import SQLBackend
+from pytest import param
+from referee import referee
+
+from transforms.definition import Definition
+from transforms.lifecycle import lifecycle
+
+Row = dict[str, Any]
+Table = dict[Any, Row]
+
+INSTANT = pa.timestamp("us")
+PEOPLE = pa.schema(
+    {
+        "person_id": pa.string(),
+        "created_at": INSTANT,
+        "email": pa.string(),
+        "industry": pa.string(),
+        "need": pa.string(),
+        "lead_status": pa.string(),
+        "employees": pa.int64(),
+        "budget": pa.float64(),
+        "opted_out": pa.bool_(),
+        "bounced": pa.bool_(),
+        "timeline": pa.date32(),
+    }
+)
+FIELD_SINCE = pa.schema({"person_id": pa.string(), "field": pa.string(), "since": INSTANT})
+EVENTS = pa.schema(
+    {
+        "event_id": pa.string(),
+        "person_id": pa.string(),
+        "kind": pa.string(),
+        "at": INSTANT,
+        "duplicate_of": pa.string(),
+    }
+)
+
+# `HYPOTHESIS_PROFILE=soak` looks for what nobody found yet; every other run repeats itself
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+EXAMPLES = {"duckdb": 20, "postgres": 10, "pyspark": 2}
+PATIENT = settings(
+    deadline=None,
+    database=None,
+    derandomize=not SOAK,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "duckdb",
+        param("postgres", marks=pytest.mark.postgres),
+        param("spark", marks=pytest.mark.spark),
+    ],
+)
+def engine(request: pytest.FixtureRequest) -> Iterator[SQLBackend]:
+    with ENGINES[request.param]() as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def duckdb() -> Iterator[SQLBackend]:
+    with ENGINES["duckdb"]() as connected:
+        yield connected
+
+
+def answer(engine: SQLBackend, definition: Row, world: World) -> tuple[Table, Table]:
+    """Give the rows of `lifecycle` by person, and those of `stage_history` by all they hold."""
+
+    def store(name: str, table: ir.Table) -> ir.Table:
+        return engine.create_table(f"step_{name}", table, overwrite=True)
+
+    told = lifecycle(
+        load(engine, "people", pa.Table.from_pylist(world.people, schema=PEOPLE)),
+        load(engine, "field_since", pa.Table.from_pylist(world.field_since, schema=FIELD_SINCE)),
+        load(engine, "events", pa.Table.from_pylist(world.events, schema=EVENTS)),
+        Definition.model_validate(definition),
+        as_of=world.as_of,
+        store=store,
+    )
+    stands = told.lifecycle.drop("definition_id").to_pyarrow().to_pylist()
+    return by_person(stands), by_value(told.stage_history.to_pyarrow().to_pylist())
+
+
+def by_person(rows: list[Row]) -> Table:
+    assert len({row["person_id"] for row in rows}) == len(rows)
+    return {row["person_id"]: row for row in rows}
+
+
+def by_value(rows: list[Row]) -> Table:
+    found = {tuple(sorted(row.items())): row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+# --- stories --------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 3, 1, 12)
+
+DEFINITION: Row = {
+    "version": "1",
+    "events": {
+        "page_view": {"points": 1, "channel": "web", "max_per_day": 3},
+        "white_paper": {"points": 8, "channel": "web"},
+        "webinar": {"points": 12, "channel": "event"},
+        "demo_request": {"points": 40, "channel": "web"},
+        "email_open": {"points": 1, "channel": "email", "max_per_day": 1, "activity": False},
+        "email_reply": {"points": 25, "channel": "email"},
+        "call": {"points": 25, "channel": "phone", "direction": "two_way"},
+        "email_sent": {"channel": "email", "direction": "outbound"},
+        "complaint": {"points": -30, "direction": "internal"},
+        "deal_won": {"channel": "sales", "direction": "internal"},
+    },
+    "score": {
+        "half_life_days": 30,
+        "fit": [{"points": 15, "when": {"field": "industry", "in": ["Software"]}}],
+        "grades": {"A": 15, "B": 1},
+    },
+    "qualification": {
+        "framework": "BANT",
+        "criteria": {
+            "budget": {"field": "budget", "gte": 5000},
+            "need": {"field": "need", "known": True},
+        },
+    },
+    "stages": [
+        {"id": "suspect", "action": "nurture"},
+        {
+            "id": "lead",
+            "action": "nurture",
+            "enter": {
+                "any": [
+                    {"event": ["white_paper", "webinar", "demo_request"]},
+                    {"event": "page_view", "count": 5, "within_days": 30},
+                ]
+            },
+        },
+        {
+            "id": "mql",
+            "action": "qualify",
+            "follow_up": {"within_hours": 72},
+            "enter": {
+                "all": [
+                    {"stage": "lead"},
+                    {"any": [{"score": "total", "gte": 40}, {"channels": 3, "within_days": 30}]},
+                ]
+            },
+        },
+        {
+            "id": "sql",
+            "action": "call",
+            "follow_up": {"within_hours": 24, "by": ["email_sent", "call"]},
+            "enter": {
+                "any": [
+                    {"event": "demo_request"},
+                    {"all": [{"stage": "mql"}, {"event": ["email_reply", "call"]}]},
+                    {"all": [{"stage": "mql"}, {"qualified": 2}]},
+                ]
+            },
+        },
+        {"id": "customer", "final": True, "enter": {"event": "deal_won"}},
+    ],
+    "recycled": {"to": "lead", "after_inactive_days": 120},
+    "disqualified": {"field": "lead_status", "is": "Unqualified"},
+    "contact": {
+        "contactable": {"field": "opted_out", "is_not": True},
+        "pressure": {"within_days": 30, "high": 2, "stop": 3},
+    },
+}
+
+
+def days_ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What somebody is and did, and what must be told of them."""
+
+    did: list[tuple[str, datetime]]
+    told: Row
+    person: Row
+    since: dict[str, datetime]
+
+
+def story(
+    title: str, *, did: list[tuple[str, datetime]], since: Row | None = None, **rest: Any
+) -> Any:
+    """A story by its title. Of `rest`, what is a field is theirs, all else must be told."""
+    person = {"created_at": days_ago(400), "email": "anna@example.com"}
+    person |= {name: value for name, value in rest.items() if name in PEOPLE.names}
+    told = {name: value for name, value in rest.items() if name not in PEOPLE.names}
+    return param(Story(did, told, person, since or {}), id=title)
+
+
+STORIES = [
+    story("never did anything", did=[], stage="suspect", status="open", reasons="", cycle=0),
+    story("left an identity", did=[("white_paper", days_ago(1))], stage="lead", next_action="nurture"),
+    story(
+        "asked for a demo: need not be an mql first",
+        did=[("demo_request", days_ago(1))],
+        stage="sql",
+        mql_at=days_ago(1),
+        reasons="demo_request on 2026-02-28",
+        follow_up_due=NOW,
+    ),
+    story(
+        "asked, then silent too long: recycled",
+        did=[("demo_request", days_ago(200))],
+        stage="lead",
+        standing="recycled",
+        stage_since=days_ago(80),
+        recycled_at=days_ago(80),
+        reasons="recycled from sql on 2025-12-11",
+        furthest_stage="sql",
+        follow_up_due=None,
+    ),
+    story(
+        "a touch is no sign of life",
+        did=[("demo_request", days_ago(200)), ("email_sent", days_ago(100))],
+        standing="recycled",
+    ),
+    story(
+        "active again at the last moment: not recycled",
+        did=[("demo_request", days_ago(200)), ("page_view", days_ago(80))],
+        standing="sql",
+        cycle=2,
+    ),
+    story(
+        "came back and started a second cycle: lead is remembered, mql is earned anew",
+        did=[("demo_request", days_ago(300)), ("page_view", days_ago(2)), ("webinar", days_ago(1))],
+        industry="software",
+        status="open",
+        stage="lead",
+        cycle=2,
+    ),
+    story(
+        "three channels within 30 days",
+        did=[
+            ("white_paper", days_ago(12)),
+            ("email_reply", days_ago(11)),
+            ("call", days_ago(10)),
+        ],
+        stage="sql",
+        mql_at=days_ago(10),
+        reasons="email_reply on 2026-02-18; white_paper on 2026-02-17; 3 channels within 30 days on 2026-02-19",
+    ),
+    story(
+        "one channel had left the window when the third came",
+        did=[
+            ("webinar", days_ago(90)),
+            ("page_view", days_ago(40)),
+            ("email_reply", days_ago(35)),
+            ("email_reply", days_ago(1)),
+        ],
+        stage="lead",
+        mql_at=None,
+    ),
+    story(
+        "exactly one window ago is out",
+        did=[("webinar", days_ago(31)), ("page_view", days_ago(2)), ("email_reply", days_ago(1))],
+        stage="lead",
+    ),
+    story(
+        "views of one UTC day count three times",
+        did=[("page_view", days_ago(9 + n / 24)) for n in range(5)],
+        stage="suspect",
+        engagement=2.44,
+    ),
+    story(
+        "fits well since yesterday: the date of the fit line makes an mql",
+        did=[("webinar", days_ago(2)), ("webinar", days_ago(2)), ("white_paper", days_ago(2))],
+        industry=" SOFTWARE ",
+        since={"industry": days_ago(1)},
+        stage="mql",
+        mql_at=days_ago(1),
+        grade="A",
+    ),
+    story(
+        "two hundredths are rounded as they are read, not as a double holds them",
+        did=[("page_view", days_ago(24.7127)), ("complaint", days_ago(500))],
+        engagement=0.56,
+    ),
+    story(
+        "bought, and is not won back by silence",
+        did=[("webinar", days_ago(350)), ("deal_won", days_ago(340))],
+        status="won",
+        stage="customer",
+        next_action="none",
+        reasons="deal_won on 2025-03-26",
+    ),
+    story(
+        "sales disqualified them",
+        did=[("demo_request", days_ago(1))],
+        lead_status="unqualified",
+        since={"lead_status": days_ago(0.5)},
+        stage="sql",
+        standing="disqualified",
+        disqualified_at=days_ago(0.5),
+        next_action="none",
+    ),
+    story(
+        "pressed three times without an answer: pause",
+        did=[("demo_request", days_ago(9)), *(("email_sent", days_ago(n)) for n in (1, 2, 3))],
+        touches=3,
+        pressure="stop",
+        next_action="pause",
+        follow_up_due=None,
+    ),
+    story(
+        "opted out: nobody calls",
+        did=[("demo_request", days_ago(1))],
+        opted_out=True,
+        contactable=False,
+        next_action="none",
+    ),
+    story(
+        "what happens tomorrow is not known today",
+        did=[("white_paper", days_ago(1)), ("deal_won", days_ago(-1))],
+        stage="lead",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def told(engine: SQLBackend) -> Table:
+    """Where the people of all stories stand: one run, whoever is `n` is the n-th story's."""
+    world = World([], [], [], NOW)
+    for nth, (one,) in enumerate(case.values for case in STORIES):
+        who = {"person_id": str(nth)}
+        world.people.append(one.person | who)
+        world.field_since.extend({"field": f, "since": at, **who} for f, at in one.since.items())
+        world.events.extend(
+            {"event_id": f"{nth}.{n}", "kind": kind, "at": at, **who}
+            for n, (kind, at) in enumerate(one.did)
+        )
+    return answer(engine, DEFINITION, world)[0]
+
+
+@pytest.mark.parametrize("one", STORIES)
+def test_the_story_ends_as_told(
+    told: Table, one: Story, request: pytest.FixtureRequest
+) -> None:
+    """docs/definition.md, a sentence at a time."""
+    nth = [case.values[0] for case in STORIES].index(one)
+    row = told[str(nth)]
+
+    assert {name: row[name] for name in one.told} == one.told
+
+
+# --- random lives ---------------------------------------------------------------------------------
+
+
+@st.composite
+def cases(draw: DrawFn) -> tuple[Row, World]:
+    """A definition and a crowd: many small groups of people on the same few instants.
+
+    Many, because a run costs the same for one person and for a hundred.
+    """
+    definition = draw(definitions())
+    instants = draw(knots(definition))
+    world = World([], [], [], draw(st.sampled_from(instants[len(instants) // 2 :])))
+    for nth in range(draw(st.sampled_from((1, 30, 30, 30)))):
+        names = [f"{name} {nth}" for name in ("anna", "bob", "Bob")]
+        names = names[: draw(st.sampled_from((1, 1, 2, 3)))]
+        events = [of_group(nth, row) for row in draw(event_rows(definition, names, instants))]
+        world.events.extend(events)
+        world.people.extend(draw(person_rows(name, events, instants)) for name in names)
+        for name in names:
+            world.field_since.extend(draw(field_dates(name, instants)))
+    return definition, world
+
+
+def of_group(nth: int, event: Row) -> Row:
+    """Tell the events of one group from those of the others."""
+    original = event["duplicate_of"] and f"{event['duplicate_of']} {nth}"
+    return event | {"event_id": f"{event['event_id']} {nth}", "duplicate_of": original}
+
+
+def test_the_engine_agrees_with_the_referee(engine: SQLBackend) -> None:
+    """Every row and every column, for any definition and any history."""
+
+    @settings(PATIENT, max_examples=EXAMPLES[engine.name] * (50 if SOAK else 1))
+    @given(cases())
+    def agrees(case: tuple[Row, World]) -> None:
+        definition, world = case
+        stands, history = referee(
+            definition, world.people, world.field_since, world.events, world.as_of
+        )
+
+        assert answer(engine, definition, world) == (by_person(stands), by_value(history))
+
+    agrees()
+
+
+@settings(PATIENT, max_examples=200 if SOAK else 3)
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_is_irrelevant(duckdb: SQLBackend, case, random) -> None:
+    definition, world = case
+    shuffled = replace(
+        world,
+        people=random.sample(world.people, len(world.people)),
+        field_since=random.sample(world.field_since, len(world.field_since)),
+        events=random.sample(world.events, len(world.events)),
+    )
+
+    assert answer(duckdb, definition, shuffled) == answer(duckdb, definition, world)
+
+
+@settings(PATIENT, max_examples=200 if SOAK else 3)
+@given(cases())
+def test_nobody_is_judged_by_what_others_did(duckdb: SQLBackend, case) -> None:
+    definition, world = case
+    annas = {row["person_id"] for row in world.people if row["person_id"].startswith("anna")}
+    alone = replace(
+        world,
+        people=[row for row in world.people if row["person_id"] in annas],
+        events=[row for row in world.events if row["person_id"] in annas],
+    )
+    stands, history = answer(duckdb, definition, world)
+
+    assert answer(duckdb, definition, alone) == (
+        {who: row for who, row in stands.items() if who in annas},
+        {key: row for key, row in history.items() if row["person_id"] in annas},
+    )
+
+
+@settings(PATIENT, max_examples=200 if SOAK else 3)
+@given(cases())
+def test_an_earlier_as_of_knows_what_was_known_then(duckdb: SQLBackend, case) -> None:
+    definition, world = case
+    world = replace(world, as_of=sorted({row["created_at"] for row in world.people})[-1])
+    known = replace(
+        world,
+        people=[row for row in world.people if row["created_at"] <= world.as_of],
+        events=[row for row in world.events if row["at"] <= world.as_of],
+    )
+
+    assert answer(duckdb, definition, world) == answer(duckdb, definition, known)
+
+
+# --- engines that cannot be had here --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["snowflake", "bigquery", "databricks", "trino"])
+def test_it_compiles_for_engines_that_are_far_away(dialect: str) -> None:
+    statements: dict[str, str] = defaultdict(str)
+
+    def store(name: str, table: ir.Table) -> ir.Table:
+        statements[name] = str(ibis.to_sql(table, dialect=dialect))
+        return ibis.table(table.schema(), name=name)
+
+    told = lifecycle(
+        ibis.table(ibis.Schema.from_pyarrow(PEOPLE), name="people"),
+        ibis.table(ibis.Schema.from_pyarrow(FIELD_SINCE), name="field_since"),
+        ibis.table(ibis.Schema.from_pyarrow(EVENTS), name="events"),
+        Definition.model_validate(DEFINITION),
+        as_of=NOW,
+        store=store,
+    )
+    store("lifecycle", told.lifecycle)
+    store("stage_history", told.stage_history)
+
+    assert all(text.startswith(("SELECT", "WITH")) for text in statements.values())

@@ -1,0 +1,203 @@
+"""Whether an account has what its mapping names: objects, fields, options, the right to write."""
+
+from collections.abc import Iterator
+
+from contract import Catalog, Field, FieldType
+from transforms.answers import Answer, answers
+from transforms.check_mapping import dotted
+from transforms.definition import Definition
+from transforms.documents import Document, Problem
+from transforms.faults import Place, did_you_mean
+from transforms.mapping import EventRule, FieldWrite, Mapping
+
+HIDDEN = " (Or the user we log in as may not see it.)"
+
+TAKES: dict[FieldType, tuple[FieldType, ...]] = {
+    "text": ("text", "number", "integer", "boolean", "date", "datetime"),
+    "number": ("number", "integer"),
+    "integer": ("integer",),
+    "boolean": ("boolean",),
+    "date": ("date", "datetime"),
+    "datetime": ("date", "datetime"),
+}
+"""Which of our types a CRM's field of each type takes."""
+
+
+def problems(
+    mapping: Document[Mapping], catalog: Catalog, definition: Definition
+) -> Iterator[Problem]:
+    """Say what the mapping names and the account does not have, and what cannot be written.
+
+    What is marked optional may be missing. In: the catalog of every object that is read.
+    """
+    for place, object in _objects(mapping.model, catalog):
+        hint = did_you_mean(object, catalog)
+        yield mapping.problem(place, f"this account has no object `{object}`{hint}{HIDDEN}")
+    for place, object, field in _fields(mapping.model, catalog):
+        if field not in catalog.get(object, {field: None}):
+            yield mapping.problem(place, _unknown(object, field, catalog))
+    columns = answers(definition)
+    for place, write, into in _written(mapping.model, catalog):
+        if not into.writable:
+            text = f"`{into.name}` can only be read: take another field, or the line away"
+            yield mapping.problem(place, text)
+        if write.from_ in columns:
+            yield from _values(mapping, place, write, into, columns[write.from_])
+
+
+def doubts(
+    mapping: Document[Mapping], catalog: Catalog, definition: Definition
+) -> Iterator[Problem]:
+    """Say which words the account's lists of options do not have, though nothing breaks by it."""
+    for place, field, word in _compared(mapping.model, catalog):
+        options = field.options or ()
+        if options and word.lower() not in {option.lower() for option in options}:
+            text = f"`{field.name}` has no option `{word}`{did_you_mean(word, options)}"
+            yield mapping.problem(place, text, is_warning=True)
+    columns = answers(definition)
+    for place, write, into in _written(mapping.model, catalog):
+        words = columns[write.from_].words if write.from_ in columns else None
+        for word in words or () if into.options is not None else ():
+            if word not in write.values and word not in (into.options or ()):
+                text = f"`{into.name}` has no option `{word}`: add it there, or a word to values"
+                yield mapping.problem(place, text, is_warning=True)
+
+
+def _values(
+    mapping: Document[Mapping], place: Place, write: FieldWrite, into: Field, answer: Answer
+) -> Iterator[Problem]:
+    """Words that are no options of the field, or a type that it does not take."""
+    all_translated = answer.words is not None and set(answer.words) <= set(write.values)
+    if answer.type not in TAKES[into.type] and not all_translated:
+        text = f"`{into.name}` is of type {into.type}: `{write.from_}` ({answer.type}) does not fit"
+        yield mapping.problem((*place, "from"), text)
+    for ours, theirs in write.values.items():
+        for i, word in enumerate(theirs):
+            if into.options is not None and word not in into.options:
+                text = f"`{into.name}` has no option `{word}`{did_you_mean(word, into.options)}"
+                yield mapping.problem((*place, "values", ours, i), text)
+
+
+def _unknown(object: str, field: str, catalog: Catalog) -> str:
+    return f"{object} has no field `{field}`{did_you_mean(field, catalog[object])}{HIDDEN}"
+
+
+def _objects(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str]]:
+    """The objects that are read and missing, each once, where it is first named."""
+    told: set[str] = set()
+    for place, object in _named(mapping, catalog):
+        if object not in catalog and object not in told:
+            told.add(object)
+            yield place, object
+
+
+def _named(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str]]:
+    for name, record in mapping.records.items():
+        yield ("records", name), name
+        if record.history is not None and not record.history.optional:
+            yield ("records", name, "history"), record.history.object
+    for i, rule in enumerate(mapping.events):
+        if not _is_gone(mapping, rule.object, catalog):
+            yield ("events", i, "object"), rule.object
+    for object in mapping.objects_read():
+        if not _is_gone(mapping, object, catalog):
+            for name, parent in mapping.parents_of(object).items():
+                yield ("objects", object, "parents", name), parent
+
+
+def _is_gone(mapping: Mapping, object: str, catalog: Catalog) -> bool:
+    source = mapping.objects.get(object)
+    return source is not None and source.optional and object not in catalog
+
+
+def _fields(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str, str]]:
+    """The fields that the account must have: place, object, field."""
+    for place, object, path in dotted(mapping):
+        if not _may_miss(mapping, place, catalog):
+            yield from _of_path(mapping, place, object, path)
+    for name in mapping.records:
+        for place, field in _of_record(mapping, name):
+            yield place, name, field
+        yield from _of_history(mapping, name)
+
+
+def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[Place, str]]:
+    record = mapping.records[name]
+    for word, column in mapping.columns.model_dump().items():
+        yield ("columns", word), column
+    for word in ("additional_emails", "merged_ids"):
+        if (column := getattr(record, word)) is not None:
+            yield ("records", name, word), column
+    for named, link in mapping.links.items():
+        of, dot, field = named.rpartition(".")
+        if not link.optional and (not dot or of == name):
+            yield ("links", named), field
+    for field, write in mapping.write.get(name, {}).items():
+        if not write.optional:
+            yield ("write", name, field), field
+
+
+def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[Place, str, str]]:
+    history = mapping.records[name].history
+    # where its rows carry the record's own id, the history is part of the record's answer
+    if history is not None and history.record != mapping.columns.id:
+        at: Place = ("records", name, "history")
+        yield (*at, "record"), history.object, history.record
+        yield (*at, "field"), history.object, history.field
+        yield (*at, "at"), history.object, history.at
+
+
+def _of_path(
+    mapping: Mapping, place: Place, object: str, path: str
+) -> Iterator[tuple[Place, str, str]]:
+    name, dot, field = path.rpartition(".")
+    parents = mapping.parents_of(object)
+    if not dot:
+        yield place, object, path
+    elif name in parents:
+        yield ("objects", object, "parents", name), object, f"{name}Id"
+        yield place, parents[name], field
+
+
+def _may_miss(mapping: Mapping, place: Place, catalog: Catalog) -> bool:
+    """Whether the run does without what stands at this place if the account has no such field."""
+    match place:
+        case ("records", str(record), "fields", str(field)):
+            return mapping.records[record].fields[field].optional
+        case ("events", int(i), *_):
+            return _is_dropped(mapping, mapping.events[i], catalog)
+    return False
+
+
+def _is_dropped(mapping: Mapping, rule: EventRule, catalog: Catalog) -> bool:
+    found = (_field(mapping, rule.object, path, catalog) for path in rule.where)
+    return rule.optional and any(field is None for field in found)
+
+
+def _field(mapping: Mapping, object: str, path: str, catalog: Catalog) -> Field | None:
+    name, dot, field = path.rpartition(".")
+    where = mapping.parents_of(object).get(name, "") if dot else object
+    return catalog.get(where, {}).get(field)
+
+
+def _written(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, FieldWrite, Field]]:
+    """What is written into fields that the account has."""
+    for record, written in mapping.write.items():
+        for name, write in written.items():
+            if (into := catalog.get(record, {}).get(name)) is not None:
+                yield ("write", record, name), write, into
+
+
+def _compared(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, Field, str]]:
+    """The CRM's words that are looked for in fields that the account has."""
+    for name, record in mapping.records.items():
+        for word, read in record.fields.items():
+            at: Place = ("records", name, "fields", word, "values")
+            if (field := _field(mapping, name, read.field, catalog)) is not None:
+                yield from (((*at, theirs), field, theirs) for theirs in read.values)
+    for i, rule in enumerate(mapping.events):
+        for path, where in rule.where.items():
+            if (field := _field(mapping, rule.object, path, catalog)) is not None:
+                at = ("events", i, "where", path)
+                words = (one for one in where.values if isinstance(one, str))
+                yield from (((*at, j), field, word) for j, word in enumerate(words))
