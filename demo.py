@@ -62,7 +62,8 @@ def _configured(sandbox: Sandbox) -> Iterator[None]:
 
 def _compare(first: Report, second: Report, out: Console) -> None:
     """Before and after, from what each run read in the CRMs."""
-    out.print(screen.stage_table(second.labels, second.said, second.stages, before=" now"))
+    after = "People per stage, as both CRMs say now"
+    out.print(screen.stage_table(second.labels, second.said, second.stages, title=after))
     out.print()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")

@@ -129,7 +129,9 @@ def _contributions(admitted: ir.Table, definition: Definition, as_of: datetime) 
     """Every event that still earns points, newest first: at, kind, points, left."""
     worth = score.contributions(admitted, definition, as_of=from_datetime(as_of))
     worth = worth.select("kind", "points", "left", at=instant(worth.at))
-    return list(worth.order_by(ibis.desc("at"), "kind").to_pyarrow().to_pylist())
+    return list(
+        worth.order_by(ibis.desc(worth.at.date()), "kind", ibis.desc("at")).to_pyarrow().to_pylist()
+    )
 
 
 def _since(condition: Condition, known: dict[str, Any], definition: Definition) -> int:

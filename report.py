@@ -127,7 +127,8 @@ def _moved(changes: ir.Table, fields: Sequence[str]) -> Rows:
     moved = changes.filter(changes.field.isin(list(fields)))
     key = ["crm", "object", "field", "before", "after"]
     counted = moved.group_by(key).aggregate(records=moved.count(), why=moved.reason.mode())
-    return list(counted.order_by("crm", "object", ibis.desc("records")).to_pyarrow().to_pylist())
+    order = [ibis.desc("records"), "crm", "object", "before", "after"]
+    return list(counted.order_by(order).to_pyarrow().to_pylist())
 
 
 def _written(changes: ir.Table) -> Rows:

@@ -1,6 +1,7 @@
 """What people see: plans, accounts and receipts as tables."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -14,7 +15,10 @@ from report import Report, Rows, crm_name
 WIDE = 110
 """From so many characters on there is room for reasons."""
 
-MOVES = 16
+ASIDES = ("recycled", "disqualified")
+"""The statuses that are counted beside the stages."""
+
+MOVES = 12
 CONTRIBUTIONS = 15
 
 
@@ -64,19 +68,19 @@ def _heading(report: Report) -> Text:
     )
 
 
-def stage_table(labels: dict[str, str], said: Rows, stages: Rows, *, before: str = "") -> Table:
-    """People per stage: what each CRM says, and what the definition says."""
+def stage_table(
+    labels: dict[str, str], said: Rows, stages: Rows, *, title: str = "People per stage"
+) -> Table:
+    """People per stage: what each CRM says, what the definition says, and who of these is quiet."""
     crms = list(dict.fromkeys(row["crm"] for row in said))
-    heads = (f"{crm_name(crm)} says{before} >" for crm in crms)
-    table = _table("People per stage", "stage", *heads, "onefunnel >")
-    table.add_column("of these", style="dim")
+    heads = (f"{crm_name(crm)} >" for crm in crms)
+    table = _table(title, "stage", *heads, "onefunnel >", *(f"{word} >" for word in ASIDES))
     shown = {(row["crm"], row["stage"]): row["people"] for row in said}
     for stage, label in labels.items():
-        mine = [row for row in stages if row["stage"] == stage]
-        asides = (f"{row['people']:,} {row['status']}" for row in mine if row["status"] != "open")
-        counts = (_count(shown.get((crm, stage), 0)) for crm in crms)
-        total = sum(row["people"] for row in mine)
-        table.add_row(label, *counts, _count(total), ", ".join(asides))
+        mine = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
+        counts = [shown.get((crm, stage), 0) for crm in crms]
+        asides = [mine.get(word, 0) for word in ASIDES]
+        table.add_row(label, *map(_count, [*counts, sum(mine.values()), *asides]))
     if any((crm, None) in shown for crm in crms):
         blank = (_count(shown.get((crm, None), 0)) for crm in crms)
         table.add_row("(none of these)", *blank, style="dim")
@@ -212,12 +216,13 @@ def _record(row: dict[str, Any]) -> str:
 def _score(receipt: Receipt) -> Table:
     answer = receipt.answer
     table = _table(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
-    for row in receipt.contributions[:CONTRIBUTIONS]:
-        on, left = f"{row['at']:%Y-%m-%d}", f"{row['left']:.2f}"
-        table.add_row(row["kind"], on, f"{row['points']:g}", left)
-    if older := receipt.contributions[CONTRIBUTIONS:]:
-        left = sum(round(row["left"], 2) for row in older)
-        table.add_row(f"{len(older)} older events", "", "", f"{left:.2f}", style="dim")
+    daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
+    lines = [(on, kind, list(same)) for (on, kind), same in daily]
+    for on, kind, same in lines[:CONTRIBUTIONS]:
+        times = f"{len(same)} x " if len(same) > 1 else ""
+        table.add_row(times + kind, on, f"{same[0]['points']:g}", f"{_left(same):.2f}")
+    if older := [row for _, _, same in lines[CONTRIBUTIONS:] for row in same]:
+        table.add_row(f"{len(older)} earlier", "", "", f"{_left(older):.2f}", style="dim")
     if receipt.rounding:
         table.add_row("rounding", "", "", f"{receipt.rounding:.2f}", style="dim")
     for row in receipt.fit:
@@ -226,6 +231,10 @@ def _score(receipt: Receipt) -> Table:
     table.add_section()
     table.add_row(f"grade {answer['grade']}", "", "", f"{answer['score']:.2f}", style="bold")
     return table
+
+
+def _left(rows: Rows) -> float:
+    return sum(round(float(row["left"]), 2) for row in rows)
 
 
 def _history(receipt: Receipt) -> Text:

@@ -113,7 +113,7 @@ select
     list_extract(kinds.kind, 1 + len(list_filter(kinds.upto, u -> u <= (h // 97 % {total})::int)))
         as kind,
     created_at
-        + episode * (0.3 + hash(nth, episode) % 100 / 300.0) / 2 * (timestamp '{as_of}' - created_at)
+        + episode * (0.15 + hash(nth, episode) % 100 / 600.0) * (timestamp '{as_of}' - created_at)
         + to_microseconds((days_in * 86400000000)::bigint) as at,
     case when h % 30 = 7 then 'e' || (i + 1) end as duplicate_of
 from placed

@@ -63,6 +63,10 @@ def spark() -> Iterator[SQLBackend]:
     with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder:
         settings = {
             "spark.ui.enabled": "false",
+            # a few rows: to interpret a query takes less time than to compile it
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.adaptive.enabled": "false",
             "spark.sql.shuffle.partitions": "1",
             "spark.sql.warehouse.dir": folder,
             "spark.driver.bindAddress": "127.0.0.1",
