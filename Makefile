@@ -3,16 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINES := $(VENV)/.engines
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types cassettes schemas lock clean
+.PHONY: help demo test test-engines lint types cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
 
 $(READY): requirements.lock
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(INSTALL) requirements.lock
+	touch $@
+
+$(ENGINES): requirements-engines.lock $(READY)
+	$(INSTALL) requirements-engines.lock
 	touch $@
 
 demo: $(READY)   ## both CRMs on loopback, one run, what changed, and a second run that writes nothing
@@ -20,6 +27,9 @@ demo: $(READY)   ## both CRMs on loopback, one run, what changed, and a second r
 
 test: $(READY)   ## the whole suite, offline
 	$(BIN)/python -m pytest
+
+test-engines: $(ENGINES) ## the definition engine on PostgreSQL and Spark as well, where they are installed
+	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py -rs
 
 lint: $(READY)   ## ruff
 	$(BIN)/ruff check .
@@ -34,8 +44,9 @@ cassettes: $(READY) ## record the API cassettes anew, against the sandbox
 schemas: $(READY) ## write the JSON Schemas of the YAML files, for editors
 	$(BIN)/python -m configuration
 
-lock:            ## resolve the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -o requirements.lock
+lock: $(READY)   ## resolve the dependencies anew
+	$(LOCK) --extra sandbox --extra dev -o requirements.lock
+	$(LOCK) --all-extras -o requirements-engines.lock
 
 clean:           ## remove what was made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache

@@ -23,12 +23,6 @@ from referee import referee
 from transforms.definition import Definition
 from transforms.lifecycle import lifecycle
 
-pytestmark = [
-    # pyspark 4.0 beside pandas 3, and what it leaves open when it ends
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-]
-
 Row = dict[str, Any]
 Table = dict[Any, Row]
 
@@ -70,12 +64,19 @@ PATIENT = settings(
 )
 
 
+OF_SPARK = [
+    # pyspark 4.0 beside pandas 3, and what it leaves open when it ends
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
+
+
 @pytest.fixture(
     scope="module",
     params=[
         "duckdb",
         pytest.param("postgres", marks=pytest.mark.postgres),
-        pytest.param("spark", marks=pytest.mark.spark),
+        pytest.param("spark", marks=[pytest.mark.spark, *OF_SPARK]),
     ],
 )
 def engine(request: pytest.FixtureRequest) -> Iterator[SQLBackend]:

@@ -1,6 +1,6 @@
 """What happened, as the definition counts it: counted and admitted events, and their cycles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ibis
@@ -28,7 +28,7 @@ def kinds(definition: Definition) -> ir.Table:
     return ibis.memtable(pa.table({"name": names, "number": numbers}))
 
 
-def numbers(names: tuple[str, ...], definition: Definition) -> list[int]:
+def numbers(names: Iterable[str], definition: Definition) -> list[int]:
     """The numbers of some kinds, in the order given."""
     known = list(definition.events)
     return [known.index(name) for name in names]

@@ -99,7 +99,7 @@ def journeys(
     return Journeys(known, counted, cycles, admitted, ends, ruled, entries, lapses)
 
 
-def _end_leaves(definition: Definition) -> dict[EventLeaf, str]:
+def _end_leaves(definition: Definition) -> dict[Leaf, str]:
     """The columns of the event leaves that look at all of a person's events at once."""
     final = definition.final
     ends = [final.enter if final else None, definition.disqualified]
@@ -111,7 +111,8 @@ def _end_leaves(definition: Definition) -> dict[EventLeaf, str]:
 def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Table:
     """Since when the final stage's rule and `disqualified` hold: who, final, disqualified (us)."""
     columns = _end_leaves(definition)
-    kinds = {n for leaf in columns for n in activity.numbers(leaf.event, definition)}
+    asked_for = [leaf for leaf in columns if isinstance(leaf, EventLeaf)]
+    kinds = {n for leaf in asked_for for n in activity.numbers(leaf.event, definition)}
     asked = counted.filter(counted.kind.isin(sorted(kinds)))
     admitted = activity.within_limits(asked, definition)
     found = firsts.first_moments(admitted, columns, definition, ["who"])

@@ -53,7 +53,7 @@ def phrase(leaf: Leaf, definition: Definition) -> str:
         case ChannelsLeaf(channels=n, within_days=within):
             return f"{n} channels{_window(within)}"
         case ScoreLeaf(score=of, gte=floor):
-            return f"score {of} >= {floor:g}"
+            return f"score {of} >= {_word(floor)}"
         case QualifiedLeaf(qualified=n):
             framework = definition.qualification and definition.qualification.framework
             return f"{n} of {framework}" if framework else f"{n} criteria"
@@ -89,7 +89,8 @@ def reasons(
     Out:    who, reasons string; people in the first stage have no row
     Source: docs/definition.md, "Reasons".
     """
-    listed, spoken = [], []
+    listed: list[ir.Table] = []
+    spoken: list[Leaf] = []
     for rank in range(1, len(definition.stages)):
         here = rows.filter(rows["rank"] == rank)
         for part in parts(here, rank, definition, partial(leaf_since, here)):
@@ -236,8 +237,8 @@ def _word(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case int() | float():
-            return f"{value:g}" if abs(value) < 1e6 else str(value)
+        case float() if value.is_integer():
+            return str(int(value))
         case datetime() | date():
             return value.isoformat()
     return str(value)
