@@ -1,7 +1,7 @@
 """The demo: both CRMs on loopback, one run, what changed, and a second that writes nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rich.table import Table
 import screen
 from configuration import Configuration, load
 from explain import explain
-from progress import bars
+from progress import Bars, bars
 from report import Report, crm_name
 from sandbox.server import Sandbox, running
 from warehouse import opened
@@ -20,10 +20,12 @@ from warehouse import opened
 WAREHOUSE = Path(".demo/onefunnel.duckdb")
 
 
-def demo(out: Console, err: Console, *, people: int, seed: int) -> None:
-    """Show a whole sync against the sandbox; leaves its warehouse at `.demo/onefunnel.duckdb`."""
-    from sync import run
+Sync = Callable[[Configuration, Bars], Report]
+"""One whole run that writes."""
 
+
+def demo(sync: Sync, out: Console, err: Console, *, people: int, seed: int) -> None:
+    """Show a whole sync against the sandbox; leaves its warehouse at `.demo/onefunnel.duckdb`."""
     configuration = load()
     WAREHOUSE.parent.mkdir(exist_ok=True)
     WAREHOUSE.unlink(missing_ok=True)
@@ -31,11 +33,11 @@ def demo(out: Console, err: Console, *, people: int, seed: int) -> None:
     with running(people=people, seed=seed) as sandbox, _configured(sandbox):
         out.rule("[bold]First run")
         with bars(err) as shown:
-            first = run(configuration, write=True, bars=shown)
+            first = sync(configuration, shown)
         screen.show(first, out)
         out.rule("[bold]Second run")
         with bars(err) as shown:
-            second = run(configuration, write=True, bars=shown)
+            second = sync(configuration, shown)
         _compare(first, second, out)
         out.rule("[bold]One person explained")
         _explain_somebody(configuration, out)

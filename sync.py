@@ -233,7 +233,10 @@ def demo_command(
     """Run against the sandbox and show what it changed."""
     from demo import demo
 
-    demo(out, err, people=people, seed=seed)
+    def write(configuration: Configuration, shown: Bars) -> Report:
+        return run(configuration, write=True, bars=shown)
+
+    demo(write, out, err, people=people, seed=seed)
 
 
 @mappings_app.command("check")

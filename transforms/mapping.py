@@ -357,7 +357,7 @@ def _without(mapping: Mapping, catalog: Catalog) -> tuple[Mapping, list[str]]:
         if all(keep(of, name.rpartition(".")[2], link.optional) for of in _linking(mapping, name))
     }
     update: dict[str, Any] = {"records": records, "write": write, "events": events, "links": links}
-    return mapping.model_copy(update=update), dropped
+    return mapping.model_copy(update=update), list(dict.fromkeys(dropped))
 
 
 def _linking(mapping: Mapping, link: str) -> list[str]:

@@ -162,30 +162,47 @@ def _running(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
     Out: who, cycle, at, engagement, total
     """
     length = _BLOCK * days(score.half_life_days)
-    edges = range(as_of - length, 0, -length)
-    stream = ibis.union(stream, *(_brought_forward(stream, score, edge=edge) for edge in edges))
-    block = sum(((stream.at <= edge).ifelse(1, 0) for edge in edges), whole(0))
-    grown = _power(stream.at - as_of + (block + 1) * length, score)
-    # few columns and no needless ones: this is the widest sort of all
-    parts = [stream.who, block] if edges else [stream.who]
-    journey = ibis.window(group_by=parts, order_by=stream.at, range=(None, 0))
-    engagement = (stream.points * grown).sum().over(journey) / grown
-    total = engagement + stream.fit.sum().over(journey)
+    journey: list[ir.Value | str] = ["who"]
+    block: ir.Value = whole(0)
+    if length < as_of:
+        # one block does not reach back to 1970
+        stream = stream.mutate(block=((as_of - stream.at) // length).cast("int64"))
+        stream = stream.union(_brought_forward(stream, score, as_of=as_of))
+        block = stream.block
+        journey.append("block")
+    grown = _power(stream.at - _begin(block, length, as_of=as_of), score)
+    # no column that is not needed: this is the widest sort of all
+    upto = ibis.window(group_by=journey, order_by=stream.at, range=(None, 0))
+    engagement = (stream.points * grown).sum().over(upto) / grown
+    total = engagement + stream.fit.sum().over(upto)
     return stream.select(
         "who", "cycle", "at", engagement=engagement.round(PLACES), total=total.round(PLACES)
     )
 
 
-def _brought_forward(stream: ir.Table, score: Score, *, edge: int) -> ir.Table:
-    """What each person has when a block begins, just after its edge: one moment that sums up."""
-    begin = edge + 1
-    before = stream.filter(stream.at <= edge)
-    left = before.points * _power(before.at - begin, score)
-    carried = before.group_by("who").aggregate(points=left.sum(), fit=before.fit.sum())
+def _begin(block: ir.Value, length: int, *, as_of: int) -> ir.IntegerValue:
+    """Just before the first moment of a block; block 0 ends at `as_of`."""
+    return as_of - (block + 1) * length
+
+
+def _brought_forward(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
+    """Sum up each block of a person as one moment at the beginning of their next block."""
+    length = _BLOCK * days(score.half_life_days)
+    older = stream.filter(stream.block >= 1)
+    worth = older.points * _power(older.at - _begin(older.block - 1, length, as_of=as_of), score)
+    sums = older.group_by("who", "block").aggregate(points=worth.sum(), fit=older.fit.sum())
+    journey = ibis.window(group_by="who", order_by=ibis.desc("block"), rows=(None, 0))
+    following = sums.block.lead(1).over(group_by=sums.who, order_by=ibis.desc(sums.block))
+    carried = sums.mutate(into=following.fill_null(0), fit=sums.fit.sum().over(journey))
+    # what is older than a whole block is worth nothing any more, and of next to nothing the rest
+    # would be too small for a double
+    is_worth = (carried.block - carried.into == 1) & (carried.points.abs() > number(1e-30))
+    points = ibis.ifelse(is_worth, carried.points, number(0))
     return carried.select(
         "who",
         cycle=ibis.null("int64"),
-        at=whole(begin),
-        points=carried.points,
+        at=_begin(carried.into, length, as_of=as_of) + 1,
+        points=points,
         fit=carried.fit,
+        block=carried.into,
     )
