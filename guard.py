@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs import BaseConfiguration
 
+from errors import ConfigError
 from transforms.agreement import stage_fields
 from transforms.mapping import Mapping as CrmMapping
 from transforms.plan import Plan
@@ -43,8 +45,17 @@ class Verdict:
 
 
 def limits() -> Limits:
-    """The limits configured, or the defaults."""
-    return resolve_configuration(Limits(), sections=("guard",))
+    """The limits configured, or the defaults.
+
+    Raises: ConfigError where one of them is no number.
+    """
+    try:
+        return resolve_configuration(Limits(), sections=("guard",))
+    except ConfigurationException as error:
+        raise ConfigError(
+            "a limit of the guard cannot be read: GUARD__CHANGED_SHARE and GUARD__DEMOTED_SHARE "
+            "are shares such as 0.5, GUARD__FROM_RECORDS is a number of records"
+        ) from error
 
 
 def guard(

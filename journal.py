@@ -1,8 +1,9 @@
 """The journal: what every run meant to do, and what became of it. Nothing in it is rewritten."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from connectors import Client
 from contract import FieldChange, Outcome, RecordChange
-from errors import ConfigError
+from errors import ConfigError, SyncError
 from transforms.mapping import Mapping as CrmMapping
 from transforms.plan import Plan
 from warehouse import Warehouse, opened
@@ -116,13 +117,21 @@ def recorded(run: Run, clients: Mapping[str, Client]) -> Iterator[None]:
         yield
     except BaseException:
         run.status = "broken off"
+        # what went wrong first is what is told, also where the warehouse is what is wrong
+        with suppress(SyncError):
+            _end(run, clients)
         raise
-    finally:
-        run.ended_at = datetime.now(UTC)
-        run.calls = {crm: dict(client.calls) for crm, client in clients.items()}
-        run.waited_seconds = sum(client.waited for client in clients.values())
-        with opened() as warehouse:
-            save(warehouse, run)
+    _end(run, clients)
+
+
+def _end(run: Run, clients: Mapping[str, Client]) -> None:
+    run.ended_at = datetime.now(UTC)
+    for crm, client in clients.items():
+        before = Counter(run.calls.get(crm, {}))
+        run.calls[crm] = dict(before + client.calls)
+        run.waited_seconds += client.waited
+    with opened() as warehouse:
+        save(warehouse, run)
 
 
 def write_plan(warehouse: Warehouse, run: Run, planned: Plan) -> Plan:
@@ -172,6 +181,8 @@ def load(warehouse: Warehouse, run_id: str) -> Run:
         row["run_id"],
         status=row["status"],
         counts=json.loads(row["counts"]),
+        calls=json.loads(row["calls"]),
+        waited_seconds=row["waited_seconds"],
     )
 
 

@@ -71,7 +71,7 @@ def of(
         said=_said(said),
         moves=_moved(wrong.changes, fields),
         writes=_written(wrong.changes),
-        unread=_unread(found.happenings),
+        unread=_unread(found.happenings, found.events),
         guard=verdicts,
         findings=list(_findings(crms, found.records)),
     )
@@ -140,15 +140,20 @@ def _written(changes: ir.Table) -> Rows:
     return _rows(counted, *key)
 
 
-def _unread(happenings: ir.Table) -> Rows:
+def _unread(happenings: ir.Table, events: ir.Table) -> Rows:
     """What was pulled and became no event: no rule fits, no instant, or nobody known."""
-    gaps = happenings.group_by("crm", "source_object", "source_id", "kind").aggregate(
-        undated=happenings.at.isnull().all(), named=(happenings.who != "").any()
+    key = ["crm", "source_object", "source_id", "kind"]
+    dated = happenings.group_by(key).aggregate(is_dated=happenings.at.notnull().any())
+    placed = events.select(*key, is_placed=ibis.literal(True)).distinct()
+    gaps = dated.left_join(placed, key)
+    kind, placed_ = gaps.kind.notnull(), gaps.is_placed.fill_null(False)
+    gaps = gaps.mutate(
+        no_rule=~kind, no_date=kind & ~gaps.is_dated, nobody=kind & gaps.is_dated & ~placed_
     )
     counted = gaps.group_by("crm", "source_object").aggregate(
-        without_rule=gaps.kind.isnull().sum(),
-        without_date=(gaps.kind.notnull() & gaps.undated).sum(),
-        without_person=(gaps.kind.notnull() & ~gaps.named).sum(),
+        without_rule=gaps.no_rule.sum(),
+        without_date=gaps.no_date.sum(),
+        without_person=gaps.nobody.sum(),
     )
     some = counted.without_rule + counted.without_date + counted.without_person > 0
     return _rows(counted.filter(some), "crm", "source_object")

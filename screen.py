@@ -249,6 +249,7 @@ def show_status(status: Status, console: Console) -> None:
         return
     counted = (f"{word} >" for word in STATUSES)
     table = _table("Last runs", "run", "status", "took >", *counted, "calls >")
+    table.columns[0].no_wrap = True
     for run in status.runs:
         counts = (run["records"].get(word, 0) for word in STATUSES)
         table.add_row(

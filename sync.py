@@ -15,6 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+HERE = Path(__file__).parent
+# before dlt is imported: its settings lie in the checkout, wherever the command is called from
+os.environ.setdefault("DLT_PROJECT_DIR", str(HERE))
+
 import typer
 from rich.console import Console
 
@@ -24,7 +28,7 @@ import report
 import screen
 from configuration import Configuration, load, warnings
 from connections import Connection, by_crm, log_in
-from errors import ConfigError, SyncError
+from errors import AccessError, ConfigError, SyncError
 from guard import guard, limits
 from journal import Run, recorded
 from progress import Bars, bars
@@ -43,7 +47,7 @@ def run(configuration: Configuration, *, write: bool, full: bool = False, bars: 
     Raises: ConfigError before the first pull; AccessError, RetryableError where a CRM cannot be
             read. What was landed or written by then stays, and the next run goes on from it.
     """
-    definition = configuration.definition
+    definition, allowed = configuration.definition, limits()
     this = Run(definition.id, started_at=datetime.now(UTC))
     crms = log_in(configuration)
     with recorded(this, {crm.crm: crm.client for crm in crms}):
@@ -66,7 +70,7 @@ def run(configuration: Configuration, *, write: bool, full: bool = False, bars: 
             wrong = plan(found.records, answer.lifecycle, landed, mappings, catalogs, definition)
             wrong = journal.write_plan(warehouse, this, wrong)
             verdicts = guard(
-                wrong, mappings, limits=limits(), written_before=journal.written_to(warehouse)
+                wrong, mappings, limits=allowed, written_before=journal.written_to(warehouse)
             )
             shown = said(found.records, landed, mappings, definition)
             told = report.of(this, definition, answer, shown, wrong, found, crms, verdicts)
@@ -82,12 +86,19 @@ def run(configuration: Configuration, *, write: bool, full: bool = False, bars: 
 
 def apply_changes(warehouse: Warehouse, this: Run, crms: list[Connection], *, bars: Bars) -> None:
     """Write the stored changes of a run that have no outcome yet; journal every batch."""
+    denied: list[AccessError] = []
     for crm in crms:
         done = bars.writing(crm.crm, journal.pending_count(warehouse, this.run_id, crm.crm))
         changes = journal.pending(warehouse, this.run_id, crm.crm, crm.mapping)
-        for outcomes in crm.connector.apply(crm.client, changes, crm.catalog):
-            journal.write_outcomes(warehouse, this.run_id, crm.crm, outcomes)
-            done(len(outcomes))
+        try:
+            for outcomes in crm.connector.apply(crm.client, changes, crm.catalog):
+                journal.write_outcomes(warehouse, this.run_id, crm.crm, outcomes)
+                done(len(outcomes))
+        except AccessError as error:
+            # it stops this CRM, not the others; `apply` goes on from here once it is granted
+            denied.append(error)
+    if denied:
+        raise denied[0]
     this.status = "done"
 
 

@@ -4,6 +4,8 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import dlt
 import duckdb
@@ -11,7 +13,8 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.destinations.exceptions import DatabaseException
+from dlt.common.destination import Destination
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
@@ -21,6 +24,7 @@ from splink.clustering import cluster_pairwise_predictions_at_threshold
 from errors import ConfigError, SyncError
 from transforms.lifecycle import Answer
 
+HERE = Path(__file__).parent
 DATASET = "onefunnel"
 STEPS = "onefunnel_steps"
 """Tables on the way to the answer; every run makes them anew."""
@@ -30,8 +34,9 @@ NAMING = "sql_cs_v1"
 
 
 IN_USE = (
-    "the warehouse cannot be opened: another run, or a tool that looks into the file, has it open; "
-    "wait for it to end, or set DESTINATION__DUCKDB__CREDENTIALS to another file"
+    "the warehouse cannot be opened: another run, or a tool that looks into the file, has it open, "
+    "or its folder is missing or cannot be written; wait for the other to end, or set "
+    "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
 )
 
 
@@ -139,7 +144,7 @@ def opened() -> Iterator[Warehouse]:
                 if not sql.has_dataset():
                     sql.create_dataset()
             engine = pipeline.dataset().ibis()
-        except (duckdb.IOException, DatabaseException) as error:
+        except (duckdb.IOException, DatabaseException, DestinationConnectionError) as error:
             raise _cause(error) from error
         if engine.name == "duckdb":
             engine.raw_sql("SET TimeZone = 'UTC'")
@@ -168,15 +173,19 @@ def _cause(failure: Exception) -> Exception:
     while error is not None and error not in seen:
         if isinstance(error, SyncError):
             return error
-        if _is_lock(error):
+        if isinstance(error, duckdb.IOException):
             return SyncError(IN_USE)
         seen.append(error)
         error = error.__cause__ or error.__context__
     return failure
 
 
-def _is_lock(error: BaseException) -> bool:
-    return isinstance(error, duckdb.IOException) and "lock" in str(error)
+def _destination() -> str | Destination[Any, Any]:
+    """The configured warehouse; without a word of it a file in the checkout."""
+    name = str(dlt.config.get("destination.name") or "duckdb")
+    if name != "duckdb" or dlt.secrets.get("destination.duckdb.credentials"):
+        return name
+    return dlt.destinations.duckdb(f"duckdb:///{HERE / 'warehouse.duckdb'}")
 
 
 @contextmanager
@@ -186,7 +195,7 @@ def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
     with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder:
         yield dlt.pipeline(
             dataset,
-            destination=dlt.config.get("destination.name") or "duckdb",
+            destination=_destination(),
             dataset_name=dataset,
             pipelines_dir=folder,
         )

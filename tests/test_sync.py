@@ -205,3 +205,71 @@ def _edit(sandbox, record_id, stage):
         timeout=10,
     )
     answer.raise_for_status()
+
+
+def test_a_link_in_the_short_form_names_the_same_record(tmp_path):
+    """Salesforce writes an id with 15 or with 18 characters; spreadsheets leave the short one."""
+    with world(tmp_path, people=40) as sandbox:
+        linked = [
+            record
+            for record in sandbox.hubspot.tables["contacts"].records.values()
+            if record.properties.get("salesforceleadid")
+        ]
+        for record in linked:
+            record.properties["salesforceleadid"] = record.properties["salesforceleadid"][:15]
+            record.properties.pop("email", None)
+            record.properties.pop("salesforcecontactid", None)
+        run_once(write=False)
+
+        person = {row["key"]: row["person_id"] for row in rows("records")}
+        apart = [
+            record.id
+            for record in linked
+            if f"hubspot:contacts:{record.id}" in person
+            and not any(
+                key.startswith(f"salesforce:Lead:{record.properties['salesforceleadid']}")
+                for key, one in person.items()
+                if one == person[f"hubspot:contacts:{record.id}"]
+            )
+        ]
+        assert (len(linked) > 0, apart) == (True, [])
+
+
+def test_a_score_with_more_decimals_than_ours_is_no_edit(tmp_path):
+    """The sink looks for what the CRM really holds, not for what we would have written."""
+    with world(tmp_path, people=40) as sandbox:
+        for record in sandbox.hubspot.tables["contacts"].records.values():
+            record.properties["onefunnel_score"] = "1234.56789"
+        told = run_once()
+
+        held = [row for row in told.records if row["status"] == "held"]
+        assert held == []
+
+
+def test_our_own_writes_decide_nothing(tmp_path):
+    """Whose word counts must not depend on which record we wrote last."""
+    with world(tmp_path, people=150, seed=99):
+        run_once()
+        before = {row["person_id"]: row for row in rows("people")}
+        second = run_once()
+
+        assert (second.writes, {row["person_id"]: row for row in rows("people")}) == ([], before)
+
+
+def test_an_address_in_another_spelling_names_the_same_person(tmp_path):
+    """A full-width address of a form is the plain one of the contact."""
+    with world(tmp_path, people=40) as sandbox:
+        contact = next(iter(sandbox.hubspot.tables["contacts"].live()))
+        contact.properties["email"] = "anna.wide@example.com"
+        sandbox.hubspot.submissions[next(iter(sandbox.hubspot.submissions))][0]["values"] = [
+            {"name": "email", "value": "\uff21\uff4e\uff4e\uff41.wide@example.com"}
+        ]
+        run_once(write=False)
+
+        person = {row["key"]: row["person_id"] for row in rows("records")}
+        mine = [
+            row
+            for row in rows("events")
+            if row["person_id"] == person[f"hubspot:contacts:{contact.id}"]
+        ]
+        assert "form_submissions" in {row["source_object"] for row in mine}

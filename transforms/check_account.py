@@ -123,7 +123,7 @@ def _fields(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str, st
 
 def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[Place, str]]:
     record = mapping.records[name]
-    for word, column in mapping.columns.model_dump().items():
+    for word, column in mapping.columns.model_dump(exclude={"id_characters"}).items():
         yield ("columns", word), column
     for word in ("additional_emails", "merged_ids"):
         if (column := getattr(record, word)) is not None:

@@ -61,12 +61,15 @@ Grade = Annotated[
     str, AfterValidator(_as_grade), WithJsonSchema({"type": "string", "pattern": "^[A-Z]$"})
 ]
 Positive = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
 RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def _as_tuple(value: object) -> object:
@@ -108,7 +111,7 @@ class EventLeaf(_Model):
 
     event: Names
     count: PositiveInt = 1
-    within_days: Positive | None = None
+    within_days: Days | None = None
 
 
 class ScoreLeaf(_Model):
@@ -122,7 +125,7 @@ class ChannelsLeaf(_Model):
     """True since the first activity with which this many distinct channels lie in the window."""
 
     channels: PositiveInt
-    within_days: Positive | None = None
+    within_days: Days | None = None
 
 
 class FieldLeaf(_Model):
@@ -257,7 +260,7 @@ class FitLine(_Model):
 class Score(_Model):
     """What engagement is worth and how fast it fades; what the profile adds; the grades of fit."""
 
-    half_life_days: Positive
+    half_life_days: Days
     fit: tuple[FitLine, ...] = ()
     grades: dict[Grade, float] = {}
 
@@ -305,13 +308,13 @@ class Recycled(_Model):
     """Where those fall back to who went quiet, and after how long."""
 
     to: str
-    after_inactive_days: Positive
+    after_inactive_days: Days
 
 
 class Pressure(_Model):
     """From how many touches without an answer on it is too much."""
 
-    within_days: Positive
+    within_days: Days
     high: PositiveInt
     stop: PositiveInt
 

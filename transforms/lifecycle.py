@@ -14,6 +14,7 @@ from transforms.definition import (
     EventLeaf,
     FieldLeaf,
     Leaf,
+    QualifiedLeaf,
     ScoreLeaf,
     leaves,
 )
@@ -62,15 +63,7 @@ def lifecycle(
     Source: docs/definition.md.
     """
     steps = journeys(people, field_since, events, definition, as_of=as_of, store=store)
-    stands = store(
-        "standing",
-        standing.standing(steps.entries, steps.lapses, steps.cycles, definition),
-    )
-    told = store("reasons", _reasons(steps, stands, definition))
-    return Answer(
-        _lifecycle(steps, stands, told, definition, as_of=as_of),
-        _stage_history(steps, definition),
-    )
+    return answered(steps, definition, as_of=as_of, store=store)
 
 
 def journeys(
@@ -97,6 +90,17 @@ def journeys(
     entries = store("entries", stages.entries(ruled, definition))
     lapses = store("lapses", standing.lapses(entries, cycles, definition, as_of=now))
     return Journeys(known, counted, cycles, admitted, ends, ruled, entries, lapses)
+
+
+def answered(steps: Journeys, definition: Definition, *, as_of: datetime, store: Store) -> Answer:
+    """Say where everybody's journey has brought them."""
+    stands = standing.standing(steps.entries, steps.lapses, steps.cycles, definition)
+    stands = store("standing", stands)
+    told = store("reasons", _reasons(steps, stands, definition))
+    return Answer(
+        _lifecycle(steps, stands, told, definition, as_of=as_of),
+        _stage_history(steps, definition),
+    )
 
 
 def _end_leaves(definition: Definition) -> dict[Leaf, str]:
@@ -142,10 +146,14 @@ def _end_since(rows: ir.Table, definition: Definition) -> Callable[[Leaf], ir.In
 
 
 def leaf_columns(definition: Definition) -> dict[Leaf, str]:
-    """Name the column of each event, channels and score leaf that is asked cycle by cycle."""
+    """Name the column of each leaf that is asked cycle by cycle; field and stage leaves have none.
+
+    Without a score no score leaf is ever true, and has no column either.
+    """
     rules = [stage.enter for stage in definition.stages if stage.enter and not stage.final]
     found = (leaf for rule in rules for leaf in leaves(rule))
-    kinds = (EventLeaf, ChannelsLeaf, ScoreLeaf)
+    kinds: tuple[type[Leaf], ...] = (EventLeaf, ChannelsLeaf, QualifiedLeaf)
+    kinds = (*kinds, ScoreLeaf) if definition.score else kinds
     asked = dict.fromkeys(leaf for leaf in found if isinstance(leaf, kinds))
     return {leaf: f"leaf_{i}" for i, leaf in enumerate(asked)}
 
@@ -165,7 +173,14 @@ def _cycle_leaves(
     found = [*firsts.first_moments(inside, columns, definition, by)]
     fits = _fits(known, definition)
     found += score.score_firsts(admitted, cycles, fits, columns, definition, as_of=as_of)
-    return firsts.attach(cycles, found, by)
+    rows = firsts.attach(cycles, found, by)
+    with_fields = rows.join(known.drop("person_id", "created"), "who")
+    qualified = {
+        name: stages.qualified_since(with_fields, leaf, definition)
+        for leaf, name in columns.items()
+        if isinstance(leaf, QualifiedLeaf)
+    }
+    return with_fields.select(*rows.columns, **qualified)
 
 
 def _fits(known: ir.Table, definition: Definition) -> ir.Table:

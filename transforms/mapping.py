@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from contract import Catalog, FieldType
-from transforms.definition import FieldLeaf
+from transforms.definition import FieldLeaf, PositiveInt
 
 LEAVE_OUT = "nothing"
 """The kind of what is known and deliberately no event."""
@@ -142,6 +142,7 @@ class History(_Model):
     record: str
     field: str
     at: str
+    value: str | None = None
     optional: StrictBool = False
 
 
@@ -216,9 +217,14 @@ class Link(_Model):
 
 
 class Columns(_Model):
-    """What every object of the CRM calls its key and its dates."""
+    """What every object of the CRM calls its key and its dates.
+
+    `id_characters`: so many characters of an id tell one record from another, where the CRM writes
+    the same id in two lengths.
+    """
 
     id: str
+    id_characters: PositiveInt | None = None
     created_at: str
     updated_at: str
     deleted: str

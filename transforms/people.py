@@ -5,8 +5,8 @@ from collections.abc import Mapping as Map
 import ibis
 import ibis.expr.types as ir
 
-from transforms.mapping import CanonicalField, Mapping, People
-from transforms.rows import Landed
+from transforms.mapping import CanonicalField, History, Mapping, People
+from transforms.rows import Landed, as_text
 
 
 def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
@@ -89,10 +89,11 @@ def _policies(config: People) -> list[str | tuple[str, ...]]:
 
 
 def _trust(live: ir.Table, policy: str | tuple[str, ...]) -> list[ir.Value]:
-    """Whose word comes first; what is equal is settled by the later change, then by the key."""
+    """Whose word comes first; what is equal is settled by the younger record, then by the key."""
     if policy == "oldest":
         return [live.created_at, live.key]
-    recent = [live.updated_at.desc(), live.key]
+    # not by the last change: what we write ourselves would move it, and the answer with it
+    recent = [live.created_at.desc(), live.key]
     if policy == "most_recent":
         return recent
     ranks = ((live.crm == crm, rank) for rank, crm in enumerate(policy))
@@ -107,7 +108,7 @@ def _told(mappings: Map[str, Mapping], landed: Landed, asked: tuple[str, ...]) -
             reads = mapping.records[object].fields
             fields = {reads[name].field: name for name in asked if name in reads}
             table = landed[crm][history.object]
-            table = table.filter(table[history.field].isin(list(fields)))
+            table = _changes(table.filter(table[history.field].isin(list(fields))), history)
             ours = ((table[history.field] == theirs, name) for theirs, name in fields.items())
             listed.append(
                 table.select(
@@ -124,3 +125,16 @@ def _told(mappings: Map[str, Mapping], landed: Landed, asked: tuple[str, ...]) -
         return ibis.memtable({name: [] for name in empty}, schema=empty)
     both = ibis.union(*known) if len(known) > 1 else known[0]
     return both.group_by("key", "field").aggregate(since=both.since.max())
+
+
+def _changes(table: ir.Table, history: History) -> ir.Table:
+    """Leave out the entries that say again what stood there before."""
+    if history.value is None:
+        return table
+    line = ibis.window(
+        group_by=[table[history.record], table[history.field]], order_by=table[history.at]
+    )
+    value = as_text(table[history.value])
+    changed = ~value.identical_to(value.lag(1).over(line))
+    is_first = table[history.at].lag(1).over(line).isnull()
+    return table.mutate(is_change=changed | is_first).filter(ibis._.is_change)

@@ -81,8 +81,11 @@ def _compared(
     mine = live.filter(live.crm == crm, live.object == object, ~live.read_only)
     both = mine.join(answer, mine.person_id == answer.answer_id)
     both = both.join(seen, both.record_id == seen.seen_id)
-    before, after = _spelt(both.seen, field), _translated(both.wanted, write, field)
-    both = both.mutate(before=before, after=after)
+    both = both.mutate(
+        before=_as_it_stands(both.seen),
+        shown=_spelt(both.seen, field),
+        after=_translated(both.wanted, write, field),
+    )
     backward = _is_backward(both, write, definition)
     verdict = ibis.cases(
         (_is_right(both, write, field), "right"),
@@ -109,6 +112,13 @@ def _because(lifecycle: ir.Table, write: FieldWrite) -> ir.StringValue:
     return ibis.literal(write.from_)
 
 
+def _as_it_stands(value: ir.Value) -> ir.StringValue:
+    """What the CRM holds, unrounded: the sink looks for just that before it writes."""
+    if value.type().is_timestamp():
+        return value.cast("timestamp(6)").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.cast("string")
+
+
 def _spelt(value: ir.Value, field: Field) -> ir.StringValue:
     """A value as text in the CRM's own type; what is empty is NULL."""
     match field.type:
@@ -133,10 +143,10 @@ def _translated(value: ir.Value, write: FieldWrite, field: Field) -> ir.StringVa
 
 def _is_right(both: ir.Table, write: FieldWrite, field: Field) -> ir.BooleanValue:
     """Whether the CRM already says it, or something that is taken as right."""
-    same = both.before.identical_to(both.after)
+    same = both.shown.identical_to(both.after)
     for ours, theirs in write.values.items():
         if len(theirs) > 1:
-            same = same | ((both.wanted == ours) & both.before.isin(theirs)).fill_null(False)
+            same = same | ((both.wanted == ours) & both.shown.isin(theirs)).fill_null(False)
     if field.type in ("number", "integer") and both.wanted.type().is_numeric():
         apart = (both.seen.cast("float64") - both.wanted.cast("float64")).abs()
         limit = max(write.min_change or 0, SAME_NUMBER)
@@ -157,9 +167,9 @@ def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> i
     ]
     words += [(ours, rank) for ours, rank in ranks.items() if ours not in write.values]
     highest = len(ranks)
-    seen = ibis.cases(*((both.before == word, rank) for word, rank in words), else_=highest)
+    seen = ibis.cases(*((both.shown == word, rank) for word, rank in words), else_=highest)
     mine = ibis.cases(*((both.after == word, rank) for word, rank in words), else_=highest)
-    return both.before.notnull() & ~(seen < mine)
+    return both.shown.notnull() & ~(seen < mine)
 
 
 def _verdicts(

@@ -41,9 +41,12 @@ def read_records(mappings: Map[str, Mapping], landed: Landed, people: People) ->
     return ibis.union(*listed) if len(listed) > 1 else listed[0]
 
 
-def odd_addresses(read: ir.Table) -> ir.Table:
-    """The addresses with characters beyond ASCII, which may be spelt in several ways: address."""
-    address = _addresses(read)
+def odd_addresses(read: ir.Table, happened: ir.Table) -> ir.Table:
+    """The addresses with characters beyond ASCII, which may be spelt in several ways: address.
+
+    In:     read as `read_records` gives it, happened(who) as `events.happenings` does
+    """
+    address = _addresses(read).select("address").union(happened.select(address=happened.who))
     return address.filter(address.address.re_search(r"[^\x00-\x7F]")).select("address").distinct()
 
 
@@ -65,8 +68,8 @@ def records(
             (FALSE: a component too large to be joined by address)
     Source: docs/people.md, "One person".
     """
-    merged = store("merged", _merged(mappings, landed))
-    links = store("record_links", _links(mappings, landed).union(merged))
+    merged = store("merged", _in_full(_merged(mappings, landed), read))
+    links = store("record_links", _in_full(_links(mappings, landed), read).union(merged))
     keys = ibis.union(read.select("key"), links.select(key="a"), links.select(key="b"))
     linked = store("linked", cluster(keys.distinct(), links))
     joined = _join_by_email(read, linked, people, spelling=spelling, cluster=cluster, store=store)
@@ -81,7 +84,7 @@ def records(
         )
     )
     first = oldest.filter(oldest.nth == 0).select("component", person_id=oldest.key)
-    return placed.join(first, "component").drop("component")
+    return placed.join(first, "component").drop("component", "short_key")
 
 
 def _of_type(
@@ -99,6 +102,7 @@ def _of_type(
     fields["email"] = fields["email"].lower()
     return table.select(
         key=record_key(crm, object, id),
+        short_key=record_key(crm, object, _short(id, mapping)),
         crm=ibis.literal(crm),
         object=ibis.literal(object),
         record_id=id,
@@ -125,7 +129,7 @@ def _read(table: ir.Table, read: FieldRead) -> ir.Value:
 def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     """Which records name which others by id: a, b (keys)."""
     return _edges(
-        _named(crm, object, mapping, landed[crm], field, target)
+        _named(crm, object, mappings, landed[crm], field, target)
         for crm, mapping in mappings.items()
         for object in mapping.records
         for field, target in mapping.links_of(object).items()
@@ -135,7 +139,7 @@ def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
 def _merged(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     """Which records took in which others: a, and b that is gone (keys)."""
     return _edges(
-        _named(crm, object, mapping, landed[crm], record.merged_ids, f"{crm}.{object}")
+        _named(crm, object, mappings, landed[crm], record.merged_ids, f"{crm}.{object}")
         for crm, mapping in mappings.items()
         for object, record in mapping.records.items()
         if record.merged_ids is not None
@@ -150,21 +154,35 @@ def _edges(listed: Iterable[ir.Table]) -> ir.Table:
 def _named(
     crm: str,
     object: str,
-    mapping: Mapping,
+    mappings: Map[str, Mapping],
     landed: Map[str, ir.Table],
     field: str,
     target: str,
 ) -> ir.Table:
-    """The records that a column of ids names."""
+    """The records that a column of ids names: a (a key), b (a short key)."""
     table = landed[object]
     to_crm, _, to_object = target.partition(".")
-    named = table.select(id=table[mapping.columns.id], other=words(table[field]))
+    named = table.select(id=table[mappings[crm].columns.id], other=words(table[field]))
     named = named.filter(named.other.notnull()).unnest("other")
+    other = _short(as_text(named.other), mappings[to_crm])
     edges = named.select(
-        a=record_key(crm, object, named.id),
-        b=record_key(to_crm, to_object, as_text(named.other)),
+        a=record_key(crm, object, named.id), b=record_key(to_crm, to_object, other)
     )
-    return edges.filter(edges.b.notnull(), edges.a != edges.b)
+    return edges.filter(edges.b.notnull())
+
+
+def _short(id: ir.StringValue, mapping: Mapping) -> ir.StringValue:
+    """As much of an id as tells records apart."""
+    characters = mapping.columns.id_characters
+    return id if characters is None else id.left(characters)
+
+
+def _in_full(edges: ir.Table, read: ir.Table) -> ir.Table:
+    """Put the key of the record in place of a short one; what is no record stays as it is."""
+    known = read.select("short_key", full=read.key)
+    both = edges.left_join(known, edges.b == known.short_key)
+    both = both.select("a", b=both.full.fill_null(both.b))
+    return both.filter(both.a != both.b)
 
 
 def _addresses(read: ir.Table) -> ir.Table:
@@ -176,12 +194,17 @@ def _addresses(read: ir.Table) -> ir.Table:
     return both.filter(both.address.notnull())
 
 
+def respelt(named: ir.Table, column: str, *, spelling: ir.Table) -> ir.Table:
+    """Spell the addresses of a column in one way, so that equal ones are equal text."""
+    spelt = spelling.select(odd=spelling.address, normal=spelling.normal)
+    both = named.left_join(spelt, named[column] == spelt.odd)
+    one_way = both.normal.lower().fill_null(both[column])
+    return both.mutate(**{column: one_way}).drop("odd", "normal")
+
+
 def identifying(read: ir.Table, people: People, *, spelling: ir.Table) -> ir.Table:
     """The addresses that identify one person, in one spelling: key, address."""
-    address = _addresses(read)
-    spelt = spelling.select(odd=spelling.address, normal=spelling.normal)
-    both = address.left_join(spelt, address.address == spelt.odd)
-    both = both.select("key", address=both.normal.fill_null(both.address).lower())
+    both = respelt(_addresses(read), "address", spelling=spelling)
     local = both.address.split("@")[0]
     if not people.role_addresses:
         return both
@@ -217,13 +240,13 @@ def _join_by_email(
     )
 
 
-def identities(records: ir.Table, people: People, *, spelling: ir.Table) -> ir.Table:
+def identities(records: ir.Table, *, spelling: ir.Table) -> ir.Table:
     """By what an event may name a person: who (a record's key or an address), person_id.
 
-    An address that several people share names nobody.
+    An address that several people share names nobody; a role address of one person names them.
     """
     by_key = records.select("person_id", who=records.key)
-    address = identifying(records, people, spelling=spelling)
+    address = respelt(_addresses(records), "address", spelling=spelling)
     owners = address.join(records.select("key", "person_id"), "key")
     owners = owners.group_by("address").aggregate(
         person_id=owners.person_id.min(), count=owners.person_id.nunique()

@@ -50,13 +50,14 @@ def resolve(
     Source: docs/people.md.
     """
     read = tools.step("records_read", records.read_records(mappings, landed, config))
-    spelling = tools.spelling(records.odd_addresses(read))
+    happened = tools.step("happenings_read", events.happenings(mappings, landed))
+    spelling = tools.spelling(records.odd_addresses(read, happened))
     known = records.records(
         read, mappings, landed, config, spelling=spelling, cluster=tools.cluster, store=tools.step
     )
     known = tools.store("records", known)
-    happened = tools.step("happenings", events.happenings(mappings, landed))
-    names = tools.step("identities", records.identities(known, config, spelling=spelling))
+    happened = tools.step("happenings", records.respelt(happened, "who", spelling=spelling))
+    names = tools.step("identities", records.identities(known, spelling=spelling))
     placed = tools.store("events", events.events(happened, names, definition, store=tools.step))
     persons = enrich.enrich(people.people(known, placed, config), config)
     since = people.field_since(known, mappings, landed, config, definition.fields())

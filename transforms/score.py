@@ -44,7 +44,7 @@ def hundredths(points: ir.FloatingValue) -> ir.FloatingValue:
 
     As decimals, and half away from zero: 0.565 is a little less than that in binary.
     """
-    return points.cast("decimal(38, 9)").round(2).cast("float64")
+    return points.cast("decimal(18, 6)").round(2).cast("float64")
 
 
 def engagement(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:

@@ -20,7 +20,7 @@ from transforms.instants import NEVER
 from transforms.literals import whole
 
 LeafColumns = Mapping[Leaf, str]
-"""Where a row of `cycles` holds since when an event, channel or score leaf is true."""
+"""Where a row of `cycles` holds since when a leaf other than field and stage leaves is true."""
 
 
 def raw(stage: str) -> str:
@@ -131,8 +131,6 @@ def leaf_since(
         match leaf:
             case FieldLeaf():
                 return field_since(rows, leaf, definition)
-            case QualifiedLeaf():
-                return qualified_since(rows, leaf, definition)
             case StageLeaf(stage=lower):
                 return _stage_since(rows, lower, stage.id, definition)
             case _:
