@@ -8,7 +8,7 @@ INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines lint types cassettes schemas lock clean
+.PHONY: help demo test test-engines lint types bench-transform cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -37,6 +37,9 @@ lint: $(READY)   ## ruff
 
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy .
+
+bench-transform: $(READY) ## a million people and ten million events against hand-written SQL
+	$(BIN)/python benchmarks/transform.py
 
 cassettes: $(READY) ## record the API cassettes anew, against the sandbox
 	$(BIN)/python tests/record_cassettes.py

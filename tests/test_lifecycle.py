@@ -108,6 +108,14 @@ def answer(engine: SQLBackend, definition: Row, world: World) -> tuple[Table, Ta
     return by_person(stands), by_value(told.stage_history.to_pyarrow().to_pylist())
 
 
+def judged(definition: Row, world: World) -> tuple[Table, Table]:
+    """Give the same as the referee sees it."""
+    stands, history = referee(
+        definition, world.people, world.field_since, world.events, world.as_of
+    )
+    return by_person(stands), by_value(history)
+
+
 def by_person(rows: list[Row]) -> Table:
     assert len({row["person_id"] for row in rows}) == len(rows)
     return {row["person_id"]: row for row in rows}
@@ -320,23 +328,25 @@ STORIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def told(engine: SQLBackend) -> Table:
-    """Where the people of all stories stand, by title: one run for all."""
+def stories() -> World:
+    """The people of all stories in one world; they are called by the titles."""
     world = World([], [], [], NOW)
+    nobody = dict.fromkeys(PEOPLE.names) | {"created_at": days_ago(400), "email": "a@b.example"}
     for title, one in STORIES.items():
         who = {"person_id": title}
-        world.people.append(
-            {"created_at": days_ago(400), "email": "anna@example.com"} | one.person | who
-        )
-        world.field_since.extend(
-            who | {"field": name, "since": at} for name, at in one.since.items()
-        )
+        world.people.append(nobody | one.person | who)
+        world.field_since.extend(who | {"field": f, "since": at} for f, at in one.since.items())
         world.events.extend(
-            who | {"event_id": f"{title} {n}", "kind": kind, "at": at}
+            who | {"event_id": f"{title} {n}", "kind": kind, "at": at, "duplicate_of": None}
             for n, (kind, at) in enumerate(one.did)
         )
-    return answer(engine, DEFINITION, world)[0]
+    return world
+
+
+@pytest.fixture(scope="module")
+def told(engine: SQLBackend) -> Table:
+    """Where the people of all stories stand: one run for all."""
+    return answer(engine, DEFINITION, stories())[0]
 
 
 @pytest.mark.parametrize("title", STORIES)
@@ -345,6 +355,18 @@ def test_the_story_ends_as_told(told: Table, title: str) -> None:
     expected = STORIES[title].told
 
     assert {name: told[title][name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "section", ["score", "qualification", "recycled", "disqualified", "contact"]
+)
+def test_of_a_section_that_is_absent_there_is_no_such_thing(
+    duckdb: SQLBackend, section: str
+) -> None:
+    """docs/definition.md, "The parts of the file": the leaves that ask for it are never true."""
+    definition = {name: part for name, part in DEFINITION.items() if name != section}
+
+    assert answer(duckdb, definition, stories()) == judged(definition, stories())
 
 
 # --- random lives ---------------------------------------------------------------------------------
@@ -385,12 +407,7 @@ def test_the_engine_agrees_with_the_referee(engine: SQLBackend) -> None:
     @settings(PATIENT, max_examples=EXAMPLES[engine.name] * (50 if SOAK else 1))
     @given(cases())
     def agrees(case: tuple[Row, World]) -> None:
-        definition, world = case
-        stands, history = referee(
-            definition, world.people, world.field_since, world.events, world.as_of
-        )
-
-        assert answer(engine, definition, world) == (by_person(stands), by_value(history))
+        assert answer(engine, *case) == judged(*case)
 
     agrees()
 
