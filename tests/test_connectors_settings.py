@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_is_named(
     root = str(Path(__file__).parents[1])
     ended = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": root},
+        env=os.environ | {"PYTHONPATH": root, "DLT_PROJECT_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
