@@ -23,7 +23,7 @@ from transforms.definition import (
     StageLeaf,
 )
 from transforms.instants import NEVER, from_datetime, instant
-from transforms.lifecycle import journeys, leaf_columns, lifecycle
+from transforms.lifecycle import answered, journeys, leaf_columns
 from transforms.reasons import phrase
 from warehouse import Warehouse
 
@@ -101,11 +101,11 @@ def _receipt(
         return warehouse.step(f"one_{name}", table)
 
     parts = only("people"), only("field_since"), only("events")
-    answer = lifecycle(*parts, definition, as_of=as_of, store=step)
+    steps = journeys(*parts, definition, as_of=as_of, store=step)
+    answer = answered(steps, definition, as_of=as_of, store=step)
     found = answer.lifecycle.to_pyarrow().to_pylist()
     if not found:
         raise ConfigError(f"{person_id} was not known yet on {as_of:%Y-%m-%d}")
-    steps = journeys(*parts, definition, as_of=as_of, store=step)
     [row] = found
     stage = definition.stages[definition.stage_ids.index(row["stage"])]
     known = steps.facts.to_pyarrow().to_pylist()[0]

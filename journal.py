@@ -132,6 +132,48 @@ def _end(run: Run, clients: Mapping[str, Client]) -> None:
         run.waited_seconds += client.waited
     with opened() as warehouse:
         save(warehouse, run)
+        if run.status == "broken off":
+            _leave_open(warehouse, run.run_id)
+
+
+def _leave_open(warehouse: Warehouse, run_id: str) -> None:
+    """Give the records that a run never came to an outcome as well: unknown, until `apply`."""
+    if not warehouse.has("changes") or not warehouse.has("outcomes"):
+        return
+    key = ["crm", "object", "record_id"]
+    outcomes = warehouse.table("outcomes")
+    ended = outcomes.filter(outcomes.run_id == run_id)
+    left = changes_of(warehouse, run_id).select(*key).distinct().anti_join(ended, key)
+    warehouse.append("outcomes", _outcomes(left, run_id, "unknown", "broken off"), OUTCOMES)
+
+
+def _outcomes(
+    records: ir.Table, run_id: str, status: ir.Value | str, reason: ir.Value | str
+) -> ir.Table:
+    """Outcomes that no CRM gave: of records(crm, object, record_id)."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return records.mutate(
+        run_id=ibis.literal(run_id),
+        status=status if isinstance(status, ir.Value) else ibis.literal(status),
+        reason=reason if isinstance(reason, ir.Value) else ibis.literal(reason),
+        error_code=ibis.null("string"),
+        error=ibis.null("string"),
+        attempts=ibis.literal(0),
+        at=ibis.literal(now, "timestamp(6)"),
+    )
+
+
+def _close_killed(warehouse: Warehouse) -> None:
+    """Say of runs that were killed that they broke off: one that goes on would hold the file."""
+    if not warehouse.has("runs"):
+        return
+    runs = warehouse.table("runs")
+    killed = runs.filter(runs.status == "running").select("run_id").to_pyarrow()["run_id"]
+    for run_id in killed.to_pylist():
+        run = load(warehouse, run_id)
+        run.status = "broken off"
+        save(warehouse, run)
+        _leave_open(warehouse, run_id)
 
 
 def write_plan(warehouse: Warehouse, run: Run, planned: Plan) -> Plan:
@@ -143,6 +185,7 @@ def write_plan(warehouse: Warehouse, run: Run, planned: Plan) -> Plan:
         warehouse.step("plan_changes", planned.changes),
         warehouse.step("plan_verdicts", planned.verdicts),
     )
+    _close_killed(warehouse)
     save(warehouse, run)
     order = [plan.changes.crm, plan.changes.object, plan.changes.record_id]
     numbered = plan.changes.mutate(
@@ -153,14 +196,7 @@ def write_plan(warehouse: Warehouse, run: Run, planned: Plan) -> Plan:
     changes = numbered.mutate(change_id=numbered.run_id + "-" + numbered.nth.cast("string"))
     warehouse.append("changes", changes, CHANGES)
     settled = plan.verdicts.filter(plan.verdicts.status != "planned")
-    at = ibis.literal(run.started_at.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
-    outcomes = settled.mutate(
-        run_id=ibis.literal(run.run_id),
-        error_code=ibis.null("string"),
-        error=ibis.null("string"),
-        attempts=ibis.literal(0),
-        at=at,
-    )
+    outcomes = _outcomes(settled, run.run_id, settled.status, settled.reason)
     warehouse.append("outcomes", outcomes, OUTCOMES)
     return plan
 
@@ -229,11 +265,18 @@ def write_outcomes(
 
 
 def account(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
-    """Count the records of a run per crm, status and reason: every live record exactly once."""
+    """Count the records of a run per crm, status and reason: every live record exactly once.
+
+    What a plan would write and nobody has applied yet is `planned`.
+    """
     if not warehouse.has("outcomes"):
         return []
     outcomes = warehouse.table("outcomes")
+    key = ["crm", "object", "record_id"]
     ended = _ended(outcomes.filter(outcomes.run_id == run_id))
+    open_ones = changes_of(warehouse, run_id).select(*key).distinct().anti_join(ended, key)
+    planned = open_ones.select("crm", status=ibis.literal("planned"), reason=ibis.literal(""))
+    ended = ended.select("crm", "status", "reason").union(planned)
     counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
     return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
 
@@ -262,7 +305,7 @@ def status(warehouse: Warehouse, *, most: int = 10) -> Status:
         {
             "run_id": row["run_id"],
             "status": row["status"],
-            "started_at": row["started_at"],
+            "started_at": row["started_at"].replace(tzinfo=UTC).isoformat(),
             "seconds": ((row["ended_at"] or row["started_at"]) - row["started_at"]).total_seconds(),
             "definition_id": row["definition_id"],
             "records": counted.get(row["run_id"], {}),

@@ -40,10 +40,6 @@ class Bars:
 
         return report
 
-    def step(self, name: str) -> None:
-        """Say what is being worked on."""
-        self._move(name, 0, None)
-
     def _move(self, name: str, done: int, total: int | None) -> None:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=total)

@@ -41,6 +41,15 @@ class Report:
     guard: list[Verdict] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
+    def counts(self) -> dict[str, Any]:
+        """What is remembered of a run: what was reported at the time."""
+        return {
+            "people": self.people,
+            "disagreeing": self.disagreeing,
+            "stages": self.stages,
+            "records": self.records,
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The same figures for machines."""
         told = asdict(self)

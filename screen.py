@@ -262,7 +262,7 @@ def show_status(status: Status, console: Console) -> None:
     console.print(table)
     if status.waiting:
         waiting = _table(
-            "Waiting for somebody", "where", "outcome", "why", "code", "records >", "the CRM says"
+            "Waiting for somebody", "where", "outcome", "why", "code", "records >", "what it means"
         )
         for row in status.waiting:
             told = (row["status"], row["reason"], row["error_code"] or "")

@@ -81,6 +81,7 @@ def run(configuration: Configuration, *, write: bool, full: bool = False, bars: 
             else:
                 apply_changes(warehouse, this, crms, bars=bars)
             told.records = journal.account(warehouse, this.run_id)
+            this.counts = told.counts()
             return told
 
 

@@ -21,6 +21,7 @@ from ibis.backends.sql import SQLBackend
 from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
+from connectors import chain_of
 from errors import ConfigError, SyncError
 from transforms.lifecycle import Answer
 
@@ -166,17 +167,13 @@ def land(crm: str, resources: Iterable[DltResource]) -> None:
         raise _cause(failure) from failure
 
 
-def _cause(failure: Exception) -> Exception:
+def _cause(failure: Exception) -> BaseException:
     """What really went wrong: dlt wraps it in the step at which it happened."""
-    seen: list[BaseException] = []
-    error: BaseException | None = failure
-    while error is not None and error not in seen:
-        if isinstance(error, SyncError):
+    for error in chain_of(failure):
+        if isinstance(error, SyncError | KeyboardInterrupt):
             return error
         if isinstance(error, duckdb.IOException):
             return SyncError(IN_USE)
-        seen.append(error)
-        error = error.__cause__ or error.__context__
     return failure
 
 

@@ -75,8 +75,13 @@ def connector(crm: str) -> Connector:
 
 def cause(error: BaseException | None) -> SyncError | None:
     """Find our error inside the one dlt wraps around it while it extracts."""
-    while error is not None:
-        if isinstance(error, SyncError):
-            return error
+    return next((one for one in chain_of(error) if isinstance(one, SyncError)), None)
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Follow an error to what caused it; such a chain may run in a circle."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return None

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import journal
 from configuration import load
+from errors import AccessError
 from explain import explain
 from referee import referee
 from synced import rows, run_once, world, writes
@@ -140,7 +142,10 @@ def test_a_dry_run_writes_nothing_and_its_plan_can_be_applied(tmp_path):
         before = writes(sandbox)
         applied = _apply(planned.run.run_id)
 
+        live = sum(not row["deleted"] for row in rows("records"))
         assert (planned.run.status, before, applied.run.status) == ("planned", 0, "done")
+        assert sum(row["records"] for row in planned.records) == live
+        assert sum(row["records"] for row in applied.records) == live
         assert run_once().disagreeing == 0
 
 
@@ -273,3 +278,44 @@ def test_an_address_in_another_spelling_names_the_same_person(tmp_path):
             if row["person_id"] == person[f"hubspot:contacts:{contact.id}"]
         ]
         assert "form_submissions" in {row["source_object"] for row in mine}
+
+
+def test_one_crm_that_forbids_writing_stops_itself_alone(tmp_path):
+    """The other is written; what is open has no known outcome until `apply` settles it."""
+    with world(tmp_path, people=40) as sandbox:
+        sandbox.hubspot.denied_scopes.add("crm.objects.contacts.write")
+        with pytest.raises(AccessError, match=r"crm\.objects\.contacts\.write"):
+            run_once()
+        first = rows("runs")[0]
+        between = _ended()
+        sandbox.hubspot.denied_scopes.clear()
+        settled = _apply(first["run_id"])
+
+        assert first["status"] == "broken off"
+        assert between["salesforce", "written"] > 0
+        assert between["hubspot", "unknown"] > 0
+        assert {row["status"] for row in settled.records} == {"written", "excluded"}
+        assert sum(row["records"] for row in settled.records) == sum(between.values())
+
+
+def test_a_killed_run_is_closed_by_the_next(tmp_path):
+    """A run that goes on would hold the warehouse: one that says so and does not was killed."""
+    with world(tmp_path, people=20):
+        planned = run_once(write=False)
+        with opened() as warehouse:
+            killed = journal.load(warehouse, planned.run.run_id)
+            killed.status = "running"
+            journal.save(warehouse, killed)
+        run_once()
+
+        status = {row["run_id"]: row["status"] for row in rows("runs")}
+        open_ones = [
+            row
+            for row in rows("outcomes")
+            if row["run_id"] == killed.run_id and row["status"] == "unknown"
+        ]
+        assert (status[killed.run_id], len(open_ones) > 0) == ("broken off", True)
+
+
+def _ended():
+    return Counter((row["crm"], row["status"]) for row in rows("outcomes"))

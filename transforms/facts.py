@@ -12,9 +12,7 @@ from errors import ConfigError
 from transforms.definition import AllOf, AnyOf, Condition, Definition, FieldLeaf, Leaf, leaves
 from transforms.instants import NEVER, micros
 from transforms.literals import whole
-
-_EDGES = "^[ \t\r\n]+|[ \t\r\n]+$"
-"""The blanks around a text. Not strip(): Ibis would make Spark take the letters f and v off too."""
+from transforms.rows import trimmed
 
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
@@ -118,7 +116,7 @@ def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue
 def holds(value: ir.Value, leaf: FieldLeaf) -> ir.BooleanValue:
     """Whether all tests of a leaf hold for a column; NULL only passes where a test says so."""
     if value.type().is_string():
-        value = value.re_replace(_EDGES, "").lower().nullif("")
+        value = trimmed(value).lower().nullif("")
     return ibis.and_(*(_test(value, name, asked, leaf) for name, asked in leaf.tests.items()))
 
 

@@ -49,9 +49,17 @@ def record_key(crm: str, object: str, record_id: ir.Value) -> ir.StringValue:
     return ibis.literal(f"{crm}:{object}:") + record_id.cast("string")
 
 
+def trimmed(text: ir.StringValue) -> ir.StringValue:
+    """A text without the blanks around it.
+
+    Not by strip(): Ibis would make Spark take the letters f and v off too.
+    """
+    return text.re_replace("^[ \t\r\n]+|[ \t\r\n]+$", "")
+
+
 def as_text(value: ir.Value) -> ir.StringValue:
     """A value as text, trimmed; empty text is NULL."""
-    return value.cast("string").strip().nullif("")
+    return trimmed(value.cast("string")).nullif("")
 
 
 def as_type(value: ir.Value, of: FieldType) -> ir.Value:
@@ -85,7 +93,7 @@ def _fits(value: ir.Value, asked: Where) -> ir.BooleanValue:
         text = value.cast("string").lower()
         parts = [text.contains(part.lower()) for part in asked.contains]
         return ibis.or_(*parts).fill_null(False)
-    text = value.cast("string").strip().lower()
+    text = trimmed(value.cast("string")).lower()
     return text.isin([_spelt(one) for one in asked.values]).fill_null(False)
 
 
