@@ -53,7 +53,10 @@ class RecordChange:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one record's changes. `error` never holds a value of the record."""
+    """What became of one record's changes. `error` never holds a value of the record.
+
+    `field` is the refused field, where the CRM names one.
+    """
 
     object: str
     record_id: str
@@ -63,3 +66,4 @@ class Outcome:
     attempts: int = 1
     error_code: str | None = None
     error: str | None = None
+    field: str | None = None

@@ -63,6 +63,7 @@ OUTCOMES = ibis.schema(
         "reason": "string",
         "error_code": "string",
         "error": "string",
+        "field": "string",
         "attempts": "int64",
         "at": "timestamp(6)",
     }
@@ -158,6 +159,7 @@ def _outcomes(
         reason=reason if isinstance(reason, ir.Value) else ibis.literal(reason),
         error_code=ibis.null("string"),
         error=ibis.null("string"),
+        field=ibis.null("string"),
         attempts=ibis.literal(0),
         at=ibis.literal(now, "timestamp(6)"),
     )

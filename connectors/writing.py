@@ -330,6 +330,7 @@ class _Work:
             attempts=self._attempts[change.record_id],
             error_code=error.code if error else None,
             error=str(error) if error else None,
+            field=error.field if error else None,
         )
 
 

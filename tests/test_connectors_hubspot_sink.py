@@ -177,6 +177,7 @@ def test_one_bad_value_spoils_only_its_own_record(sandbox: Sandbox, apply: Apply
 
     quarantined = outcomes.pop(ids[17])
     assert quarantined.status == "quarantined"
+    assert quarantined.field == "onefunnel_standing"
     assert "onefunnel_standing" in (quarantined.error or "")
     assert {one.status for one in outcomes.values()} == {"written"}
 

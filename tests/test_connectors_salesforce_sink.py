@@ -143,6 +143,7 @@ def test_a_refused_record_names_code_and_field(sandbox: Sandbox, apply: Apply) -
         bad: ("quarantined", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
         good: ("written", None),
     }
+    assert {one.field for one in outcomes if one.error_code} == {"Lifecycle_Stage__c"}
     assert "Lifecycle_Stage__c" in "".join(one.error or "" for one in outcomes)
     assert "Partner" not in "".join(one.error or "" for one in outcomes)
 
