@@ -3,38 +3,35 @@
 `run` is the whole flow, from top to bottom. Below it stands the command line.
 """
 
-import json
 import logging
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-HERE = Path(__file__).parent
 # before dlt is imported: its settings lie in the checkout, wherever the command is called from
-os.environ.setdefault("DLT_PROJECT_DIR", str(HERE))
+os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 
 import typer
-from rich.console import Console
 
-import explain as receipts
+import commands.answers
+import commands.mappings
+import commands.playground
+import commands.runs
 import journal
 import report
 import screen
-from configuration import Configuration, load, warnings
+from commands import AsJson, err, out, plainly, print_json
+from commands.playground import People, Seed
+from configuration import Configuration, load
 from connections import Connection, by_crm, log_in
-from errors import AccessError, ConfigError, SyncError
+from errors import AccessError
 from guard import guard, limits
 from journal import Run, recorded
 from progress import Bars, bars
 from report import Report
 from transforms.agreement import said
-from transforms.check import doubts
 from transforms.lifecycle import lifecycle
 from transforms.plan import plan
 from transforms.resolve import resolve
@@ -124,20 +121,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-mappings_app = typer.Typer(help="The YAML files in mappings/.", no_args_is_help=True)
-app.add_typer(mappings_app, name="mappings")
 
-out = Console()
-err = Console(stderr=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Full = Annotated[bool, typer.Option("--full", help="Read everything anew, not just what changed.")]
-AsOf = Annotated[
-    datetime | None, typer.Option("--as-of", help="Decide as it was known then (UTC).")
-]
 
 STOPPED_BY_GUARD = 3
-TRACEBACK = "ONEFUNNEL_TRACEBACK"
 
 
 @app.command("run")
@@ -169,78 +156,10 @@ def apply_command(
     tell(told, as_json=as_json)
 
 
-@app.command("explain")
-def explain_command(
-    who: Annotated[str, typer.Argument(metavar="EMAIL", help="An address or a record id.")],
-    as_of: AsOf = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say where somebody stands, why, and what is missing for the next stage."""
-    with opened() as warehouse:
-        found = receipts.explain(warehouse, load(), who, as_of=as_of)
-    if as_json:
-        print_json([receipt.as_json() for receipt in found])
-    else:
-        for receipt in found:
-            screen.show_receipt(receipt, out)
-
-
-@app.command("status")
-def status_command(as_json: AsJson = False) -> None:
-    """Show the last runs, and what is held or quarantined."""
-    with opened() as warehouse:
-        told = journal.status(warehouse)
-    if as_json:
-        print_json(asdict(told))
-    else:
-        screen.show_status(told, out)
-
-
-@app.command("recompute")
-def recompute_command(
-    definition: Annotated[
-        Path | None, typer.Option("--definition", help="Another lifecycle.yaml to decide by.")
-    ] = None,
-    as_of: AsOf = None,
-    as_json: AsJson = False,
-) -> None:
-    """Decide anew from what is in the warehouse; pull nothing, write nothing to a CRM."""
-    configuration = load(definition=definition)
-    with opened() as warehouse:
-        people, since, events = warehouse.answerable()
-        answer = warehouse.keep(
-            lifecycle(
-                people,
-                since,
-                events,
-                configuration.definition,
-                as_of=as_of or datetime.now(UTC),
-                store=warehouse.step,
-            )
-        )
-        counted = report.stages(answer.lifecycle)
-    if as_json:
-        print_json(counted)
-    else:
-        out.print(screen.stage_table(report.labels(configuration.definition), [], counted))
-
-
-@app.command("sandbox")
-def sandbox_command(
-    people: Annotated[int, typer.Option(help="How many people there are.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Equal seeds make equal worlds.")] = 7,
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 8700,
-) -> None:
-    """Serve both CRMs on loopback, with believable people."""
-    from sandbox.server import serve
-
-    serve(people=people, seed=seed, port=port)
-
-
 @app.command("demo")
 def demo_command(
-    people: Annotated[int, typer.Option(help="How many people there are.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Equal seeds make equal worlds.")] = 7,
+    people: People = 2000,
+    seed: Seed = 7,
 ) -> None:
     """Run against the sandbox and show what it changed."""
     from demo import demo
@@ -249,25 +168,6 @@ def demo_command(
         return run(configuration, write=True, bars=shown)
 
     demo(write, out, err, people=people, seed=seed)
-
-
-@mappings_app.command("check")
-def mappings_check(
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask the CRMs for their fields.")
-    ] = False,
-) -> None:
-    """Check the YAML files, and hold them against the fields both CRMs really have."""
-    configuration = load()
-    odd = [str(warning) for warning in warnings(configuration)]
-    crms = [] if offline else log_in(configuration)
-    odd += [str(doubt) for crm in crms for doubt in doubts(configuration, crm.crm, crm.catalog)]
-    for warning in odd:
-        err.print(f"[yellow]warning[/] {warning}", highlight=False)
-    out.print(f"mappings/ is sound; definition {configuration.definition.id}", highlight=False)
-    for crm in crms:
-        left_out = f"; without {', '.join(crm.left_out)}" if crm.left_out else ""
-        out.print(f"{crm.account}: every mapped field is there{left_out}", highlight=False)
 
 
 def tell(told: Report, *, as_json: bool) -> None:
@@ -280,34 +180,8 @@ def tell(told: Report, *, as_json: bool) -> None:
         raise typer.Exit(STOPPED_BY_GUARD)
 
 
-def print_json(told: Any) -> None:
-    """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(told, default=str, indent=2) + "\n")
-
-
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Turn what went wrong into one text and an exit code: 2 configuration, 1 all else."""
-    try:
-        yield
-    except ConfigError as error:
-        err.print(f"[red]not started[/] {error}", highlight=False)
-        sys.exit(2)
-    except SyncError as error:
-        err.print(f"[red]broken off[/] {error}", highlight=False)
-        sys.exit(1)
-    except Exception as error:
-        # the one broad handler: what a library says of its trouble may hold a record's value
-        if TRACEBACK in os.environ:
-            raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        err.print(
-            f"[red]broken off[/] by a fault of ours or of a library: {type(error).__name__} in "
-            f"{Path(place.filename).name}:{place.lineno}. Nothing is lost: the next run goes on. "
-            f"With {TRACEBACK}=1 it is told in full; that may show values of records.",
-            highlight=False,
-        )
-        sys.exit(1)
+for group in (commands.answers, commands.runs, commands.mappings, commands.playground):
+    app.add_typer(group.app)
 
 
 def main() -> None:

@@ -1,0 +1,62 @@
+"""Commands that ask the warehouse where people stand, and why: `explain`, `recompute`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import explain as receipts
+import report
+import screen
+from commands import AsJson, AsOf, out, print_json
+from configuration import load
+from transforms.lifecycle import lifecycle
+from warehouse import opened
+
+app = typer.Typer()
+
+
+@app.command("explain")
+def explain_command(
+    who: Annotated[str, typer.Argument(metavar="EMAIL", help="An address or a record id.")],
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where somebody stands, why, and what is missing for the next stage."""
+    with opened() as warehouse:
+        found = receipts.explain(warehouse, load(), who, as_of=as_of)
+    if as_json:
+        print_json([receipt.as_json() for receipt in found])
+    else:
+        for receipt in found:
+            screen.show_receipt(receipt, out)
+
+
+@app.command("recompute")
+def recompute_command(
+    definition: Annotated[
+        Path | None, typer.Option("--definition", help="Another lifecycle.yaml to decide by.")
+    ] = None,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide anew from what is in the warehouse; pull nothing, write nothing to a CRM."""
+    configuration = load(definition=definition)
+    with opened() as warehouse:
+        people, since, events = warehouse.answerable()
+        answer = warehouse.keep(
+            lifecycle(
+                people,
+                since,
+                events,
+                configuration.definition,
+                as_of=as_of or datetime.now(UTC),
+                store=warehouse.step,
+            )
+        )
+        counted = report.stages(answer.lifecycle)
+    if as_json:
+        print_json(counted)
+    else:
+        out.print(screen.stage_table(report.labels(configuration.definition), [], counted))
