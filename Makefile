@@ -6,9 +6,10 @@ READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
+NODE := tests/conformance/node
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines lint types bench-transform cassettes schemas lock clean
+.PHONY: help demo test test-engines conformance lint types bench-transform cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -30,6 +31,11 @@ test: $(READY)   ## the whole suite, offline
 
 test-engines: $(ENGINES) ## the definition engine on PostgreSQL and Spark as well, where they are installed
 	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py -rs
+
+conformance: $(READY) ## the sandbox against the vendors' OpenAPI documents and against other people's clients
+	@if command -v npm >/dev/null; then npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent; \
+	else echo "node and npm are not installed: jsforce and @hubspot/api-client are skipped"; fi
+	$(BIN)/python -m pytest -n 0 -rs tests/conformance
 
 lint: $(READY)   ## ruff
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,15 +58,17 @@ def running(
     now: datetime | None = None,
     port: int = 0,
     rate_limits: bool = True,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Iterator[Sandbox]:
     """Serve a world on loopback in a thread of this process, until the block ends (port 0: any).
 
     The same people, seed and now (a UTC midnight, default the last one) give the same records.
+    `around` puts something in front of both CRMs, to watch or to change what is exchanged.
     """
     with socket.create_server((HOST, port)) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         sandbox, app = _make(url, people=people, seed=seed, now=now, rate_limits=rate_limits)
-        server = uvicorn.Server(_config(app))
+        server = uvicorn.Server(_config(around(app)))
         thread = threading.Thread(
             target=server.run, args=([listener],), name="sandbox", daemon=True
         )

@@ -82,7 +82,7 @@ def owner(store: HubSpotStore, call: Call) -> Answer:
 def properties(store: HubSpotStore, call: Call) -> Answer:
     """Give all property definitions of an object type, in one page."""
     table = _table(store, call)
-    archived = call.query.get("archived") == "true"
+    archived = call.flag("archived")
     chosen = table.archived_properties if archived else table.properties
     return Answer({"results": [definition.as_json() for definition in chosen.values()]})
 

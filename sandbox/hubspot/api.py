@@ -16,6 +16,7 @@ from sandbox.hubspot.gate import Gate
 from sandbox.hubspot.records import fill
 from sandbox.hubspot.refusals import Refusal, invalid
 from sandbox.hubspot.schema import object_type
+from sandbox.hubspot.shapes import check_shape
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.people import Person
 
@@ -40,6 +41,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("POST", f"{_OBJECTS}/batch/read", objects.batch_read, "read"),
     ("POST", f"{_OBJECTS}/batch/update", objects.batch_update, "write"),
     ("POST", f"{_OBJECTS}/batch/create", objects.batch_create, "write"),
+    ("POST", f"{_OBJECTS}/batch/upsert", objects.batch_upsert, "write"),
     ("POST", f"{_OBJECTS}/batch/archive", objects.batch_archive, "write"),
     ("GET", _OBJECTS, objects.list_records, "read"),
     ("POST", _OBJECTS, objects.create_record, "write"),
@@ -124,6 +126,7 @@ def _route(gate: Gate, method: str, path: str, handler: Handler, scope: str) -> 
             counted = True
             gate.count(oauth=oauth, searching=searching)
             call = await _call(request)
+            check_shape(method, path, call.body)
             gate.check_scope(_scope(scope, call))
             answer = handler(gate.store, call)
         except Refusal as refused:

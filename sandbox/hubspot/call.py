@@ -25,6 +25,13 @@ class Call:
         """Give a comma separated or repeated query parameter as a list."""
         return [name for part in self.query.getlist(key) for name in part.split(",") if name]
 
+    def flag(self, key: str) -> bool:
+        """Give a query parameter that is true or false, in any case, or refuse another word."""
+        said = self.query.get(key, "false").lower()
+        if said not in ("true", "false"):
+            raise invalid(f"{key} must be true or false")
+        return said == "true"
+
     def limit(self, default: int, most: int) -> int:
         """Give the page size asked for, or refuse one that is too large."""
         return page_size(self.query.get("limit"), default, most)
@@ -36,10 +43,8 @@ class Call:
         return {"next": {"after": after, "link": link}}
 
     def inputs(self, most: int) -> list[dict[str, Any]]:
-        """Give the inputs of a batch, or refuse a body that has none or too many."""
-        inputs = self.body.get("inputs") if isinstance(self.body, dict) else None
-        if not isinstance(inputs, list) or not all(isinstance(each, dict) for each in inputs):
-            raise invalid("Invalid input JSON: inputs must be a list of objects")
+        """Give the inputs of a batch, or refuse too many."""
+        inputs: list[dict[str, Any]] = self.body["inputs"]
         if len(inputs) > most:
             raise invalid(f"The maximum number of inputs supported in a batch request is {most}")
         return inputs

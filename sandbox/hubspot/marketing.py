@@ -36,6 +36,50 @@ EMAIL_EVENTS: Final = {
 }
 """Kinds that reach HubSpot as marketing e-mail events -> the event's type."""
 
+_FORM: Final[dict[str, Any]] = {
+    "configuration": {
+        "language": "en",
+        "cloneable": True,
+        "editable": True,
+        "archivable": True,
+        "recaptchaEnabled": False,
+        "notifyContactOwner": False,
+        "notifyRecipients": [],
+        "createNewContactForNewEmail": False,
+        "prePopulateKnownValues": True,
+        "allowLinkToResetKnownValues": False,
+        "lifecycleStages": [],
+        "postSubmitAction": {"type": "thank_you", "value": "Thank you."},
+    },
+    "displayOptions": {
+        "renderRawHtml": False,
+        "theme": "default_style",
+        "submitButtonText": "Submit",
+        "style": {
+            "fontFamily": "arial, helvetica, sans-serif",
+            "backgroundWidth": "100%",
+            "labelTextColor": "#33475b",
+            "labelTextSize": "13px",
+            "helpTextColor": "#7C98B6",
+            "helpTextSize": "11px",
+            "legalConsentTextColor": "#33475b",
+            "legalConsentTextSize": "14px",
+            "submitColor": "#ff7a59",
+            "submitAlignment": "left",
+            "submitFontColor": "#ffffff",
+            "submitSize": "12px",
+        },
+    },
+    "legalConsentOptions": {
+        "type": "implicit_consent_to_process",
+        "communicationsCheckboxes": [],
+        "subscriptionTypeIds": [],
+        "lawfulBasis": "lead",
+        "privacyText": "",
+    },
+}
+"""What all forms have in common, in the shape of the API."""
+
 
 def add_forms(store: HubSpotStore, people: list[Person]) -> None:
     """Add the forms of the account, which are older than all people."""
@@ -51,7 +95,7 @@ def add_forms(store: HubSpotStore, people: list[Person]) -> None:
             "updatedAt": created_at,
             "archived": False,
             "fieldGroups": [],
-        }
+        } | _FORM
 
 
 def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> None:

@@ -32,7 +32,7 @@ def list_records(store: HubSpotStore, call: Call) -> Answer:
     table = _table(store, call)
     with_history = call.names("propertiesWithHistory")
     limit = call.limit(10, 50 if with_history else 100)
-    archived = call.query.get("archived") == "true"
+    archived = call.flag("archived")
     after = parse_instant(call.query.get("after") or "0")
     if after is None:
         raise invalid(f"Invalid after: {call.query.get('after')}")
@@ -58,7 +58,7 @@ def read_record(store: HubSpotStore, call: Call) -> Answer:
         table,
         call.parameters["record_id"],
         call.query.get("idProperty"),
-        archived=call.query.get("archived") == "true",
+        archived=call.flag("archived"),
     )
     if record is None:
         raise record_not_found()
@@ -111,7 +111,7 @@ def batch_read(store: HubSpotStore, call: Call) -> Answer:
     with_history = call.body.get("propertiesWithHistory") or []
     if with_history and len(inputs) > 50:
         raise invalid("The maximum number of inputs with property history is 50")
-    archived = call.query.get("archived") == "true"
+    archived = call.flag("archived")
     id_property = call.body.get("idProperty")
     records: dict[int, Record] = {}
     missing: list[str] = []
@@ -170,6 +170,34 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
     if errors and not bodies:
         raise refusal(409, "Contact already exists", "CONFLICT")
     return _batch_answer(table, bodies, [], errors, status=201)
+
+
+def batch_upsert(store: HubSpotStore, call: Call) -> Answer:
+    """Change the records a unique property finds, make the others; each says which it was."""
+    table = _table(store, call)
+    inputs = call.inputs(BATCH)
+    keys = [(each.get("idProperty") or "hs_object_id", str(each["id"])) for each in inputs]
+    if len(set(keys)) < len(keys):
+        repeated = sorted({id for name, id in keys if keys.count((name, id)) > 1})
+        raise invalid(
+            f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
+            context={"ids": repeated},
+        )
+    checked = store.checked(table, [_properties_of(each) for each in inputs])
+    found = [_find(table, id, name) for name, id in keys]
+    bodies = []
+    missing = []
+    for (name, id), record, values in zip(keys, found, checked, strict=True):
+        if record:
+            store.write(table, record, values)
+            bodies.append(_written_body(store, table, record, values) | {"new": False})
+        elif name == "hs_object_id":
+            missing.append(id)
+        else:
+            values = {name: id, **values}
+            made = store.create(table, values)
+            bodies.append(_created_body(table, made, values) | {"new": True})
+    return _batch_answer(table, bodies, missing)
 
 
 def batch_archive(store: HubSpotStore, call: Call) -> Answer:
@@ -248,9 +276,7 @@ def _find(
 
 
 def _properties_of(body: Any) -> dict[str, Any]:
-    properties = body.get("properties") if isinstance(body, dict) else None
-    if not isinstance(properties, dict):
-        raise invalid("Invalid input JSON: properties must be an object")
+    properties: dict[str, Any] = body["properties"]
     return properties
 
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.salesforce import jobs, writes
+from sandbox.salesforce import jobs, shapes, writes
 from sandbox.salesforce.calls import CSV, Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
@@ -20,7 +20,7 @@ _OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 def create(call: Call) -> Answer:
     """Open an ingest job."""
-    asked = call.json()
+    asked = call.json(shapes.INGEST_JOB)
     sobject = call.store.find_sobject(asked.get("object", ""))
     if asked.get("operation") not in _OPERATIONS:
         raise Refused("InvalidJob", f"The operation must be one of {', '.join(_OPERATIONS)}")
@@ -51,7 +51,7 @@ def upload(call: Call) -> Answer:
 def close(call: Call) -> Answer:
     """End the upload, which begins the work, or abort the job."""
     job = find_job(call, _KIND)
-    wanted = call.json().get("state")
+    wanted = call.json(shapes.JOB_STATE)["state"]
     if wanted == "Aborted" and not job.is_over:
         job.state = "Aborted"
     elif wanted == "UploadComplete" and job.state == "Open":

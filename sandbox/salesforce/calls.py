@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from sandbox.salesforce.errors import unreadable_json
 from sandbox.salesforce.store import SalesforceStore
@@ -58,14 +59,21 @@ class Call:
         """Give the path that all resources of the version begin with."""
         return f"/services/data/v{self.version}"
 
-    def json(self) -> dict[str, Any]:
-        """Read the body as an object. Raises: Refused with JSON_PARSER_ERROR."""
+    def json(self, shape: TypeAdapter[Any] | None = None) -> dict[str, Any]:
+        """Read the body as an object of a shape. Raises: Refused with JSON_PARSER_ERROR."""
         try:
             read = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise unreadable_json(f"Unexpected character at [{error.lineno}]") from error
         if not isinstance(read, dict):
             raise unreadable_json("The HTTP entity body is required, but this one is no object")
+        if shape is not None:
+            try:
+                shape.validate_python(read)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                place = ".".join(map(str, first["loc"]))
+                raise unreadable_json(f"Cannot deserialize {place}: {first['msg']}") from error
         return read
 
 

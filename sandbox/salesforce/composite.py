@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sandbox.salesforce import shapes
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 
@@ -14,8 +15,8 @@ _HALTED = Refused(
 
 def composite(call: Call) -> Answer:
     """Carry out up to 25 requests, all or none of them where the client says so."""
-    body = call.json()
-    requests = _checked(body.get("compositeRequest"))
+    body = call.json(shapes.COMPOSITE)
+    requests = _checked(body.get("compositeRequest", []))
     answers: list[Answer] = []
     try:
         with call.store.transaction():
@@ -31,7 +32,7 @@ def composite(call: Call) -> Answer:
 
 def batch(call: Call) -> Answer:
     """Carry out up to 25 requests that know nothing of each other."""
-    requests = _checked(call.json().get("batchRequests"))
+    requests = _checked(call.json(shapes.BATCH).get("batchRequests", []))
     answers = [
         call.send(one["method"], _absolute(one["url"]), one.get("richInput")) for one in requests
     ]
@@ -39,11 +40,9 @@ def batch(call: Call) -> Answer:
     return Answer({"hasErrors": any(_failed(one) for one in answers), "results": results})
 
 
-def _checked(requests: Any) -> list[dict[str, Any]]:
-    if not isinstance(requests, list) or not requests:
+def _checked(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not requests:
         raise Refused("REQUIRED_FIELD_MISSING", "At least 1 request is required")
-    if any(not {"method", "url"} <= one.keys() for one in requests):
-        raise Refused("REQUIRED_FIELD_MISSING", "A request names no method or no url")
     if len(requests) > _MOST:
         said = f"The limit of requests per composite operation is {_MOST}"
         raise Refused("LIMIT_EXCEEDED", said)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from sandbox.salesforce import writes
+from sandbox.salesforce import shapes, writes
 from sandbox.salesforce.calls import Answer, Call
-from sandbox.salesforce.errors import Refused, malformed_id, unreadable_json
+from sandbox.salesforce.errors import Refused, malformed_id
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.sobjects import as_record, sent_fields
@@ -26,14 +26,14 @@ Record = dict[str, Any]
 
 def create(call: Call) -> Answer:
     """Create records."""
-    body = call.json()
+    body = call.json(shapes.COLLECTION)
     records = _records(body)
     return _answer(call, records, _create_one, all_or_none=_all_or_none(body))
 
 
 def change(call: Call) -> Answer:
     """Change records."""
-    body = call.json()
+    body = call.json(shapes.COLLECTION)
     records = _records(body)
     seen: set[str] = set()
 
@@ -57,8 +57,8 @@ def read(call: Call) -> Answer:
     if call.method == "GET":
         ids, fields = (call.query.get(name, "").split(",") for name in ("ids", "fields"))
     else:
-        body = call.json()
-        ids, fields = body.get("ids", []), body.get("fields", [])
+        body = call.json(shapes.RETRIEVAL)
+        ids, fields = body["ids"], body["fields"]
     if len(ids) > _MOST_READ:
         raise Refused("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")
     table = call.store.tables[sobject.name]
@@ -78,18 +78,16 @@ def _all_or_none(body: dict[str, Any]) -> bool:
 
 
 def _records(body: dict[str, Any]) -> list[Record]:
-    records = body.get("records")
-    if not isinstance(records or [], list) or not all(isinstance(x, dict) for x in records or ()):
-        raise unreadable_json("Cannot deserialize instance of list of records")
+    records: list[Record] = body.get("records", [])
     _check_size(records)
-    kinds = [one.get("attributes", {}).get("type", "") for one in records or ()]
+    kinds = [one["attributes"]["type"] for one in records]
     if sum(1 for _ in groupby(kinds)) > _MOST_CHUNKS:
         said = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
         raise Refused("LIMIT_EXCEEDED", f"{said} Please rearrange the data to reduce chunking.")
-    return records or []
+    return records
 
 
-def _check_size(records: list[Any] | None) -> None:
+def _check_size(records: list[Any]) -> None:
     if not records:
         raise Refused("REQUIRED_FIELD_MISSING", "At least 1 record is required")
     if len(records) > _MOST_RECORDS:
@@ -153,9 +151,7 @@ def _remove_one(store: SalesforceStore, record: Record) -> str:
 
 
 def _kind(store: SalesforceStore, record: Record) -> Any:
-    name = record.get("attributes", {}).get("type")
-    if not name:
-        raise Refused("INVALID_TYPE", "The record's attributes do not name its type", ())
+    name = record["attributes"]["type"]
     found = store.find_sobject(name)
     if found is None:
         raise Refused("INVALID_TYPE", f"sObject type '{name}' is not supported.", ())

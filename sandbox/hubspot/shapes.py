@@ -1,0 +1,255 @@
+"""The shapes of request bodies; what has another one is refused before its handler sees it.
+
+Text may come as number or boolean where HubSpot is lenient; lists and objects are never text.
+"""
+
+from typing import Any, Final, Literal, NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
+
+from sandbox.hubspot.refusals import invalid
+
+Text = str | int | float | bool
+Properties = dict[str, Text | None]
+
+
+class Id(TypedDict):
+    """A record by its id."""
+
+    id: Text
+
+
+class LinkType(TypedDict):
+    """The type of an association."""
+
+    associationCategory: Literal["HUBSPOT_DEFINED", "USER_DEFINED", "INTEGRATOR_DEFINED"]
+    associationTypeId: int
+
+
+class Link(TypedDict):
+    """What a new record is linked to."""
+
+    to: Id
+    types: list[LinkType]
+
+
+class Creation(TypedDict):
+    """A new record."""
+
+    properties: Properties
+    associations: NotRequired[list[Link] | None]
+    objectWriteTraceId: NotRequired[str | None]
+
+
+class Change(TypedDict):
+    """New values of one record."""
+
+    properties: Properties
+
+
+class BatchChange(Change):
+    """New values of one record among others."""
+
+    id: Text
+    idProperty: NotRequired[str | None]
+    objectWriteTraceId: NotRequired[str | None]
+
+
+class Creations(TypedDict):
+    """New records."""
+
+    inputs: list[Creation]
+
+
+class Changes(TypedDict):
+    """New values of records."""
+
+    inputs: list[BatchChange]
+
+
+class Ids(TypedDict):
+    """Records by id."""
+
+    inputs: list[Id]
+
+
+class Reading(Ids):
+    """Records to read, and what of them."""
+
+    properties: NotRequired[list[str] | None]
+    propertiesWithHistory: NotRequired[list[str] | None]
+    idProperty: NotRequired[str | None]
+
+
+class Filter(TypedDict):
+    """One condition of a search."""
+
+    propertyName: str
+    operator: Literal[
+        "EQ",
+        "NEQ",
+        "LT",
+        "LTE",
+        "GT",
+        "GTE",
+        "BETWEEN",
+        "IN",
+        "NOT_IN",
+        "HAS_PROPERTY",
+        "NOT_HAS_PROPERTY",
+        "CONTAINS_TOKEN",
+        "NOT_CONTAINS_TOKEN",
+    ]
+    value: NotRequired[Text | None]
+    highValue: NotRequired[Text | None]
+    values: NotRequired[list[Text] | None]
+
+
+class FilterGroup(TypedDict):
+    """Conditions that must all hold."""
+
+    filters: list[Filter]
+
+
+class Search(TypedDict, total=False):
+    """What to find."""
+
+    query: str | None
+    limit: int | str | None
+    after: int | str | None
+    sorts: list[dict[str, str] | str] | None
+    properties: list[str] | None
+    filterGroups: list[FilterGroup] | None
+    filters: list[Filter] | None
+
+
+class Merge(TypedDict):
+    """Two records to become one."""
+
+    primaryObjectId: Text
+    objectIdToMerge: Text
+
+
+class Erasure(TypedDict):
+    """A contact to erase."""
+
+    objectId: Text
+    idProperty: NotRequired[str | None]
+
+
+class LinkedFrom(Id):
+    """A record whose links are read, from a page on."""
+
+    after: NotRequired[str | int | None]
+
+
+class LinksRead(TypedDict):
+    """Records whose links are read."""
+
+    inputs: list[LinkedFrom]
+
+
+LinkedPair = TypedDict("LinkedPair", {"from": Id, "to": Id, "types": list[LinkType]})
+LinkedMany = TypedDict("LinkedMany", {"from": Id, "to": list[Id]})
+
+
+class LinksMade(TypedDict):
+    """Pairs to link."""
+
+    inputs: list[LinkedPair]
+
+
+class LinksCut(TypedDict):
+    """Pairs to unlink."""
+
+    inputs: list[LinkedMany]
+
+
+class Choice(TypedDict):
+    """An option of an enumeration."""
+
+    label: str
+    value: str
+    hidden: NotRequired[bool]
+    displayOrder: NotRequired[int]
+    description: NotRequired[str | None]
+
+
+class PropertyChange(TypedDict, total=False):
+    """What may change about a property."""
+
+    label: str
+    groupName: str
+    type: str
+    fieldType: str
+    description: str
+    options: list[Choice]
+    hidden: bool
+    formField: bool
+    displayOrder: int
+    calculationFormula: str
+
+
+class PropertyMade(TypedDict):
+    """A new property."""
+
+    name: str
+    label: str
+    type: str
+    fieldType: str
+    groupName: str
+    description: NotRequired[str]
+    options: NotRequired[list[Choice]]
+    hidden: NotRequired[bool]
+    formField: NotRequired[bool]
+    displayOrder: NotRequired[int]
+    hasUniqueValue: NotRequired[bool]
+    externalOptions: NotRequired[bool]
+    referencedObjectType: NotRequired[str]
+    calculationFormula: NotRequired[str]
+
+
+class PropertiesMade(TypedDict):
+    """New properties."""
+
+    inputs: list[PropertyMade]
+
+
+_OBJECTS: Final = "/crm/v3/objects/{object}"
+_LINKS: Final = "/crm/v4/associations/{object}/{to_object}"
+_PROPERTIES: Final = "/crm/v3/properties/{object}"
+
+BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
+    route: TypeAdapter(shape)
+    for route, shape in {
+        ("POST", "/crm/v3/objects/contacts/merge"): Merge,
+        ("POST", "/crm/v3/objects/contacts/gdpr-delete"): Erasure,
+        ("POST", f"{_OBJECTS}/search"): Search,
+        ("POST", f"{_OBJECTS}/batch/read"): Reading,
+        ("POST", f"{_OBJECTS}/batch/update"): Changes,
+        ("POST", f"{_OBJECTS}/batch/upsert"): Changes,
+        ("POST", f"{_OBJECTS}/batch/create"): Creations,
+        ("POST", f"{_OBJECTS}/batch/archive"): Ids,
+        ("POST", _OBJECTS): Creation,
+        ("PATCH", f"{_OBJECTS}/{{record_id}}"): Change,
+        ("POST", f"{_LINKS}/batch/read"): LinksRead,
+        ("POST", f"{_LINKS}/batch/create"): LinksMade,
+        ("POST", f"{_LINKS}/batch/archive"): LinksCut,
+        ("POST", _PROPERTIES): PropertyMade,
+        ("POST", f"{_PROPERTIES}/batch/create"): PropertiesMade,
+        ("PATCH", f"{_PROPERTIES}/{{name}}"): PropertyChange,
+    }.items()
+}
+
+
+def check_shape(method: str, path: str, body: Any) -> None:
+    """Refuse a body that has not the shape its route takes."""
+    shape = BODIES.get((method, path))
+    try:
+        if shape:
+            shape.validate_python(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise invalid(f"Invalid input JSON: {place}: {first['msg']}") from None
