@@ -1,7 +1,7 @@
 """One patience for every CRM: how fast to call, how often to try again, how long to wait.
 
 Nobody else in the connectors sleeps or loops over attempts. What the calls and the waits came to
-stands in `Traffic.calls` and `Traffic.waited`.
+stands in `Traffic.calls` and `Traffic.waited`. All of it may be used by several threads at once.
 """
 
 import logging
@@ -53,20 +53,24 @@ def without_waiting() -> Iterator[None]:
 
 
 class Pace:
-    """A limit on how fast calls may follow each other."""
+    """A limit on how fast calls may follow each other: all who share the limit share the pace."""
 
     def __init__(self, calls: int, seconds: float) -> None:
         """Allow `calls` in any stretch of `seconds`."""
-        self._calls = calls
-        self._seconds = seconds
         self._made: deque[float] = deque()
+        self._closed_until = 0.0
         self._lock = Lock()
+        self.learn(calls, seconds)
 
     def learn(self, calls: int, seconds: float) -> None:
-        """Take over the limit a CRM told us, less one call in twenty for what it counts itself."""
+        """Take over the limit a CRM told us, and stay a little below it.
+
+        A CRM counts a call when it arrives, we when it leaves: calls may arrive closer together
+        than they left. So one call in forty is left out, and the stretch is drawn out a little.
+        """
         with self._lock:
-            self._calls = max(1, calls - calls // 20)
-            self._seconds = seconds
+            self._calls = max(1, calls - calls // 40)
+            self._seconds = seconds * 1.02 + 0.05
 
     def turn(self) -> float:
         """Enter one call and say how many seconds it has to wait for its turn."""
@@ -74,11 +78,16 @@ class Pace:
             now = time.monotonic()
             while self._made and self._made[0] <= now - self._seconds:
                 self._made.popleft()
-            at = now
+            at = max(now, self._closed_until)
             if len(self._made) >= self._calls:
-                at = max(now, self._made[-self._calls] + self._seconds)
+                at = max(at, self._made[-self._calls] + self._seconds)
             self._made.append(at)
             return at - now
+
+    def close(self, seconds: float) -> None:
+        """Let nobody call for a while: the CRM said it was too much, and means all of us."""
+        with self._lock:
+            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
 
 
 class Traffic:
@@ -90,6 +99,8 @@ class Traffic:
         self.paces = paces
         self.calls: Counter[str] = Counter()
         self.waited = 0.0
+        self._waiting_until = 0.0
+        self._lock = Lock()
         self._log = logging.getLogger(f"onefunnel.{crm}")
 
     def run(self, operation: str, send: Callable[[], T], *, kind: str, pace: str) -> T:
@@ -101,8 +112,20 @@ class Traffic:
 
         def attempt() -> T:
             self.pause(self.paces[pace].turn())
-            self.calls[kind] += 1
-            return send()
+            with self._lock:
+                self.calls[kind] += 1
+            try:
+                return send()
+            except RetryableError as error:
+                asked = error.retry_after
+                if asked and asked <= LONGEST and _pauses_are_real.get():
+                    self.paces[pace].close(asked.total_seconds())
+                raise
+
+        return self.repeat(operation, attempt)
+
+    def repeat(self, operation: str, attempt: Callable[[], T]) -> T:
+        """Do what takes several calls until it succeeds, fails for good, or patience ends."""
 
         def say(state: RetryCallState) -> None:
             self._log.info(
@@ -146,9 +169,15 @@ class Traffic:
         self.pause(min(30.0, 0.5 * 2**attempt) * (0.5 + random.random()))
 
     def pause(self, seconds: float) -> None:
-        """Wait, and count it."""
-        self.waited += seconds
-        if seconds > 0 and _pauses_are_real.get():
+        """Wait, and count it; what several threads wait at the same time counts once."""
+        is_real = _pauses_are_real.get()
+        with self._lock:
+            begin = now = time.monotonic()
+            if is_real:
+                begin = max(now, self._waiting_until)
+                self._waiting_until = max(begin, now + seconds)
+            self.waited += max(0.0, now + seconds - begin)
+        if seconds > 0 and is_real:
             time.sleep(seconds)
 
 

@@ -71,6 +71,10 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+CONNECTIONS = 16
+"""Kept alive at most: as many calls as may be on their way at a time."""
+
+
 def open_session(url: str) -> requests.Session:
     """Open the session for one host; repeating a call is left to `resilience`."""
     session = requests.Session()
@@ -88,7 +92,7 @@ class _Adapter(HTTPAdapter):
     """
 
     def __init__(self, instead: str = "") -> None:
-        super().__init__(max_retries=0)
+        super().__init__(max_retries=0, pool_maxsize=CONNECTIONS)
         self._instead = instead
 
     def send(

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -21,6 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 Effect = Literal["refuse", "commit_then_drop", "reset", "delay"]
+Moment = Literal["asked", "done"]
+Watcher = Callable[[Moment, str, str], None]
+"""Told a moment of a call, its method and its path."""
 
 _SALESFORCE: Final = "/services"
 _CONTROL: Final = "/_sandbox"
@@ -57,6 +61,7 @@ class Faults:
         """Plan nothing yet."""
         self._planned: list[Fault] = []
         self._calls: Counter[tuple[str, str, str]] = Counter()
+        self._watchers: list[Watcher] = []
         self._lock = threading.Lock()
 
     def plan(self, fault: Fault) -> None:
@@ -98,11 +103,22 @@ class Faults:
         with self._lock:
             return list(self._planned)
 
+    def watch(self, watcher: Watcher) -> None:
+        """Tell of every call before it is carried out and after: a person may act just then."""
+        with self._lock:
+            self._watchers.append(watcher)
+
+    def tell(self, moment: Moment, method: str, path: str) -> None:
+        """Tell all who watch."""
+        for watcher in self._watchers:
+            watcher(moment, method, path)
+
     def reset(self) -> None:
-        """Forget all faults and all counts."""
+        """Forget all faults, all counts, and all who watch."""
         with self._lock:
             self._planned.clear()
             self._calls.clear()
+            self._watchers.clear()
 
 
 def control_routes(faults: Faults) -> list[BaseRoute]:
@@ -147,11 +163,24 @@ class FaultyNetwork:
             return
         crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
         self.faults.count(crm, scope["method"], _template(self.routes, scope))
+        self.faults.tell("asked", scope["method"], path)
         fault = self.faults.strike(scope["method"], path)
         if fault is None:
-            await self.app(scope, receive, send)
+            await self._carry_out(scope, receive, send)
         else:
             await self._suffer(fault, scope, receive, send)
+
+    async def _carry_out(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on; those who watch learn that it took effect before the caller does."""
+        answer: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        await self.app(scope, receive, keep)
+        self.faults.tell("done", scope["method"], scope["path"])
+        for message in answer:
+            await send(message)
 
     async def _suffer(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.effect:
@@ -160,11 +189,11 @@ class FaultyNetwork:
             case "reset":
                 await _disconnect(scope, receive, reset=True)
             case "commit_then_drop":
-                await self.app(scope, receive, _swallow)
+                await self._carry_out(scope, receive, _swallow)
                 await _disconnect(scope, receive, reset=False)
             case "delay":
                 await asyncio.sleep(fault.seconds)
-                await self.app(scope, receive, send)
+                await self._carry_out(scope, receive, send)
 
 
 class CuttableProtocol(H11Protocol):

@@ -49,6 +49,15 @@ def new(sandbox: Sandbox, **values: object) -> str:
     return str(row["Id"])
 
 
+def contact(sandbox: Sandbox, account: str) -> str:
+    """Make a contact of an account and give its id."""
+    store = sandbox.salesforce
+    stamps = {"CreatedDate": store.stamp(), "SystemModstamp": store.stamp()}
+    row: Row = {"Id": store.new_id("003"), "LastName": "L", "AccountId": account}
+    store.put("Contact", row | stamps | {"IsDeleted": False})
+    return str(row["Id"])
+
+
 def several(sandbox: Sandbox, count: int) -> list[str]:
     return [new(sandbox) for _ in range(count)]
 
@@ -173,6 +182,33 @@ def test_locked_rows_are_sent_again_in_smaller_parts(
     assert {one.status for one in outcomes} == {"written"}
     assert client.calls["write"] == 3
     assert client.waited > 0
+
+
+def test_records_of_one_account_are_written_side_by_side(sandbox: Sandbox, apply: Apply) -> None:
+    """So that no two calls wait for one account."""
+    store = sandbox.salesforce
+    accounts = [store.new_id("001") for _ in range(2)]
+    ids = [contact(sandbox, accounts[number % 2]) for number in range(6)]
+
+    outcomes = apply(*(RecordChange("Contact", id, (score(None, "64"),)) for id in ids))
+
+    assert [one.record_id for one in outcomes] == [*ids[0::2], *ids[1::2]]
+
+
+def test_a_row_is_looked_at_again_after_it_was_locked(sandbox: Sandbox, apply: Apply) -> None:
+    """Whoever held it may have changed what we were about to write."""
+    id = new(sandbox)
+    sandbox.salesforce.lock([id], times=1)
+
+    def somebody_edits(moment: str, method: str, _: str) -> None:
+        if (moment, method) == ("done", "PATCH"):
+            sandbox.salesforce.tables["Lead"][id][SCORE] = 13
+
+    sandbox.faults.watch(somebody_edits)
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert held_by(sandbox, id, SCORE) == 13
 
 
 def test_a_row_that_stays_locked_is_held(sandbox: Sandbox, apply: Apply) -> None:

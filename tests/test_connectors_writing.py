@@ -6,8 +6,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.hands import Hands, Seen
 from connectors.resilience import Pace, Traffic, without_waiting
-from connectors.writing import Hands, Seen, carry_out
+from connectors.writing import carry_out
 from contract import FieldChange, Outcome, RecordChange
 from errors import QuotaError, RefusedError, RetryableError, SyncError, UnclearError
 
@@ -61,6 +62,7 @@ def carried_out(crm: FakeCrm, changes: list[RecordChange], *field_codes: str) ->
         write=crm.write,
         reads_at_once=5,
         writes_at_once=3,
+        together=5,
         instant=timedelta(seconds=1),
         field_codes=frozenset(field_codes),
         value_codes=frozenset({"BAD"}),

@@ -106,5 +106,5 @@ def _options(described: Mapping[str, Any]) -> tuple[str, ...] | None:
     # Several values of a checkbox are one text, joined with ";": no list could hold them all.
     if described.get("type") != "enumeration" or described.get("fieldType") == "checkbox":
         return None
-    options = tuple(option["value"] for option in described.get("options") or ())
-    return options or None
+    listed = sorted(described.get("options") or (), key=lambda one: one.get("displayOrder") or 0)
+    return tuple(option["value"] for option in listed) or None

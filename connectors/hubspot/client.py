@@ -22,6 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
+    CONNECTIONS,
     GATEWAY_FAULTS,
     TIMEOUT,
     Answer,
@@ -39,6 +40,9 @@ from errors import (
     RetryableError,
     SyncError,
 )
+
+AT_ONCE = CONNECTIONS
+"""Batches on their way: 19 calls a second are allowed, and a batch takes up to a second."""
 
 for _library in ("hubspot", "urllib3"):
     # Their debug lines hold URLs and bodies, and e-mail addresses in them.
@@ -128,9 +132,10 @@ class Client:
             host=self._url,
             retry=Retry(False),
             proxy=environment["proxies"].get("https"),
+            connection_pool_maxsize=AT_ONCE,
         )
         self._batch = library.crm.objects.batch_api
-        self.traffic = Traffic("hubspot", {"general": Pace(190, 10), "search": Pace(4, 1)})
+        self.traffic = Traffic("hubspot", {"general": Pace(190, 10), "search": Pace(5, 1)})
         self._server_time: datetime | None = None
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()

@@ -6,17 +6,25 @@ from functools import partial
 from typing import Any
 
 from connectors.compare import same
-from connectors.hubspot.client import FIELD_CODES, VALUE_CODES, Client, problem_of, refusal
-from connectors.writing import Hands, Seen, carry_out
-from contract import Catalog, FieldChange, Outcome, RecordChange
-from errors import RefusedError, SyncError, UnclearError
+from connectors.hands import DoubtError, Hands, Seen
+from connectors.hubspot.client import (
+    AT_ONCE,
+    FIELD_CODES,
+    VALUE_CODES,
+    Client,
+    problem_of,
+    refusal,
+)
+from connectors.writing import carry_out
+from contract import Catalog, Field, FieldChange, Outcome, RecordChange
+from errors import RefusedError, SyncError
 
 BATCH = 100
 INSTANT = timedelta(milliseconds=1)
 EXCLUDED = {"OBJECT_NOT_FOUND": "deleted"}
 
-QUIETLY_KEPT = frozenset({"lifecyclestage"})
-"""Properties HubSpot accepts and may leave as they are: a stage only moves forward."""
+ONLY_FORWARD = frozenset({"lifecyclestage"})
+"""Properties HubSpot accepts any value for, and keeps the one that stands later in their list."""
 
 
 def apply(
@@ -33,6 +41,8 @@ def apply(
         write=partial(_write, client, catalog),
         reads_at_once=BATCH,
         writes_at_once=BATCH,
+        together=BATCH,
+        in_flight=AT_ONCE,
         instant=INSTANT,
         field_codes=FIELD_CODES,
         value_codes=VALUE_CODES,
@@ -84,18 +94,23 @@ def _refused(answer: Mapping[str, Any]) -> dict[str, RefusedError]:
 
 def _doubt(
     change: RecordChange, answered: Mapping[str, str | None] | None, catalog: Catalog
-) -> UnclearError | None:
+) -> DoubtError | None:
     if answered is None:
-        return UnclearError(f"HubSpot did not mention {change.object} {change.record_id}")
+        return DoubtError(f"HubSpot did not mention {change.object} {change.record_id}")
     fields = catalog.get(change.object, {})
     for field in change.fields:
-        type = fields[field.field].type if field.field in fields else "text"
-        if _is_doubtful(field) or not same(
-            answered.get(field.field, field.after), field.after, type, instant=INSTANT
-        ):
-            return UnclearError(f"{field.field} of {change.object} {change.record_id}: look again")
+        known = fields.get(field.field)
+        kept = answered.get(field.field, field.after)
+        is_kept = same(kept, field.after, known.type if known else "text", instant=INSTANT)
+        if not is_kept or _may_move_back(field, known):
+            return DoubtError(f"{field.field} of {change.object} {change.record_id}: look again")
     return None
 
 
-def _is_doubtful(field: FieldChange) -> bool:
-    return field.field in QUIETLY_KEPT and field.after is not None
+def _may_move_back(field: FieldChange, known: Field | None) -> bool:
+    """Tell whether HubSpot may have kept the value before; its answer does not say so."""
+    if field.field not in ONLY_FORWARD or field.before is None or field.after is None:
+        return False
+    order = (known.options if known else None) or ()
+    steps = [order.index(stage) for stage in (field.before, field.after) if stage in order]
+    return len(steps) < 2 or steps[1] < steps[0]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from connectors.compare import value
+from connectors.hands import Hands, Seen
 from connectors.salesforce.client import (
     DATA,
     FIELD_CODES,
@@ -14,7 +15,7 @@ from connectors.salesforce.client import (
     problems_of,
     refusal,
 )
-from connectors.writing import Hands, Seen, carry_out
+from connectors.writing import carry_out
 from contract import Catalog, FieldChange, Outcome, RecordChange
 from errors import SyncError
 
@@ -42,6 +43,8 @@ def apply(
         write=partial(_write, client, catalog),
         reads_at_once=READ_BATCH,
         writes_at_once=BATCH,
+        together=READ_BATCH,
+        locks="AccountId",
         instant=INSTANT,
         field_codes=FIELD_CODES,
         value_codes=frozenset(),  # a picklist's values may differ by record type
