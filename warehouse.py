@@ -21,7 +21,7 @@ from ibis.backends.sql import SQLBackend
 from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
-from connectors import chain_of
+from connectors import chain_of, rounds
 from errors import ConfigError, SyncError
 from transforms.lifecycle import Answer
 
@@ -162,7 +162,7 @@ def land(crm: str, resources: Iterable[DltResource]) -> None:
     """
     try:
         with _pipeline(crm) as pipeline:
-            pipeline.run(list(resources))
+            rounds.land(pipeline, list(resources))
     except PipelineStepFailed as failure:
         raise _cause(failure) from failure
 

@@ -1,6 +1,12 @@
-"""One object of a CRM as a dlt resource that remembers where its last pull began."""
+"""One object of a CRM as a dlt resource that is landed in parts and knows where to go on.
 
+What it remembers lies in dlt's state, which is stored together with the rows of each part: a pull
+that was killed goes on behind the last part that was landed, and no cursor moves before its rows.
+"""
+
+import time
 from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +14,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from connectors.landing import INSTANT, Position
 from contract import Catalog, Field
 from errors import AccessError, ConfigError, RefusedError
 
@@ -19,24 +26,51 @@ Salesforce commits long transactions under the stamp of their beginning. What co
 primary key removes.
 """
 
+PART_ROWS = 50_000
+PART_SECONDS = 120
+"""A part ends with the first table behind one of the two."""
+
+PULLED_AT = "pulled_at"
+"""The column that says when the pull began that read a row last."""
+
+Parts = Iterator[tuple[pa.Table, Position]]
+"""Tables, each with the position behind it: where a reader that is begun there goes on."""
+
+State = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a reader is to read: what changed since then, or (None) everything; from `at` on.
+
+    `started` is the CRM's clock. `stamp` is as good as that, but later than that of any pull
+    before: CRMs tell the time in whole seconds.
+    """
+
+    since: datetime | None
+    at: Position
+    started: datetime
+    stamp: datetime
+
 
 def resource(
     name: str,
-    read: Callable[[datetime | None], Iterator[pa.Table]],
+    read: Callable[[Pull], Parts],
     *,
     wanted: Collection[str],
     now: Callable[[], datetime],
     key: Sequence[str],
     latest: str,
     full: bool = False,
+    part_rows: int = PART_ROWS,
     denied: Callable[[AccessError], pa.Table] | None = None,
 ) -> DltResource:
-    """Make the resource. `read` gets the instant to read from, or None to read everything.
+    """Make the resource. Run, it lands one part; `is_open` tells whether there are more.
 
-    Everything is read the first time, when a field is newly `wanted`, and when `full`, which also
-    drops the rows the CRM no longer has. The cursor is the CRM's own clock as of the start (`now`),
-    so that neither a clock of ours nor a change during the pull can make it miss one. dlt stores
-    it together with the rows: a pull that broke off is begun anew.
+    Everything is read the first time, when a field is newly `wanted`, and when `full`; rows that
+    such a whole reading did not meet are no longer in the CRM (see `rounds.land`). The cursor is
+    the CRM's own clock as of the start (`now`), so that neither a clock of ours nor a change during
+    the pull can make it miss one.
 
     Of two rows with one `key` the one with the greater `latest` stays. Where permission is
     missing, `denied` may give a table instead; nothing is remembered then.
@@ -44,26 +78,38 @@ def resource(
 
     def pull() -> Iterator[pa.Table]:
         state = dlt.current.resource_state()
-        started = now()
+        work = _opened(state, wanted, now(), full=full)
         try:
-            yield from read(_since(state, wanted, full=full))
+            yield from _part(read(work), state["open"], work, part_rows)
         except AccessError as error:
             if denied is None:
                 raise
-            yield denied(error)
+            del state["open"]
+            yield _stamped(denied(error), work)
             return
         except RefusedError as error:
             # Refused records can be put aside; a refused question is wrong in itself.
             raise ConfigError(f"{name} cannot be read. {error}") from error
-        state.update(cursor=started.isoformat(), fields=sorted(wanted))
+        if state["open"].pop("is_read", False):
+            _close(state)
 
     return dlt.resource(
         pull,
         name=name,
-        write_disposition="replace" if full else "merge",
+        write_disposition="merge",
         primary_key=list(key),
         columns={latest: {"dedup_sort": "desc"}},
     )
+
+
+def is_open(state: State) -> bool:
+    """Tell whether a pull of the object was begun and has not come to its end."""
+    return "open" in state
+
+
+def whole_since(state: State) -> datetime | None:
+    """Say when the last whole reading that came to its end began."""
+    return datetime.fromisoformat(state["whole"]) if "whole" in state else None
 
 
 def chosen(object: str, wanted: Collection[str], catalog: Catalog) -> list[Field]:
@@ -81,9 +127,60 @@ def chosen(object: str, wanted: Collection[str], catalog: Catalog) -> list[Field
     return [catalog[object][name] for name in dict.fromkeys(wanted)]
 
 
-def _since(
-    state: MutableMapping[str, Any], wanted: Collection[str], *, full: bool
-) -> datetime | None:
+def _part(parts: Parts, opened: State, work: Pull, part_rows: int) -> Iterator[pa.Table]:
+    """Hand on tables until the part is full, and note the position behind each."""
+    ends = time.monotonic() + PART_SECONDS
+    rows = 0
+    for table, at in parts:
+        yield _stamped(table, work)
+        opened["at"] = at
+        rows += len(table)
+        if rows >= part_rows or (rows and time.monotonic() > ends):
+            return
+    opened["is_read"] = True
+
+
+def _stamped(table: pa.Table, work: Pull) -> pa.Table:
+    stamps = pa.repeat(pa.scalar(work.stamp, INSTANT), len(table))
+    return table.append_column(pa.field(PULLED_AT, INSTANT), stamps)
+
+
+def _opened(state: State, wanted: Collection[str], now: datetime, *, full: bool) -> Pull:
+    """Go on with the pull that is open, or open one."""
+    fields = sorted(wanted)
+    begun = state.get("open")
+    if not begun or begun["fields"] != fields or (full and begun["since"]):
+        since = _since(state, wanted, full=full)
+        before = (begun or state).get("stamp")
+        begun = state["open"] = {
+            "fields": fields,
+            "since": since and since.isoformat(),
+            "started": now.isoformat(),
+            "stamp": _later_than(before, now).isoformat(),
+            "at": None,
+        }
+    return Pull(
+        begun["since"] and datetime.fromisoformat(begun["since"]),
+        begun["at"],
+        datetime.fromisoformat(begun["started"]),
+        datetime.fromisoformat(begun["stamp"]),
+    )
+
+
+def _later_than(before: str | None, now: datetime) -> datetime:
+    if before is None:
+        return now
+    return max(now, datetime.fromisoformat(before) + timedelta(microseconds=1))
+
+
+def _close(state: State) -> None:
+    done = state.pop("open")
+    state.update(cursor=done["started"], fields=done["fields"], stamp=done["stamp"])
+    if done["since"] is None:
+        state["whole"] = done["stamp"]
+
+
+def _since(state: State, wanted: Collection[str], *, full: bool) -> datetime | None:
     if full or "cursor" not in state or set(wanted) - set(state["fields"]):
         return None
     return datetime.fromisoformat(state["cursor"]) - OVERLAP

@@ -14,13 +14,19 @@ import pyarrow.compute as pc
 from contract import Field, FieldType
 
 Row = Mapping[str, Any]
+Position = Any
+"""Where a reader goes on, as JSON; None is the beginning."""
+
+Page = tuple[Sequence[Row], Position]
+"""Rows, and the position behind them."""
+
 Drifted = Callable[[str, int], None]
 """Told a field's name and how many of its values did not fit."""
 
 ROWS = 10_000
-_INSTANT = pa.timestamp("us", "UTC")
-_FIRST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), _INSTANT)
-_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), _INSTANT)
+INSTANT = pa.timestamp("us", "UTC")
+_FIRST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), INSTANT)
+_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), INSTANT)
 _EXACT = 2.0**53
 TYPES: Mapping[FieldType, pa.DataType] = {
     "text": pa.string(),
@@ -28,26 +34,33 @@ TYPES: Mapping[FieldType, pa.DataType] = {
     "integer": pa.int64(),
     "boolean": pa.bool_(),
     "date": pa.date32(),
-    "datetime": _INSTANT,
+    "datetime": INSTANT,
 }
 
 
 def tables(
-    pages: Iterable[Sequence[Row]], fields: Sequence[Field], *, key: Sequence[str], drifted: Drifted
-) -> Iterator[pa.Table]:
-    """Collect pages of rows into tables; no rows at all give one empty table.
+    pages: Iterable[Page],
+    fields: Sequence[Field],
+    *,
+    key: Sequence[str],
+    drifted: Drifted,
+    at_least: int = ROWS,
+) -> Iterator[tuple[pa.Table, Position]]:
+    """Collect pages into tables of so many rows; no rows at all give one empty table.
 
-    Out: the columns of `fields` in that order, those of `key` not nullable.
+    Out: the columns of `fields` in that order, those of `key` not nullable; and the position
+    behind the last page that is in the table.
     """
     rows: list[Row] = []
+    at: Position = None
     is_landed = False
-    for page in pages:
+    for page, at in pages:
         rows.extend(page)
-        if len(rows) >= ROWS:
-            yield _table(rows, fields, key, drifted)
+        if len(rows) >= at_least:
+            yield _table(rows, fields, key, drifted), at
             rows, is_landed = [], True
     if rows or not is_landed:
-        yield _table(rows, fields, key, drifted)
+        yield _table(rows, fields, key, drifted), at
 
 
 def typed(
@@ -133,7 +146,7 @@ def _as_datetime(texts: pa.Array) -> pa.Array:
     iso = pc.if_else(is_day, pc.binary_join_element_wise(texts, "T00:00:00Z", ""), texts)
     iso = pc.if_else(_is_epoch(texts), None, iso)
     instants = pc.coalesce(
-        _cast(iso, _INSTANT, like=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), _from_epoch(texts)
+        _cast(iso, INSTANT, like=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), _from_epoch(texts)
     )
     is_known = pc.and_(pc.greater_equal(instants, _FIRST), pc.less_equal(instants, _LAST))
     return pc.if_else(is_known, instants, None)
@@ -156,7 +169,7 @@ def _is_epoch(texts: pa.Array) -> pa.Array:
 
 def _from_epoch(texts: pa.Array) -> pa.Array:
     milliseconds = pc.if_else(_is_epoch(texts), texts, None).cast(pa.int64())
-    return pc.multiply(milliseconds, 1000).cast(_INSTANT)
+    return pc.multiply(milliseconds, 1000).cast(INSTANT)
 
 
 def _cast(texts: pa.Array, to: pa.DataType, *, like: str) -> pa.Array:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import dlt
@@ -12,6 +13,7 @@ from dlt.destinations import duckdb
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.resilience import without_waiting
+from connectors.rounds import land
 from connectors.salesforce import Settings as SalesforceSettings
 from contract import Outcome, RecordChange, Wanted
 from sandbox.server import Sandbox, running
@@ -56,17 +58,17 @@ class Warehouse:
     """A pipeline into a file of its own."""
 
     def __init__(self, crm: str, folder: Path) -> None:
-        """Make it in an empty folder."""
+        """Make it in a folder; what the pipeline remembers lies in the file alone."""
         dlt.config["schema.naming"] = "sql_cs_v1"
         self._crm = connector(crm)
         self._pipeline = dlt.pipeline(
             f"test_{crm}",
             destination=duckdb(str(folder / "warehouse.duckdb")),
             dataset_name=crm,
-            pipelines_dir=str(folder / "pipelines"),
+            pipelines_dir=mkdtemp(dir=folder),
         )
 
-    def pull(self, client: Client, wanted: Wanted, *, full: bool = False) -> int:
+    def pull(self, client: Client, wanted: Wanted, **options: Any) -> int:
         """Land what is wanted and say how many rows came."""
         rows: dict[str, int] = {}
 
@@ -74,8 +76,8 @@ class Warehouse:
             rows[object] = count
 
         catalog = self._crm.catalog(client, wanted)
-        resources = self._crm.source(client, wanted, catalog, full=full, progress=progress)
-        self._pipeline.run(resources).raise_on_failed_jobs()
+        resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
+        land(self._pipeline, resources)
         return sum(rows.values())
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:

@@ -117,9 +117,10 @@ def lead(record_id: str, score: str) -> RecordChange:
 
 def pages_of(client: Any, path: str) -> Rows:
     """Read a HubSpot list three records a page."""
-    from connectors.hubspot.source import paged
+    from connectors.hubspot.reading import paged
 
-    return [row for page in paged(client, path, limit=3, properties="email") for row in page]
+    pages = paged(client, path, limit=3, properties="email")
+    return [row for page, _ in pages for row in page]
 
 
 def busy(path: str, body: Any) -> Callable[[Sandbox], None]:

@@ -119,7 +119,7 @@ def test_engagement_is_landed_with_the_contacts_it_belongs_to(
 def test_new_engagement_is_landed_with_its_contacts_too(
     sandbox: Sandbox, client: Client, warehouse: Warehouse
 ) -> None:
-    """A search shows no associations: they are asked for in one call."""
+    """A search shows none: they are asked for in one call, beside the catalog and the archive."""
     warehouse.pull(client, {"emails": ()})
     first, second = contacts(sandbox, 2)
     id = add_email(sandbox.hubspot, first, second)
@@ -129,7 +129,7 @@ def test_new_engagement_is_landed_with_its_contacts_too(
 
     landed = warehouse.ask(f"SELECT associated_contacts FROM emails WHERE id = '{id}'")
     assert landed == [(";".join(sorted([str(first.id), str(second.id)])),)]
-    assert again.calls == {"read": 2, "search": 1}
+    assert again.calls == {"read": 3, "search": 1}
 
 
 def test_associations_are_asked_for_in_smaller_batches_where_it_must_be(
@@ -153,7 +153,7 @@ def test_associations_are_asked_for_in_smaller_batches_where_it_must_be(
 def test_second_pull_lands_nothing_and_only_looks(
     sandbox: Sandbox, client: Client, warehouse: Warehouse
 ) -> None:
-    """One search an object, the archive, and one look at each log."""
+    """One search and one look at the archive an object, and one at each log."""
     warehouse.pull(client, WANTED)
     again = hubspot_client(sandbox)
 
@@ -161,11 +161,11 @@ def test_second_pull_lands_nothing_and_only_looks(
 
     objects = 3 + len(ENGAGEMENT)  # contacts, companies and deals
     forms = 1 + len(sandbox.hubspot.forms)
-    archive, email_events, page_views, changed_contacts = 1, 1, 1, 1
+    email_events, page_views, changed_contacts = 1, 1, 1
     assert rows == 0
     assert again.calls == {
         "search": objects + changed_contacts,
-        "read": objects + archive + forms + email_events + page_views,
+        "read": 2 * objects + forms + email_events + page_views,
     }
 
 
@@ -236,10 +236,24 @@ def test_a_search_goes_on_behind_its_first_page(
     assert again.calls["search"] == 3
 
 
-def test_a_pull_that_broke_off_is_begun_anew(
+def test_an_archived_engagement_is_picked_up(
     sandbox: Sandbox, client: Client, warehouse: Warehouse
 ) -> None:
-    """Its rows and its cursor are kept together, or not at all."""
+    """Its archive is listed every time as well."""
+    warehouse.pull(client, {"emails": ()})
+    gone = next(sandbox.hubspot.tables["emails"].live())
+    sandbox.hubspot.archive(sandbox.hubspot.tables["emails"], gone)
+
+    rows = warehouse.pull(client, {"emails": ()})
+
+    assert rows == 1
+    assert warehouse.ask(f"SELECT archived FROM emails WHERE id = '{gone.id}'") == [(True,)]
+
+
+def test_a_pull_that_broke_off_is_finished_by_the_next(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """Its rows and its position are kept together, or not at all."""
     sandbox.faults.plan(Fault(path="/objects/contacts", status=503, after=1, times=None))
     with pytest.raises(PipelineStepFailed) as broken:
         warehouse.pull(client, CONTACTS)

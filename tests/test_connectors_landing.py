@@ -18,8 +18,9 @@ FIRST = datetime(1, 1, 1, tzinfo=UTC)
 def landed(value: object, type: FieldType, drift: Counter[str] | None = None) -> Any:
     """Land one value and give what it became."""
     seen = Counter[str]() if drift is None else drift
-    pages = [[{"f": value}]]
-    return next(tables(pages, [Field("f", type)], key=(), drifted=_into(seen)))["f"][0].as_py()
+    pages = [([{"f": value}], None)]
+    table, _ = next(tables(pages, [Field("f", type)], key=(), drifted=_into(seen)))
+    return table["f"][0].as_py()
 
 
 def _into(seen: Counter[str]) -> Any:
@@ -99,7 +100,7 @@ def test_one_misfit_takes_no_other_value_with_it() -> None:
     rows = [{"f": str(number)} for number in range(5000)]
     rows[1234]["f"] = "-."
 
-    (table,) = tables([rows], [Field("f", "number")], key=(), drifted=_into(drift))
+    ((table, _),) = tables([(rows, None)], [Field("f", "number")], key=(), drifted=_into(drift))
 
     assert table["f"].null_count == 1
     assert table["f"][1234].as_py() is None
@@ -107,22 +108,22 @@ def test_one_misfit_takes_no_other_value_with_it() -> None:
 
 
 def test_pages_are_collected_into_big_tables() -> None:
-    """The rest comes at the end."""
-    pages = [[{"id": str(number)} for number in range(100)] for _ in range(250)]
+    """The rest comes at the end; each table knows behind which page it ends."""
+    pages = [([{"id": str(one)} for one in range(100)], number) for number in range(250)]
 
-    sizes = [
-        table.num_rows
-        for table in tables(pages, [Field("id", "text")], key=("id",), drifted=_into(Counter()))
+    found = [
+        (table.num_rows, at)
+        for table, at in tables(pages, [Field("id", "text")], key=("id",), drifted=_into(Counter()))
     ]
 
-    assert sizes == [ROWS, ROWS, 5000]
+    assert found == [(ROWS, 99), (ROWS, 199), (5000, 249)]
 
 
 def test_nothing_at_all_is_one_empty_table() -> None:
     """So that the landed table exists, with every column and type."""
     fields = [Field(type, type) for type in TYPES]
 
-    (table,) = tables([], fields, key=("text",), drifted=_into(Counter()))
+    ((table, _),) = tables([], fields, key=("text",), drifted=_into(Counter()))
 
     assert table.num_rows == 0
     assert [field.type for field in table.schema] == list(TYPES.values())

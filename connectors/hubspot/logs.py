@@ -1,0 +1,94 @@
+"""What HubSpot keeps beside the CRM: form submissions, marketing e-mail events, page views.
+
+Their newest come first, and their cursors do not last: a reader that goes on asks for what lies
+before the last row it gave.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.hubspot.client import Client
+from connectors.hubspot.reading import Question, milliseconds, paged
+from connectors.landing import Page, Position, Row
+
+EVENT_LIMIT = 1000
+SUBMISSION_LIMIT = 50
+
+
+def form_submissions(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read form by form; a position is the form and its cursor, or None behind its end."""
+    form_at, after = at or (None, None)
+    forms = [form for page, _ in paged(client, "/marketing/v3/forms/", limit=100) for form in page]
+    forms.sort(key=lambda form: str(form["id"]))
+    for form in forms:
+        id = str(form["id"])
+        if form_at is not None and (id < form_at or (id == form_at and after is None)):
+            continue
+        begin = after if id == form_at else None
+        for rows, position in _submissions(client, question, form, begin):
+            yield rows, [id, position]
+
+
+def _submissions(client: Client, question: Question, form: Row, after: Position) -> Iterator[Page]:
+    path = f"/form-integrations/v1/submissions/forms/{form['id']}"
+    for page, position in paged(client, path, after, limit=SUBMISSION_LIMIT):
+        rows = [_submission(form, submission) for submission in page]
+        new = [row for row in rows if _is_since(row["submittedAt"], question.since)]
+        yield new, position
+        if len(new) < len(rows):
+            return  # newest first, and there is no filter by date
+
+
+def _submission(form: Row, submission: Row) -> Row:
+    values = {value["name"]: value["value"] for value in submission.get("values") or ()}
+    return {
+        "id": submission["conversionId"],
+        "submittedAt": submission["submittedAt"],
+        "formId": form["id"],
+        "formName": form.get("name"),
+        "email": values.get("email"),
+        "pageUrl": submission.get("pageUrl"),
+    }
+
+
+def email_events(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read one closed window, because new ones would move the pages."""
+    window: dict[str, Any] = {"endTimestamp": at or milliseconds(question.until)}
+    if question.since:
+        window["startTimestamp"] = milliseconds(question.since)
+    offset = None
+    while True:
+        answer = client.get("/email/public/v1/events", offset=offset, limit=EVENT_LIMIT, **window)
+        events = answer["events"]
+        at = events[-1]["created"] if events else at
+        yield [{**event, "id": f"{event['id']}:{event['created']}"} for event in events], at
+        offset = answer.get("offset")
+        if not answer.get("hasMore"):
+            return
+
+
+def page_views(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read what pages contacts looked at."""
+    pages = paged(
+        client,
+        "/events/v3/events/",
+        objectType="contact",
+        eventType="e_visited_page",
+        occurredAfter=question.since and question.since.isoformat(),
+        occurredBefore=at or question.until.isoformat(),
+        limit=EVENT_LIMIT,
+    )
+    for page, _ in pages:
+        at = _just_after(page[-1]["occurredAt"]) if page else at
+        yield [{**one, "url": (one.get("properties") or {}).get("hs_url")} for one in page], at
+
+
+def _just_after(instant: str) -> str:
+    # The end of a window may be open: what happened in the same millisecond must lie inside.
+    at = datetime.fromisoformat(instant)
+    return datetime.fromtimestamp((milliseconds(at) + 1) / 1000, UTC).isoformat()
+
+
+def _is_since(at: int, since: datetime | None) -> bool:
+    return since is None or at >= milliseconds(since)

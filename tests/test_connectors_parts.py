@@ -1,0 +1,146 @@
+"""A pull that is killed: what is landed by then stays, and the next one goes on behind it."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from connected import Warehouse, hubspot_client, salesforce_client, world
+from connectors.salesforce.source import BULK_FROM
+from sandbox.faults import Fault
+from sandbox.server import Sandbox
+from test_connectors_salesforce_source import add_leads
+
+PART_ROWS = 500
+"""Five pages of the list, two of a search."""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with world() as sandbox:
+        yield sandbox
+
+
+def fill(sandbox: Sandbox, object: str, count: int) -> None:
+    store = sandbox.hubspot
+    for _ in range(count):
+        store.create(store.tables[object], {})
+
+
+def calls(sandbox: Sandbox, path: str) -> int:
+    counts = sandbox.faults.calls()["hubspot"]
+    return sum(number for call, number in counts.items() if call.endswith(path))
+
+
+def pull_and_kill(sandbox: Sandbox, folder: Path, object: str, *, at_page: int) -> None:
+    """Pull in a process of its own, and kill it while it waits for a page of the list."""
+    path = f"/objects/{object}"
+    sandbox.faults.plan(Fault(path=path, effect="delay", seconds=60, after=at_page - 1))
+    script = Path(__file__).with_name("pull_once.py")
+    arguments = [sandbox.url, sandbox.hubspot_token, str(folder), object, str(PART_ROWS)]
+    with subprocess.Popen([sys.executable, str(script), *arguments]) as process:
+        while calls(sandbox, path) < at_page and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    sandbox.faults.reset()
+
+
+def test_a_killed_pull_goes_on_behind_its_last_part(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Of 14 pages ten were landed, in two parts: they are not asked for again."""
+    fill(sandbox, "contacts", 2500 - len(sandbox.hubspot.tables["contacts"].records))
+    pull_and_kill(sandbox, tmp_path, "contacts", at_page=14)
+    warehouse = Warehouse("hubspot", tmp_path)
+    landed = warehouse.count("contacts")
+
+    warehouse.pull(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+
+    archive = 1
+    assert landed == 10 * 100
+    assert warehouse.count("contacts") == 2500
+    assert calls(sandbox, "/objects/contacts") == 25 - 10 + archive
+
+
+def test_a_pull_that_failed_goes_on_behind_its_last_part(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Of an engagement object with its contacts as well."""
+    fill(sandbox, "notes", 1200 - len(sandbox.hubspot.tables["notes"].records))
+    warehouse = Warehouse("hubspot", tmp_path)
+    sandbox.faults.plan(Fault(path="/objects/notes", status=503, after=7, times=None))
+    with pytest.raises(PipelineStepFailed):
+        warehouse.pull(hubspot_client(sandbox), {"notes": ()}, part_rows=PART_ROWS)
+    sandbox.faults.reset()
+
+    warehouse.pull(hubspot_client(sandbox), {"notes": ()}, part_rows=PART_ROWS)
+
+    archive = 1
+    assert warehouse.count("notes") == 1200
+    assert calls(sandbox, "/objects/notes") == 12 - 5 + archive
+
+
+def test_an_increment_goes_on_as_well(sandbox: Sandbox, tmp_path: Path) -> None:
+    """By ids above the last one landed; what was edited meanwhile comes with the next pull."""
+    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse.pull(hubspot_client(sandbox), {"contacts": ()})
+    before = warehouse.count("contacts")
+    fill(sandbox, "contacts", 1000)
+    sandbox.faults.plan(Fault(path="/contacts/search", status=503, after=4, times=None))
+    with pytest.raises(PipelineStepFailed):
+        warehouse.pull(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+    sandbox.faults.reset()
+
+    warehouse.pull(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+
+    assert warehouse.count("contacts") == before + 1000
+    assert calls(sandbox, "/contacts/search") == 2
+
+
+def test_a_bulk_job_goes_on_at_its_next_page(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its results are kept for a week: no second job, and no page twice."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    warehouse = Warehouse("salesforce", tmp_path)
+    sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
+    with pytest.raises(PipelineStepFailed):
+        warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    sandbox.faults.reset()
+    again = salesforce_client(sandbox)
+
+    warehouse.pull(again, {"Lead": ()}, part_rows=PART_ROWS)
+
+    describe, pages_left, delete = 1, 3, 1
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+    assert again.calls["read"] == describe + pages_left + delete
+
+
+def test_a_bulk_job_that_is_gone_is_begun_anew(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its object alone is read again."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    warehouse = Warehouse("salesforce", tmp_path)
+    sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
+    with pytest.raises(PipelineStepFailed):
+        warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    sandbox.faults.reset()
+    sandbox.salesforce.jobs.clear()
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+def test_a_query_goes_on_where_the_server_forgot_its_cursor(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Behind the last row, though thousands share the instant of their edit."""
+    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
+    add_leads(sandbox.salesforce, 4500, SystemModstamp=sandbox.salesforce.stamp())
+    gone = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=gone))
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
+
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
