@@ -25,8 +25,9 @@ def create(call: Call) -> Answer:
     if asked.get("operation") not in ("query", "queryAll"):
         raise Refused("InvalidJob", "The operation must be query or queryAll")
     selection = select(call.store, asked.get("query", ""))
-    if selection.counts or selection.query.offset is not None:
-        said = "Aggregate functions and OFFSET are not supported by Bulk API query"
+    aggregates = selection.counts or selection.grouping
+    if aggregates or selection.children or selection.query.offset is not None:
+        said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
         raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
     name = selection.sobject.name
     job = new_job(call, _KIND, asked, sobject=name, state="UploadComplete")

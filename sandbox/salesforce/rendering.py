@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.salesforce.columns import Column
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import Field
-from sandbox.salesforce.selection import Column, Selection
+from sandbox.salesforce.selection import Child, Selection
 from sandbox.salesforce.store import NAMED, SalesforceStore
 
 Render = Callable[[Row], dict[str, Any]]
@@ -13,7 +14,27 @@ Render = Callable[[Row], dict[str, Any]]
 
 def renderer(store: SalesforceStore, selection: Selection, root: str) -> Render:
     """Make what turns a row into a record; `root` is the path of the API version."""
-    return _renderer(store, selection.sobject.name, selection.columns, root, depth=0)
+    plain = _renderer(store, selection.sobject.name, selection.columns, root, depth=0)
+    if not selection.children:
+        return plain
+    below = [(one.name, _lister(store, one, root)) for one in selection.children]
+    return lambda row: plain(row) | {name: listed(row) for name, listed in below}
+
+
+def _lister(store: SalesforceStore, child: Child, root: str) -> Callable[[Row], Any]:
+    """Make what gives the rows below a row as a query's result, or null where there are none."""
+    selection, render = child.selection, renderer(store, child.selection, root)
+    by_parent: dict[str, list[Row]] = {}
+    for row in selection.found(store.tables[selection.sobject.name].values(), deleted=False):
+        by_parent.setdefault(row.get(child.reference) or "", []).append(row)
+
+    def listed(row: Row) -> dict[str, Any] | None:
+        found = by_parent.get(row["Id"], [])[: selection.query.limit]
+        if not found:
+            return None
+        return {"totalSize": len(found), "done": True, "records": [render(one) for one in found]}
+
+    return listed
 
 
 def _renderer(

@@ -1,6 +1,6 @@
 """What an sObject is made of, and how `describe` says it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -82,6 +82,12 @@ class SObject:
         """Find the reference behind a relationship's name, in lower case."""
         return {one.relationship.lower(): one for one in self if one.relationship is not None}
 
+    def below(self, reference: Field) -> str:
+        """Name these records as their parent's queries do: `Contacts`, `Opportunities`."""
+        if reference.custom:
+            return f"{self.name.removesuffix('__c')}s__r"
+        return f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name}s"
+
     def __iter__(self) -> Iterator[Field]:
         """Go through the fields in order."""
         return iter(self.fields.values())
@@ -96,11 +102,19 @@ class SObject:
         return replace(self, fields={**self.fields, added.name: added})
 
 
-def describe(sobject: SObject, root: str) -> dict[str, Any]:
-    """Answer `describe` of one object; `root` is the path of the API version."""
+def describe(
+    sobject: SObject, root: str, below: Iterable[tuple[str, str, str]] = ()
+) -> dict[str, Any]:
+    """Answer `describe` of one object; `root` is the path of the API version, `below` its children.
+
+    A child is its relationship's name, its object, and the reference that leads up.
+    """
     return summary(sobject, root) | {
         "fields": [_described(one, sobject) for one in sobject],
-        "childRelationships": [],
+        "childRelationships": [
+            {"relationshipName": name, "childSObject": child, "field": reference}
+            for name, child, reference in below
+        ],
         "recordTypeInfos": [],
         "supportedScopes": [{"label": "All records", "name": "everything"}],
         "namedLayoutInfos": [],

@@ -1,15 +1,19 @@
 """SOQL with its meaning: names found in the schema, conditions made into Python predicates."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sandbox.salesforce.columns import Column, column, sort_key
 from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.grouping import Grouping, grouping, is_grouped
 from sandbox.salesforce.predicates import comparable, comparing, containing, key_of
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.soql import (
+    Aggregate,
     AllFields,
+    Children,
     Comparison,
     Condition,
     Every,
@@ -18,6 +22,7 @@ from sandbox.salesforce.soql import (
     Negation,
     Ordering,
     Query,
+    Selected,
     Some,
     parse,
 )
@@ -42,18 +47,12 @@ Predicate = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
-class Column:
-    """A field of the row or of a parent: its path as the schema spells it, and how to read it."""
+class Child:
+    """The rows below each row: the relationship's name, the reference up, and what of them."""
 
-    path: tuple[str, ...]
-    field: Field
-    parents: tuple[Field, ...]
-    read: Callable[[Row], Any]
-
-    @property
-    def name(self) -> str:
-        """Give the path as a CSV header has it."""
-        return ".".join(self.path)
+    name: str
+    reference: str
+    selection: "Selection"
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,8 @@ class Selection:
     columns: tuple[Column, ...]
     matches: Predicate
     ordering: tuple[tuple[Column, Ordering], ...]
+    children: tuple[Child, ...] = ()
+    grouping: Grouping | None = None
 
     @property
     def counts(self) -> bool:
@@ -73,14 +74,18 @@ class Selection:
 
     def rows(self, store: SalesforceStore, *, deleted: bool) -> list[Row]:
         """Find the rows; deleted and archived ones only where asked for."""
-        table = store.tables[self.sobject.name].values()
-        seen = table if deleted else (row for row in table if _is_live(row))
-        found = [row for row in seen if self.matches(row)]
-        for column, ordering in reversed(self.ordering):
-            found.sort(key=_sort_key(column, ordering), reverse=ordering.descending)
+        found = self.found(store.tables[self.sobject.name].values(), deleted=deleted)
         start = self.query.offset or 0
         stop = None if self.query.limit is None else start + self.query.limit
         return found[start:stop]
+
+    def found(self, table: Iterable[Row], *, deleted: bool) -> list[Row]:
+        """Find those of some rows that match, in order."""
+        seen = table if deleted else (row for row in table if _is_live(row))
+        found = [row for row in seen if self.matches(row)]
+        for by, ordering in reversed(self.ordering):
+            found.sort(key=sort_key(by.field, by.read, ordering), reverse=ordering.descending)
+        return found
 
 
 def select(store: SalesforceStore, text: str) -> Selection:
@@ -96,13 +101,32 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
         said = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
         raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said)
     scope = _Scope(store, query, sobject)
+    matches = scope.predicate(query.where) if query.where else _any_row
+    if is_grouped(query):
+        made = grouping(store, query, scope.column)
+        return Selection(query, sobject, (), matches, (), grouping=made)
+    if query.having is not None:
+        raise Refused("MALFORMED_QUERY", "HAVING needs GROUP BY")
     return Selection(
         query=query,
         sobject=sobject,
         columns=tuple(_columns(scope, query)),
-        matches=scope.predicate(query.where) if query.where else lambda _row: True,
-        ordering=tuple((scope.column(one.name), one) for one in query.order),
+        matches=matches,
+        ordering=tuple((scope.column(_plain(one.name)), one) for one in query.order),
+        children=tuple(
+            scope.children(one.query) for one in query.columns or () if isinstance(one, Children)
+        ),
     )
+
+
+def _any_row(_row: Row) -> bool:
+    return True
+
+
+def _plain(name: Name | Aggregate) -> Name:
+    if isinstance(name, Aggregate):
+        raise Refused("MALFORMED_QUERY", "aggregate functions need GROUP BY here")
+    return name
 
 
 def _no_type(source: Name) -> str:
@@ -125,11 +149,11 @@ def _pointing(query: Query, name: Name, message: str) -> str:
 def _columns(scope: "_Scope", query: Query) -> Iterator[Column]:
     taken: set[tuple[str, ...]] = set()
     for asked in query.columns or ():
-        for column in scope.columns(asked):
-            if column.path in taken:
-                raise Refused("MALFORMED_QUERY", f"duplicate field selected: {column.name}")
-            taken.add(column.path)
-            yield column
+        for one in () if isinstance(asked, Children) else scope.columns(asked):
+            if one.path in taken:
+                raise Refused("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
+            taken.add(one.path)
+            yield one
 
 
 @dataclass(frozen=True)
@@ -140,19 +164,17 @@ class _Scope:
     query: Query
     sobject: SObject
 
-    def columns(self, asked: Name | AllFields) -> list[Column]:
+    def columns(self, asked: Selected) -> list[Column]:
         if isinstance(asked, Name):
             return [self.column(asked)]
+        if not isinstance(asked, AllFields):
+            raise Refused("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
         which = asked.which.text.upper()
         if which != "STANDARD" and (self.query.limit or _FIELDS_LIMIT + 1) > _FIELDS_LIMIT:
             said = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
             raise Refused("MALFORMED_QUERY", said)
         kinds = {"ALL": (True, False), "STANDARD": (False,), "CUSTOM": (True,)}.get(which, ())
-        return [
-            Column((one.name,), one, (), _reader(self.store, (), one))
-            for one in self.sobject
-            if one.custom in kinds
-        ]
+        return [column(self.store, (), one) for one in self.sobject if one.custom in kinds]
 
     def column(self, name: Name) -> Column:
         *way, last = name.text.split(".")
@@ -172,8 +194,18 @@ class _Scope:
         if field is None:
             entity = here.name if here else NAMED
             raise self._refusal(name, f"No such column '{last}' on entity '{entity}'. {_HELP}")
-        path = (*(one.relationship or "" for one in parents), field.name)
-        return Column(path, field, tuple(parents), _reader(self.store, tuple(parents), field))
+        return column(self.store, tuple(parents), field)
+
+    def children(self, query: Query) -> Child:
+        """Make a query of the rows below ready; its source is the name of the relationship."""
+        name = query.source.text.rpartition(".")[2]
+        below = self.store.children(self.sobject).get(name.lower())
+        if below is None:
+            said = f"Didn't understand relationship '{name}' in FROM part of query call."
+            raise Refused("INVALID_TYPE", _pointing(self.query, query.source, said))
+        relationship, sobject, reference = below
+        source = replace(query.source, text=sobject)
+        return Child(relationship, reference, _ready(self.store, replace(query, source=source)))
 
     def _refusal(self, name: Name, message: str) -> Refused:
         return Refused("INVALID_FIELD", _pointing(self.query, name, message))
@@ -190,23 +222,22 @@ class _Scope:
                 inner = self.predicate(part)
                 return lambda row: not inner(row)
             case Comparison(name, operator, value):
-                column = self._filterable(name)
-                test = comparing(column.field, operator, value, self.store.clock())
-                return _on(column, test)
+                one = self._filterable(_plain(name))
+                return _on(one, comparing(one.field, operator, value, self.store.clock()))
             case Member(name, values):
-                column = self._filterable(name)
-                return _on(column, containing(column.field, self._members(column, values)))
+                one = self._filterable(name)
+                return _on(one, containing(one.field, self._members(one, values)))
 
     def _filterable(self, name: Name) -> Column:
-        column = self.column(name)
-        if not column.field.filterable:
-            said = f"field '{column.field.name}' can not be filtered in a query call"
+        found = self.column(name)
+        if not found.field.filterable:
+            said = f"field '{found.field.name}' can not be filtered in a query call"
             raise self._refusal(name, said)
-        return column
+        return found
 
-    def _members(self, column: Column, values: Any) -> list[Any]:
+    def _members(self, of: Column, values: Any) -> list[Any]:
         if not isinstance(values, Query):
-            return [comparable(column.field, one) for one in values]
+            return [comparable(of.field, one) for one in values]
         inner = _ready(self.store, values)
         if len(inner.columns) != 1:
             raise Refused("MALFORMED_QUERY", "A semi join must select exactly one column")
@@ -215,45 +246,13 @@ class _Scope:
         return [key_of(only.field, only.read(row)) for row in found]
 
 
-def _on(column: Column, test: Callable[[Any], bool]) -> Predicate:
-    if column.parents:
-        read = column.read
+def _on(one: Column, test: Callable[[Any], bool]) -> Predicate:
+    if one.parents:
+        read = one.read
         return lambda row: test(read(row))
-    name, empty = column.field.name, column.field.empty
+    name, empty = one.field.name, one.field.empty
     return lambda row: test(row.get(name, empty))
-
-
-def _reader(
-    store: SalesforceStore, parents: tuple[Field, ...], field: Field
-) -> Callable[[Row], Any]:
-    name, empty = field.name, field.empty
-    if not parents:
-        return lambda row: row.get(name, empty)
-
-    def read(row: Row) -> Any:
-        parent = row
-        for reference in parents:
-            above = store.parent(parent, reference)
-            if above is None:
-                return None
-            parent = above
-        is_kind = name == "Type" and len(parents[-1].to) > 1
-        return store.kind(parent) if is_kind else parent.get(name, empty)
-
-    return read
 
 
 def _is_live(row: Row) -> bool:
     return not row.get("IsDeleted") and not row.get("IsArchived")
-
-
-def _sort_key(column: Column, ordering: Ordering) -> Callable[[Row], tuple[int, Any]]:
-    """Put nulls where they belong whichever way the rest is sorted."""
-    null_rank = 1 if ordering.nulls_last != ordering.descending else -1
-    field, read = column.field, column.read
-
-    def key(row: Row) -> tuple[int, Any]:
-        value = key_of(field, read(row))
-        return (null_rank, "") if value is None else (0, value)
-
-    return key

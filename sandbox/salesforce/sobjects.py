@@ -38,7 +38,9 @@ def described(call: Call) -> Answer:
     since = call.headers.get("if-modified-since")
     if since is not None and parsedate_to_datetime(since) >= changed_at:
         return Answer(status=304, headers=headers)
-    return Answer(describe(sobject, call.root), headers=headers)
+    return Answer(
+        describe(sobject, call.root, call.store.children(sobject).values()), headers=headers
+    )
 
 
 def read(call: Call) -> Answer:

@@ -1,6 +1,6 @@
 """SOQL as text: a grammar, and the tree a query becomes. What names mean is not known here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
@@ -9,12 +9,16 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from sandbox.salesforce.errors import Refused
 
 _GRAMMAR = r"""
-query: "SELECT"i selection "FROM"i name where? order? limit? offset?
+query: "SELECT"i selection _FROM name where? group? having? order? limit? offset?
 
-selection: "COUNT"i "(" ")"         -> count
-         | selected ("," selected)* -> columns
+selection: selected ("," selected)* -> columns
 ?selected: name
+         | name NAME                -> aliased
+         | aggregate
+         | aggregate NAME           -> aliased
+         | "(" query ")"            -> children
          | "FIELDS"i "(" name ")"   -> all_fields
+aggregate: FUNCTION "(" name? ")"
 
 where: "WHERE"i condition
 ?condition: unit
@@ -24,20 +28,25 @@ where: "WHERE"i condition
      | name "IN"i "(" values ")"    -> member
      | name "NOT"i "IN"i "(" values ")" -> no_member
      | "NOT"i unit                  -> negation
+     | aggregate operator value     -> comparison
      | "(" condition ")"
 values: value ("," value)*
       | query
 operator: OPERATOR | LIKE
 value: STRING | DATETIME | DATE | NUMBER | TRUE | FALSE | NULL | NAMED_DATE
 
+group: "GROUP"i "BY"i name ("," name)*
+having: "HAVING"i condition
 order: "ORDER"i "BY"i ordering ("," ordering)*
-ordering: name direction? nulls?
+ordering: (name | aggregate) direction? nulls?
 direction: ASC | DESC
 nulls: "NULLS"i (FIRST | LAST)
 limit: "LIMIT"i INTEGER
 offset: "OFFSET"i INTEGER
 
 name: NAME
+_FROM.2: /FROM\b/i
+FUNCTION.2: /(COUNT_DISTINCT|COUNT|SUM|AVG|MIN|MAX)(?=\s*\()/i
 NAME: /[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*/i
 NAMED_DATE: /[a-z_][a-z0-9_]*(:[0-9]+)?/i
 OPERATOR: "=" | "!=" | "<>" | "<=" | "<" | ">=" | ">"
@@ -70,6 +79,30 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Aggregate:
+    """A function over the rows of a group; without a field it counts them. `function` is lower."""
+
+    function: str
+    name: Name | None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Aliased:
+    """A grouped field under another name."""
+
+    name: Name
+    alias: str
+
+
+@dataclass(frozen=True)
+class Children:
+    """A query of the rows below each row, by the name of their relationship."""
+
+    query: "Query"
+
+
+@dataclass(frozen=True)
 class Literal:
     """A value as written. `kind` is the grammar's name for it, in lower case."""
 
@@ -79,9 +112,9 @@ class Literal:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A field against a value."""
+    """A field, or after HAVING an aggregate, against a value."""
 
-    name: Name
+    name: Name | Aggregate
     operator: str
     value: Literal
 
@@ -129,9 +162,12 @@ class AllFields:
 class Ordering:
     """One key of ORDER BY; without a word about them, nulls come first."""
 
-    name: Name
+    name: Name | Aggregate
     descending: bool = False
     nulls_last: bool = False
+
+
+Selected = Name | Aliased | Aggregate | Children | AllFields
 
 
 @dataclass(frozen=True)
@@ -139,9 +175,11 @@ class Query:
     """A whole query; `columns` is None where only the count is asked for."""
 
     text: str
-    columns: tuple[Name | AllFields, ...] | None
+    columns: tuple[Selected, ...] | None
     source: Name
     where: Condition | None
+    group: tuple[Name, ...]
+    having: Condition | None
     order: tuple[Ordering, ...]
     limit: int | None
     offset: int | None
@@ -189,7 +227,7 @@ class _Builder(Transformer[Token, Any]):
     def operator(self, token: Token) -> str:
         return {"<>": "!="}.get(str(token), token.lower())
 
-    def comparison(self, name: Name, operator: str, value: Literal) -> Comparison:
+    def comparison(self, name: Name | Aggregate, operator: str, value: Literal) -> Comparison:
         return Comparison(name, operator, value)
 
     def values(self, *values: Any) -> Any:
@@ -210,6 +248,23 @@ class _Builder(Transformer[Token, Any]):
     def some(self, *parts: Condition) -> Some:
         return Some(parts)
 
+    def aggregate(self, function: Token, name: Name | None = None) -> Aggregate:
+        return Aggregate(function.lower(), name)
+
+    def aliased(self, what: Name | Aggregate, alias: Token) -> Aliased | Aggregate:
+        if isinstance(what, Aggregate):
+            return replace(what, alias=str(alias))
+        return Aliased(what, str(alias))
+
+    def children(self, query: "Query") -> Children:
+        return Children(query)
+
+    def group(self, *names: Name) -> dict[str, Any]:
+        return {"group": names}
+
+    def having(self, condition: Condition) -> dict[str, Any]:
+        return {"having": condition}
+
     def where(self, condition: Condition) -> dict[str, Any]:
         return {"where": condition}
 
@@ -219,7 +274,7 @@ class _Builder(Transformer[Token, Any]):
     def nulls(self, token: Token) -> dict[str, bool]:
         return {"nulls_last": token.type == "LAST"}
 
-    def ordering(self, name: Name, *options: dict[str, bool]) -> Ordering:
+    def ordering(self, name: Name | Aggregate, *options: dict[str, bool]) -> Ordering:
         given = {key: value for option in options for key, value in option.items()}
         return Ordering(name, **given)
 
@@ -235,16 +290,13 @@ class _Builder(Transformer[Token, Any]):
     def all_fields(self, which: Name) -> AllFields:
         return AllFields(which)
 
-    def count(self) -> None:
-        return None
-
-    def columns(self, *columns: Name | AllFields) -> tuple[Name | AllFields, ...]:
-        return columns
+    def columns(self, *columns: Selected) -> tuple[Selected, ...] | None:
+        return None if columns == (Aggregate("count", None),) else columns
 
     def query(
-        self, columns: tuple[Name | AllFields, ...] | None, source: Name, *clauses: dict[str, Any]
+        self, columns: tuple[Selected, ...] | None, source: Name, *clauses: dict[str, Any]
     ) -> Query:
-        given = {"where": None, "order": (), "limit": None, "offset": None}
+        given = dict.fromkeys(("where", "having", "limit", "offset")) | {"group": (), "order": ()}
         for clause in clauses:
             given |= clause
         return Query(self._text, columns, source, **given)  # type: ignore[arg-type]  # by clause

@@ -106,6 +106,15 @@ class SalesforceStore:
         sobject = self.owner_of(record)
         return None if sobject is None else self.tables[sobject.name].get(record)
 
+    def children(self, sobject: SObject) -> dict[str, tuple[str, str, str]]:
+        """Give what lies below an object: (relationship, object, reference) by lower-case name."""
+        return {
+            child.below(reference).lower(): (child.below(reference), child.name, reference.name)
+            for child in self.schema.values()
+            for reference in child.parents.values()
+            if sobject.name in reference.to and not reference.name.endswith("ById")
+        }
+
     def parent(self, row: Row, reference: Field) -> Row | None:
         """Find the row that a reference of this one leads to."""
         target = row.get(reference.name)

@@ -1,0 +1,65 @@
+"""A field of a row or of its parents: how the schema spells it, and how to read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.salesforce.predicates import key_of
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import Field
+from sandbox.salesforce.soql import Ordering
+from sandbox.salesforce.store import SalesforceStore
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the row or of a parent: its path as the schema spells it, and how to read it."""
+
+    path: tuple[str, ...]
+    field: Field
+    parents: tuple[Field, ...]
+    read: Callable[[Row], Any]
+
+    @property
+    def name(self) -> str:
+        """Give the path as a CSV header has it."""
+        return ".".join(self.path)
+
+
+def column(store: SalesforceStore, parents: tuple[Field, ...], field: Field) -> Column:
+    """Make the column of a field, with the references that lead to its record."""
+    path = (*(one.relationship or "" for one in parents), field.name)
+    return Column(path, field, parents, _reader(store, parents, field))
+
+
+def _reader(
+    store: SalesforceStore, parents: tuple[Field, ...], field: Field
+) -> Callable[[Row], Any]:
+    name, empty = field.name, field.empty
+    if not parents:
+        return lambda row: row.get(name, empty)
+
+    def read(row: Row) -> Any:
+        parent = row
+        for reference in parents:
+            above = store.parent(parent, reference)
+            if above is None:
+                return None
+            parent = above
+        is_kind = name == "Type" and len(parents[-1].to) > 1
+        return store.kind(parent) if is_kind else parent.get(name, empty)
+
+    return read
+
+
+def sort_key(
+    field: Field, read: Callable[[Row], Any], ordering: Ordering
+) -> Callable[[Row], tuple[int, Any]]:
+    """Put nulls where they belong whichever way the rest is sorted."""
+    null_rank = 1 if ordering.nulls_last != ordering.descending else -1
+
+    def key(row: Row) -> tuple[int, Any]:
+        value = key_of(field, read(row))
+        return (null_rank, "") if value is None else (0, value)
+
+    return key

@@ -1,0 +1,169 @@
+"""GROUP BY and the aggregate functions: rows made into groups, and what is told of each."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from sandbox.salesforce.columns import Column, sort_key
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.predicates import comparing, key_of
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import NUMBERS, Field
+from sandbox.salesforce.soql import (
+    Aggregate,
+    Aliased,
+    Comparison,
+    Condition,
+    Every,
+    Name,
+    Negation,
+    Ordering,
+    Query,
+    Some,
+)
+from sandbox.salesforce.store import SalesforceStore
+
+Resolve = Callable[[Name], Column]
+
+_FUNCTIONS: dict[str, Callable[[list[Any]], Any]] = {
+    "count": len,
+    "count_distinct": lambda values: len(set(values)),
+    "sum": lambda values: sum(values) if values else None,
+    "avg": lambda values: sum(values) / len(values) if values else None,
+    "min": lambda values: min(values, default=None),
+    "max": lambda values: max(values, default=None),
+}
+_OF_NUMBERS = ("sum", "avg")
+_NUMBER = Field("figure", "double")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of a group: under which name, and how to get it from the group's rows."""
+
+    name: str
+    of: Callable[[list[Row]], Any]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What makes a group, what is told of it, which groups are told, and in which order."""
+
+    keys: tuple[Column, ...]
+    figures: tuple[Figure, ...]
+    holds: Callable[[list[Row]], bool]
+    ordering: tuple[tuple[Field, Callable[[list[Row]], Any], Ordering], ...]
+
+    def records(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
+        """Answer with one record per group."""
+        groups: dict[tuple[Any, ...], list[Row]] = {} if self.keys else {(): []}
+        for row in rows:
+            key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
+            groups.setdefault(key, []).append(row)
+        told = [group for group in groups.values() if self.holds(group)]
+        for field, read, ordering in reversed(self.ordering):
+            told.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
+        return [
+            {"attributes": {"type": "AggregateResult"}}
+            | {figure.name: figure.of(group) for figure in self.figures}
+            for group in told
+        ]
+
+
+def is_grouped(query: Query) -> bool:
+    """Tell whether a query answers with groups."""
+    return bool(query.group) or any(isinstance(one, Aggregate) for one in query.columns or ())
+
+
+def grouping(store: SalesforceStore, query: Query, resolve: Resolve) -> Grouping:
+    """Make the groups of a query ready. Raises: Refused, as Salesforce would."""
+    keys = tuple(resolve(one) for one in query.group)
+    return Grouping(
+        keys=keys,
+        figures=tuple(_figures(query, keys, resolve)),
+        holds=_holds(store, query.having, resolve),
+        ordering=tuple((*_read(one.name, keys, resolve), one) for one in query.order),
+    )
+
+
+def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterator[Figure]:
+    numbers = count()
+    for asked in query.columns or ():
+        match asked:
+            case Aggregate():
+                name = asked.alias or f"expr{next(numbers)}"
+                yield Figure(name, _of(asked, resolve))
+            case Name() | Aliased():
+                alias, named = (
+                    (asked.alias, asked.name) if isinstance(asked, Aliased) else (None, asked)
+                )
+                key = _key(named, keys, resolve)
+                yield Figure(alias or key.path[-1], _shared(key))
+            case _:
+                raise Refused("MALFORMED_QUERY", "Grouped query cannot select this")
+
+
+def _shared(key: Column) -> Callable[[list[Row]], Any]:
+    """Read what all rows of a group have in common."""
+    return lambda rows: key.read(rows[0])
+
+
+def _key(name: Name, keys: tuple[Column, ...], resolve: Resolve) -> Column:
+    column = resolve(name)
+    if column.path not in [one.path for one in keys]:
+        said = f"Field must be grouped or aggregated: {column.name}"
+        raise Refused("MALFORMED_QUERY", said)
+    return column
+
+
+def _of(asked: Aggregate, resolve: Resolve) -> Callable[[list[Row]], Any]:
+    if asked.name is None:
+        if asked.function != "count":
+            raise Refused("MALFORMED_QUERY", "unexpected token: )")
+        return len
+    column, function = resolve(asked.name), _FUNCTIONS[asked.function]
+    if asked.function in _OF_NUMBERS and column.field.type not in NUMBERS:
+        said = f"field {column.name} does not support aggregate operator {asked.function.upper()}"
+        raise Refused("MALFORMED_QUERY", said)
+
+    def figure(rows: list[Row]) -> Any:
+        return function([value for row in rows if (value := column.read(row)) is not None])
+
+    return figure
+
+
+def _read(
+    name: Name | Aggregate, keys: tuple[Column, ...], resolve: Resolve
+) -> tuple[Field, Callable[[list[Row]], Any]]:
+    if isinstance(name, Aggregate):
+        return _NUMBER, _of(name, resolve)
+    key = _key(name, keys, resolve)
+    return key.field, _shared(key)
+
+
+def _holds(
+    store: SalesforceStore, condition: Condition | None, resolve: Resolve
+) -> Callable[[list[Row]], bool]:
+    match condition:
+        case None:
+            return lambda _rows: True
+        case Every(parts):
+            every = [_holds(store, part, resolve) for part in parts]
+            return lambda rows: all(test(rows) for test in every)
+        case Some(parts):
+            some = [_holds(store, part, resolve) for part in parts]
+            return lambda rows: any(test(rows) for test in some)
+        case Negation(part):
+            inner = _holds(store, part, resolve)
+            return lambda rows: not inner(rows)
+        case Comparison(Aggregate() as asked, operator, value):
+            figure = _of(asked, resolve)
+            test = comparing(_NUMBER, operator, value, store.clock())
+            return lambda rows: test(figure(rows))
+        case Comparison(Name() as name, operator, value):
+            column = resolve(name)
+            test = comparing(column.field, operator, value, store.clock())
+            return lambda rows: test(column.read(rows[0]))
+        case _:
+            raise Refused("MALFORMED_QUERY", "HAVING takes comparisons only")
