@@ -53,6 +53,7 @@ _OPEN: dict[str, dict[str, Handler]] = {
     "/_sandbox/salesforce/quota": {"POST": control.quota},
     "/_sandbox/salesforce/hide": {"POST": control.hide},
     "/_sandbox/salesforce/merge": {"POST": control.merge},
+    "/_sandbox/salesforce/rules": {"POST": control.rules},
 }
 
 _RESOURCES: dict[str, dict[str, Handler]] = {
@@ -85,7 +86,8 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
         "GET": sobject_collections.read,
         "POST": sobject_collections.read,
     },
-    "/composite/sobjects/{object}/{field}": {"PATCH": sobjects.upsert},
+    "/composite/sobjects/{object}/{field}": {"PATCH": sobject_collections.upsert},
+    "/composite/graph": {"POST": composite.graph},
     "/jobs/query": {"GET": bulk_query.listed, "POST": bulk_query.create},
     "/jobs/query/{job}": {
         "GET": bulk_query.state,
@@ -195,6 +197,10 @@ def _guarded(call: Call, methods: Mapping[str, Handler]) -> Answer:
         _count(call.store)
     except Refused as error:
         return _refusal(error, {})
+    call.store.allows_duplicates = (
+        "allowsave=true"
+        in call.headers.get("sforce-duplicate-rule-header", "").replace(" ", "").lower()
+    )
     answer = _carry_out(call, methods)
     used = {"Sforce-Limit-Info": _usage(call.store)}
     return Answer(answer.body, answer.status, {**answer.headers, **used}, answer.media)

@@ -26,12 +26,19 @@ def create(call: Call) -> Answer:
         raise Refused("InvalidJob", f"The operation must be one of {', '.join(_OPERATIONS)}")
     if sobject is None:
         raise Refused("InvalidJob", "The object is missing or not supported")
-    if asked["operation"] == "upsert" and asked.get("externalIdFieldName") != "Id":
+    external = asked.get("externalIdFieldName")
+    if asked["operation"] == "upsert" and not _is_external(sobject, external):
         raise Refused("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
     job = new_job(call, _KIND, asked, sobject=sobject.name, state="Open")
+    job.external = external
     # As in the service: a path without its first slash.
     upload_to = f"{call.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
     return Answer(job.outline() | {"contentUrl": upload_to} | job.format())
+
+
+def _is_external(sobject: SObject, name: str | None) -> bool:
+    field = sobject.by_lower_name.get((name or "").lower())
+    return field is not None and (field.external or field.name == "Id")
 
 
 def listed(call: Call) -> Answer:
@@ -144,11 +151,16 @@ def _work_one(
     store: SalesforceStore, job: Job, sobject: SObject, names: list[str], row: list[str]
 ) -> None:
     values = dict(zip(names, row, strict=False))
-    record = values.pop(next((one for one in names if one.lower() == "id"), "Id"), "")
+    id_name = (job.external or "Id").lower()
+    record = values.pop(next((one for one in names if one.lower() == id_name), "Id"), "")
     fields = {name: None if value == _CLEAR else value for name, value in values.items() if value}
     try:
         with store.transaction():
-            done = _WRITERS[job.operation](store, sobject, record, fields)
+            if job.external and job.external != "Id" and record:
+                done, is_new = writes.upsert(store, sobject, (job.external, record), fields)
+            else:
+                done = _WRITERS[job.operation](store, sobject, record, fields)
+                is_new = not record
     except WrongType as error:
         said = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
         refused = Refused("INVALID_FIELD", f"{said} {error.reason}", (error.field,))
@@ -156,7 +168,7 @@ def _work_one(
     except Refused as error:
         job.failed.append([record, error.of_bulk(), *row])
     else:
-        job.succeeded.append([done, "false" if record else "true", *row])
+        job.succeeded.append([done, "true" if is_new else "false", *row])
 
 
 def _column(names: list[str], field: str) -> int:

@@ -1,10 +1,11 @@
-"""Several requests in one call. References between them (`@{...}`) are not imitated."""
+"""Several requests in one call, which may refer to each other's answers."""
 
 from typing import Any
 
 from sandbox.salesforce import shapes
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.references import resolved
 
 _MOST = 25
 _HALTED = Refused(
@@ -17,17 +18,47 @@ def composite(call: Call) -> Answer:
     """Carry out up to 25 requests, all or none of them where the client says so."""
     body = call.json(shapes.COMPOSITE)
     requests = _checked(body.get("compositeRequest", []))
-    answers: list[Answer] = []
+    answers = _all(call, requests, all_or_none=body.get("allOrNone") is True)
+    return Answer({"compositeResponse": _told(requests, answers)})
+
+
+def graph(call: Call) -> Answer:
+    """Carry out graphs of requests; of each graph all or none."""
+    told = []
+    for one in call.json(shapes.GRAPHS)["graphs"]:
+        requests = one["compositeRequest"]
+        answers = _all(call, requests, all_or_none=True)
+        told.append(
+            {
+                "graphId": one["graphId"],
+                "graphResponse": {"compositeResponse": _told(requests, answers)},
+                "isSuccessful": not any(_failed(answer) for answer in answers),
+            }
+        )
+    return Answer({"graphs": told})
+
+
+def _all(call: Call, requests: list[dict[str, Any]], *, all_or_none: bool) -> list[Answer]:
+    answers: dict[str, Answer] = {}
     try:
         with call.store.transaction():
-            answers += [call.send(one["method"], one["url"], one.get("body")) for one in requests]
-            if body.get("allOrNone") is True and any(_failed(one) for one in answers):
+            for one in requests:
+                answers[one["referenceId"]] = _one(call, one, answers)
+            if all_or_none and any(_failed(one) for one in answers.values()):
                 raise _HALTED
     except Refused:
         halted = Answer([_HALTED.rest()], status=400)
-        answers = [one if _failed(one) else halted for one in answers]
-    told = [_told(one, answer) for one, answer in zip(requests, answers, strict=True)]
-    return Answer({"compositeResponse": told})
+        return [one if _failed(one) else halted for one in answers.values()]
+    return list(answers.values())
+
+
+def _one(call: Call, request: dict[str, Any], before: dict[str, Answer]) -> Answer:
+    bodies = {name: one.body for name, one in before.items() if not _failed(one)}
+    try:
+        url, body = resolved(request["url"], bodies), resolved(request.get("body"), bodies)
+    except Refused as error:
+        return Answer([error.rest()], status=error.status)
+    return call.send(request["method"], url, body)
 
 
 def batch(call: Call) -> Answer:
@@ -57,10 +88,13 @@ def _failed(answer: Answer) -> bool:
     return answer.status >= 400
 
 
-def _told(request: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    return {
-        "body": answer.body,
-        "httpHeaders": dict(answer.headers),
-        "httpStatusCode": answer.status,
-        "referenceId": request.get("referenceId"),
-    }
+def _told(requests: list[dict[str, Any]], answers: list[Answer]) -> list[dict[str, Any]]:
+    return [
+        {
+            "body": answer.body,
+            "httpHeaders": dict(answer.headers),
+            "httpStatusCode": answer.status,
+            "referenceId": request["referenceId"],
+        }
+        for request, answer in zip(requests, answers, strict=True)
+    ]

@@ -1,6 +1,7 @@
 """What a test does to the org over HTTP: lock rows, end sessions, spend calls, hide fields."""
 
 from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.rules import duplicate_rule, validation_rule
 
 
 def locks(call: Call) -> Answer:
@@ -29,6 +30,28 @@ def hide(call: Call) -> Answer:
     asked = call.json()
     call.store.hide(asked["object"], *asked["fields"])
     return Answer({"hidden": len(asked["fields"])})
+
+
+def rules(call: Call) -> Answer:
+    """Forbid records: `{"object", "when", "message"}`, or `{"object", "duplicates": ["Email"]}`.
+
+    `when` is a condition of SOQL; `code` and `fields` make another refusal of it, `blocks` a
+    duplicate rule that no header passes.
+    """
+    asked = call.json()
+    if "duplicates" in asked:
+        blocks = asked.get("blocks", False)
+        duplicate_rule(call.store, asked["object"], *asked["duplicates"], blocks=blocks)
+    else:
+        validation_rule(
+            call.store,
+            asked["object"],
+            asked["when"],
+            asked["message"],
+            fields=tuple(asked.get("fields", ())),
+            code=asked.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
+        )
+    return Answer({"rules": len(call.store.rules[asked["object"]])})
 
 
 def merge(call: Call) -> Answer:

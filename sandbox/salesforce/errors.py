@@ -1,6 +1,6 @@
 """What Salesforce says when it refuses, with the status and the words it uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,10 +12,11 @@ class Refused(Exception):
     message: str
     fields: tuple[str, ...] | None = None
     status: int = 400
+    more: dict[str, Any] = field(default_factory=dict)
 
     def rest(self) -> dict[str, Any]:
         """Write the error as single-record resources do."""
-        body: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        body: dict[str, Any] = {"message": self.message, "errorCode": self.code, **self.more}
         return body if self.fields is None else body | {"fields": list(self.fields)}
 
     def of_record(self) -> dict[str, Any]:
@@ -24,6 +25,7 @@ class Refused(Exception):
             "statusCode": self.code,
             "message": self.message,
             "fields": list(self.fields or ()),
+            **self.more,
         }
 
     def of_bulk(self) -> str:

@@ -35,6 +35,7 @@ class Job:
     state: str
     line_ending: str
     delimiter: str
+    external: str | None = None
     content: bytes | None = None
     error: str | None = None
     polls: int = 0
@@ -60,6 +61,7 @@ class Job:
             "createdDate": self.created_at,
             "systemModstamp": self.created_at,
             "state": self.state,
+            **({"externalIdFieldName": self.external} if self.external else {}),
             "concurrencyMode": "Parallel",
             "contentType": "CSV",
             "apiVersion": float(self.version),

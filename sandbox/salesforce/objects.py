@@ -94,6 +94,9 @@ _PERSON = (
     _reference("OwnerId", "User"),
 )
 
+_EXTERNAL_ID = Field("Legacy_Id__c", "string", 40, external=True)
+"""The id a record had in the system before this one: what upserts go by."""
+
 _ACTIVITY = (
     _text("Subject", 255),
     Field("Description", "textarea", 32000, filterable=False),
@@ -134,6 +137,7 @@ def _object(
 
 
 _LEAD = (
+    _EXTERNAL_ID,
     _text("Company", 255, required=True),
     _picklist("Industry", "Consulting", "Electronics", "Manufacturing", "Technology", "Other"),
     Field("NumberOfEmployees", "int"),
@@ -151,6 +155,7 @@ _LEAD = (
 )
 
 _CONTACT = (
+    _EXTERNAL_ID,
     _reference("AccountId", "Account"),
     _text("MailingCountry", 80),
     _text("Department", 80),
@@ -158,6 +163,7 @@ _CONTACT = (
 )
 
 _ACCOUNT = (
+    _EXTERNAL_ID,
     _text("Name", 255, required=True),
     _picklist("Type", "Prospect", "Customer - Direct", "Customer - Channel", "Other"),
     _picklist("Industry", "Consulting", "Electronics", "Manufacturing", "Technology", "Other"),

@@ -35,6 +35,7 @@ class Field:
     scale: int = 0
     tracked: bool = False
     filterable: bool = True
+    external: bool = False
 
     @property
     def custom(self) -> bool:
@@ -169,9 +170,9 @@ def _described(one: Field, sobject: SObject) -> dict[str, Any]:
         "calculated": False,
         "calculatedFormula": None,
         "autoNumber": False,
-        "externalId": False,
-        "unique": False,
-        "idLookup": one.type in ("id", "email"),
+        "externalId": one.external,
+        "unique": one.external,
+        "idLookup": one.external or one.type in ("id", "email"),
         "caseSensitive": False,
         "custom": one.custom,
         "nameField": one.name == "Name",

@@ -52,6 +52,19 @@ class Composite(TypedDict):
     collateSubrequests: NotRequired[bool]
 
 
+class Graph(TypedDict):
+    """Requests that succeed or fail together."""
+
+    graphId: str
+    compositeRequest: list[SubRequest]
+
+
+class Graphs(TypedDict):
+    """Graphs that know nothing of each other."""
+
+    graphs: list[Graph]
+
+
 class BatchRequest(TypedDict):
     """One request of a batch."""
 
@@ -97,6 +110,7 @@ class JobState(TypedDict):
 COLLECTION: Final = TypeAdapter(Collection)
 RETRIEVAL: Final = TypeAdapter(Retrieval)
 COMPOSITE: Final = TypeAdapter(Composite)
+GRAPHS: Final = TypeAdapter(Graphs)
 BATCH: Final = TypeAdapter(Batch)
 QUERY_JOB: Final = TypeAdapter(QueryJob)
 INGEST_JOB: Final = TypeAdapter(IngestJob)

@@ -43,6 +43,28 @@ def change(call: Call) -> Answer:
     return _answer(call, records, change_one, all_or_none=_all_or_none(body))
 
 
+def upsert(call: Call) -> Answer:
+    """Change or make records by an external id, which each of them names."""
+    sobject = call.store.sobject(call.path["object"])
+    field = call.path["field"]
+    body = call.json(shapes.COLLECTION)
+    made: list[bool] = []
+
+    def upsert_one(store: SalesforceStore, record: Record) -> str:
+        value = next((record[one] for one in record if one.lower() == field.lower()), None)
+        if value is None:
+            raise Refused("MISSING_ARGUMENT", f"{field} not specified")
+        fields = {name: one for name, one in sent_fields(record).items() if name != field}
+        id, is_new = writes.upsert(store, sobject, (field, str(value)), fields)
+        made.append(is_new)
+        return id
+
+    records = _records(body)
+    told = _answer(call, records, upsert_one, all_or_none=_all_or_none(body)).body
+    news = iter(made)
+    return Answer([one | {"created": one["success"] and next(news)} for one in told])
+
+
 def remove(call: Call) -> Answer:
     """Delete records of any objects by their ids."""
     ids = [one for one in call.query.get("ids", "").split(",") if one]

@@ -104,10 +104,18 @@ def remove(call: Call) -> Answer:
 
 
 def upsert(call: Call) -> Answer:
-    """Refuse: no object of this org has an external id."""
-    call.store.sobject(call.path["object"])
-    said = "Provided external ID field does not exist or is not accessible"
-    raise not_found(f"{said}: {call.path['field']}")
+    """Change the record with an external id, or make it; several are told as their addresses."""
+    sobject = call.store.sobject(call.path["object"])
+    key = (call.path["field"], call.path["value"])
+    try:
+        made, is_new = writes.upsert(call.store, sobject, key, sent_fields(call.json()))
+    except Refused as error:
+        if error.status != 300:
+            raise
+        here = f"{call.root}/sobjects/{sobject.name}"
+        return Answer([f"{here}/{one}" for one in error.message.split(",")], status=300)
+    told = {"id": made, "success": True, "errors": [], "created": is_new}
+    return Answer(told, status=201 if is_new else 200)
 
 
 def sent_fields(body: dict[str, Any]) -> Row:

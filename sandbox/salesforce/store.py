@@ -1,7 +1,7 @@
 """The org while it runs: rows, sessions, locks and counters. What tests turn, they turn here."""
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,6 +77,8 @@ class SalesforceStore:
         self.clock = clock
         self.jobs: dict[str, Any] = {}
         self.cursors: dict[str, Any] = {}
+        self.rules: defaultdict[str, list[Any]] = defaultdict(list)
+        self.allows_duplicates = False
         self._locks: Counter[str] = Counter()
         self._undo: list[tuple[str, str, Row | None]] | None = None
         self._numbers = count(_CREATED_FROM)

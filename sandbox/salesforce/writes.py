@@ -5,7 +5,9 @@ from typing import Any
 from sandbox.salesforce.errors import Refused, deleted, malformed_id, no_such_column, not_found
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.objects import LEAD_STATUSES
+from sandbox.salesforce.predicates import key_of
 from sandbox.salesforce.rows import Row
+from sandbox.salesforce.rules import check_rules
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field, SObject
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.values import Unreadable, stored
@@ -37,6 +39,7 @@ def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
         raise _missing(missing)
     if "OwnerId" in sobject.fields:
         row.setdefault("OwnerId", store.user_id)
+    check_rules(store, sobject, row | _derived(sobject, row), given)
     row["Id"] = store.new_id(sobject.prefix)
     row["CreatedDate"], row["CreatedById"] = store.stamp(), store.user_id
     _store(store, sobject, row)
@@ -59,11 +62,39 @@ def update(
     emptied = [name for name, value in given.items() if value is None]
     if missing := [name for name in emptied if sobject.fields[name].required]:
         raise _missing(missing)
+    check_rules(store, sobject, before | given, given)
     _store(store, sobject, before | given)
     for name, value in given.items():
         if sobject.fields[name].tracked and value != before.get(name):
             _remember(store, sobject, before["Id"], name, before.get(name), value)
     return str(before["Id"])
+
+
+def upsert(
+    store: SalesforceStore, sobject: SObject, key: tuple[str, str], values: Row
+) -> tuple[str, bool]:
+    """Change the one record with this external id (field, value), or make it; say which it was.
+
+    Raises: Refused: also with MULTIPLE_CHOICES where several records have it; WrongType.
+    """
+    name, value = key
+    field = sobject.by_lower_name.get(name.lower())
+    if field is None or not (field.external or field.name == "Id"):
+        said = "Provided external ID field does not exist or is not accessible"
+        raise not_found(f"{said}: {name}")
+    if field.name == "Id":
+        return update(store, sobject, value, values), False
+    wanted = key_of(field, value)
+    found = [
+        row["Id"]
+        for row in store.tables[sobject.name].values()
+        if not row.get("IsDeleted") and key_of(field, row.get(field.name)) == wanted
+    ]
+    if len(found) > 1:
+        raise Refused("DUPLICATE_EXTERNAL_ID", ",".join(found), status=300)
+    if found:
+        return update(store, sobject, found[0], values), False
+    return create(store, sobject, {field.name: value, **values}), True
 
 
 def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> str:
