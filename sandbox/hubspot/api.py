@@ -1,5 +1,6 @@
 """HubSpot's HTTP face: every route, the scope it needs, and what surrounds a handler."""
 
+import time
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -10,18 +11,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.hubspot import account, associations, logs, objects
+from sandbox.hubspot import account, associations, exports, lists, logs, objects
 from sandbox.hubspot.call import Answer, Call, Handler
 from sandbox.hubspot.gate import Gate
 from sandbox.hubspot.records import fill
 from sandbox.hubspot.refusals import Refusal, invalid
 from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.shapes import check_shape
-from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.people import Person
 
 _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
+_LINK = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
+_DEFAULT_LINK = "/crm/v4/objects/{object}/{record_id}/associations/default/{to_object}/{to_id}"
 _LINKS = "/crm/v4/associations/{object}/{to_object}"
 
 ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
@@ -49,15 +52,14 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("PATCH", f"{_OBJECTS}/{{record_id}}", objects.update_record, "write"),
     ("DELETE", f"{_OBJECTS}/{{record_id}}", objects.archive_record, "write"),
     ("POST", f"{_LINKS}/batch/read", associations.batch_read, "read"),
+    ("POST", f"{_LINKS}/batch/associate/default", associations.batch_associate, "write"),
+    ("PUT", f"{_LINK}/{{to_id}}", associations.label, "write"),
+    ("DELETE", f"{_LINK}/{{to_id}}", associations.unlink, "write"),
+    ("PUT", _DEFAULT_LINK, associations.associate, "write"),
     ("POST", f"{_LINKS}/batch/create", associations.batch_create, "write"),
     ("POST", f"{_LINKS}/batch/archive", associations.batch_archive, "write"),
     ("GET", f"{_LINKS}/labels", associations.labels, "read"),
-    (
-        "GET",
-        "/crm/v4/objects/{object}/{record_id}/associations/{to_object}",
-        associations.list_links,
-        "read",
-    ),
+    ("GET", _LINK, associations.list_links, "read"),
     ("GET", _PROPERTIES, account.properties, "schemas"),
     ("POST", _PROPERTIES, account.create_property, "schemas"),
     ("POST", f"{_PROPERTIES}/batch/create", account.create_properties, "schemas"),
@@ -69,6 +71,14 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/crm/v3/pipelines/{object}/{pipeline_id}", account.pipeline, "read"),
     ("GET", "/crm/v3/owners", account.owners, "crm.objects.owners.read"),
     ("GET", "/crm/v3/owners/{owner_id}", account.owner, "crm.objects.owners.read"),
+    ("GET", "/crm/v3/lists", lists.all_lists, "crm.lists.read"),
+    ("POST", "/crm/v3/lists/search", lists.search, "crm.lists.read"),
+    ("GET", "/crm/v3/lists/{list_id}", lists.one_list, "crm.lists.read"),
+    ("GET", "/crm/v3/lists/{list_id}/memberships", lists.memberships, "crm.lists.read"),
+    ("PUT", "/crm/v3/lists/{list_id}/memberships/add", lists.add_members, "crm.lists.write"),
+    ("PUT", "/crm/v3/lists/{list_id}/memberships/remove", lists.remove_members, "crm.lists.write"),
+    ("POST", "/crm/v3/exports/export/async", exports.start, "crm.export"),
+    ("GET", "/crm/v3/exports/export/async/tasks/{task_id}/status", exports.state, "crm.export"),
     ("GET", "/account-info/v3/details", account.details, "oauth"),
     ("GET", "/account-info/v3/api-usage/daily/private-apps", account.usage, "oauth"),
     ("GET", "/marketing/v3/forms", logs.forms, "forms"),
@@ -80,6 +90,11 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
 """Method, path, handler, scope; "read", "write" and "schemas" mean the object's own scope.
 """
 
+_SCOPES: Final = {scope for _, _, _, scope in ROUTES} - {"read", "write", "schemas"} | {
+    f"crm.{area}.{name}.{deed}"
+    for name in ("contacts", "companies", "deals")
+    for area, deed in (("objects", "read"), ("objects", "write"), ("schemas", "read"))
+}
 
 SETTINGS: Final = frozenset(
     (
@@ -110,6 +125,8 @@ def hubspot(
     gate = Gate(store, client_id=client_id, client_secret=client_secret)
     routes: list[BaseRoute] = [_route(gate, *row) for row in ROUTES]
     routes.append(Route("/oauth/{version}/token", _token_endpoint(gate), methods=["POST"]))
+    routes.append(Route("/oauth/v1/access-tokens/{token}", _token_information(gate)))
+    routes.append(Route(exports.PATH, _exported(store)))
     routes.append(Route("/_sandbox/hubspot", _settings_endpoint(store), methods=["POST"]))
     return routes, store
 
@@ -145,7 +162,7 @@ async def _call(request: Request) -> Call:
         body = orjson.loads(raw) if raw else {}
     except orjson.JSONDecodeError:
         raise invalid("Invalid input JSON") from None
-    if not isinstance(body, dict):
+    if not isinstance(body, dict if request.method != "PUT" else (dict, list)):
         raise invalid("Invalid input JSON: an object is expected")
     return Call(
         path=request.scope.get("original_path", request.url.path),
@@ -187,6 +204,40 @@ def _token_endpoint(gate: Gate) -> Any:
             return _response(Answer(gate.exchange(form)), {})
         except Refusal as refused:
             return _response(Answer(refused.body, refused.status), {})
+
+    return endpoint
+
+
+def _token_information(gate: Gate) -> Any:
+    async def endpoint(request: Request) -> Response:
+        token = request.path_params["token"]
+        try:
+            oauth = gate.authorise(f"Bearer {token}")
+        except Refusal as refused:
+            return _response(Answer(refused.body, refused.status), {})
+        ends = gate.store.oauth_tokens[token] if oauth else time.time() + 1800
+        told = {
+            "token": token,
+            "token_type": "access",
+            "user": "admin@onefunnel.example",
+            "user_id": 4_800_000,
+            "hub_id": PORTAL_ID,
+            "hub_domain": "onefunnel.example",
+            "app_id": 19_083_857,
+            "scopes": sorted(_SCOPES - gate.store.denied_scopes),
+            "expires_in": int(ends - time.time()),
+        }
+        return _response(Answer(told), {})
+
+    return endpoint
+
+
+def _exported(store: HubSpotStore) -> Any:
+    async def endpoint(request: Request) -> Response:
+        text = exports.file(store, request.path_params["task_id"])
+        if text is None:
+            return Response("<Error><Code>AccessDenied</Code></Error>", 403, media_type="text/xml")
+        return Response(text, media_type="text/csv")
 
     return endpoint
 

@@ -4,6 +4,7 @@ import time
 from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import invalid
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType, object_type
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
@@ -71,16 +72,78 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
             continue
         from_id, to_id = int(each["from"]["id"]), int(each["to"]["id"])
         store.associate(origin.name, from_id, target.name, to_id)
-        results.append(
-            {
-                "fromObjectTypeId": origin.type_id,
-                "fromObjectId": from_id,
-                "toObjectTypeId": target.type_id,
-                "toObjectId": to_id,
-                "labels": [],
-            }
-        )
+        results.append(_labelled(origin, target, from_id, to_id))
     return _answer({"results": results}, errors, 201)
+
+
+def batch_associate(store: HubSpotStore, call: Call) -> Answer:
+    """Link pairs of records by the usual type of link."""
+    origin, target = _pair(call)
+    results = []
+    for each in call.inputs(MOST_INPUTS):
+        results += _associated(store, origin, target, each["from"]["id"], each["to"]["id"])
+    return _answer({"results": results}, [], 200)
+
+
+def associate(store: HubSpotStore, call: Call) -> Answer:
+    """Link two records by the usual type of link."""
+    origin, target = _pair(call)
+    ids = call.parameters["record_id"], call.parameters["to_id"]
+    return _answer({"results": _associated(store, origin, target, *ids)}, [], 200)
+
+
+def label(store: HubSpotStore, call: Call) -> Answer:
+    """Link two records by the types the body names."""
+    origin, target = _pair(call)
+    from_id, to_id = call.parameters["record_id"], call.parameters["to_id"]
+    _link(store, origin, target, from_id, to_id)
+    return Answer(_labelled(origin, target, int(from_id), int(to_id)), 201)
+
+
+def unlink(store: HubSpotStore, call: Call) -> Answer:
+    """Unlink two records; once more does nothing."""
+    origin, target = _pair(call)
+    from_id, to_id = int(call.parameters["record_id"]), int(call.parameters["to_id"])
+    store.dissociate(origin.name, from_id, target.name, to_id)
+    return Answer(status=204)
+
+
+def _link(
+    store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
+) -> None:
+    bad = _unknown(store, origin, from_id) or _unknown(store, target, to_id)
+    if bad:
+        raise invalid(bad)
+    store.associate(origin.name, int(from_id), target.name, int(to_id))
+
+
+def _associated(
+    store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
+) -> list[dict[str, Any]]:
+    """Link two records and tell of it as of two links, one in each direction."""
+    _link(store, origin, target, str(from_id), str(to_id))
+    ends = ((origin, from_id, target, to_id), (target, to_id, origin, from_id))
+    return [
+        {
+            "from": {"id": str(here)},
+            "to": {"id": str(there)},
+            "associationSpec": {
+                "associationCategory": "HUBSPOT_DEFINED",
+                "associationTypeId": ASSOCIATION_TYPES.get((kind.name, other.name), (1, None))[0],
+            },
+        }
+        for kind, here, other, there in ends
+    ]
+
+
+def _labelled(origin: ObjectType, target: ObjectType, from_id: int, to_id: int) -> dict[str, Any]:
+    return {
+        "fromObjectTypeId": origin.type_id,
+        "fromObjectId": from_id,
+        "toObjectTypeId": target.type_id,
+        "toObjectId": to_id,
+        "labels": [],
+    }
 
 
 def batch_archive(store: HubSpotStore, call: Call) -> Answer:

@@ -6,6 +6,7 @@ from sandbox.diary import Happening
 from sandbox.hubspot.contacts import add_contacts, present
 from sandbox.hubspot.engagement import ENGAGEMENT, add_engagement
 from sandbox.hubspot.ids import OWNER_COUNT, contact_id, owner_id
+from sandbox.hubspot.lists import make_lists
 from sandbox.hubspot.marketing import (
     EMAIL_EVENTS,
     FORMS,
@@ -36,6 +37,7 @@ AMOUNTS: Final = {"Starter": 4800, "Team": 18000, "Enterprise": 96000}
 def fill(store: HubSpotStore, people: list[Person]) -> None:
     """Put everything HubSpot knows about the people into the account."""
     _add_owners(store)
+    store.lists = make_lists()
     add_forms(store, people)
     known = [person for person in people if person.hubspot_records]
     _add_companies(store, known)

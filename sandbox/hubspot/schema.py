@@ -299,6 +299,22 @@ CONTACTS: Final = ObjectType(
     ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),
     _CONTACT_PROPERTIES,
 )
+
+
+def _unused(name: str, singular: str, type_id: str, title: str) -> ObjectType:
+    """An object that the account has and nobody uses."""
+    properties = (
+        *_SYSTEM,
+        Property(title, "Name"),
+        _instant("hs_createdate", "Create date", read_only=True),
+        _instant("hs_lastmodifieddate", "Last modified date", read_only=True),
+    )
+    shown = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id", title)
+    return ObjectType(
+        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, properties
+    )
+
+
 OBJECT_TYPES: Final = (
     CONTACTS,
     ObjectType(
@@ -397,6 +413,11 @@ OBJECT_TYPES: Final = (
         _choice("hs_communication_logged_from", "Logged from", "CRM"),
         Property("hs_communication_body", "Body", field_type="textarea"),
     ),
+    _unused("leads", "lead", "0-136", "hs_lead_name"),
+    _unused("tickets", "ticket", "0-5", "subject"),
+    _unused("products", "product", "0-7", "name"),
+    _unused("line_items", "line_item", "0-8", "name"),
+    _unused("quotes", "quote", "0-14", "hs_title"),
 )
 _SPELLINGS: Final = {
     spelling: object_type

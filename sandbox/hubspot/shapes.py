@@ -166,6 +166,41 @@ class LinksCut(TypedDict):
     inputs: list[LinkedMany]
 
 
+DefaultPair = TypedDict("DefaultPair", {"from": Id, "to": Id})
+
+
+class DefaultLinks(TypedDict):
+    """Pairs to link by the usual type of link."""
+
+    inputs: list[DefaultPair]
+
+
+class ListSearch(TypedDict, total=False):
+    """Which lists to find."""
+
+    query: str
+    listIds: list[str]
+    offset: int
+    count: int
+    processingTypes: list[str]
+    additionalProperties: list[str]
+    sort: str
+
+
+class ExportStart(TypedDict):
+    """What to export; a view, or a list."""
+
+    exportType: Literal["VIEW", "LIST"]
+    exportName: str
+    format: Literal["CSV", "XLSX", "XLS"]
+    language: str
+    objectType: str
+    objectProperties: list[str]
+    exportInternalValuesOptions: list[Literal["NAMES", "VALUES"]]
+    overrideAssociatedObjectsPerDefinitionPerRowLimit: bool
+    listId: NotRequired[str]
+
+
 class Choice(TypedDict):
     """An option of an enumeration."""
 
@@ -217,6 +252,7 @@ class PropertiesMade(TypedDict):
 
 
 _OBJECTS: Final = "/crm/v3/objects/{object}"
+_LINK: Final = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _LINKS: Final = "/crm/v4/associations/{object}/{to_object}"
 _PROPERTIES: Final = "/crm/v3/properties/{object}"
 
@@ -236,6 +272,12 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
         ("POST", f"{_LINKS}/batch/read"): LinksRead,
         ("POST", f"{_LINKS}/batch/create"): LinksMade,
         ("POST", f"{_LINKS}/batch/archive"): LinksCut,
+        ("POST", f"{_LINKS}/batch/associate/default"): DefaultLinks,
+        ("PUT", f"{_LINK}/{{to_id}}"): list[LinkType],
+        ("POST", "/crm/v3/lists/search"): ListSearch,
+        ("PUT", "/crm/v3/lists/{list_id}/memberships/add"): list[str],
+        ("PUT", "/crm/v3/lists/{list_id}/memberships/remove"): list[str],
+        ("POST", "/crm/v3/exports/export/async"): ExportStart,
         ("POST", _PROPERTIES): PropertyMade,
         ("POST", f"{_PROPERTIES}/batch/create"): PropertiesMade,
         ("PATCH", f"{_PROPERTIES}/{{name}}"): PropertyChange,

@@ -133,6 +133,8 @@ class HubSpotStore:
         self.submissions: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.email_events: list[dict[str, Any]] = []
         self.events: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        self.lists: dict[str, Any] = {}
+        self.exports: dict[str, Any] = {}
         self.denied_scopes: set[str] = set()
         self.index_lag_seconds = 0.0
         self.echo_ignored_stage = True

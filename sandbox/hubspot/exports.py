@@ -1,0 +1,90 @@
+"""Exports: a view of an object as a file, made while nobody looks and fetched by its address."""
+
+import csv
+import io
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.schema import object_type
+from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.values import iso
+
+_POLLS_UNTIL_DONE: Final = 2
+_SIGNED_SECONDS: Final = 300
+PATH: Final = "/_sandbox/hubspot/exports/{task_id}"
+
+
+@dataclass
+class Export:
+    """One export: what was asked, and how often its state was."""
+
+    asked: dict[str, Any]
+    started_at: int
+    polls: int = 0
+    signed_at: float = 0.0
+
+
+def start(store: HubSpotStore, call: Call) -> Answer:
+    """Begin an export; one at a time."""
+    if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
+        raise refusal(429, "There is already an export running.", "RATE_LIMITS")
+    asked = call.body
+    table = store.tables[object_type(asked["objectType"]).name]
+    unknown = [name for name in asked["objectProperties"] if name not in table.properties]
+    if unknown:
+        raise invalid(f"Unknown properties: {', '.join(unknown)}")
+    if asked["exportType"] == "LIST" and asked.get("listId") not in store.lists:
+        raise invalid(f"There is no list {asked.get('listId')}")
+    task_id = str(uuid4())
+    store.exports[task_id] = Export(asked, time.time_ns() // 1_000_000)
+    status = f"{call.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
+    return Answer({"id": task_id, "links": {"status": status}}, 202)
+
+
+def state(store: HubSpotStore, call: Call) -> Answer:
+    """Tell how far an export is; once it is there, where its file lies for five minutes."""
+    task_id = call.parameters["task_id"]
+    export = _export(store, task_id)
+    export.polls += 1
+    is_done = export.polls >= _POLLS_UNTIL_DONE
+    now = time.time_ns() // 1_000_000
+    told: dict[str, Any] = {
+        "status": "COMPLETE" if is_done else "PROCESSING",
+        "requestedAt": iso(export.started_at),
+        "startedAt": iso(export.started_at),
+        "completedAt": iso(now),
+    }
+    if is_done:
+        export.signed_at = time.monotonic()
+        told["result"] = call.host + PATH.format(task_id=task_id)
+    return Answer(told)
+
+
+def file(store: HubSpotStore, task_id: str) -> str | None:
+    """Give the CSV of an export; None once its address has expired."""
+    export = store.exports.get(task_id)
+    if export is None or not 0 < time.monotonic() - export.signed_at < _SIGNED_SECONDS:
+        return None
+    table = store.tables[object_type(export.asked["objectType"]).name]
+    names = export.asked["objectProperties"]
+    internal = "NAMES" in export.asked["exportInternalValuesOptions"]
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    titles = [name if internal else table.properties[name].label for name in names]
+    writer.writerow(["Record ID", *titles])
+    chosen = store.lists.get(export.asked.get("listId") or "")
+    for record in table.live():
+        if chosen is None or chosen.holds(record):
+            writer.writerow([record.id, *(record.properties.get(name, "") for name in names)])
+    return lines.getvalue()
+
+
+def _export(store: HubSpotStore, task_id: str) -> Export:
+    found: Export | None = store.exports.get(task_id)
+    if found is None:
+        raise refusal(404, f"No export with the id {task_id}", "OBJECT_NOT_FOUND")
+    return found

@@ -1,0 +1,145 @@
+"""Lists of contacts: those a filter keeps, and one that people fill by hand."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.refusals import refusal
+from sandbox.hubspot.schema import CONTACTS
+from sandbox.hubspot.store import HubSpotStore, Record
+from sandbox.hubspot.values import iso
+
+_PAGE: Final = 100
+_MADE_AT: Final = "2022-05-03T09:00:00Z"
+
+
+@dataclass
+class ContactList:
+    """A list: contacts whose property has one of some values, or members somebody added."""
+
+    id: str
+    name: str
+    filter: tuple[str, tuple[str, ...]] | None = None
+    members: set[int] = field(default_factory=set)
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether a contact is on the list."""
+        if self.filter is None:
+            return record.id in self.members
+        name, values = self.filter
+        return record.properties.get(name) in values
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the list as the API answers it."""
+        return {
+            "listId": self.id,
+            "listVersion": 1,
+            "name": self.name,
+            "objectTypeId": CONTACTS.type_id,
+            "processingStatus": "COMPLETE",
+            "processingType": "MANUAL" if self.filter is None else "DYNAMIC",
+            "createdAt": _MADE_AT,
+            "updatedAt": _MADE_AT,
+            "filtersUpdatedAt": _MADE_AT,
+        }
+
+
+def make_lists() -> dict[str, ContactList]:
+    """Give the lists of the account by their ids."""
+    lists = (
+        ContactList("1", "Customers", ("lifecyclestage", ("customer", "evangelist"))),
+        ContactList("2", "Unsubscribed", ("hs_email_optout", ("true",))),
+        ContactList("3", "Open leads", ("hs_lead_status", ("NEW", "OPEN", "IN_PROGRESS"))),
+        ContactList("4", "Partners, by hand"),
+    )
+    return {one.id: one for one in lists}
+
+
+def search(store: HubSpotStore, call: Call) -> Answer:
+    """Find lists by a part of their names."""
+    wanted = str(call.body.get("query") or "").lower()
+    kinds = call.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
+    ids = call.body.get("listIds") or store.lists
+    found = [
+        one.as_json()
+        for one in store.lists.values()
+        if wanted in one.name.lower() and one.id in ids
+    ]
+    found = [one for one in found if one["processingType"] in kinds]
+    start, count = int(call.body.get("offset") or 0), page_size(call.body.get("count"), 20, 500)
+    page = found[start : start + count]
+    for one in page:
+        size = len(_members(store, store.lists[one["listId"]]))
+        one["additionalProperties"] = {"hs_list_size": str(size)}
+    end = start + len(page)
+    told = {"lists": page, "offset": end, "hasMore": end < len(found), "total": len(found)}
+    return Answer(told)
+
+
+def all_lists(store: HubSpotStore, call: Call) -> Answer:
+    """Give the lists with some ids."""
+    ids = call.names("listIds")
+    return Answer({"lists": [store.lists[id].as_json() for id in ids if id in store.lists]})
+
+
+def one_list(store: HubSpotStore, call: Call) -> Answer:
+    """Give one list."""
+    found = _list(store, call)
+    return Answer({"list": found.as_json() | {"size": len(_members(store, found))}})
+
+
+def memberships(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the contacts of a list by ascending id."""
+    limit = call.limit(_PAGE, 250)
+    after = int(call.query.get("after") or 0)
+    found = [one for one in _members(store, _list(store, call)) if one.id >= after]
+    answer: dict[str, Any] = {
+        "results": [
+            {"recordId": str(one.id), "membershipTimestamp": iso(one.updated_at)}
+            for one in found[:limit]
+        ]
+    }
+    if len(found) > limit:
+        answer["paging"] = call.next_page(str(found[limit].id))
+    return Answer(answer)
+
+
+def add_members(store: HubSpotStore, call: Call) -> Answer:
+    """Put contacts on a list that is filled by hand."""
+    return _change(store, call, adding=True)
+
+
+def remove_members(store: HubSpotStore, call: Call) -> Answer:
+    """Take contacts off a list that is filled by hand."""
+    return _change(store, call, adding=False)
+
+
+def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
+    found = _list(store, call)
+    if found.filter is not None:
+        raise refusal(400, f"List {found.id} is not filled by hand", "VALIDATION_ERROR")
+    table = store.tables[CONTACTS.name]
+    known = {record.id for id in call.body if (record := table.find(id))}
+    missing = [id for id in call.body if not table.find(id)]
+    changed = known - found.members if adding else known & found.members
+    found.members = found.members | known if adding else found.members - known
+    ids = [str(one) for one in sorted(changed)]
+    return Answer(
+        {
+            "recordsIdsAdded": ids if adding else [],
+            "recordIdsRemoved": [] if adding else ids,
+            "recordIdsMissing": missing,
+        }
+    )
+
+
+def _list(store: HubSpotStore, call: Call) -> ContactList:
+    found: ContactList | None = store.lists.get(call.parameters["list_id"])
+    if found is None:
+        said = f"List does not exist with ID {call.parameters['list_id']}."
+        raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+    return found
+
+
+def _members(store: HubSpotStore, one: ContactList) -> list[Record]:
+    return [record for record in store.tables[CONTACTS.name].live() if one.holds(record)]
