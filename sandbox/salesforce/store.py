@@ -195,6 +195,13 @@ class SalesforceStore:
         """Let the user see all fields of an object again."""
         self._set_schema(self._schemas_of_all[sobject])
 
+    def add(self, sobject: SObject) -> None:
+        """Add an object of the administrator's own, without records."""
+        self._set_schema(sobject)
+        self._schemas_of_all[sobject.name] = sobject
+        self._names[sobject.prefix] = sobject.name
+        self.tables.setdefault(sobject.name, {})
+
     def define(self, sobject: str, *fields: Field) -> None:
         """Add fields, or change what they are: their type, options or permissions."""
         for one in fields:
