@@ -7,7 +7,8 @@ stands in `Traffic.calls` and `Traffic.waited`. All of it may be used by several
 import logging
 import random
 import time
-from collections import Counter, deque
+from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,6 +36,12 @@ TRIES = 6
 LONGEST = timedelta(minutes=5)
 """No call is repeated more often, or for longer, than this."""
 
+BREATH = timedelta(seconds=0.5)
+"""Where a CRM is in trouble and names no time, all calls under that limit wait so long."""
+
+LAG = 0.07
+CLOCK_DRIFT = 0.005
+
 JOB_LOOKS = wait_exponential(multiplier=1, min=1, max=30)
 JOB_LONGEST = timedelta(hours=2)
 
@@ -53,39 +60,48 @@ def without_waiting() -> Iterator[None]:
 
 
 class Pace:
-    """A limit on how fast calls may follow each other: all who share the limit share the pace."""
+    """A limit on how fast calls may follow each other: all who share the limit share the pace.
+
+    A CRM counts a call when it arrives, which is somewhere between when it left and when its
+    answer came. So a call takes its place from its answer on, but no later than `LAG` of the
+    stretch after it left: the slowest answers must not cost more than they can spoil.
+    """
 
     def __init__(self, calls: int, seconds: float) -> None:
         """Allow `calls` in any stretch of `seconds`."""
-        self._made: deque[float] = deque()
+        self._answered: list[float] = []
+        self._open = 0
         self._closed_until = 0.0
         self._lock = Lock()
         self.learn(calls, seconds)
 
     def learn(self, calls: int, seconds: float) -> None:
-        """Take over the limit a CRM told us, and stay a little below it.
-
-        A CRM counts a call when it arrives, we when it leaves: calls may arrive closer together
-        than they left. So one call in forty is left out, and the stretch is drawn out a little.
-        """
+        """Take over the limit a CRM told us."""
         with self._lock:
-            self._calls = max(1, calls - calls // 40)
-            self._seconds = seconds * 1.02 + 0.05
+            self._calls = calls
+            self._seconds = seconds
 
     def turn(self) -> float:
         """Enter one call and say how many seconds it has to wait for its turn."""
         with self._lock:
             now = time.monotonic()
-            while self._made and self._made[0] <= now - self._seconds:
-                self._made.popleft()
+            stretch = self._seconds + CLOCK_DRIFT * self._seconds + 0.01
+            del self._answered[: bisect_right(self._answered, now - stretch)]
+            self._open += 1
             at = max(now, self._closed_until)
-            if len(self._made) >= self._calls:
-                at = max(at, self._made[-self._calls] + self._seconds)
-            self._made.append(at)
+            too_many = min(self._open + len(self._answered) - self._calls, len(self._answered))
+            if too_many > 0:
+                at = max(at, self._answered[too_many - 1] + stretch)
             return at - now
 
+    def answered(self, left_at: float) -> None:
+        """Give the place of a call that left at this moment free, one stretch from now."""
+        with self._lock:
+            self._open -= 1
+            insort(self._answered, min(time.monotonic(), left_at + LAG * self._seconds))
+
     def close(self, seconds: float) -> None:
-        """Let nobody call for a while: the CRM said it was too much, and means all of us."""
+        """Let nobody call for a while: what went wrong for one would for all."""
         with self._lock:
             self._closed_until = max(self._closed_until, time.monotonic() + seconds)
 
@@ -110,17 +126,22 @@ class Traffic:
         no value; `kind` is what the call counts as; `pace` is the limit it falls under.
         """
 
+        limit = self.paces[pace]
+
         def attempt() -> T:
-            self.pause(self.paces[pace].turn())
+            self.pause(limit.turn())
             with self._lock:
                 self.calls[kind] += 1
+            left_at = time.monotonic()
             try:
                 return send()
             except RetryableError as error:
-                asked = error.retry_after
-                if asked and asked <= LONGEST and _pauses_are_real.get():
-                    self.paces[pace].close(asked.total_seconds())
+                asked = error.retry_after or BREATH
+                if asked <= LONGEST and _pauses_are_real.get():
+                    limit.close(asked.total_seconds())
                 raise
+            finally:
+                limit.answered(left_at)
 
         return self.repeat(operation, attempt)
 

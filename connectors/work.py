@@ -229,6 +229,13 @@ class Work:
             for change in changes if if_silent else ():
                 self._end(change, if_silent or "unknown", "no_answer")
             raise
+        except RefusedError as error:
+            # a field that is gone since the plan: only who writes it is refused
+            if not self._course.refusals.learn(changes, error):
+                raise
+            left = [change for change in changes if not self._is_hopeless(change)]
+            yield from self._seen(left, if_silent=if_silent)
+            return
         for change in changes:
             now = seen.get(change.record_id, "deleted")
             if isinstance(now, str):

@@ -36,12 +36,13 @@ def hubspot_client(sandbox: Sandbox) -> Client:
     return connector("hubspot").connect(settings)
 
 
-def salesforce_client(sandbox: Sandbox) -> Client:
+def salesforce_client(sandbox: Sandbox, **more: Any) -> Client:
     """Connect to the Salesforce of a world."""
     settings = SalesforceSettings(
         instance_url=sandbox.url,
         client_id=sandbox.client_id,
         client_secret=sandbox.client_secret,
+        **more,
     )
     return connector("salesforce").connect(settings)
 

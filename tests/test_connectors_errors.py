@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from connectors.hubspot import client as hubspot
+from connectors.meanings import Meaning
 from connectors.salesforce import client as salesforce
 from connectors.wire import Answer, exchange, open_session, parsed
 from errors import (
@@ -68,6 +69,53 @@ def test_hubspot_answers(status: int, body: Any, error: type[SyncError]) -> None
 
     assert type(raised) is error
     assert MARKER not in str(raised)
+
+
+@pytest.mark.parametrize("row", hubspot.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_hubspots_table_is_reached(row: Meaning) -> None:
+    """None stands behind another that fits as well; what to do is in the text."""
+    named = {"policyName": "DAILY"} if row.code == "DAILY" else property_error(row.code or "")
+    raised = hubspot.error_of(answer(row.status or 404, named), "POST /x")
+
+    assert isinstance(raised, row.error)
+    assert row.fix in str(raised)
+
+
+@pytest.mark.parametrize("row", salesforce.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_salesforces_table_is_reached(row: Meaning) -> None:
+    """None stands behind another that fits as well; what to do is in the text."""
+    code = "REQUEST_LIMIT_EXCEEDED" if row.code == "CONCURRENT_REQUESTS" else row.code or ""
+    message = "ConcurrentRequests" if row.code == "CONCURRENT_REQUESTS" else MARKER
+    body = [{"message": message, "errorCode": code}]
+    raised = salesforce.error_of(answer(row.status or 400, body), "PATCH /x")
+
+    assert isinstance(raised, row.error)
+    assert row.fix in str(raised)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+def test_an_unknown_code_is_refused_and_kept(crm: Any) -> None:
+    """Nobody tries blindly again what nobody understands; the code says what to look up."""
+    told = property_error("A_CODE_OF_TOMORROW") if crm is hubspot else None
+    body = told or [{"message": MARKER, "errorCode": "A_CODE_OF_TOMORROW"}]
+    raised = crm.error_of(answer(400, body), "PATCH /x")
+
+    assert isinstance(raised, RefusedError)
+    assert raised.code == "A_CODE_OF_TOMORROW"
+
+
+def test_a_field_that_only_the_message_names_is_found() -> None:
+    """Salesforce leaves the list of fields out where the field is not there."""
+    body = [
+        {
+            "message": "No such column 'Shoe__c' on sobject of type Lead",
+            "errorCode": "INVALID_FIELD",
+        }
+    ]
+    raised = salesforce.error_of(answer(400, body), "PATCH /x")
+
+    assert isinstance(raised, RefusedError)
+    assert raised.field == "Shoe__c"
 
 
 @pytest.mark.parametrize(

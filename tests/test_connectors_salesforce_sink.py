@@ -7,7 +7,7 @@ import pytest
 from connected import applied, salesforce_client, world
 from connectors import Client
 from contract import FieldChange, Outcome, RecordChange
-from sandbox.faults import Fault
+from sandbox.faults import Effect, Fault
 from sandbox.salesforce.rows import Row
 from sandbox.server import Sandbox
 
@@ -272,3 +272,187 @@ def test_a_spent_day_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
     outcomes = apply(*(change(id, score(None, "64")) for id in ids))
 
     assert [(one.status, one.reason) for one in outcomes] == [("held", "quota")] * 3
+
+
+@pytest.fixture
+def by_job(sandbox: Sandbox) -> Client:
+    """A client for which three records are many."""
+    return salesforce_client(sandbox, bulk_from=3)
+
+
+def test_many_changes_go_by_one_job(sandbox: Sandbox, by_job: Client) -> None:
+    """Set, emptied and left alone: each row says so in its own way."""
+    empty, full, other = new(sandbox), new(sandbox, **{SCORE: 12}), new(sandbox, **{SCORE: 12})
+    since = FieldChange("onefunnel_stage_since__c", None, "2026-03-04T10:00:00.120+01:00")
+    reasons = FieldChange("onefunnel_reasons__c", None, 'two "lines",\nand a comma')
+
+    outcomes = applied(
+        "salesforce",
+        by_job,
+        [
+            change(empty, score(None, "64"), since),
+            change(full, score("12", None)),
+            change(other, reasons),
+        ],
+    )
+
+    assert [one.status for one in outcomes] == ["written"] * 3
+    assert [held_by(sandbox, id, SCORE) for id in (empty, full, other)] == [64, None, 12]
+    assert held_by(sandbox, other, "onefunnel_reasons__c") == 'two "lines",\nand a comma'
+    assert str(held_by(sandbox, empty, "onefunnel_stage_since__c")).startswith("2026-03-04T09:00")
+    assert called(sandbox, "PATCH /services/data/v60.0/composite/sobjects") == 0
+
+
+def called(sandbox: Sandbox, call: str) -> int:
+    return sandbox.faults.calls()["salesforce"].get(call, 0)
+
+
+def test_a_job_of_twenty_thousand_costs_a_dozen_calls(sandbox: Sandbox, by_job: Client) -> None:
+    """Batches would cost a hundred."""
+    ids = several(sandbox, 2_000)
+
+    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert {one.status for one in outcomes} == {"written"}
+    assert by_job.calls["write"] <= 8
+
+
+def test_rows_that_a_job_refuses_are_told_apart(sandbox: Sandbox, by_job: Client) -> None:
+    """A wrong option, a wrong type, a deleted lead and a converted one, beside a good one."""
+    option, type, deleted, converted, good = several(sandbox, 5)
+    changes = [
+        change(option, FieldChange("Lifecycle_Stage__c", None, "Partner")),
+        change(type, score(None, "much")),
+        change(deleted, score(None, "1")),
+        change(converted, score(None, "1")),
+        change(good, score(None, "1")),
+    ]
+    leads = sandbox.salesforce.tables["Lead"]
+
+    def meanwhile(moment: str, method: str, _: str) -> None:
+        if (moment, method) == ("asked", "PUT"):
+            leads[deleted]["IsDeleted"] = leads[converted]["IsConverted"] = True
+
+    sandbox.faults.watch(meanwhile)
+    outcomes = {one.record_id: one for one in applied("salesforce", by_job, changes)}
+
+    told = {id: (one.status, one.reason, one.error_code) for id, one in outcomes.items()}
+    assert told == {
+        option: ("quarantined", "refused", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+        type: ("quarantined", "refused", "JSON_PARSER_ERROR"),
+        deleted: ("excluded", "deleted", None),
+        converted: ("excluded", "converted", None),
+        good: ("written", "", None),
+    }
+    assert (outcomes[option].field, outcomes[type].field) == ("Lifecycle_Stage__c", SCORE)
+    assert "Partner" not in str(outcomes)
+
+
+def test_rows_a_job_found_locked_go_by_batches(sandbox: Sandbox, by_job: Client) -> None:
+    """In smaller parts, after a pause."""
+    ids = several(sandbox, 6)
+    sandbox.salesforce.lock(ids[:2], times=1)
+
+    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert [one.status for one in outcomes] == ["written"] * 6
+    assert {one.record_id for one in outcomes if one.attempts == 2} == set(ids[:2])
+
+
+def test_a_job_that_fails_is_settled_by_reading(sandbox: Sandbox, by_job: Client) -> None:
+    """Some of its rows may have been written; the others go by batches, and say what is wrong."""
+    ids = several(sandbox, 4)
+    changes = [change(id, score(None, "64")) for id in ids[:3]]
+    bad = change(ids[3], FieldChange("onefunnel_reasons__c", None, "demo"))
+
+    def meanwhile(moment: str, method: str, _: str) -> None:
+        if (moment, method) == ("asked", "PUT"):
+            sandbox.salesforce.hide("Lead", "onefunnel_reasons__c")
+
+    sandbox.faults.watch(meanwhile)
+    outcomes = {one.record_id: one for one in applied("salesforce", by_job, [*changes, bad])}
+    sandbox.salesforce.show("Lead")
+
+    refused = outcomes[ids[3]]
+    assert [outcomes[id].status for id in ids] == ["written"] * 3 + ["quarantined"]
+    assert (refused.error_code, refused.field) == ("INVALID_FIELD", "onefunnel_reasons__c")
+
+
+def test_a_field_that_was_hidden_since_the_plan_stops_only_who_writes_it(
+    sandbox: Sandbox, apply: Apply
+) -> None:
+    """Looking before writing finds it."""
+    bad, good = several(sandbox, 2)
+
+    outcomes = apply(
+        change(bad, FieldChange("shoe_size__c", None, "44")), change(good, score(None, "64"))
+    )
+
+    assert {one.record_id: one.status for one in outcomes} == {bad: "quarantined", good: "written"}
+
+
+@pytest.mark.parametrize("effect", ["commit_then_drop", "reset"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        pytest.param("POST", "/jobs/ingest", id="made"),
+        pytest.param("PUT", "/batches", id="filled"),
+        pytest.param("PATCH", "/jobs/ingest/", id="closed"),
+        pytest.param("GET", "/jobs/ingest/", id="asked for"),
+        pytest.param("GET", "/successfulResults", id="read"),
+    ],
+)
+def test_a_job_outlives_a_lost_answer(
+    sandbox: Sandbox, by_job: Client, method: str, path: str, effect: Effect
+) -> None:
+    """At whatever step: no batch is needed, no row is written twice."""
+    ids = several(sandbox, 3)
+    sandbox.faults.plan(Fault(method=method, path=path, effect=effect))
+
+    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert [(one.status, one.attempts) for one in outcomes] == [("written", 1)] * 3
+    assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
+
+
+def test_a_job_nobody_answers_for_is_unknown(sandbox: Sandbox, by_job: Client) -> None:
+    """Where not even its records can be read."""
+    ids = several(sandbox, 3)
+    sandbox.faults.plan(Fault(method="GET", path="/jobs/ingest/", status=503, times=None))
+    sandbox.faults.plan(Fault(path="/composite/sobjects/Lead", status=503, times=None, after=1))
+
+    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert [(one.status, one.reason) for one in outcomes] == [("unknown", "no_answer")] * 3
+
+
+def left_behind(sandbox: Sandbox, client: Client, state: str, created: str) -> str:
+    """Put a job of our user into the org, as a killed run leaves it."""
+    body = {"object": "Lead", "operation": "update", "contentType": "CSV"}
+    job = str(client.job("POST", "/services/data/v60.0/jobs/ingest", body)["id"])  # type: ignore[attr-defined]
+    sandbox.salesforce.jobs[job].state = state
+    sandbox.salesforce.jobs[job].created_at = created
+    return job
+
+
+def test_an_upload_that_a_killed_run_left_is_aborted(sandbox: Sandbox, by_job: Client) -> None:
+    """It writes nothing, but counts; one that is open since just now may be somebody else's."""
+    old = left_behind(sandbox, by_job, "Open", "2026-03-01T00:00:00.000+0000")
+    fresh = left_behind(sandbox, by_job, "Open", sandbox.salesforce.stamp())
+
+    applied("salesforce", by_job, [change(id, score(None, "64")) for id in several(sandbox, 3)])
+
+    jobs = sandbox.salesforce.jobs
+    assert (jobs[old].state, jobs[fresh].state) == ("Aborted", "Open")
+
+
+def test_a_job_that_a_killed_run_had_closed_is_waited_for(sandbox: Sandbox, by_job: Client) -> None:
+    """It may write what we are about to write: afterwards the records are looked at anew."""
+    running = left_behind(sandbox, by_job, "InProgress", sandbox.salesforce.stamp())
+
+    outcomes = applied(
+        "salesforce", by_job, [change(id, score(None, "64")) for id in several(sandbox, 3)]
+    )
+
+    assert sandbox.salesforce.jobs[running].state == "JobComplete"
+    assert [one.status for one in outcomes] == ["written"] * 3

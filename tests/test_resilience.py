@@ -1,5 +1,6 @@
 """One patience for every CRM: what is tried again, how long it waits, how fast calls follow."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -93,24 +94,52 @@ def test_a_retry_is_logged_without_its_arguments(
     assert caplog.messages == ["call.retried operation=GET /contacts attempt=1 seconds=2.0"]
 
 
+def turns(pace: Pace, count: int) -> list[float]:
+    """Make calls that are answered at once, and say how long each had to wait."""
+    waits = []
+    for _ in range(count):
+        waits.append(pace.turn())
+        pace.answered(time.monotonic())
+    return waits
+
+
 def test_calls_beyond_the_pace_wait_their_turn() -> None:
     """The first ones pass at once."""
+    assert turns(Pace(2, 10), 3) == pytest.approx([0, 0, 10], abs=0.1)
+
+
+def test_calls_on_their_way_hold_their_places() -> None:
+    """Each that waits waits for another place."""
     pace = Pace(2, 10)
+    turns(pace, 2)
 
-    turns = [pace.turn(), pace.turn(), pace.turn()]
+    assert [pace.turn(), pace.turn()] == pytest.approx([10, 10], abs=0.1)
 
-    assert turns == pytest.approx([0, 0, 10.25], abs=0.1)
+
+def test_a_call_counts_from_its_answer_on() -> None:
+    """The CRM may have counted it as late as that; but a very slow answer costs no more."""
+    pace = Pace(2, 10)
+    pace.turn(), pace.turn()
+    pace.answered(time.monotonic())
+    pace.answered(time.monotonic() - 9)
+
+    assert pace.turn() == pytest.approx(1.7, abs=0.2)
 
 
 def test_a_pace_learns_the_limit_of_the_account() -> None:
-    """And stays a little below it."""
+    """From the first answer on."""
     pace = Pace(1, 10)
     pace.learn(100, 10)
 
-    waits = [pace.turn() for _ in range(99)]
+    assert turns(pace, 101)[99:] == pytest.approx([0, 10], abs=0.1)
 
-    assert waits[97] == 0
-    assert waits[98] == pytest.approx(10.25, abs=0.1)
+
+def test_what_one_is_asked_to_wait_all_wait() -> None:
+    """A CRM that is too busy for one call is too busy for the next."""
+    pace = Pace(100, 10)
+    pace.close(7)
+
+    assert pace.turn() == pytest.approx(7, abs=0.1)
 
 
 def test_a_job_is_looked_at_until_it_is_done(traffic: Traffic) -> None:

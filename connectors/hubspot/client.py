@@ -4,7 +4,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from connectors.meanings import Meaning, codes, meaning
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
@@ -57,50 +57,81 @@ class Settings(BaseConfiguration):
     base_url: str = "https://api.hubapi.com"
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What an answer of this status, with this word in it, means. No word: any other answer."""
-
-    status: int
-    word: str | None
-    error: type[SyncError]
-    fix: str
-
-
 MEANINGS = (
+    # one property or value
+    Meaning(
+        400, "PROPERTY_DOESNT_EXIST", RefusedError, "create the property, or map another", "field"
+    ),
+    Meaning(
+        400, "READ_ONLY_VALUE", RefusedError, "the property cannot be written; map another", "field"
+    ),
+    Meaning(
+        400,
+        "INVALID_OPTION",
+        RefusedError,
+        "map the value to an option the property has, or add the option",
+        "value",
+    ),
+    Meaning(
+        400, "INVALID_LONG", RefusedError, "the property takes numbers only; map another", "value"
+    ),
+    Meaning(
+        400,
+        "INVALID_INTEGER",
+        RefusedError,
+        "the property takes whole numbers only; map another",
+        "value",
+    ),
+    Meaning(
+        400, "INVALID_DATE", RefusedError, "the property takes dates only; map another", "value"
+    ),
+    Meaning(
+        400,
+        "INVALID_BOOLEAN",
+        RefusedError,
+        "the property takes true and false only; map another",
+        "value",
+    ),
+    Meaning(
+        400,
+        "INVALID_ALPHA",
+        RefusedError,
+        "a validation rule of the property refuses the value: change the rule, or the mapping",
+        "value",
+    ),
+    Meaning(
+        400, "INVALID_EMAIL", RefusedError, "this is no e-mail address: correct the record", "value"
+    ),
+    Meaning(
+        400,
+        "LEADING_TRAILING_WHITESPACE",
+        RefusedError,
+        "take the spaces off the value in the mapping",
+        "value",
+    ),
+    Meaning(400, "PROPERTY_VALUE_TOO_LONG", RefusedError, "map a shorter text", "value"),
+    # one record
+    Meaning(None, "OBJECT_NOT_FOUND", RefusedError, "the record was deleted", "deleted"),
+    Meaning(
+        409, None, RefusedError, "another record holds this value: look in HubSpot, merge the two"
+    ),
+    Meaning(400, None, RefusedError, "check the mapping against the property's settings"),
+    Meaning(404, None, RefusedError, "the record or object is not there; look in HubSpot"),
+    # the account
     Meaning(401, None, AccessError, f"renew {setting('hubspot', 'access_token')}"),
     Meaning(403, None, AccessError, "grant the private app what it lacks"),
-    Meaning(404, None, RefusedError, "the record or object is not there; look in HubSpot"),
-    Meaning(408, None, RetryableError, "it took too long"),
-    Meaning(409, None, RefusedError, "another record holds this value; look in HubSpot"),
     Meaning(414, None, ConfigError, "the mapping names too many fields; take some out"),
+    Meaning(429, "DAILY", QuotaError, "the calls of the day are spent; the next run goes on"),
+    # worth another try
+    Meaning(429, None, RetryableError, "too many calls at once"),
+    Meaning(408, None, RetryableError, "it took too long"),
     Meaning(423, None, RetryableError, "locked by a bulk operation"),
     Meaning(425, None, RetryableError, "too early"),
-    Meaning(429, "DAILY", QuotaError, "the calls of the day are spent; the next run goes on"),
-    Meaning(429, None, RetryableError, "too many calls at once"),
     Meaning(477, None, RetryableError, "HubSpot moves the account to another data centre"),
-    Meaning(400, "PROPERTY_DOESNT_EXIST", RefusedError, "create the property, or map another"),
-    Meaning(400, "READ_ONLY_VALUE", RefusedError, "the property cannot be written; map another"),
-    Meaning(400, "INVALID_OPTION", RefusedError, "map the value to an option the property has"),
-    Meaning(400, "INVALID_ALPHA", RefusedError, "a validation rule of the property refuses it"),
-    Meaning(400, "LEADING_TRAILING_WHITESPACE", RefusedError, "take the spaces off the value"),
-    Meaning(400, None, RefusedError, "check the mapping against the property's settings"),
 )
 """Any other 4xx is refused, any other 5xx is worth another try."""
 
-FIELD_CODES = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
-"""Refusals of a property whatever its value."""
-
-VALUE_CODES = frozenset(
-    {
-        "INVALID_OPTION",
-        "INVALID_LONG",
-        "INVALID_DATE",
-        "INVALID_ALPHA",
-        "LEADING_TRAILING_WHITESPACE",
-    }
-)
-"""Refusals of a value whatever its record."""
+FIELD_CODES, VALUE_CODES = codes(MEANINGS, "field"), codes(MEANINGS, "value")
 
 
 class Problem(BaseModel):
@@ -241,15 +272,15 @@ def error_of(answer: Answer, where: str, *, is_write: bool = False) -> SyncError
     if is_write and answer.status in GATEWAY_FAULTS:
         return lost(where, is_write=True)
     problem = problem_of(answer.body)
-    meaning = _meaning(answer.status, _word(problem))
-    if meaning.error is RefusedError:
+    row = _meaning(answer.status, _word(problem))
+    if row.error is RefusedError:
         return refusal(problem, where, status=answer.status)
-    text = f"HubSpot answered {answer.status} to {where}: {meaning.fix}"
-    if meaning.error is RetryableError:
+    text = f"HubSpot answered {answer.status} to {where}: {row.fix}"
+    if row.error is RetryableError:
         return RetryableError(text, retry_after=answer.retry_after)
     if answer.status == 403:
         return AccessError(f"{text}: {', '.join(scopes(problem)) or 'a scope it does not name'}")
-    return meaning.error(text)
+    return row.error(text)
 
 
 def refusal(problem: Problem, where: str, *, status: int = 400) -> RefusedError:
@@ -289,9 +320,8 @@ _SCOPES = re.compile(r"requires one of \[([^\]]*)\]")
 
 
 def _meaning(status: int, word: str) -> Meaning:
-    for meaning in MEANINGS:
-        if meaning.status == status and meaning.word in (word, None):
-            return meaning
+    if found := meaning(MEANINGS, status, word):
+        return found
     if status >= 500:
         return Meaning(status, None, RetryableError, "it has trouble of its own")
     if status < 400:

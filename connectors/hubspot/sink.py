@@ -10,18 +10,19 @@ from connectors.hands import DoubtError, Hands, Seen
 from connectors.hubspot.client import (
     AT_ONCE,
     FIELD_CODES,
+    MEANINGS,
     VALUE_CODES,
     Client,
     problem_of,
     refusal,
 )
+from connectors.meanings import codes
 from connectors.writing import carry_out
 from contract import Catalog, Field, FieldChange, Outcome, RecordChange
 from errors import RefusedError, SyncError
 
 BATCH = 100
 INSTANT = timedelta(milliseconds=1)
-EXCLUDED = {"OBJECT_NOT_FOUND": "deleted"}
 
 ONLY_FORWARD = frozenset({"lifecyclestage"})
 """Properties HubSpot accepts any value for, and keeps the one that stands later in their list."""
@@ -46,7 +47,7 @@ def apply(
         instant=INSTANT,
         field_codes=FIELD_CODES,
         value_codes=VALUE_CODES,
-        excluded=EXCLUDED,
+        excluded=dict.fromkeys(codes(MEANINGS, "deleted"), "deleted"),
     )
     return carry_out(changes, hands, catalog, client.traffic)
 

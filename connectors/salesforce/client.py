@@ -4,7 +4,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
 
+from connectors.meanings import Meaning, codes, meaning
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
@@ -56,7 +56,8 @@ class Settings(BaseConfiguration):
 
     These are, best first: client id and secret; client id, user name and private key (JWT
     bearer); an access token, which cannot be renewed; user name, password and security token,
-    which Salesforce is ending.
+    which Salesforce is ending. From `bulk_from` changes on they go by jobs of Bulk 2.0: ten calls
+    instead of one per 200, but a job waits in a queue.
     """
 
     instance_url: str = ""
@@ -68,68 +69,142 @@ class Settings(BaseConfiguration):
     access_token: TSecretStrValue = ""
     password: TSecretStrValue = ""
     security_token: TSecretStrValue = ""
+    bulk_from: int = 5_000
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What an answer with this code means."""
+MEANINGS = (
+    # one field
+    Meaning(
+        None,
+        "INVALID_FIELD",
+        RefusedError,
+        "the field is not there or hidden: correct the mapping, or permit the field to our user",
+        "field",
+    ),
+    Meaning(
+        None,
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        RefusedError,
+        "the field cannot be written: permit it to our user, or map another",
+        "field",
+    ),
+    # one value in one record: a picklist may differ by record type
+    Meaning(
+        None,
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        RefusedError,
+        "map the value to an active one of the picklist, or activate it",
+    ),
+    Meaning(
+        None,
+        "JSON_PARSER_ERROR",
+        RefusedError,
+        "a value does not fit the type of its field; map another field",
+    ),
+    Meaning(
+        None,
+        "INVALID_TYPE_ON_FIELD_IN_RECORD",
+        RefusedError,
+        "a value does not fit the type of its field; map another field",
+    ),
+    Meaning(
+        None,
+        "NUMBER_OUTSIDE_VALID_RANGE",
+        RefusedError,
+        "the field is too small for the number: widen it, or map another",
+    ),
+    Meaning(None, "STRING_TOO_LONG", RefusedError, "map a shorter text, or lengthen the field"),
+    Meaning(
+        None, "INVALID_EMAIL_ADDRESS", RefusedError, "correct the address of the record by hand"
+    ),
+    Meaning(None, "REQUIRED_FIELD_MISSING", RefusedError, "fill in the required field by hand"),
+    Meaning(None, "MALFORMED_ID", RefusedError, "this is no id of a record; correct the mapping"),
+    Meaning(
+        None,
+        "INVALID_CROSS_REFERENCE_KEY",
+        RefusedError,
+        "the record, or one it refers to, is not there; look in Salesforce",
+    ),
+    # what the org's own rules say
+    Meaning(
+        None,
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        RefusedError,
+        "a validation rule refuses it: correct the record, or exempt our user",
+    ),
+    Meaning(
+        None,
+        "FIELD_FILTER_VALIDATION_EXCEPTION",
+        RefusedError,
+        "a lookup filter refuses it: correct the record, or exempt our user",
+    ),
+    Meaning(
+        None,
+        "FIELD_INTEGRITY_EXCEPTION",
+        RefusedError,
+        "a trigger or flow refuses it: ask who built it",
+    ),
+    Meaning(
+        None,
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        RefusedError,
+        "a trigger or flow failed: ask who built it",
+    ),
+    Meaning(None, "CANNOT_EXECUTE_FLOW_TRIGGER", RefusedError, "a flow failed: ask who built it"),
+    Meaning(
+        None, "DUPLICATES_DETECTED", RefusedError, "a duplicate rule refuses it: merge the records"
+    ),
+    Meaning(
+        None,
+        "DUPLICATE_VALUE",
+        RefusedError,
+        "another record holds this value: look in Salesforce, merge the two",
+    ),
+    Meaning(
+        None,
+        "INSUFFICIENT_ACCESS_OR_READONLY",
+        RefusedError,
+        "share the record with our user, or give permission to edit it",
+    ),
+    Meaning(
+        None,
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+        RefusedError,
+        "share the related record with our user",
+    ),
+    # the record is no more
+    Meaning(
+        None, "CANNOT_UPDATE_CONVERTED_LEAD", RefusedError, "the lead was converted", "converted"
+    ),
+    Meaning(None, "ENTITY_IS_DELETED", RefusedError, "the record was deleted", "deleted"),
+    Meaning(None, "NOT_FOUND", RefusedError, "the record or object is not there", "deleted"),
+    Meaning(None, "INVALID_TYPE", RefusedError, "the object is not there or hidden from our user"),
+    # the org
+    Meaning(None, "API_DISABLED_FOR_ORG", AccessError, "give our user the permission API Enabled"),
+    Meaning(None, "INSUFFICIENT_ACCESS", AccessError, "give our user permission for this object"),
+    Meaning(
+        None,
+        "REQUEST_LIMIT_EXCEEDED",
+        QuotaError,
+        "the calls of the last 24 hours are spent; a later run goes on",
+    ),
+    # worth another try
+    Meaning(None, "CONCURRENT_REQUESTS", RetryableError, "too many long calls at once"),
+    Meaning(None, "UNABLE_TO_LOCK_ROW", RetryableError, "another process holds the record"),
+    Meaning(None, "SERVER_UNAVAILABLE", RetryableError, "the server is busy"),
+    Meaning(None, "QUERY_TIMEOUT", RetryableError, "the query ran too long"),
+    # without a code we know, on the call as a whole
+    Meaning(401, "", AccessError, f"renew {setting('salesforce', 'access_token')}"),
+    Meaning(403, "", AccessError, "give our user the permission it lacks"),
+    Meaning(408, None, RetryableError, "it took too long"),
+    Meaning(414, None, ConfigError, "the mapping names too many fields; take some out"),
+    Meaning(425, None, RetryableError, "too early"),
+    Meaning(429, None, RetryableError, "too many calls at once"),
+    Meaning(431, None, ConfigError, "the mapping names too many fields; take some out"),
+)
+"""Any other code is refused, unless the status of the call says more."""
 
-    error: type[SyncError]
-    fix: str
-
-
-MEANINGS: Mapping[str, Meaning] = {
-    "UNABLE_TO_LOCK_ROW": Meaning(RetryableError, "another process holds the record"),
-    "SERVER_UNAVAILABLE": Meaning(RetryableError, "the server is busy"),
-    "QUERY_TIMEOUT": Meaning(RetryableError, "the query ran too long"),
-    "CONCURRENT_REQUESTS": Meaning(RetryableError, "too many long calls at once"),
-    "REQUEST_LIMIT_EXCEEDED": Meaning(
-        QuotaError, "the calls of the last 24 hours are spent; a later run goes on"
-    ),
-    "API_DISABLED_FOR_ORG": Meaning(AccessError, "give the user the permission API Enabled"),
-    "INSUFFICIENT_ACCESS": Meaning(AccessError, "give the user permission for this object"),
-    "INVALID_FIELD": Meaning(
-        RefusedError, "the field is not there or hidden: correct the mapping, or permit the field"
-    ),
-    "INVALID_FIELD_FOR_INSERT_UPDATE": Meaning(
-        RefusedError, "the field cannot be written: permit it to the user, or map another"
-    ),
-    "INVALID_TYPE": Meaning(RefusedError, "the object is not there or hidden from the user"),
-    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": Meaning(
-        RefusedError, "map the value to an active one of the picklist, or activate it"
-    ),
-    "STRING_TOO_LONG": Meaning(RefusedError, "map a shorter text, or lengthen the field"),
-    "REQUIRED_FIELD_MISSING": Meaning(RefusedError, "fill in the required field by hand"),
-    "FIELD_CUSTOM_VALIDATION_EXCEPTION": Meaning(
-        RefusedError, "a validation rule refuses it: correct the record, or exempt our user"
-    ),
-    "FIELD_INTEGRITY_EXCEPTION": Meaning(RefusedError, "a trigger or flow refuses it"),
-    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": Meaning(RefusedError, "a trigger or flow failed"),
-    "DUPLICATES_DETECTED": Meaning(RefusedError, "a duplicate rule refuses it: merge the records"),
-    "INSUFFICIENT_ACCESS_OR_READONLY": Meaning(
-        RefusedError, "share the record with our user, or give permission to edit it"
-    ),
-    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": Meaning(
-        RefusedError, "share the related record with our user"
-    ),
-    "CANNOT_UPDATE_CONVERTED_LEAD": Meaning(RefusedError, "the lead was converted"),
-    "ENTITY_IS_DELETED": Meaning(RefusedError, "the record was deleted"),
-    "NOT_FOUND": Meaning(RefusedError, "the record or object is not there"),
-}
-"""Any other code is refused; an answer without a code is judged by its status."""
-
-STATUSES: Mapping[int, Meaning] = {
-    401: Meaning(AccessError, f"renew {setting('salesforce', 'access_token')}"),
-    403: Meaning(AccessError, "give the user the permission it lacks"),
-    408: Meaning(RetryableError, "it took too long"),
-    414: Meaning(ConfigError, "the mapping names too many fields; take some out"),
-    425: Meaning(RetryableError, "too early"),
-    429: Meaning(RetryableError, "too many calls at once"),
-    431: Meaning(ConfigError, "the mapping names too many fields; take some out"),
-}
-
-FIELD_CODES = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
-"""Refusals of a field whatever its value."""
+FIELD_CODES = codes(MEANINGS, "field")
 
 
 class Problem(BaseModel):
@@ -148,10 +223,19 @@ class Problem(BaseModel):
             return "CONCURRENT_REQUESTS"
         if "UNABLE_TO_LOCK_ROW" in self.message:
             return "UNABLE_TO_LOCK_ROW"  # it comes wrapped in a trigger's own error
+        if self.message.startswith("Failed to deserialize field"):
+            return "JSON_PARSER_ERROR"  # Bulk's word for a wrong type is that of a missing field
         return code if _NAME.fullmatch(code) else ""
+
+    @property
+    def named(self) -> list[str]:
+        """Name the refused fields; where the list is missing, the message may name one."""
+        told = _COLUMN.match(self.message)
+        return self.fields or ([told[1]] if told else [])
 
 
 _NAME = re.compile(r"\w{1,100}")
+_COLUMN = re.compile(r"No such column '(\w+)'")
 _PROBLEMS = TypeAdapter(list[Problem])
 
 
@@ -168,7 +252,8 @@ class Client:
         if not settings.instance_url:
             raise ConfigError(f"{setting('salesforce', 'instance_url')} is missing")
         self._url = checked_url(settings.instance_url, setting("salesforce", "instance_url"))
-        self.traffic = Traffic("salesforce", {"general": Pace(100, 1)})
+        self.traffic = Traffic("salesforce", {"general": Pace(100, 1), "bulk": Pace(100, 1)})
+        self.bulk_from = settings.bulk_from
         self._server_time: datetime | None = None
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()
@@ -224,21 +309,40 @@ class Client:
         )
         return answers
 
+    def job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Make, ask for or change a job; all but a change of its state may be repeated."""
+        data = orjson.dumps(body) if body else None
+        answer = self.ask(method, path, kind="write", data=data, is_safe=method != "PATCH")
+        return parsed(answer, f"{method} {path}", is_write=method == "PATCH")
+
     def _json(self, method: str, path: str, *, kind: str, **request: Any) -> Any:
         answer = self.ask(method, path, kind=kind, **request)
         return parsed(answer, f"{method} {path}", is_write=kind == "write")
 
-    def ask(self, method: str, path: str, *, kind: str, **request: Any) -> Answer:
-        """Send one call, and once more after a new login where the session had ended."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        is_safe: bool = False,
+        content_type: str = "application/json",
+        **request: Any,
+    ) -> Answer:
+        """Send one call, and once more after a new login where the session had ended.
+
+        `is_safe` writes may arrive twice: where the answer is lost, they are sent again.
+        """
+        is_write = kind == "write" and not is_safe
+        pace = "bulk" if "/jobs/" in path else "general"
 
         def send() -> Answer:
             headers = {
                 "Authorization": f"Bearer {self._salesforce.session_id}",
-                "Content-Type": "application/json",
+                "Content-Type": content_type,
                 # Unless told so, Salesforce runs the assignment rules: leads would change owners.
                 "Sforce-Auto-Assign": "FALSE",
             }
-            is_write = kind == "write"
             answer = exchange(
                 self._salesforce.session,
                 method,
@@ -254,12 +358,12 @@ class Client:
 
         operation = f"{method} {path}"
         try:
-            return self.traffic.run(operation, send, kind=kind, pace="general")
+            return self.traffic.run(operation, send, kind=kind, pace=pace)
         except ExpiredSession:
             if not self._way_in:
                 raise
             self._salesforce = self._log_in()
-            return self.traffic.run(operation, send, kind=kind, pace="general")
+            return self.traffic.run(operation, send, kind=kind, pace=pace)
 
     def _learn(self, answer: Answer) -> None:
         self._server_time = answer.server_time or self._server_time
@@ -304,28 +408,28 @@ def error_of(answer: Answer, where: str, *, is_write: bool = False) -> SyncError
     problems = problems_of(answer.body)
     code = problems[0].code
     if code == "INVALID_SESSION_ID":
-        return ExpiredSession(f"Salesforce ended the session: {STATUSES[401].fix}")
+        return ExpiredSession(f"Salesforce ended the session: {_meaning(401, '').fix}")
     if is_write and answer.status in GATEWAY_FAULTS:
         return lost(where, is_write=True)
-    meaning = MEANINGS.get(code) or STATUSES.get(answer.status) or _by_status(answer.status)
-    if meaning.error is RefusedError:
+    row = _meaning(answer.status, code)
+    if row.error is RefusedError:
         return refusal(problems, where)
-    text = f"Salesforce answered {answer.status} {code} to {where}: {meaning.fix}"
-    if meaning.error is RetryableError:
+    text = f"Salesforce answered {answer.status} {code} to {where}: {row.fix}"
+    if row.error is RetryableError:
         return RetryableError(text, retry_after=answer.retry_after)
-    return meaning.error(text)
+    return row.error(text)
 
 
 def refusal(problems: list[Problem], where: str) -> SyncError:
     """Make the error of one refused record or call: RefusedError, or RetryableError for a lock."""
     first = problems[0]
     code = first.code or "UNKNOWN"
-    meaning = MEANINGS.get(code, _by_status(400))
-    if meaning.error is RetryableError:
-        return RetryableError(f"Salesforce answered {code} to {where}: {meaning.fix}")
-    field = next((name for name in first.fields or () if _NAME.fullmatch(name)), None)
+    row = _meaning(400, code)
+    if row.error is RetryableError:
+        return RetryableError(f"Salesforce answered {code} to {where}: {row.fix}")
+    field = next((name for name in first.named if _NAME.fullmatch(name)), None)
     text = f"Salesforce refused {where} with {code}" + (f" for {field}" if field else "")
-    return RefusedError(f"{text}: {meaning.fix}", code=code, field=field, fix=meaning.fix)
+    return RefusedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)
 
 
 def problems_of(body: bytes | list[Any]) -> list[Problem]:
@@ -338,13 +442,15 @@ def problems_of(body: bytes | list[Any]) -> list[Problem]:
         return [Problem()]
 
 
-def _by_status(status: int) -> Meaning:
+def _meaning(status: int, code: str) -> Meaning:
+    if found := meaning(MEANINGS, status, code):
+        return found
     if status >= 500:
-        return Meaning(RetryableError, "it has trouble of its own")
+        return Meaning(status, None, RetryableError, "it has trouble of its own")
     if status < 400:
         fix = f"check {setting('salesforce', 'instance_url')}, it leads elsewhere"
-        return Meaning(ConfigError, fix)
-    return Meaning(RefusedError, "look the code up in Salesforce's documentation")
+        return Meaning(status, None, ConfigError, fix)
+    return Meaning(status, None, RefusedError, "look the code up in Salesforce's documentation")
 
 
 def _login_error(error: SalesforceAuthenticationFailed) -> SyncError:

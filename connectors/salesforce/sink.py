@@ -1,4 +1,4 @@
-"""Changes into Salesforce: 200 records a call, each answered for itself, by position."""
+"""Changes into Salesforce: 200 records a call, each answered for itself; many by one job."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,12 @@ from typing import Any
 
 from connectors.compare import value
 from connectors.hands import Hands, Seen
+from connectors.meanings import codes
+from connectors.salesforce import bulk
 from connectors.salesforce.client import (
     DATA,
     FIELD_CODES,
+    MEANINGS,
     Client,
     problems_of,
     refusal,
@@ -25,9 +28,8 @@ INSTANT = timedelta(seconds=1)
 """Salesforce keeps no milliseconds."""
 
 EXCLUDED = {
-    "CANNOT_UPDATE_CONVERTED_LEAD": "converted",
-    "ENTITY_IS_DELETED": "deleted",
-    "NOT_FOUND": "deleted",
+    **dict.fromkeys(codes(MEANINGS, "converted"), "converted"),
+    **dict.fromkeys(codes(MEANINGS, "deleted"), "deleted"),
 }
 
 
@@ -43,12 +45,14 @@ def apply(
         write=partial(_write, client, catalog),
         reads_at_once=READ_BATCH,
         writes_at_once=BATCH,
-        together=READ_BATCH,
+        together=bulk.MOST_ROWS,
         locks="AccountId",
         instant=INSTANT,
         field_codes=FIELD_CODES,
         value_codes=frozenset(),  # a picklist's values may differ by record type
         excluded=EXCLUDED,
+        job=partial(bulk.write, client, partial(_as_text, catalog)),
+        job_from=client.bulk_from,
     )
     return carry_out(changes, hands, catalog, client.traffic)
 
@@ -108,3 +112,8 @@ def _typed(field: FieldChange, object: str, catalog: Catalog) -> Any:
         case bool() | None:
             return read
     return field.after if isinstance(read, str) else str(read)
+
+
+def _as_text(catalog: Catalog, object: str, field: FieldChange) -> str | None:
+    """Give a value as CSV has it."""
+    return _text(_typed(field, object, catalog))
