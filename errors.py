@@ -19,6 +19,10 @@ class AccessError(SyncError):
     """Stop this CRM: the login or a permission is missing; the text names the scope."""
 
 
+class HeldError(SyncError):
+    """Come again later: another run, or a tool, has the warehouse."""
+
+
 class RetryableError(SyncError):
     """Wait, then try the same again.
 

@@ -21,10 +21,16 @@ class Bars:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def reading(self, crm: str) -> Callable[[str, int, int | None], None]:
-        """Give what a source reports its rows to: object, rows so far, rows in all."""
+    def reading(
+        self, crm: str, between: Callable[[], None]
+    ) -> Callable[[str, int, int | None], None]:
+        """Give what a source reports its rows to: object, rows so far, rows in all.
+
+        `between` is called after every page.
+        """
 
         def report(object: str, rows: int, total: int | None) -> None:
+            between()
             self._move(f"{crm} {object}", rows, total)
 
         return report

@@ -6,6 +6,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +31,7 @@ from connections import Connection, by_crm, log_in
 from errors import AccessError
 from guard import guard, limits
 from journal import Run, recorded
+from lease import Lease, leased
 from progress import Bars, bars
 from report import Report
 from transforms.agreement import said
@@ -38,19 +41,26 @@ from transforms.resolve import resolve
 from warehouse import Warehouse, land, opened
 
 
-def run(configuration: Configuration, *, write: bool, full: bool = False, bars: Bars) -> Report:
+def run(
+    configuration: Configuration,
+    *,
+    write: bool,
+    full: bool = False,
+    wait: bool = False,
+    bars: Bars,
+) -> Report:
     """Pull both CRMs, decide with one definition, write back what is wrong.
 
-    Raises: ConfigError before the first pull; AccessError, RetryableError where a CRM cannot be
-            read. What was landed or written by then stays, and the next run goes on from it.
+    Raises: HeldError where another run is under way; ConfigError before the first pull;
+            AccessError, RetryableError where a CRM cannot be read. What was landed or written by
+            then stays, and the next run goes on from it.
     """
     definition, allowed = configuration.definition, limits()
     this = Run(definition.id, started_at=datetime.now(UTC))
-    crms = log_in(configuration)
-    with recorded(this, {crm.crm: crm.client for crm in crms}):
-        for crm in crms:
-            land(crm.crm, crm.resources(full=full, progress=bars.reading(crm.crm)))
+    with begun(this, configuration, wait=wait) as (lease, crms):
+        pull(crms, lease, full=full, bars=bars)
         with opened() as warehouse:
+            lease.renew(warehouse)
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
             landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
             found = resolve(mappings, landed, configuration.people, definition, tools=warehouse)
@@ -76,13 +86,32 @@ def run(configuration: Configuration, *, write: bool, full: bool = False, bars: 
             elif any(verdict.is_stopped for verdict in verdicts):
                 this.status = "stopped"
             else:
-                apply_changes(warehouse, this, crms, bars=bars)
+                apply_changes(warehouse, this, crms, lease, bars=bars)
             told.records = journal.account(warehouse, this.run_id)
             this.counts = told.counts()
             return told
 
 
-def apply_changes(warehouse: Warehouse, this: Run, crms: list[Connection], *, bars: Bars) -> None:
+@contextmanager
+def begun(
+    this: Run, configuration: Configuration, *, wait: bool
+) -> Iterator[tuple[Lease, list[Connection]]]:
+    """Hold the lease, log in to both CRMs, and store how the run ends."""
+    with leased(this.run_id, wait=wait) as lease:
+        crms = log_in(configuration)
+        with recorded(this, {crm.crm: crm.client for crm in crms}):
+            yield lease, crms
+
+
+def pull(crms: list[Connection], lease: Lease, *, full: bool, bars: Bars) -> None:
+    """Read what changed in each CRM since the last run; `full`: everything."""
+    for crm in crms:
+        land(crm.crm, crm.resources(full=full, progress=bars.reading(crm.crm, lease.renew_if_due)))
+
+
+def apply_changes(
+    warehouse: Warehouse, this: Run, crms: list[Connection], lease: Lease, *, bars: Bars
+) -> None:
     """Write the stored changes of a run that have no outcome yet; journal every batch."""
     denied: list[AccessError] = []
     for crm in crms:
@@ -92,6 +121,7 @@ def apply_changes(warehouse: Warehouse, this: Run, crms: list[Connection], *, ba
             for outcomes in crm.connector.apply(crm.client, changes, crm.catalog):
                 journal.write_outcomes(warehouse, this.run_id, crm.crm, outcomes)
                 done(len(outcomes))
+                lease.renew(warehouse)
         except AccessError as error:
             # it stops this CRM, not the others; `apply` goes on from here once it is granted
             denied.append(error)
@@ -100,16 +130,17 @@ def apply_changes(warehouse: Warehouse, this: Run, crms: list[Connection], *, ba
     this.status = "done"
 
 
-def apply_run(configuration: Configuration, run_id: str, *, bars: Bars) -> Report:
+def apply_run(
+    configuration: Configuration, run_id: str, *, wait: bool = False, bars: Bars
+) -> Report:
     """Write a plan that was made before; what was edited meanwhile is held.
 
-    Raises: ConfigError where no such run is known.
+    Raises: HeldError where another run is under way; ConfigError where no such run is known.
     """
     with opened() as warehouse:
         this = journal.load(warehouse, run_id)
-    crms = log_in(configuration)
-    with recorded(this, {crm.crm: crm.client for crm in crms}), opened() as warehouse:
-        apply_changes(warehouse, this, crms, bars=bars)
+    with begun(this, configuration, wait=wait) as (lease, crms), opened() as warehouse:
+        apply_changes(warehouse, this, crms, lease, bars=bars)
         return report.of_outcomes(this, journal.account(warehouse, run_id))
 
 
@@ -123,6 +154,7 @@ app = typer.Typer(
 )
 
 Full = Annotated[bool, typer.Option("--full", help="Read everything anew, not just what changed.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for a run that is under way.")]
 
 STOPPED_BY_GUARD = 3
 
@@ -131,28 +163,30 @@ STOPPED_BY_GUARD = 3
 def run_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
     full: Full = False,
+    wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull both CRMs, decide, and write back what is wrong."""
     with bars(err) as shown:
-        told = run(load(), write=not dry_run, full=full, bars=shown)
+        told = run(load(), write=not dry_run, full=full, wait=wait, bars=shown)
     tell(told, as_json=as_json)
 
 
 @app.command("plan")
-def plan_command(full: Full = False, as_json: AsJson = False) -> None:
+def plan_command(full: Full = False, wait: Wait = False, as_json: AsJson = False) -> None:
     """Pull both CRMs and show what is wrong; `apply RUN` writes it."""
-    run_command(dry_run=True, full=full, as_json=as_json)
+    run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
 
 
 @app.command("apply")
 def apply_command(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The plan to write.")],
+    wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a plan that was made before; what was edited meanwhile is held."""
     with bars(err) as shown:
-        told = apply_run(load(), run_id, bars=shown)
+        told = apply_run(load(), run_id, wait=wait, bars=shown)
     tell(told, as_json=as_json)
 
 

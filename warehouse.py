@@ -22,7 +22,7 @@ from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from connectors import chain_of, rounds
-from errors import ConfigError, SyncError
+from errors import ConfigError, HeldError, SyncError
 from transforms.lifecycle import Answer
 
 HERE = Path(__file__).parent
@@ -35,8 +35,11 @@ NAMING = "sql_cs_v1"
 
 
 IN_USE = (
-    "the warehouse cannot be opened: another run, or a tool that looks into the file, has it open, "
-    "or its folder is missing or cannot be written; wait for the other to end, or set "
+    "the warehouse is open elsewhere: another run is under way, or a tool looks into the file. "
+    "Wait for it, with --wait, or call again later"
+)
+CLOSED = (
+    "the warehouse cannot be opened: its folder is missing or cannot be written. Set "
     "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
 )
 
@@ -137,22 +140,23 @@ def _splink(engine: SQLBackend) -> DuckDBAPI:
 def opened() -> Iterator[Warehouse]:
     """Open the configured warehouse.
 
-    Raises: SyncError where another process has it open.
+    Raises: HeldError where another process has it open, SyncError where it cannot be opened.
     """
-    with _pipeline(STEPS) as pipeline:
-        try:
-            with pipeline.sql_client() as sql:
-                if not sql.has_dataset():
-                    sql.create_dataset()
-            engine = pipeline.dataset().ibis()
-        except (duckdb.IOException, DatabaseException, DestinationConnectionError) as error:
-            raise _cause(error) from error
-        if engine.name == "duckdb":
-            engine.raw_sql("SET TimeZone = 'UTC'")
-        try:
-            yield Warehouse(engine)
-        finally:
-            engine.disconnect()
+    try:
+        # not a pipeline: making one would end that of a pull that is under way
+        dataset = dlt.dataset(_destination(), STEPS, schema=dlt.Schema(STEPS))
+        with dataset.sql_client as sql:
+            if not sql.has_dataset():
+                sql.create_dataset()
+        engine = dataset.ibis()
+    except (duckdb.IOException, DatabaseException, DestinationConnectionError) as error:
+        raise _cause(error) from error
+    if engine.name == "duckdb":
+        engine.raw_sql("SET TimeZone = 'UTC'")
+    try:
+        yield Warehouse(engine)
+    finally:
+        engine.disconnect()
 
 
 def land(crm: str, resources: Iterable[DltResource]) -> None:
@@ -173,7 +177,7 @@ def _cause(failure: Exception) -> BaseException:
         if isinstance(error, SyncError | KeyboardInterrupt):
             return error
         if isinstance(error, duckdb.IOException):
-            return SyncError(IN_USE)
+            return HeldError(IN_USE) if "set lock on file" in str(error) else SyncError(CLOSED)
     return failure
 
 
