@@ -11,6 +11,7 @@ from contract import Catalog, Wanted
 from errors import ConfigError
 from transforms.check import against
 from transforms.mapping import Mapping as CrmMapping
+from transforms.mapping import with_sources
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def log_in(configuration: Configuration) -> list[Connection]:
 
 
 def _connection(crm: str, client: Client, configuration: Configuration) -> Connection:
-    asked = configuration.definition.fields()
+    asked = with_sources(configuration.definition.fields())
     mapping = configuration.mappings[crm]
     account = client.account()
     catalog = connector(crm).catalog(client, mapping.wanted(asked))

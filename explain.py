@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from configuration import Configuration
 from errors import ConfigError
+from report import unknown
 from transforms import facts, score
 from transforms.definition import (
     AllOf,
@@ -35,7 +36,8 @@ class Receipt:
     """One person: who they are in each CRM, where they stand and why, and what is missing.
 
     records: crm, object, record_id; contributions: at, kind, points, left (points still left at
-    `as_of`); fit: text, points; criteria: name, met; history: stage, entered_at, cycle.
+    `as_of`); fit: text, points; criteria: name, met; history: stage, entered_at, cycle;
+    unknown: fields whose value of that time nobody can tell.
     """
 
     person_id: str
@@ -47,6 +49,7 @@ class Receipt:
     criteria: Rows = field(default_factory=list)
     history: Rows = field(default_factory=list)
     missing: str = ""
+    unknown: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
@@ -78,7 +81,7 @@ def explain(
             "as `python sync.py explain anna@example.com`"
         )
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
-    return [_receipt(warehouse, configuration.definition, one, at) for one in ids]
+    return [_receipt(warehouse, configuration, one, at) for one in ids]
 
 
 def _person_ids(warehouse: Warehouse, who: str) -> list[str]:
@@ -91,16 +94,14 @@ def _person_ids(warehouse: Warehouse, who: str) -> list[str]:
 
 
 def _receipt(
-    warehouse: Warehouse, definition: Definition, person_id: str, as_of: datetime
+    warehouse: Warehouse, configuration: Configuration, person_id: str, as_of: datetime
 ) -> Receipt:
-    def only(name: str) -> ir.Table:
-        table = warehouse.table(name)
-        return table.filter(table.person_id == person_id)
-
     def step(name: str, table: ir.Table) -> ir.Table:
         return warehouse.step(f"one_{name}", table)
 
-    parts = only("people"), only("field_since"), only("events")
+    definition = configuration.definition
+    then = warehouse.answerable(configuration, as_of=as_of, only=person_id)
+    parts = then.people, then.field_since, then.events
     steps = journeys(*parts, definition, as_of=as_of, store=step)
     answer = answered(steps, definition, as_of=as_of, store=step)
     found = answer.lifecycle.to_pyarrow().to_pylist()
@@ -110,8 +111,9 @@ def _receipt(
     stage = definition.stages[definition.stage_ids.index(row["stage"])]
     known = steps.facts.to_pyarrow().to_pylist()[0]
     last = steps.ruled.order_by(ibis.desc("cycle")).limit(1).to_pyarrow().to_pylist()[0]
-    shown = only("records")
-    shown = shown.filter(~shown.deleted).select("crm", "object", "record_id", "read_only")
+    shown = warehouse.table("records")
+    shown = shown.filter(shown.person_id == person_id, ~shown.deleted, shown.created_at <= as_of)
+    shown = shown.select("crm", "object", "record_id", "read_only")
     return Receipt(
         person_id,
         stage.label or stage.id,
@@ -122,6 +124,7 @@ def _receipt(
         criteria=_criteria(known, definition),
         history=answer.stage_history.order_by("entered_at").to_pyarrow().to_pylist(),
         missing=Gap(definition, row, last, known).to_next_stage(),
+        unknown=sorted(unknown(then)),
     )
 
 

@@ -87,6 +87,12 @@ def stage_table(
     return table
 
 
+def unknown_line(unknown: dict[str, int]) -> Text:
+    """How many people lack which field, because nobody can tell what it held then."""
+    counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
+    return Text(f"Not known of that time, and left empty: {counts} people")
+
+
 def _moves(report: Report, *, is_wide: bool) -> Table:
     table = _table("Stage changes", "where", "from", "to", "records >")
     if is_wide:
@@ -185,6 +191,9 @@ def show_receipt(receipt: Receipt, console: Console) -> None:
     told = [("because", answer["reasons"] or "known, and nothing more yet")]
     told += [("next", _next(answer))]
     told += [("missing", receipt.missing)] if receipt.missing else []
+    if receipt.unknown:
+        fields = ", ".join(receipt.unknown)
+        told += [("unknown", f"not known on {answer['as_of']:%Y-%m-%d}: {fields}")]
     told += [("known as", ", ".join(map(_record, receipt.records)))]
     facts = Table.grid(padding=(0, 2))
     for name, text in told:

@@ -63,7 +63,14 @@ def run(
             lease.renew(warehouse)
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
             landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
-            found = resolve(mappings, landed, configuration.people, definition, tools=warehouse)
+            found = resolve(
+                mappings,
+                landed,
+                configuration.people,
+                definition,
+                as_of=this.started_at,
+                tools=warehouse,
+            )
             answer = warehouse.keep(
                 lifecycle(
                     found.people,

@@ -4,15 +4,18 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlglot.expressions as sge
 from dlt.common.destination import Destination
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.extract import DltResource
@@ -21,8 +24,11 @@ from ibis.backends.sql import SQLBackend
 from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
+from configuration import Configuration
 from connectors import chain_of, rounds
 from errors import ConfigError, HeldError, SyncError
+from transforms import past
+from transforms.instants import from_datetime
 from transforms.lifecycle import Answer
 
 HERE = Path(__file__).parent
@@ -70,14 +76,75 @@ class Warehouse:
             self.store("stage_history", answer.stage_history),
         )
 
-    def answerable(self) -> tuple[ir.Table, ir.Table, ir.Table]:
-        """What an answer is made of: people, field_since, events.
+    def answerable(
+        self,
+        configuration: Configuration,
+        *,
+        as_of: datetime | None = None,
+        only: str | None = None,
+    ) -> past.Known:
+        """What an answer is made of: people, field_since, events, as known at `as_of`.
+
+        From the start of the last run on (and without `as_of`) these are the tables of that run.
+        For an earlier instant they are made anew from `records`, `record_history` and
+        `field_history`, as tables that stand until the next call. `only` names one person.
 
         Raises: ConfigError where nothing was pulled yet.
         """
-        if not all(self.has(name) for name in ("people", "field_since", "events")):
+        if not all(self.has(name) for name in past.Memory._fields):
             raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
-        return self.table("people"), self.table("field_since"), self.table("events")
+        if as_of is None or self._is_present(as_of):
+            names = ("people", "field_since", "events")
+            people, since, events = (_only(self.table(name), only) for name in names)
+            nothing = people.filter(ibis.literal(False)).select("person_id")
+            return past.Known(people, since, events, unknown=nothing)
+        asked = configuration.definition.fields()
+        memory = self._memory(only)
+        return past.known(memory, configuration.people, asked, at=as_of, store=self.step)
+
+    def _is_present(self, as_of: datetime) -> bool:
+        """Whether no run has begun since then: what stands in the tables is what was known."""
+        last = self.table("runs").started_at.max().to_pyarrow().as_py()
+        return last is None or from_datetime(as_of) >= from_datetime(last)
+
+    def _memory(self, only: str | None) -> past.Memory:
+        memory = past.Memory(*(self.table(name) for name in past.Memory._fields))
+        if only is None:
+            return memory
+        mine = _only(memory.records, only)
+        return past.Memory(
+            mine,
+            memory.record_history.semi_join(mine, "key"),
+            memory.field_history.semi_join(mine, "key"),
+            _only(memory.events, only),
+        )
+
+    def kept(self, name: str) -> ir.Table | None:
+        """A table that an earlier run kept; None where there is none yet."""
+        return self.table(name) if self.has(name) else None
+
+    def grow(self, name: str, rows: ir.Table) -> None:
+        """Add rows to a table that is never rewritten; columns it does not have yet are added."""
+        if self.has(name):
+            had = self.table(name).columns
+            for column in (column for column in rows.columns if column not in had):
+                self._add_column(name, column, rows.schema()[column])
+            had = self.table(name).schema()
+            rows = rows.select(
+                **{
+                    column: rows[column] if column in rows.columns else ibis.null(of)
+                    for column, of in had.items()
+                }
+            )
+        self.append(name, rows, rows.schema())
+
+    def _add_column(self, name: str, column: str, of: dt.DataType) -> None:
+        compiler = self.engine.compiler
+        table = sge.table_(name, db=DATASET, catalog=self.engine.current_catalog, quoted=True)
+        kind = compiler.type_mapper.from_ibis(of)
+        added = sge.ColumnDef(this=sge.to_identifier(column, quoted=True), kind=kind)
+        change = sge.Alter(this=table, kind="TABLE", actions=[added])
+        self.engine.raw_sql(change.sql(compiler.dialect))
 
     def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
         """Add rows to a table that is never rewritten; the first ones make it."""
@@ -121,6 +188,10 @@ class Warehouse:
         kept = self.step("clustered", made.select("key", component=made.cluster_id))
         found.drop_table_from_database_and_remove_from_cache()
         return kept
+
+
+def _only(table: ir.Table, person_id: str | None) -> ir.Table:
+    return table if person_id is None else table.filter(table.person_id == person_id)
 
 
 def _splink(engine: SQLBackend) -> DuckDBAPI:

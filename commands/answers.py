@@ -44,19 +44,22 @@ def recompute_command(
     """Decide anew from what is in the warehouse; pull nothing, write nothing to a CRM."""
     configuration = load(definition=definition)
     with opened() as warehouse:
-        people, since, events = warehouse.answerable()
+        known = warehouse.answerable(configuration, as_of=as_of)
         answer = warehouse.keep(
             lifecycle(
-                people,
-                since,
-                events,
+                known.people,
+                known.field_since,
+                known.events,
                 configuration.definition,
                 as_of=as_of or datetime.now(UTC),
                 store=warehouse.step,
             )
         )
         counted = report.stages(answer.lifecycle)
+        unknown = report.unknown(known)
     if as_json:
-        print_json(counted)
+        print_json({"stages": counted, "unknown": unknown})
     else:
         out.print(screen.stage_table(report.labels(configuration.definition), [], counted))
+        if unknown:
+            out.print(screen.unknown_line(unknown))

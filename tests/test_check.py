@@ -406,7 +406,7 @@ SALESFORCE: Catalog = {
         *("Id", "CreatedDate", "SystemModstamp", "IsDeleted", "Email", "CompanyId", "Standing__c")
     ),
     "Account": fields("Id", "Industry"),
-    "LeadHistory": fields("Id", "LeadId", "Field", "CreatedDate"),
+    "LeadHistory": fields("Id", "LeadId", "Field", "CreatedDate", "OldValue", "NewValue"),
     "Task": fields("Id", "WhoId", "Type", "Outcome__c", "ActivityDate"),
     "Deal": fields("Id", "LeadId", "CloseDate"),
 }
@@ -553,7 +553,7 @@ def test_what_hubspot_does_not_have_is_told(catalog: Catalog, change: Change, sa
         pytest.param(
             lacking(SALESFORCE, "LeadHistory", "Field"),
             "salesforce.yaml:5: LeadHistory has no field `Field` "
-            f"(there is: Id, LeadId, CreatedDate) {HIDDEN}",
+            f"(there is: Id, LeadId, CreatedDate, OldValue, NewValue) {HIDDEN}",
             id="column of the history",
         ),
     ],
@@ -606,7 +606,7 @@ def test_words_for_every_stage_fit_a_field_of_any_type() -> None:
 
 def test_a_history_in_the_records_own_answer_needs_no_columns() -> None:
     """Its fields are those of the record."""
-    columns = "record: id, field: property, at: timestamp"
+    columns = "record: id, field: property, at: timestamp, value: value"
     told = f"    history: {{object: contacts_history, {columns}}}\nlinks:"
     catalog = {**HUBSPOT, "contacts_history": fields("email")}
 

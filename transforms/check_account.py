@@ -142,9 +142,9 @@ def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[Place, str, str]]
     # where its rows carry the record's own id, the history is part of the record's answer
     if history is not None and history.record != mapping.columns.id:
         at: Place = ("records", name, "history")
-        yield (*at, "record"), history.object, history.record
-        yield (*at, "field"), history.object, history.field
-        yield (*at, "at"), history.object, history.at
+        for word in ("record", "field", "at", "value", "before"):
+            if (column := getattr(history, word)) is not None:
+                yield (*at, word), history.object, column
 
 
 def _of_path(

@@ -30,6 +30,20 @@ ENRICHED: dict[str, FieldType] = {
 }
 """Fields that a record implies; see `enrich.py`. A mapping may state them as well."""
 
+IMPLIED_BY = {
+    "seniority": "job_title",
+    "job_function": "job_title",
+    "email_domain": "email",
+    "is_free_mail": "email",
+}
+"""The field that each of them is read off."""
+
+
+def with_sources(asked: Iterable[str]) -> tuple[str, ...]:
+    """The canonical fields asked for, and those that they are read off where no CRM states them."""
+    named = [(name, IMPLIED_BY.get(name)) for name in asked]
+    return tuple(dict.fromkeys(name for pair in named for name in pair if name is not None))
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -136,13 +150,19 @@ class Where(_Model):
 
 
 class History(_Model):
-    """Where the past of a record type's fields is told, one row per change."""
+    """Where the past of a record type's fields is told, one row per change.
+
+    `value` is what the field took, `before` what it held until then. `keeps`: of each field no
+    more than so many changes are told, and older ones are forgotten.
+    """
 
     object: str
     record: str
     field: str
     at: str
-    value: str | None = None
+    value: str
+    before: str | None = None
+    keeps: PositiveInt | None = None
     optional: StrictBool = False
 
 
@@ -311,7 +331,8 @@ class Mapping(_Model):
             # the history's rows carry the record's own id: it is asked by naming the fields
             reads = self.records[record].fields
             return tuple(reads[name].field for name in asked if name in reads)
-        return (told.record, told.field, told.at)
+        columns = (told.record, told.field, told.at, told.value, told.before)
+        return tuple(column for column in columns if column is not None)
 
     def without(self, catalog: Catalog) -> tuple["Mapping", list[str]]:
         """Drop what is marked optional and the account does not have; say what was dropped."""

@@ -1,12 +1,9 @@
 """One row per person: of each field the value that survives, and since when it holds."""
 
-from collections.abc import Mapping as Map
-
 import ibis
 import ibis.expr.types as ir
 
-from transforms.mapping import CanonicalField, History, Mapping, People
-from transforms.rows import Landed, as_text
+from transforms.mapping import CanonicalField, People
 
 
 def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
@@ -31,25 +28,22 @@ def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
 
 
 def field_since(
-    records: ir.Table,
-    mappings: Map[str, Mapping],
-    landed: Landed,
-    config: People,
-    asked: tuple[str, ...],
+    records: ir.Table, held: ir.Table, config: People, asked: tuple[str, ...]
 ) -> ir.Table:
-    """Say when a person's field took its present value, where a history tells.
+    """Say when a person's field took its value, where a history tells.
 
-    In:     records as above; `asked` are the canonical fields of the definition
+    In:     records as above; held(key, field, since): the spells of `field_history` at the moment
+            that is asked for; `asked` are the canonical fields of the definition
     Out:    person_id, field, since timestamp; no row = unknown
     Source: docs/people.md, "Since when".
     """
     winners = _survived(records, config, of_value=False)
-    told = _told(mappings, landed, asked)
-    listed = []
-    for name in asked:
-        if name in config.fields:
-            won = winners.select("person_id", field=ibis.literal(name), key=winners[name])
-            listed.append(won.filter(won.key.notnull()))
+    listed = [
+        winners.select("person_id", field=ibis.literal(name), key=winners[name])
+        for name in asked
+        if name in config.fields
+    ]
+    told = held.filter(held.since.notnull()).select("key", "field", "since")
     if not listed:
         return told.filter(ibis.literal(False)).select(
             person_id="key", field="field", since="since"
@@ -98,43 +92,3 @@ def _trust(live: ir.Table, policy: str | tuple[str, ...]) -> list[ir.Value]:
         return recent
     ranks = ((live.crm == crm, rank) for rank, crm in enumerate(policy))
     return [ibis.cases(*ranks, else_=len(policy)), *recent]
-
-
-def _told(mappings: Map[str, Mapping], landed: Landed, asked: tuple[str, ...]) -> ir.Table:
-    """When each record's field last changed, by its history: key, field, since."""
-    listed = []
-    for crm, mapping in mappings.items():
-        for object, history in mapping.histories():
-            reads = mapping.records[object].fields
-            fields = {reads[name].field: name for name in asked if name in reads}
-            table = landed[crm][history.object]
-            table = _changes(table.filter(table[history.field].isin(list(fields))), history)
-            ours = ((table[history.field] == theirs, name) for theirs, name in fields.items())
-            listed.append(
-                table.select(
-                    key=ibis.literal(f"{crm}:{object}:") + table[history.record].cast("string"),
-                    field=ibis.cases(*ours, else_=None).cast("string"),
-                    since=table[history.at].cast("timestamp(6)"),
-                )
-                if fields
-                else None
-            )
-    known = [one for one in listed if one is not None]
-    if not known:
-        empty = {"key": "string", "field": "string", "since": "timestamp(6)"}
-        return ibis.memtable({name: [] for name in empty}, schema=empty)
-    both = ibis.union(*known) if len(known) > 1 else known[0]
-    return both.group_by("key", "field").aggregate(since=both.since.max())
-
-
-def _changes(table: ir.Table, history: History) -> ir.Table:
-    """Leave out the entries that say again what stood there before."""
-    if history.value is None:
-        return table
-    line = ibis.window(
-        group_by=[table[history.record], table[history.field]], order_by=table[history.at]
-    )
-    value = as_text(table[history.value])
-    changed = ~value.identical_to(value.lag(1).over(line))
-    is_first = table[history.at].lag(1).over(line).isnull()
-    return table.mutate(is_change=changed | is_first).filter(ibis._.is_change)

@@ -6,18 +6,9 @@ from collections.abc import Mapping as Map
 import ibis
 import ibis.expr.types as ir
 
-from transforms.facts import holds
-from transforms.mapping import FieldRead, Mapping, People
-from transforms.rows import (
-    Landed,
-    as_text,
-    as_type,
-    column,
-    fits,
-    record_key,
-    rows,
-    words,
-)
+from transforms.canonical import canonical, missing
+from transforms.mapping import Mapping, People
+from transforms.rows import Landed, as_text, column, fits, record_key, rows, words
 
 Cluster = Callable[[ir.Table, ir.Table], ir.Table]
 """Finds connected components: nodes(key), edges(a, b) -> (key, component)."""
@@ -96,10 +87,12 @@ def _of_type(
     fields = {}
     for name, field in people.fields.items():
         read = record.fields.get(name)
-        missing = ibis.null(ibis.dtype(as_type(ibis.literal(None, "string"), field.type).type()))
-        fields[name] = missing if read is None else as_type(_read(table, read), field.type)
+        fields[name] = (
+            missing(field)
+            if read is None
+            else canonical(table[column(read.field)], name, read, field)
+        )
     more = record.additional_emails
-    fields["email"] = fields["email"].lower()
     return table.select(
         key=record_key(crm, object, id),
         short_key=record_key(crm, object, _short(id, mapping)),
@@ -113,17 +106,6 @@ def _of_type(
         additional_emails=as_text(table[more]).lower() if more else ibis.null("string"),
         **fields,
     )
-
-
-def _read(table: ir.Table, read: FieldRead) -> ir.Value:
-    value = table[column(read.field)]
-    if read.test is not None:
-        return holds(value, read.test)
-    if not read.values:
-        return value
-    text = as_text(value)
-    spelt = ((text.lower() == theirs.lower(), ours) for theirs, ours in read.values.items())
-    return ibis.cases(*spelt, else_=text)
 
 
 def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:

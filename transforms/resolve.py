@@ -1,13 +1,14 @@
 """From landed tables to people and what happened to them: the whole resolution in order."""
 
 from collections.abc import Mapping as Map
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import ibis.expr.types as ir
 
-from transforms import enrich, events, people, records
+from transforms import enrich, events, history, people, records, versions
 from transforms.definition import Definition
-from transforms.mapping import Mapping, People
+from transforms.mapping import Mapping, People, with_sources
 from transforms.rows import Landed
 
 
@@ -19,6 +20,12 @@ class Tools(Protocol):
 
     def store(self, name: str, table: ir.Table, /) -> ir.Table:
         """Keep a table of the answer."""
+
+    def kept(self, name: str, /) -> ir.Table | None:
+        """Look up a table that an earlier run kept; None where there is none yet."""
+
+    def grow(self, name: str, rows: ir.Table, /) -> None:
+        """Add rows to a table that is never rewritten; it may have more columns than before."""
 
     def cluster(self, nodes: ir.Table, edges: ir.Table, /) -> ir.Table:
         """Find connected components: nodes(key), edges(a, b) -> (key, component)."""
@@ -43,9 +50,12 @@ def resolve(
     config: People,
     definition: Definition,
     *,
+    as_of: datetime,
     tools: Tools,
 ) -> Resolved:
     """Find the people behind the records of all CRMs, and assign them what happened.
+
+    What changed since the run before is added to `record_history`, seen at `as_of`.
 
     Source: docs/people.md.
     """
@@ -55,12 +65,26 @@ def resolve(
     known = records.records(
         read, mappings, landed, config, spelling=spelling, cluster=tools.cluster, store=tools.step
     )
+    known = tools.step("records_known", known)
+    changed = versions.versions(
+        known,
+        mappings,
+        config,
+        kept=tools.kept("record_history"),
+        before=tools.kept("records"),
+        as_of=as_of,
+    )
+    # before `records`: a run that is killed in between finds these versions kept, and adds none
+    tools.grow("record_history", tools.step("versions", changed))
     known = tools.store("records", known)
     happened = tools.step("happenings", records.respelt(happened, "who", spelling=spelling))
     names = tools.step("identities", records.identities(known, spelling=spelling))
     placed = tools.store("events", events.events(happened, names, definition, store=tools.step))
     persons = enrich.enrich(people.people(known, placed, config), config)
-    since = people.field_since(known, mappings, landed, config, definition.fields())
+    asked = definition.fields()
+    told = history.field_history(mappings, landed, config, with_sources(asked))
+    told = tools.store("field_history", told)
+    since = people.field_since(known, told.filter(told.until.isnull()), config, asked)
     return Resolved(
         known,
         tools.store("people", persons),
