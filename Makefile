@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 NODE := tests/conformance/node
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines conformance lint types bench-transform bench-apply cassettes schemas lock clean
+.PHONY: help demo test test-engines conformance lint types bench-transform bench-apply soak cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -49,6 +49,9 @@ bench-transform: $(READY) ## a million people and ten million events against han
 
 bench-apply: $(READY) ## a hundred thousand changes to each CRM: calls against the fewest possible
 	$(BIN)/python benchmarks/apply.py
+
+soak: $(READY)   ## ten thousand random schedules of faults against both sinks
+	$(BIN)/python tests/soak.py
 
 cassettes: $(READY) ## record the API cassettes anew, against the sandbox
 	$(BIN)/python tests/record_cassettes.py

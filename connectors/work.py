@@ -1,7 +1,7 @@
 """One group of changes on its way into a CRM: look, write, settle doubts, account for everyone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -107,10 +107,12 @@ class Work:
         written: Written = {}
         try:
             self._send_first([self._rest(one) for one in changes if self._is_open(one)], written)
+            self._refill(list(filter(self._is_without_value, self._emptied.values())))
         finally:
             for change in written.values():
                 self._end(change, "written", "")
-        self._refill([one for one in self._emptied.values() if self._ended_without_value(one)])
+            for change in filter(self._is_without_value, self._emptied.values()):
+                self._end(change, "unknown", "emptied_only")
 
     def _send_first(self, changes: Batch, written: Written) -> None:
         if self._is_for_a_job(changes):
@@ -207,10 +209,15 @@ class Work:
         try:
             self._send([refilling(change) for change in emptied], refilled)
         finally:
-            self._ended.update({record_id: ended[record_id] for record_id in refilled})
+            for record_id in refilled:
+                self._ended[record_id] = ended[record_id]
+                del self._emptied[record_id]
 
-    def _ended_without_value(self, change: RecordChange) -> bool:
-        ended = self._ended[change.record_id]
+    def _is_without_value(self, change: RecordChange) -> bool:
+        """Tell whether a record was given up while what had to be emptied first was empty."""
+        ended = self._ended.get(change.record_id)
+        if ended is None:
+            return False
         return ended.status == "quarantined" or ended.reason in ("row_locked", "unavailable")
 
     def _rest(self, change: RecordChange) -> RecordChange:
@@ -230,11 +237,8 @@ class Work:
                 self._end(change, if_silent or "unknown", "no_answer")
             raise
         except RefusedError as error:
-            # a field that is gone since the plan: only who writes it is refused
-            if not self._course.refusals.learn(changes, error):
-                raise
-            left = [change for change in changes if not self._is_hopeless(change)]
-            yield from self._seen(left, if_silent=if_silent)
+            for part in self._still_readable(changes, error, if_silent):
+                yield from self._seen(part, if_silent=if_silent)
             return
         for change in changes:
             now = seen.get(change.record_id, "deleted")
@@ -243,6 +247,20 @@ class Work:
             else:
                 self._lock_of[change.record_id] = now.get(self._hands.locks) or ""
                 yield change, now
+
+    def _still_readable(
+        self, changes: Batch, error: RefusedError, if_silent: OutcomeStatus | None
+    ) -> Iterable[Batch]:
+        """Part who spoils a reading from the others, such as who names a field that is gone."""
+        if self._course.refusals.learn(changes, error):
+            return [[change for change in changes if not self._is_hopeless(change)]]
+        if len(changes) > 1:
+            return split(changes, error.field)
+        if if_silent:
+            self._end(changes[0], if_silent, "no_answer")
+        else:
+            self._refuse(changes[0], error)
+        return []
 
     def _read(self, changes: Batch) -> Mapping[str, Seen]:
         fields = sorted(

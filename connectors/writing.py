@@ -77,7 +77,8 @@ class _Flights:
         number, outcomes = self._home.get()
         if outcomes is None:
             del self._aboard[number]
-            self.failure = self.failure or self._flying.pop(number).exception()
+            ended = self._flying.pop(number)
+            self.failure = self.failure or ended.exception()
         return [outcomes] if outcomes else []
 
     def _fly(self, number: int, outcomes: Iterator[list[Outcome]]) -> None:

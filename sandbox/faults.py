@@ -1,8 +1,8 @@
 """Planned faults and a count of calls, in front of both CRMs.
 
 A fault waits for a call (method and a part of the path) and then refuses it, lets it take effect
-and drops the answer, resets the connection, or delays it. Plan them in process (`Faults.plan`) or
-by POST /_sandbox/faults.
+and refuses it or drops the answer, resets the connection, or delays it. Plan them in process
+(`Faults.plan`) or by POST /_sandbox/faults.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-Effect = Literal["refuse", "commit_then_drop", "reset", "delay"]
+Effect = Literal["refuse", "commit_then_refuse", "commit_then_drop", "reset", "delay"]
 Moment = Literal["asked", "done"]
-Watcher = Callable[[Moment, str, str], None]
-"""Told a moment of a call, its method and its path."""
+Watcher = Callable[[Moment, str, str, bytes], None]
+"""Told a moment of a call, its method, its path and its body."""
 
 _SALESFORCE: Final = "/services"
 _CONTROL: Final = "/_sandbox"
@@ -36,7 +36,7 @@ class Fault:
     """What is to go wrong, on which calls: the `times` ones after the first `after` that fit.
 
     `path` is a part of the path; `times` None means for ever. `status`, `body` and `headers` belong
-    to "refuse", `seconds` to "delay".
+    to the refusals, `seconds` to "delay".
     """
 
     path: str = ""
@@ -108,10 +108,10 @@ class Faults:
         with self._lock:
             self._watchers.append(watcher)
 
-    def tell(self, moment: Moment, method: str, path: str) -> None:
+    def tell(self, moment: Moment, method: str, path: str, body: bytes) -> None:
         """Tell all who watch."""
         for watcher in self._watchers:
-            watcher(moment, method, path)
+            watcher(moment, method, path, body)
 
     def reset(self) -> None:
         """Forget all faults, all counts, and all who watch."""
@@ -163,37 +163,43 @@ class FaultyNetwork:
             return
         crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
         self.faults.count(crm, scope["method"], _template(self.routes, scope))
-        self.faults.tell("asked", scope["method"], path)
+        body = await _whole(receive)
+        self.faults.tell("asked", scope["method"], path, body)
         fault = self.faults.strike(scope["method"], path)
         if fault is None:
-            await self._carry_out(scope, receive, send)
+            await self._carry_out(scope, body, receive, send)
         else:
-            await self._suffer(fault, scope, receive, send)
+            await self._suffer(fault, scope, body, receive, send)
 
-    async def _carry_out(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _carry_out(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Pass a call on; those who watch learn that it took effect before the caller does."""
         answer: list[Message] = []
 
         async def keep(message: Message) -> None:
             answer.append(message)
 
-        await self.app(scope, receive, keep)
-        self.faults.tell("done", scope["method"], scope["path"])
+        await self.app(scope, _again(body, receive), keep)
+        self.faults.tell("done", scope["method"], scope["path"], body)
         for message in answer:
             await send(message)
 
-    async def _suffer(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _suffer(
+        self, fault: Fault, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> None:
         match fault.effect:
             case "refuse":
+                await _refusal(fault)(scope, receive, send)
+            case "commit_then_refuse":
+                await self._carry_out(scope, body, receive, _swallow)
                 await _refusal(fault)(scope, receive, send)
             case "reset":
                 await _disconnect(scope, receive, reset=True)
             case "commit_then_drop":
-                await self._carry_out(scope, receive, _swallow)
+                await self._carry_out(scope, body, receive, _swallow)
                 await _disconnect(scope, receive, reset=False)
             case "delay":
                 await asyncio.sleep(fault.seconds)
-                await self._carry_out(scope, receive, send)
+                await self._carry_out(scope, body, receive, send)
 
 
 class CuttableProtocol(H11Protocol):
@@ -238,6 +244,26 @@ def _refusal(fault: Fault) -> Response:
     if isinstance(fault.body, str):
         return Response(fault.body, fault.status, headers, media_type="text/html")
     return _json(fault.body, fault.status, headers)
+
+
+async def _whole(receive: Receive) -> bytes:
+    """Read a request to its end."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Give a request that was read to whoever carries it out."""
+    requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def give() -> Message:
+        return requests.pop() if requests else await receive()
+
+    return give
 
 
 async def _swallow(_message: Message) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -327,3 +328,12 @@ def test_a_missing_scope_stops_writing_and_is_named(sandbox: Sandbox, apply: App
 
     with pytest.raises(AccessError, match=r"crm\.objects\.contacts\.write"):
         apply(change(id, score(None, "64")))
+
+
+def test_a_missing_scope_ends_all_batches_on_their_way(sandbox: Sandbox, apply: Apply) -> None:
+    """Each of them meets it; the first to say so is enough."""
+    ids = several(sandbox, 500)
+    sandbox.faults.plan(replace(missing_scope("/batch/update", "contacts.write"), times=None))
+
+    with pytest.raises(AccessError, match=r"contacts\.write"):
+        apply(*(change(id, score(None, "64")) for id in ids))

@@ -200,7 +200,7 @@ def test_a_row_is_looked_at_again_after_it_was_locked(sandbox: Sandbox, apply: A
     id = new(sandbox)
     sandbox.salesforce.lock([id], times=1)
 
-    def somebody_edits(moment: str, method: str, _: str) -> None:
+    def somebody_edits(moment: str, method: str, *_: object) -> None:
         if (moment, method) == ("done", "PATCH"):
             sandbox.salesforce.tables["Lead"][id][SCORE] = 13
 
@@ -329,7 +329,7 @@ def test_rows_that_a_job_refuses_are_told_apart(sandbox: Sandbox, by_job: Client
     ]
     leads = sandbox.salesforce.tables["Lead"]
 
-    def meanwhile(moment: str, method: str, _: str) -> None:
+    def meanwhile(moment: str, method: str, *_: object) -> None:
         if (moment, method) == ("asked", "PUT"):
             leads[deleted]["IsDeleted"] = leads[converted]["IsConverted"] = True
 
@@ -365,7 +365,7 @@ def test_a_job_that_fails_is_settled_by_reading(sandbox: Sandbox, by_job: Client
     changes = [change(id, score(None, "64")) for id in ids[:3]]
     bad = change(ids[3], FieldChange("onefunnel_reasons__c", None, "demo"))
 
-    def meanwhile(moment: str, method: str, _: str) -> None:
+    def meanwhile(moment: str, method: str, *_: object) -> None:
         if (moment, method) == ("asked", "PUT"):
             sandbox.salesforce.hide("Lead", "onefunnel_reasons__c")
 

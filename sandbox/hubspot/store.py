@@ -55,6 +55,7 @@ class ObjectTable:
         self.merged_into: dict[int, int] = {}
         self.version = 0
         self._sorted: dict[bool, list[int]] = {}
+        self._highest_id = 0
 
     def add(self, record: Record) -> None:
         """Take in a new record and give it its system properties."""
@@ -63,6 +64,7 @@ class ObjectTable:
         record.properties[kind.created] = iso(record.created_at)
         record.properties[kind.modified] = iso(record.updated_at)
         self.records[record.id] = record
+        self._highest_id = max(self._highest_id, record.id)
         self.changed_members()
 
     def changed_members(self) -> None:
@@ -105,7 +107,7 @@ class ObjectTable:
 
     def next_id(self) -> int:
         """Give the id of the next new record."""
-        return max(self.records, default=0) + 51
+        return self._highest_id + 51
 
     def _ids(self, *, archived: bool) -> list[int]:
         if archived not in self._sorted:

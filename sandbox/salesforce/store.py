@@ -174,6 +174,10 @@ class SalesforceStore:
         for one in ids:
             self._locks[normalised(one) or one] += times
 
+    def unlock(self) -> None:
+        """Let go of every row."""
+        self._locks.clear()
+
     def is_locked(self, row: Row) -> bool:
         """Tell whether a row is locked now, and use up one time."""
         for name in ("Id", "AccountId"):
