@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,7 @@ from guard import guard, limits
 from journal import Run, recorded
 from lease import Lease, leased
 from progress import Bars, bars
+from recordings.sessions import record, refusals_saved, replay
 from report import Report
 from transforms.agreement import said
 from transforms.lifecycle import lifecycle
@@ -47,16 +48,19 @@ def run(
     write: bool,
     full: bool = False,
     wait: bool = False,
+    as_of: datetime | None = None,
     bars: Bars,
 ) -> Report:
     """Pull both CRMs, decide with one definition, write back what is wrong.
+
+    `as_of` is the moment of the decision, by default the present.
 
     Raises: HeldError where another run is under way; ConfigError before the first pull;
             AccessError, RetryableError where a CRM cannot be read. What was landed or written by
             then stays, and the next run goes on from it.
     """
     definition, allowed = configuration.definition, limits()
-    this = Run(definition.id, started_at=datetime.now(UTC))
+    this = Run(definition.id, started_at=as_of or datetime.now(UTC))
     with begun(this, configuration, wait=wait) as (lease, crms):
         pull(crms, lease, full=full, bars=bars)
         with opened() as warehouse:
@@ -171,11 +175,16 @@ def run_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
     full: Full = False,
     wait: Wait = False,
+    record_on_error: Annotated[
+        bool, typer.Option("--record-on-error", help="Keep refused calls as a cassette.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull both CRMs, decide, and write back what is wrong."""
-    with bars(err) as shown:
-        told = run(load(), write=not dry_run, full=full, wait=wait, bars=shown)
+    configuration = load()
+    kept = refusals_saved(configuration, say) if record_on_error else nullcontext()
+    with kept, bars(err) as shown:
+        told = run(configuration, write=not dry_run, full=full, wait=wait, bars=shown)
     tell(told, as_json=as_json)
 
 
@@ -195,6 +204,34 @@ def apply_command(
     with bars(err) as shown:
         told = apply_run(load(), run_id, wait=wait, bars=shown)
     tell(told, as_json=as_json)
+
+
+Cassette = Annotated[Path, typer.Argument(help="The cassette, such as cassettes/ours.json.")]
+
+
+@app.command("record")
+def record_command(cassette: Cassette) -> None:
+    """Pull both CRMs, write nothing, and keep their answers without secrets and people."""
+    told, count = record(planned, load(), cassette)
+    screen.show(told, out)
+    say(f"{count} calls are kept in {cassette}, without secrets and people")
+
+
+@app.command("replay")
+def replay_command(cassette: Cassette, as_json: AsJson = False) -> None:
+    """Plan from a cassette with today's mappings and definition; no call is made."""
+    tell(replay(planned, load(), cassette), as_json=as_json)
+
+
+def planned(configuration: Configuration, at: datetime) -> Report:
+    """Plan as of a moment, and write nothing."""
+    with bars(err) as shown:
+        return run(configuration, write=False, full=True, as_of=at, bars=shown)
+
+
+def say(text: str) -> None:
+    """Tell people what happened beside the report."""
+    err.print(text, highlight=False)
 
 
 @app.command("demo")
