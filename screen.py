@@ -74,15 +74,15 @@ def stage_table(
     """People per stage: what each CRM says, what the definition says, and who of these is quiet."""
     crms = list(dict.fromkeys(row["crm"] for row in said))
     heads = (f"{crm_name(crm)} >" for crm in crms)
-    table = _table(title, "stage", *heads, "onefunnel >", *(f"{word} >" for word in ASIDES))
+    table = grid(title, "stage", *heads, "onefunnel >", *(f"{word} >" for word in ASIDES))
     shown = {(row["crm"], row["stage"]): row["people"] for row in said}
     for stage, label in labels.items():
         mine = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
         counts = [shown.get((crm, stage), 0) for crm in crms]
         asides = [mine.get(word, 0) for word in ASIDES]
-        table.add_row(label, *map(_count, [*counts, sum(mine.values()), *asides]))
+        table.add_row(label, *map(figure, [*counts, sum(mine.values()), *asides]))
     if any((crm, None) in shown for crm in crms):
-        blank = (_count(shown.get((crm, None), 0)) for crm in crms)
+        blank = (figure(shown.get((crm, None), 0)) for crm in crms)
         table.add_row("(none of these)", *blank, style="dim")
     return table
 
@@ -94,35 +94,35 @@ def unknown_line(unknown: dict[str, int]) -> Text:
 
 
 def _moves(report: Report, *, is_wide: bool) -> Table:
-    table = _table("Stage changes", "where", "from", "to", "records >")
+    table = grid("Stage changes", "where", "from", "to", "records >")
     if is_wide:
         table.add_column("most often because", style="dim", overflow="ellipsis", no_wrap=True)
     for row in report.moves[:MOVES]:
         why = (row["why"],) if is_wide else ()
         to = row["before"] or "(empty)", row["after"] or "(cleared)"
-        table.add_row(_where(row), *to, _count(row["records"]), *why)
+        table.add_row(_where(row), *to, figure(row["records"]), *why)
     if rest := report.moves[MOVES:]:
         records = sum(row["records"] for row in rest)
-        table.add_row(f"and {len(rest)} more", "", "", _count(records), style="dim")
+        table.add_row(f"and {len(rest)} more", "", "", figure(records), style="dim")
     return table
 
 
 def _writes(report: Report) -> Table:
-    table = _table("Fields to write", "where", "field", "set >", "cleared >")
+    table = grid("Fields to write", "where", "field", "set >", "cleared >")
     for row in report.writes:
-        table.add_row(_where(row), row["field"], _count(row["set"]), _count(row["cleared"]))
+        table.add_row(_where(row), row["field"], figure(row["set"]), figure(row["cleared"]))
     return table
 
 
 def _records(report: Report) -> Table:
-    table = _table("Every record accounted for", "CRM", "outcome", "why", "records >")
+    table = grid("Every record accounted for", "CRM", "outcome", "why", "records >")
     for row in report.records:
         name = crm_name(row["crm"])
-        table.add_row(name, row["status"], row["reason"], _count(row["records"]))
+        table.add_row(name, row["status"], row["reason"], figure(row["records"]))
     table.add_section()
     for crm in dict.fromkeys(row["crm"] for row in report.records):
         total = sum(row["records"] for row in report.records if row["crm"] == crm)
-        table.add_row(crm_name(crm), "all", "", _count(total), style="bold")
+        table.add_row(crm_name(crm), "all", "", figure(total), style="bold")
     return table
 
 
@@ -140,10 +140,10 @@ def _guard(report: Report) -> RenderableType:
 
 
 def _unread(report: Report) -> Table:
-    table = _table("Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >")
+    table = grid("Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >")
     for row in report.unread:
         counts = (row["without_rule"], row["without_date"], row["without_person"])
-        table.add_row(f"{crm_name(row['crm'])} {row['source_object']}", *map(_count, counts))
+        table.add_row(f"{crm_name(row['crm'])} {row['source_object']}", *map(figure, counts))
     return table
 
 
@@ -161,7 +161,7 @@ def _calls(report: Report) -> Text:
     return Text(told, style="dim")
 
 
-def _table(title: str, *columns: str) -> Table:
+def grid(title: str, *columns: str) -> Table:
     """A table with a title on the left; a column that ends with > stands to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in columns:
@@ -174,7 +174,8 @@ def _where(row: dict[str, Any]) -> str:
     return f"{crm_name(row['crm'])} {row['object']}"
 
 
-def _count(number: int) -> str:
+def figure(number: int) -> str:
+    """A count as people read it; a dash for none."""
     return f"{number:,}" if number else "-"
 
 
@@ -224,7 +225,7 @@ def _record(row: dict[str, Any]) -> str:
 
 def _score(receipt: Receipt) -> Table:
     answer = receipt.answer
-    table = _table(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
+    table = grid(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
     daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
     lines = [(on, kind, list(same)) for (on, kind), same in daily]
     for on, kind, same in lines[:CONTRIBUTIONS]:
@@ -257,7 +258,7 @@ def show_status(status: Status, console: Console) -> None:
         console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
         return
     counted = (f"{word} >" for word in STATUSES)
-    table = _table("Last runs", "run", "status", "took >", *counted, "calls >")
+    table = grid("Last runs", "run", "status", "took >", *counted, "calls >")
     table.columns[0].no_wrap = True
     for run in status.runs:
         counts = (run["records"].get(word, 0) for word in STATUSES)
@@ -265,15 +266,15 @@ def show_status(status: Status, console: Console) -> None:
             run["run_id"],
             run["status"],
             f"{run['seconds']:.0f} s",
-            *map(_count, counts),
-            _count(run["calls"]),
+            *map(figure, counts),
+            figure(run["calls"]),
         )
     console.print(table)
     if status.waiting:
-        waiting = _table(
+        waiting = grid(
             "Waiting for somebody", "where", "outcome", "why", "code", "records >", "what it means"
         )
         for row in status.waiting:
             told = (row["status"], row["reason"], row["error_code"] or "")
-            waiting.add_row(_where(row), *told, _count(row["records"]), row["error"] or "")
+            waiting.add_row(_where(row), *told, figure(row["records"]), row["error"] or "")
         console.print(waiting)

@@ -18,6 +18,7 @@ os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 import typer
 
 import commands.answers
+import commands.history
 import commands.mappings
 import commands.playground
 import commands.runs
@@ -258,7 +259,13 @@ def tell(told: Report, *, as_json: bool) -> None:
         raise typer.Exit(STOPPED_BY_GUARD)
 
 
-for group in (commands.answers, commands.runs, commands.mappings, commands.playground):
+for group in (
+    commands.answers,
+    commands.history,
+    commands.runs,
+    commands.mappings,
+    commands.playground,
+):
     app.add_typer(group.app)
 
 

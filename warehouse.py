@@ -29,7 +29,7 @@ from connectors import chain_of, rounds
 from errors import ConfigError, HeldError, SyncError
 from transforms import past
 from transforms.instants import from_datetime
-from transforms.lifecycle import Answer
+from transforms.lifecycle import Answer, Store
 
 HERE = Path(__file__).parent
 DATASET = "onefunnel"
@@ -82,12 +82,14 @@ class Warehouse:
         *,
         as_of: datetime | None = None,
         only: str | None = None,
+        fields: tuple[str, ...] | None = None,
     ) -> past.Known:
         """What an answer is made of: people, field_since, events, as known at `as_of`.
 
         From the start of the last run on (and without `as_of`) these are the tables of that run.
         For an earlier instant they are made anew from `records`, `record_history` and
-        `field_history`, as tables that stand until the next call. `only` names one person.
+        `field_history`, as tables that stand until the next call. `only` names one person;
+        `fields` are asked in place of those of the definition.
 
         Raises: ConfigError where nothing was pulled yet.
         """
@@ -98,7 +100,7 @@ class Warehouse:
             people, since, events = (_only(self.table(name), only) for name in names)
             nothing = people.filter(ibis.literal(False)).select("person_id")
             return past.Known(people, since, events, unknown=nothing)
-        asked = configuration.definition.fields()
+        asked = configuration.definition.fields() if fields is None else fields
         memory = self._memory(only)
         return past.known(memory, configuration.people, asked, at=as_of, store=self.step)
 
@@ -145,6 +147,33 @@ class Warehouse:
         added = sge.ColumnDef(this=sge.to_identifier(column, quoted=True), kind=kind)
         change = sge.Alter(this=table, kind="TABLE", actions=[added])
         self.engine.raw_sql(change.sql(compiler.dialect))
+
+    @contextmanager
+    def aside(self) -> Iterator[Store]:
+        """Keep tables for a while: what is only tried out leaves nothing in the warehouse."""
+        made: set[str] = set()
+
+        def store(name: str, table: ir.Table) -> ir.Table:
+            aside = f"aside_{name}"
+            if aside in made:
+                self.engine.drop_table(aside)
+            made.add(aside)
+            return self.engine.create_table(aside, table, temp=True)
+
+        try:
+            yield store
+        finally:
+            for name in made:
+                self.engine.drop_table(name, force=True)
+
+    def pulled_at(self) -> datetime | None:
+        """When the last pull began that came to an end; None: nothing says so."""
+        if not self.has("runs"):
+            return None
+        runs = self.table("runs")
+        whole = runs.filter(runs.status.isin(["planned", "stopped", "done"]))
+        found: datetime | None = whole.started_at.max().to_pyarrow().as_py()
+        return found
 
     def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
         """Add rows to a table that is never rewritten; the first ones make it."""

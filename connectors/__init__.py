@@ -50,6 +50,7 @@ class Connector(Protocol):
     connect: Callable[[Any], Client]
     catalog: Callable[[Any, Iterable[str]], Catalog]
     apply: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
+    calls_for: Callable[[int], int]
 
     def source(
         self,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,35 @@ def test_nobody_by_that_name_is_told_plainly(settings):
     assert "nobody@example.com" not in ended.stderr
 
 
+@pytest.mark.usefixtures("planned")
+def test_a_backtest_of_two_definitions_speaks_json(settings, tmp_path):
+    """Both are there, judged by the same people."""
+    other = tmp_path / "other.yaml"
+    other.write_text(Path("mappings/lifecycle.yaml").read_text().replace("gte: 50", "gte: 60"))
+
+    ended = sync("backtest", "--definition", str(other), "--json", settings=settings)
+
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["within_days"]) == (0, 90)
+    assert [side["name"] for side in told["sides"]] == ["lifecycle.yaml", "other.yaml"]
+
+
+@pytest.mark.usefixtures("planned")
+def test_a_diff_that_moves_too_many_ends_with_3(settings, tmp_path):
+    """So that a pull request can be held up by it; the difference is told all the same."""
+    other = tmp_path / "other.yaml"
+    other.write_text(Path("mappings/lifecycle.yaml").read_text().replace("gte: 50", "gte: 5"))
+    words = ("diff", str(other), "--json", "--html", str(tmp_path / "diff.html"))
+
+    held = sync(*words, "--fail-above", "0", settings=settings)
+    passed = sync(*words, settings=settings)
+
+    assert (held.returncode, passed.returncode) == (3, 0)
+    assert "of all people would move" in held.stderr
+    assert json.loads(held.stdout)["moved"] > 0
+    assert (tmp_path / "diff.html").exists()
+
+
 def test_an_unknown_run_cannot_be_applied(settings):
     """It says where the runs are listed."""
     ended = sync("apply", "no-such-run", settings=settings)
@@ -101,7 +131,9 @@ def test_the_mappings_are_checked_against_what_the_crms_have(settings):
     assert (ended.returncode, "every mapped field is there" in ended.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "apply", "explain", "status", "demo"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "apply", "explain", "status", "demo", "backtest", "diff"]
+)
 def test_every_command_says_what_it_does(command):
     """`--help` describes it."""
     ended = sync(command, "--help")

@@ -99,7 +99,7 @@ def answered(steps: Journeys, definition: Definition, *, as_of: datetime, store:
     told = store("reasons", _reasons(steps, stands, definition))
     return Answer(
         _lifecycle(steps, stands, told, definition, as_of=as_of),
-        _stage_history(steps, definition),
+        stage_history(steps, definition),
     )
 
 
@@ -171,8 +171,8 @@ def _cycle_leaves(
     by = ["who", "cycle"]
     inside = admitted.filter(admitted.cycle.notnull())
     found = [*firsts.first_moments(inside, columns, definition, by)]
-    fits = _fits(known, definition)
-    found += score.score_firsts(admitted, cycles, fits, columns, definition, as_of=as_of)
+    since = fits(known, definition)
+    found += score.score_firsts(admitted, cycles, since, columns, definition, as_of=as_of)
     rows = firsts.attach(cycles, found, by)
     with_fields = rows.join(known.drop("person_id", "created"), "who")
     qualified = {
@@ -183,7 +183,7 @@ def _cycle_leaves(
     return with_fields.select(*rows.columns, **qualified)
 
 
-def _fits(known: ir.Table, definition: Definition) -> ir.Table:
+def fits(known: ir.Table, definition: Definition) -> ir.Table:
     """Since when each fit line holds: who, created, fit_0, ... (us or NEVER)."""
     lines = score.fit_lines(definition)
     return known.select(
@@ -214,7 +214,8 @@ def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Ta
     return reasons.reasons(rows, steps.admitted, definition, leaf_since)
 
 
-def _stage_history(steps: Journeys, definition: Definition) -> ir.Table:
+def stage_history(steps: Journeys, definition: Definition) -> ir.Table:
+    """List everybody's entries and recyclings: person_id, cycle, stage, entered_at."""
     entered = steps.entries.select(
         "who", "cycle", "at", stage=_stage_name(steps.entries["rank"], definition)
     )

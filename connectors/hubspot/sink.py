@@ -52,6 +52,14 @@ def apply(
     return carry_out(changes, hands, catalog, client.traffic)
 
 
+def calls_for(records: int) -> int:
+    """Say how many calls it takes to write so many records of one object, at most.
+
+    Each batch is looked at, written, and looked at again for its stages.
+    """
+    return 3 * -(-records // BATCH)
+
+
 def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, Seen]:

@@ -57,6 +57,11 @@ def apply(
     return carry_out(changes, hands, catalog, client.traffic)
 
 
+def calls_for(records: int) -> int:
+    """Say how many calls it takes to write so many records of one object, without a job."""
+    return -(-records // READ_BATCH) - (-records // BATCH)
+
+
 def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, Seen]:
