@@ -16,8 +16,12 @@ def emptying(changes: list[RecordChange]) -> list[RecordChange]:
 
 def after_emptying(change: RecordChange) -> RecordChange:
     """Make the change that is left when that was done."""
-    fields = (replace(field, before=None) if _first(field) else field for field in change.fields)
-    return replace(change, fields=tuple(fields))
+    return replace(change, fields=tuple(map(was_emptied, change.fields)))
+
+
+def was_emptied(field: FieldChange) -> FieldChange:
+    """Take a field that was found empty as emptied by us: a run may have ended in between."""
+    return replace(field, before=None) if _first(field) else field
 
 
 def refilling(change: RecordChange) -> RecordChange:

@@ -17,9 +17,6 @@ from errors import ConfigError, RetryableError, SyncError, UnclearError
 TIMEOUT = (10.0, 120.0)
 """Seconds to connect, and between two bytes of an answer."""
 
-GATEWAY_FAULTS = frozenset({500, 502, 504, 520, 521, 522, 523, 524, 525, 526})
-"""Answers after which nobody knows whether a write happened."""
-
 
 @dataclass(frozen=True)
 class Answer:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from more_itertools import chunked
 
 from connectors.compare import same
-from connectors.emptying import after_emptying, emptying, refilling
+from connectors.emptying import after_emptying, emptying, refilling, was_emptied
 from connectors.hands import DoubtError, Hands, Seen, Write
 from connectors.refusals import Batch, Refusals, split
 from connectors.resilience import TRIES, Traffic
@@ -91,7 +91,10 @@ class Work:
     def _still_wrong(self, changes: Batch) -> Batch:
         todo = []
         for change, now in self._seen(changes):
-            wrong = tuple(f for f in change.fields if not self._is(now, f, f.after))
+            fields = [
+                field if now.get(field.field) else was_emptied(field) for field in change.fields
+            ]
+            wrong = tuple(field for field in fields if not self._is(now, field, field.after))
             if not wrong:
                 self._end(change, "unchanged", "already_so")
             elif all(self._is(now, field, field.before) for field in wrong):
@@ -171,6 +174,9 @@ class Work:
     ) -> None:
         """Look what happened where nobody said so, and send again what did not happen."""
         again = []
+        if any(not isinstance(answers[change.record_id], DoubtError) for change in changes):
+            # the CRM may still be busy with it
+            self._traffic.back_off(max(self._attempts[change.record_id] for change in changes))
         for change, now in self._seen(changes, if_silent="unknown"):
             if all(self._is(now, field, field.after) for field in change.fields):
                 written[change.record_id] = change
@@ -231,22 +237,26 @@ class Work:
         `if_silent` is what becomes of them where they cannot be read either.
         """
         try:
-            seen = self._read(changes)
+            seen = self._found(changes, if_silent)
         except (QuotaError, RetryableError):
             for change in changes if if_silent else ():
                 self._end(change, if_silent or "unknown", "no_answer")
             raise
-        except RefusedError as error:
-            for part in self._still_readable(changes, error, if_silent):
-                yield from self._seen(part, if_silent=if_silent)
-            return
-        for change in changes:
+        for change in filter(self._is_open, changes):
             now = seen.get(change.record_id, "deleted")
             if isinstance(now, str):
                 self._end(change, "excluded", now)
             else:
                 self._lock_of[change.record_id] = now.get(self._hands.locks) or ""
                 yield change, now
+
+    def _found(self, changes: Batch, if_silent: OutcomeStatus | None) -> Mapping[str, Seen]:
+        try:
+            return self._read(changes)
+        except RefusedError as error:
+            parts = self._still_readable(changes, error, if_silent)
+            found = [self._found(part, if_silent) for part in parts]
+            return {id: record for part in found for id, record in part.items()}
 
     def _still_readable(
         self, changes: Batch, error: RefusedError, if_silent: OutcomeStatus | None

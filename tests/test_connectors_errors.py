@@ -215,7 +215,7 @@ def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
 
 
 @pytest.mark.parametrize("crm", [hubspot, salesforce])
-@pytest.mark.parametrize("status", [500, 502, 504, 520, 524])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524])
 def test_a_write_no_gateway_vouches_for_is_unclear(crm: Any, status: int) -> None:
     """It may have happened."""
     raised = crm.error_of(answer(status, b"<html>"), "PATCH /x", is_write=True)

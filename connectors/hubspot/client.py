@@ -23,7 +23,6 @@ from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
     CONNECTIONS,
-    GATEWAY_FAULTS,
     TIMEOUT,
     Answer,
     checked_url,
@@ -269,7 +268,7 @@ def connect(settings: Settings) -> Client:
 
 def error_of(answer: Answer, where: str, *, is_write: bool = False) -> SyncError:
     """Say what a refusal means, without a word of what it held."""
-    if is_write and answer.status in GATEWAY_FAULTS:
+    if is_write and answer.status >= 500:
         return lost(where, is_write=True)
     problem = problem_of(answer.body)
     row = _meaning(answer.status, _word(problem))

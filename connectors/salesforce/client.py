@@ -24,7 +24,6 @@ from connectors.meanings import Meaning, codes, meaning
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
-    GATEWAY_FAULTS,
     Answer,
     checked_url,
     exchange,
@@ -409,7 +408,7 @@ def error_of(answer: Answer, where: str, *, is_write: bool = False) -> SyncError
     code = problems[0].code
     if code == "INVALID_SESSION_ID":
         return ExpiredSession(f"Salesforce ended the session: {_meaning(401, '').fix}")
-    if is_write and answer.status in GATEWAY_FAULTS:
+    if is_write and answer.status >= 500:
         return lost(where, is_write=True)
     row = _meaning(answer.status, code)
     if row.error is RefusedError:
