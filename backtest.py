@@ -1,44 +1,23 @@
 """The backtest: one or two definitions over the history that both had to judge at the time."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
-from more_itertools import chunked
 
-from configuration import Configuration
+from hindsight import Hindsight, Named, Rows, Say, hindsight, rows_of, too_short
 from transforms import backtest as history
-from transforms.backtest import Tables
 from transforms.definition import Definition
-from transforms.instants import from_datetime
-from transforms.lifecycle import Store, journeys, stage_history
+from transforms.lifecycle import Store
 from transforms.reasons import phrase
 from warehouse import Warehouse
 
-Rows = list[dict[str, Any]]
-
 TOO_FEW = 10
 """With fewer customers on a side nothing is said of it: chance alone would speak."""
-
-LIVES = 3_000_000
-"""People times month ends that are judged in one go; more is done in several."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """A definition with all that belongs to it, and what people call it: its file."""
-
-    name: str
-    configuration: Configuration
-
-    @property
-    def definition(self) -> Definition:
-        """The definition itself."""
-        return self.configuration.definition
 
 
 @dataclass(frozen=True)
@@ -173,10 +152,6 @@ class Backtest:
         return asdict(self) | {"sides": [side.as_json() for side in self.sides]}
 
 
-Say = Callable[[str], None]
-"""Told what is being done, for people who wait."""
-
-
 def backtest(
     warehouse: Warehouse,
     definitions: Sequence[Named],
@@ -191,156 +166,42 @@ def backtest(
 
     Raises: ConfigError where nothing was pulled yet, or a definition asks for an unknown field.
     """
-    now = utc(warehouse.pulled_at() or datetime.now(UTC))
-    judge = definitions[0].definition
-    known = warehouse.answerable(definitions[0].configuration)
-    present = known.people, known.field_since, known.events
-    moments = _moments(known.people, now, within_days=within_days, months=months)
     with warehouse.aside() as keep:
-        histories = []
-        for nth, one in enumerate(definitions):
-            say(f"{one.name}: the history as it is known now")
-            histories.append(_history_now(present, one.definition, now, keep, f"{nth}"))
-        judged: list[ir.Table] = []
-        unknown: dict[str, int] = {}
-        if moments:
-            states = _states(warehouse, moments, definitions, within_days, keep, say)
-            unknown = states.unknown
-            won = keep("outcomes", history.outcomes(known.people, histories[0], judge))
-            chosen = history.population(
-                states.lived, won, states.of[0], judge, within_days=within_days
-            )
-            chosen = keep("population", chosen)
-            judged = [
-                keep(f"judged{nth}", chosen.join(of, "life")) for nth, of in enumerate(states.of)
-            ]
-        since = moments[0] if moments else now - timedelta(days=366)
+        seen = hindsight(
+            warehouse,
+            definitions,
+            partial(history.states, within_days=within_days),
+            within_days=within_days,
+            months=months,
+            keep=keep,
+            say=say,
+        )
+        since = seen.moments[0] if seen.moments else seen.now - timedelta(days=366)
         sides = []
         for nth, one in enumerate(definitions):
             say(f"{one.name}: counting")
-            side = _funnel(one, histories[nth], since=since, now=now, within_days=within_days)
-            side |= _judgement(judged[nth], one.definition, keep) if judged else {}
+            entries = seen.histories[nth]
+            side = _funnel(one, entries, since=since, now=seen.now, within_days=within_days)
+            side |= _judgement(seen.judged[nth], one.definition, keep) if seen.judged else {}
             sides.append(_side(one, side))
-        people, became, buyers = _size(judged[0]) if judged else (0, 0, 0)
-    top = judge.stages[-1].label or judge.stages[-1].id
+        people, became, buyers = _size(seen.judged[0]) if seen.judged else (0, 0, 0)
+    top = definitions[0].definition.stages[-1]
     return Backtest(
-        now,
+        seen.now,
         within_days,
-        tuple(moments),
-        top,
+        tuple(seen.moments),
+        top.label or top.id,
         people,
         became,
         buyers,
-        unknown,
+        seen.unknown,
         tuple(sides),
-        tuple(_notes(top, moments, buyers, unknown, months=months, within_days=within_days)),
+        tuple(_notes(seen, top.label or top.id, buyers, months=months, within_days=within_days)),
     )
-
-
-def utc(at: datetime) -> datetime:
-    """The same instant without a zone, in UTC, as the middle keeps it."""
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-
-
-def _moments(people: ir.Table, now: datetime, *, within_days: float, months: int) -> list[datetime]:
-    """The month ends at which somebody was known already."""
-    first = people.created_at.min().to_pyarrow().as_py()
-    ends = history.month_ends(now, within_days=within_days, months=months)
-    return [moment for moment in ends if first is not None and moment > utc(first)]
-
-
-def _history_now(
-    known: Tables, definition: Definition, now: datetime, keep: Store, name: str
-) -> ir.Table:
-    def store(step: str, table: ir.Table) -> ir.Table:
-        return keep(f"step_{step}", table)
-
-    steps = journeys(*known, definition, as_of=now, store=store)
-    return keep(f"history_{name}", stage_history(steps, definition))
-
-
-@dataclass(frozen=True)
-class _States:
-    """The lives that were lived, what each definition says of them, and what nobody knows."""
-
-    lived: ir.Table
-    of: list[ir.Table]
-    unknown: dict[str, int]
-
-
-def _states(
-    warehouse: Warehouse,
-    moments: Sequence[datetime],
-    definitions: Sequence[Named],
-    within_days: float,
-    keep: Store,
-    say: Say,
-) -> _States:
-    """Ask every definition where everybody stood at each month's end, many ends at once."""
-    lived: list[ir.Table] = []
-    of: list[list[ir.Table]] = [[] for _ in definitions]
-    unknown: Counter[str] = Counter()
-    people = int(warehouse.table("people").count().to_pyarrow().as_py())
-
-    def store(step: str, table: ir.Table) -> ir.Table:
-        return keep(f"step_{step}", table)
-
-    for nth, some in enumerate(chunked(moments, max(1, LIVES // max(people, 1)))):
-        until = some[-1]
-        tables = _lives(warehouse, some, definitions, keep, unknown, say)
-        for side, one in enumerate(definitions):
-            say(f"{one.name}: {some[0]:%Y-%m-%d} to {until:%Y-%m-%d}")
-            steps = journeys(*tables, one.definition, as_of=until, store=store)
-            found = history.states(
-                steps, one.definition, as_of=from_datetime(until), within_days=within_days
-            )
-            of[side].append(keep(f"states{side}_{nth}", found))
-        lived.append(keep(f"lived_{nth}", tables[0].select("person_id", "of", "month_end")))
-    return _States(
-        history.together(lived), [history.together(tables) for tables in of], dict(unknown)
-    )
-
-
-def _lives(
-    warehouse: Warehouse,
-    moments: Sequence[datetime],
-    definitions: Sequence[Named],
-    keep: Store,
-    unknown: Counter[str],
-    say: Say,
-) -> Tables:
-    """What was known at each of some moments, all moved to the last of them."""
-    fields = dict.fromkeys(name for one in definitions for name in one.definition.fields())
-    parts: list[Tables] = []
-    for moment in moments:
-        say(f"what was known on {moment:%Y-%m-%d}")
-        known = warehouse.answerable(
-            definitions[0].configuration, as_of=moment, fields=tuple(fields)
-        )
-        there = [name for name in fields if name in known.people.columns]
-        tables = (known.people, known.field_since, known.events)
-        moved = history.lives(tables, there, moment=moment, until=moments[-1])
-        # kept before the next moment is asked for: that one takes the place of this one
-        people, since, events = (
-            keep(f"life_{part}_{moment:%Y%m}", table) for part, table in enumerate(moved)
-        )
-        parts.append((people, since, events))
-        unknown.update(_unknown(known.unknown))
-    people, since, events = (history.together(tables) for tables in zip(*parts, strict=True))
-    return people, since, events
-
-
-def _unknown(people: ir.Table) -> dict[str, int]:
-    """Of how many people each field was not known."""
-    names = [name for name in people.columns if name != "person_id"]
-    if not names:
-        return {}
-    [row] = _rows(people.aggregate(**{name: people[name].sum().fill_null(0) for name in names}))
-    return row
 
 
 def _size(judged: ir.Table) -> tuple[int, int, int]:
-    [row] = _rows(
+    [row] = rows_of(
         judged.aggregate(
             people=judged.count(),
             became=judged.became.sum().fill_null(0),
@@ -348,10 +209,6 @@ def _size(judged: ir.Table) -> tuple[int, int, int]:
         )
     )
     return row["people"], row["became"], row["buyers"]
-
-
-def _rows(table: ir.Table, *order: str) -> Rows:
-    return list((table.order_by(*order) if order else table).to_pyarrow().to_pylist())
 
 
 def _funnel(
@@ -364,19 +221,19 @@ def _funnel(
     conversions = [
         {"stage": ids[row["rank"]], "next": ids[row["rank"] + 1]}
         | {name: value for name, value in row.items() if name != "rank"}
-        for row in _rows(went, "rank")
+        for row in rows_of(went, "rank")
     ]
-    entered = _rows(history.entered(entries, since=since), "month", "stage")
+    entered = rows_of(history.entered(entries, since=since), "month", "stage")
     return {"entered": entered, "conversions": conversions}
 
 
 def _judgement(judged: ir.Table, definition: Definition, keep: Store) -> dict[str, Any]:
     names = history.flags(definition)
     by_person = keep("by_person", history.per_person(judged, names))
-    [sums] = _rows(history.totals(by_person))
-    [spread] = _rows(history.spread(by_person, sums, names))
-    scores = _rows(history.by_score(judged), "points")
-    stood = _rows(history.by_stage(judged), "rank")
+    [sums] = rows_of(history.totals(by_person))
+    [spread] = rows_of(history.spread(by_person, sums, names))
+    scores = rows_of(history.by_score(judged), "points")
+    stood = rows_of(history.by_stage(judged), "rank")
     ids = definition.stage_ids
 
     def marks(texts: Mapping[str, str]) -> tuple[Mark, ...]:
@@ -425,24 +282,15 @@ def _side(one: Named, found: dict[str, Any]) -> Side:
 
 
 def _notes(
-    top: str,
-    moments: Sequence[datetime],
-    buyers: int,
-    unknown: Mapping[str, int],
-    *,
-    months: int,
-    within_days: float,
+    seen: Hindsight, top: str, buyers: int, *, months: int, within_days: float
 ) -> Iterator[str]:
     """What a reader has to know before believing the figures."""
-    if not moments:
-        yield (
-            f"the history is too short: nobody was known {within_days:g} days before the end of "
-            "it, so nobody's outcome can be told"
-        )
+    if not seen.moments:
+        yield too_short(within_days)
         return
-    if len(moments) < months:
-        yield f"the history holds {len(moments)} month ends of the {months} asked for"
-    if gaps := [f"{name} {count:,} times" for name, count in unknown.items() if count]:
+    if len(seen.moments) < months:
+        yield f"the history holds {len(seen.moments)} month ends of the {months} asked for"
+    if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
         yield f"nobody can tell what these said then, and they count as empty: {', '.join(gaps)}"
     if buyers < TOO_FEW:
         yield f"{buyers} people became {top}: too few to judge anything by"

@@ -7,15 +7,13 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from backtest import Named, Say, utc
 from configuration import Configuration
 from connectors import connector
+from hindsight import Named, Rows, Say, rows_of, utc
 from transforms import moves
 from transforms.definition import Definition
 from transforms.lifecycle import Answer, Store, lifecycle
 from warehouse import Warehouse
-
-Rows = list[dict[str, Any]]
 
 WEEKS = 12
 """So many weeks back follow-ups are counted."""
@@ -84,7 +82,7 @@ def difference(warehouse: Warehouse, ours: Named, theirs: Named, *, say: Say) ->
             say(f"deciding by {one.name}")
             answers.append(_answer(warehouse, one, as_of, keep))
         both = keep("both", moves.both(answers[0].lifecycle, answers[1].lifecycle))
-        [size] = _rows(both.aggregate(people=both.count(), moved=both.is_moved.sum()))
+        [size] = rows_of(both.aggregate(people=both.count(), moved=both.is_moved.sum()))
         order = [ibis.desc("people"), *moves.PLACE]
         worked = [
             moves.follow_ups(answer.stage_history, one.definition, since=since, until=as_of)
@@ -98,10 +96,10 @@ def difference(warehouse: Warehouse, ours: Named, theirs: Named, *, say: Say) ->
             as_of,
             size["people"],
             size["moved"] or 0,
-            flows=_rows(moves.flows(both).order_by(order)),
+            flows=rows_of(moves.flows(both).order_by(order)),
             sample=_sample(both, warehouse.table("records")),
-            follow_ups=_follow_ups(*(_rows(table) for table in worked)),
-            actions=_actions(*(_rows(moves.open_work(one.lifecycle)) for one in answers)),
+            follow_ups=_follow_ups(*(rows_of(table) for table in worked)),
+            actions=_actions(*(rows_of(moves.open_work(one.lifecycle)) for one in answers)),
             writes=_writes(both, warehouse.table("records"), ours.configuration),
         )
 
@@ -119,22 +117,18 @@ def _answer(warehouse: Warehouse, one: Named, as_of: datetime, keep: Store) -> A
     )
 
 
-def _rows(table: ir.Table) -> Rows:
-    return list(table.to_pyarrow().to_pylist())
-
-
 def _labels(definition: Definition) -> dict[str, str]:
     return {stage.id: stage.label or stage.id for stage in definition.stages}
 
 
 def _sample(both: ir.Table, records: ir.Table) -> Rows:
     """A few people of every flow, with the records by which the CRMs know them."""
-    people = _rows(moves.sample(both, each=EACH).order_by(*moves.PLACE, "person_id"))
+    people = rows_of(moves.sample(both, each=EACH).order_by(*moves.PLACE, "person_id"))
     ids = [row["person_id"] for row in people]
     live = records.filter(~records.deleted, records.person_id.isin(ids)) if ids else None
     known: dict[str, list[str]] = {}
     if live is not None:
-        for row in _rows(live.select("person_id", "key").order_by("person_id", "key")):
+        for row in rows_of(live.select("person_id", "key").order_by("person_id", "key")):
             known.setdefault(row["person_id"], []).append(row["key"])
     return [row | {"records": known.get(row["person_id"], [])} for row in people]
 
@@ -168,7 +162,7 @@ def _writes(both: ir.Table, records: ir.Table, configuration: Configuration) -> 
     """What would be written anew, per object, and the calls it takes."""
     found = []
     for crm, object, fields in moves.written_objects(configuration.mappings):
-        [row] = _rows(moves.rewritten(both, records, fields, crm=crm, object=object))
+        [row] = rows_of(moves.rewritten(both, records, fields, crm=crm, object=object))
         found.append(
             {
                 "crm": crm,

@@ -12,8 +12,9 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vl_convert import javascript_bundle
 
-from backtest import TOO_FEW, Backtest, Mark, Rows, Side
+from backtest import TOO_FEW, Backtest, Mark, Side
 from difference import Difference
+from hindsight import Rows
 from report import crm_name
 from screen import figure
 

@@ -6,7 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backtest import TOO_FEW, Backtest, Mark, Rows, Side
+from backtest import TOO_FEW, Backtest, Mark, Side
+from hindsight import Rows
 from screen import WIDE, figure, grid
 
 CURVE = 12

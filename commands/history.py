@@ -9,10 +9,11 @@ import typer
 
 import screen_difference
 import screen_history
-from backtest import Named, backtest
+from backtest import backtest
 from commands import AsJson, err, out, print_json
 from configuration import DEFINITION, load
 from difference import difference
+from hindsight import Named
 from warehouse import opened
 
 app = typer.Typer()
@@ -38,6 +39,10 @@ def backtest_command(
     ] = None,
     within_days: Within = 90,
     months: Months = 12,
+    suggest: Annotated[
+        bool,
+        typer.Option("--suggest", help="Fit points and thresholds to the history, as a diff."),
+    ] = False,
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,6 +50,9 @@ def backtest_command(
     sides = [Named(DEFINITION, load())]
     if definition is not None:
         sides.append(Named(definition.name, load(definition=definition)))
+    if suggest:
+        _suggest(sides[-1], within_days=within_days, months=months, as_json=as_json)
+        return
     with opened() as warehouse, err.status("backtest") as status:
         told = backtest(warehouse, sides, within_days=within_days, months=months, say=status.update)
     if html is not None:
@@ -53,6 +61,19 @@ def backtest_command(
         print_json(told.as_json())
     else:
         screen_history.show_backtest(told, out)
+
+
+def _suggest(ours: Named, *, within_days: float, months: int, as_json: bool) -> None:
+    # SciPy takes its time to load, and no other command needs it
+    import screen_suggestion
+    from suggestion import suggest
+
+    with opened() as warehouse, err.status("suggest") as status:
+        found = suggest(warehouse, ours, within_days=within_days, months=months, say=status.update)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        screen_suggestion.show_suggestion(found, out)
 
 
 @app.command("diff")

@@ -10,8 +10,8 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from backtest import Named
 from configuration import load
+from hindsight import Named
 from journal import Run, save
 from transforms import versions
 from transforms.definition import Definition

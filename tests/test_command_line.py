@@ -102,6 +102,14 @@ def test_a_backtest_of_two_definitions_speaks_json(settings, tmp_path):
 
 
 @pytest.mark.usefixtures("planned")
+def test_too_little_history_suggests_nothing_and_is_no_failure(settings):
+    """It says so, with exit code 0."""
+    ended = sync("backtest", "--suggest", settings=settings)
+
+    assert (ended.returncode, "Nothing suggested" in ended.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("planned")
 def test_a_diff_that_moves_too_many_ends_with_3(settings, tmp_path):
     """So that a pull request can be held up by it; the difference is told all the same."""
     other = tmp_path / "other.yaml"

@@ -1,5 +1,6 @@
 """The files that people type: YAML read into a model, with the line of every word kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -36,6 +37,10 @@ _PLAIN = {
 """What ruamel says, and what we say."""
 
 
+Edit = tuple[Place, str]
+"""A place, and what is to stand there."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A mistake in a file; `line` 0 is the whole file. With a warning runs go on."""
@@ -61,6 +66,22 @@ class Document(Generic[M]):
     def line(self, place: Place) -> int:
         """Find the line of a place, or of the nearest one above it that exists."""
         return _line(self.root, place)
+
+    def edited(self, text: str, edits: Iterable[Edit]) -> str:
+        """Write some values anew in the text this was read from; all else stays to the letter.
+
+        A value whose place does not exist yet is added before the first word of its section.
+        """
+        spans: dict[tuple[int, int], str] = {}
+        for place, value in edits:
+            above, here = _deepest(self.root, place[:-1])[1], _deepest(self.root, place)[1]
+            if here is above and isinstance(above, MappingNode):
+                spans.update([_added(above, f"{place[-1]}: {value}")])
+            else:
+                spans[here.start_mark.index, here.end_mark.index] = value
+        for (start, end), value in sorted(spans.items(), reverse=True):
+            text = text[:start] + value + text[end:]
+        return text
 
     def problem(self, place: Place, text: str, *, is_warning: bool = False) -> Problem:
         """Say what is wrong at a place."""
@@ -92,6 +113,16 @@ def parse(text: str, model: type[M], *, file: str) -> tuple[Document[M] | None, 
     except (YAMLError, ValueError, RecursionError) as error:
         problems = problems or [_broken(error, text, file)]
     return None, problems
+
+
+def _added(section: MappingNode, entry: str) -> tuple[tuple[int, int], str]:
+    """Where a new entry of a section goes, and how it is written there."""
+    if not section.value:
+        start = section.start_mark.index + 1
+        return (start, start), entry
+    start = section.value[0][0].start_mark
+    gap = ", " if section.flow_style else "\n" + " " * start.column
+    return (start.index, start.index), entry + gap
 
 
 def _told(found: list[Fault], root: Node, file: str, lines: set[int]) -> list[Problem]:

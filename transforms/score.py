@@ -71,7 +71,7 @@ def contributions(admitted: ir.Table, definition: Definition, *, as_of: int) -> 
     scoring = kinds_where(definition, lambda kind: kind.points != 0)
     worth = admitted.filter(admitted.kind.isin(scoring))
     points = _points(worth.kind, definition)
-    left = points * _power(worth.at - as_of, definition.score)
+    left = points * faded(worth.at - as_of, definition.score)
     name = kind_name(worth.kind, definition)
     return worth.select("who", "at", kind=name, points=points, left=left)
 
@@ -110,8 +110,8 @@ def score_firsts(
     ]
 
 
-def _power(length: ir.Value, score: Score) -> ir.FloatingValue:
-    """Two to the number of half-lives in a length of microseconds."""
+def faded(length: ir.Value, score: Score) -> ir.FloatingValue:
+    """What one point becomes: two to the number of half-lives in a length of microseconds."""
     halves = length / number(days(score.half_life_days))
     # some engines refuse a power that is too small for a double
     return number(2) ** ibis.greatest(halves, number(-_BLOCK))
@@ -170,7 +170,7 @@ def _running(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
         stream = stream.union(_brought_forward(stream, score, as_of=as_of))
         block = stream.block
         journey.append("block")
-    grown = _power(stream.at - _begin(block, length, as_of=as_of), score)
+    grown = faded(stream.at - _begin(block, length, as_of=as_of), score)
     # no column that is not needed: this is the widest sort of all
     upto = ibis.window(group_by=journey, order_by=stream.at, range=(None, 0))
     engagement = (stream.points * grown).sum().over(upto) / grown
@@ -189,7 +189,7 @@ def _brought_forward(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
     """Sum up each block of a person as one moment at the beginning of their next block."""
     length = _BLOCK * days(score.half_life_days)
     older = stream.filter(stream.block >= 1)
-    worth = older.points * _power(older.at - _begin(older.block - 1, length, as_of=as_of), score)
+    worth = older.points * faded(older.at - _begin(older.block - 1, length, as_of=as_of), score)
     sums = older.group_by("who", "block").aggregate(points=worth.sum(), fit=older.fit.sum())
     journey = ibis.window(group_by="who", order_by=ibis.desc("block"), rows=(None, 0))
     following = sums.block.lead(1).over(group_by=sums.who, order_by=ibis.desc(sums.block))
