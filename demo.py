@@ -15,6 +15,7 @@ from explain import explain
 from progress import Bars, bars
 from report import Report, crm_name
 from sandbox.server import Sandbox, running
+from screen_receipt import show_receipt
 from warehouse import opened
 
 WAREHOUSE = Path(".demo/onefunnel.duckdb")
@@ -99,4 +100,4 @@ def _explain_somebody(configuration: Configuration, out: Console) -> None:
         )
         [row] = best.limit(1).to_pyarrow().to_pylist()
         for receipt in explain(warehouse, configuration, row["person_id"]):
-            screen.show_receipt(receipt, out)
+            show_receipt(receipt, out)

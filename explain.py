@@ -1,7 +1,10 @@
 """The receipt: why one person stands where they stand, down to the last point."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import ibis
@@ -9,23 +12,24 @@ import ibis.expr.types as ir
 
 from configuration import Configuration
 from errors import ConfigError
+from evidence import Happening, behind, happenings, in_cents, worth
+from gap import Case, spoken, to_next_stage
 from report import unknown
-from transforms import facts, score
+from transforms import score
 from transforms.definition import (
     AllOf,
     AnyOf,
-    ChannelsLeaf,
     Condition,
     Definition,
     EventLeaf,
-    FieldLeaf,
-    QualifiedLeaf,
+    Leaf,
     ScoreLeaf,
-    StageLeaf,
+    leaves,
 )
-from transforms.instants import NEVER, from_datetime, instant
-from transforms.lifecycle import answered, journeys, leaf_columns
+from transforms.instants import NEVER, from_datetime, instant, to_datetime
+from transforms.lifecycle import Journeys, answered, end_leaves, grounds, journeys
 from transforms.reasons import phrase
+from transforms.standing import standing
 from warehouse import Warehouse
 
 Rows = list[dict[str, Any]]
@@ -35,31 +39,32 @@ Rows = list[dict[str, Any]]
 class Receipt:
     """One person: who they are in each CRM, where they stand and why, and what is missing.
 
-    records: crm, object, record_id; contributions: at, kind, points, left (points still left at
-    `as_of`); fit: text, points; criteria: name, met; history: stage, entered_at, cycle;
-    unknown: fields whose value of that time nobody can tell.
+    records: crm, object, record_id, read_only; because: text, at, events (with the points they
+    were worth then, where a score is the reason); disqualified: text, at; contributions: at, kind,
+    points, left and the event's event_id, crm, object, record_id; fit: text, rule, points, left;
+    criteria: name, rule, met, since, now; history: stage, entered_at, cycle; missing: what the next
+    stage needs; unknown: fields whose value of that time nobody can tell.
+
+    The `left` of contributions and fit add up to the stored score, to the cent.
     """
 
     person_id: str
     label: str
+    framework: str
     answer: dict[str, Any]
-    records: Rows = field(default_factory=list)
-    contributions: Rows = field(default_factory=list)
-    fit: Rows = field(default_factory=list)
-    criteria: Rows = field(default_factory=list)
-    history: Rows = field(default_factory=list)
-    missing: str = ""
+    records: Rows
+    because: Rows
+    disqualified: Rows
+    contributions: Rows
+    fit: Rows
+    criteria: Rows
+    history: Rows
+    missing: str
     unknown: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
-        return {**asdict(self), "rounding": self.rounding}
-
-    @property
-    def rounding(self) -> float:
-        """What the shown points differ from the stored engagement by, so that they add up."""
-        shown = sum(round(float(row["left"]), 2) for row in self.contributions)
-        return round(float(self.answer["engagement"]) - shown, 2)
+        return asdict(self)
 
 
 def explain(
@@ -67,30 +72,45 @@ def explain(
 ) -> list[Receipt]:
     """Make the receipts of everybody an e-mail address, a record id or a person id names.
 
-    The answer is computed anew from `people`, `field_since` and `events`, by the same rules as
-    every run, at `as_of` (default: the last answer's).
+    The answer is computed anew by the same rules as every run, at `as_of` (default: the last
+    answer's), from what was known then.
 
     Raises: ConfigError where nobody is found, or nothing was pulled yet.
     """
     if not warehouse.has("lifecycle"):
         raise ConfigError("nothing was pulled yet: `python sync.py run --dry-run` comes first")
-    ids = _person_ids(warehouse, who)
+    ids = _person_ids(warehouse, configuration, who.strip())
     if not ids:
         raise ConfigError(
             "nobody is known by that: give an e-mail address, a record id or a person id, "
             "as `python sync.py explain anna@example.com`"
         )
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
+    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     return [_receipt(warehouse, configuration, one, at) for one in ids]
 
 
-def _person_ids(warehouse: Warehouse, who: str) -> list[str]:
+def _person_ids(warehouse: Warehouse, configuration: Configuration, who: str) -> list[str]:
     records = warehouse.table("records")
-    asked = who.strip().lower()
-    more = (";" + records.additional_emails.fill_null("") + ";").contains(f";{asked};")
-    named = (records.email == asked) | more | (records.record_id == who.strip())
-    found = records.filter(named | (records.person_id == who.strip()))
+    address = who.lower()
+    more = (";" + records.additional_emails.fill_null("") + ";").contains(f";{address};")
+    named = [
+        records.email == address,
+        more,
+        *(column == who for column in (records.record_id, records.key, records.person_id)),
+        *_by_short_id(records, configuration, who),
+    ]
+    found = records.filter(reduce(or_, named))
     return sorted(found.select("person_id").distinct().to_pyarrow()["person_id"].to_pylist())
+
+
+def _by_short_id(
+    records: ir.Table, configuration: Configuration, who: str
+) -> Iterator[ir.BooleanValue]:
+    """An id in the short spelling, where a CRM has two."""
+    for crm, mapping in configuration.mappings.items():
+        if mapping.columns.id_characters == len(who):
+            yield (records.crm == crm) & (records.record_id.left(len(who)) == who)
 
 
 def _receipt(
@@ -104,65 +124,174 @@ def _receipt(
     parts = then.people, then.field_since, then.events
     steps = journeys(*parts, definition, as_of=as_of, store=step)
     answer = answered(steps, definition, as_of=as_of, store=step)
-    found = answer.lifecycle.to_pyarrow().to_pylist()
+    found = _rows(answer.lifecycle)
     if not found:
         raise ConfigError(f"{person_id} was not known yet on {as_of:%Y-%m-%d}")
-    [row] = found
-    stage = definition.stages[definition.stage_ids.index(row["stage"])]
-    known = steps.facts.to_pyarrow().to_pylist()[0]
-    last = steps.ruled.order_by(ibis.desc("cycle")).limit(1).to_pyarrow().to_pylist()[0]
-    shown = warehouse.table("records")
-    shown = shown.filter(shown.person_id == person_id, ~shown.deleted, shown.created_at <= as_of)
-    shown = shown.select("crm", "object", "record_id", "read_only")
+    case = _case(steps, found[0], then.people, then.events, definition, as_of)
+    stage = definition.stages[definition.stage_ids.index(case.answer["stage"])]
+    contributions, fit = _score(case)
     return Receipt(
         person_id,
         stage.label or stage.id,
-        row,
-        records=shown.order_by("crm", "object", "record_id").to_pyarrow().to_pylist(),
-        contributions=_contributions(steps.admitted, definition, as_of),
-        fit=_fit(known, definition),
-        criteria=_criteria(known, definition),
-        history=answer.stage_history.order_by("entered_at").to_pyarrow().to_pylist(),
-        missing=Gap(definition, row, last, known).to_next_stage(),
+        (definition.qualification and definition.qualification.framework) or "Qualification",
+        case.answer,
+        records=_known_as(warehouse, person_id, as_of),
+        because=_because(case, steps),
+        disqualified=_disqualified(case),
+        contributions=contributions,
+        fit=fit,
+        criteria=_criteria(case),
+        history=_journey(answer.stage_history, definition),
+        missing=to_next_stage(case),
         unknown=sorted(unknown(then)),
     )
 
 
-def _contributions(admitted: ir.Table, definition: Definition, as_of: datetime) -> Rows:
-    """Every event that still earns points, newest first: at, kind, points, left."""
-    worth = score.contributions(admitted, definition, as_of=from_datetime(as_of))
-    worth = worth.select("kind", "points", "left", at=instant(worth.at))
-    return list(
-        worth.order_by(ibis.desc(worth.at.date()), "kind", ibis.desc("at")).to_pyarrow().to_pylist()
+def _case(
+    steps: Journeys,
+    answer: dict[str, Any],
+    people: ir.Table,
+    events: ir.Table,
+    definition: Definition,
+    as_of: datetime,
+) -> Case:
+    [values], [known], [ends] = _rows(people), _rows(steps.facts), _rows(steps.ends)
+    [cycle] = _rows(steps.ruled.order_by(ibis.desc("cycle")).limit(1))
+    happened = happenings(steps, events, definition, as_of=as_of)
+    return Case(definition, as_of, answer, values, known, ends, cycle, happened)
+
+
+def _known_as(warehouse: Warehouse, person_id: str, as_of: datetime) -> Rows:
+    records = warehouse.table("records")
+    mine = records.filter(records.person_id == person_id, ~records.deleted)
+    mine = mine.filter(mine.created_at <= as_of).order_by("crm", "object", "record_id")
+    return _rows(mine.select("crm", "object", "record_id", "read_only"))
+
+
+def _because(case: Case, steps: Journeys) -> Rows:
+    """The leaves through which they came to their stage, oldest first, with what is behind each."""
+    definition = case.definition
+    stands = standing(steps.entries, steps.lapses, steps.cycles, definition)
+    [stood] = _rows(stands.select("is_recycled", "entry_cycle"))
+    if stood["is_recycled"]:
+        last = [one for one in case.happened if definition.events[one.kind].is_activity]
+        last = [one for one in last if one.at <= case.answer["recycled_at"]][-1:]
+        text = case.answer["reasons"].rpartition(" on ")[0]
+        return [{"text": text, "at": case.answer["recycled_at"], "events": _shown(last)}]
+    came, through = grounds(steps, stands, definition)
+    told = _rows(came.select("place", at=instant(came.at)).order_by("at", "place"))
+    is_final = definition.stages[-1].final and case.answer["status"] == "won"
+    cycle = None if is_final else stood["entry_cycle"]
+    said = [_reason(case, through[row["place"]], row["at"], cycle) for row in told]
+    return list({(row["text"], row["at"]): row for row in reversed(said)}.values())[::-1]
+
+
+def _reason(case: Case, leaf: Leaf, at: datetime, cycle: int | None) -> dict[str, Any]:
+    definition = case.definition
+    events = behind(leaf, case.happened, definition, at=at, cycle=cycle)
+    text = phrase(leaf, definition)
+    if isinstance(leaf, EventLeaf) and leaf.count == 1:
+        happened = {one.kind for one in events}
+        text = next((kind for kind in leaf.event if kind in happened), text)
+    shown = _shown(events)
+    if isinstance(leaf, ScoreLeaf):
+        for row, one in zip(shown, events, strict=True):
+            row["left"] = round(worth(one, definition, at=at), 2)
+        text = f"{text} ({_score_then(case, leaf, at)})"
+    return {"text": text, "at": at, "events": shown}
+
+
+def _score_then(case: Case, leaf: ScoreLeaf, at: datetime) -> str:
+    earned = sum(worth(one, case.definition, at=at) for one in case.happened if one.at <= at)
+    if leaf.score == "engagement":
+        return f"{earned:.2f}"
+    lines = score.fit_lines(case.definition)
+    fit = sum(line.points for line in lines if case.since(line.when) <= from_datetime(at))
+    return f"{earned + fit:.2f}: {earned:.2f} for what they did, {fit:.2f} for who they are"
+
+
+def _shown(events: list[Happening]) -> Rows:
+    return [_event(one) | {"kind": one.kind, "at": one.at} for one in events]
+
+
+def _event(one: Happening) -> dict[str, Any]:
+    return {
+        "event_id": one.event_id,
+        "crm": one.crm,
+        "object": one.object,
+        "record_id": one.record_id,
+    }
+
+
+def _score(case: Case) -> tuple[Rows, Rows]:
+    """Every event that earns points, newest first, and the lines of the fit that hold."""
+    earned = [one for one in reversed(case.happened) if one.points]
+    lines = [line for line in score.fit_lines(case.definition) if case.since(line.when) < NEVER]
+    exact = [*(one.left for one in earned), *(line.points for line in lines)]
+    cents = in_cents(exact, case.answer["score"])
+    contributions = [
+        {"at": one.at, "kind": one.kind, "points": one.points, "left": left} | _event(one)
+        for one, left in zip(earned, cents, strict=False)
+    ]
+    fit = [
+        {
+            "text": _values(line.when, case),
+            "rule": _said(line.when, case.definition),
+            "points": line.points,
+            "left": left,
+        }
+        for line, left in zip(lines, cents[len(earned) :], strict=True)
+    ]
+    return contributions, fit
+
+
+def _criteria(case: Case) -> Rows:
+    section = case.definition.qualification
+    return [
+        {
+            "name": name,
+            "rule": _said(condition, case.definition),
+            "met": case.since(condition) < NEVER,
+            "since": to_datetime(case.since(condition)),
+            "now": _values(condition, case),
+        }
+        for name, condition in (section.criteria if section else {}).items()
+    ]
+
+
+def _journey(history: ir.Table, definition: Definition) -> Rows:
+    """The stages entered, in the order of time; of those of one instant the lowest first."""
+    ranks = definition.stage_ids
+    return sorted(
+        _rows(history),
+        key=lambda row: (
+            row["entered_at"],
+            ranks.index(row["stage"]) if row["stage"] in ranks else -1,
+        ),
     )
 
 
-def _since(condition: Condition, known: dict[str, Any], definition: Definition) -> int:
-    """Since when a condition of fields alone holds for one person: us or NEVER."""
-    match condition:
-        case AnyOf(any=parts):
-            return min(_since(part, known, definition) for part in parts)
-        case AllOf(all=parts):
-            return max(_since(part, known, definition) for part in parts)
-        case FieldLeaf():
-            return int(known[facts.column(condition, definition)])
-    return NEVER
-
-
-def _fit(known: dict[str, Any], definition: Definition) -> Rows:
+def _disqualified(case: Case) -> Rows:
+    """The leaves that disqualify."""
+    rule = case.definition.disqualified
+    if rule is None or case.answer["disqualified_at"] is None:
+        return []
+    columns = end_leaves(case.definition)
+    since = {
+        leaf: case.ends[columns[leaf]] if leaf in columns else case.since(leaf)
+        for leaf in leaves(rule)
+    }
     return [
-        {"text": _said(line.when, definition), "points": line.points}
-        for line in score.fit_lines(definition)
-        if _since(line.when, known, definition) < NEVER
+        {"text": phrase(leaf, case.definition), "at": to_datetime(at)}
+        for leaf, at in since.items()
+        if at < NEVER
     ]
 
 
-def _criteria(known: dict[str, Any], definition: Definition) -> Rows:
-    asked = definition.qualification.criteria if definition.qualification else {}
-    return [
-        {"name": name, "met": _since(condition, known, definition) < NEVER}
-        for name, condition in asked.items()
-    ]
+def _values(condition: Condition, case: Case) -> str:
+    """What they hold in the fields that a condition asks about."""
+    fields = dict.fromkeys(leaf.field for leaf in leaves(condition) if hasattr(leaf, "field"))
+    return ", ".join(f"{name}: {spoken(case.values.get(name))}" for name in fields)
 
 
 def _said(condition: Condition, definition: Definition) -> str:
@@ -175,59 +304,5 @@ def _said(condition: Condition, definition: Definition) -> str:
             return phrase(leaf, definition)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """What one person lacks for the next stage, in words."""
-
-    definition: Definition
-    answer: dict[str, Any]
-    cycle: dict[str, Any]
-    known: dict[str, Any]
-
-    def to_next_stage(self) -> str:
-        """Say what is missing for the stage above; empty at the top."""
-        rank = self.definition.stage_ids.index(self.answer["stage"]) + 1
-        if rank >= len(self.definition.stages):
-            return ""
-        stage = self.definition.stages[rank]
-        if stage.enter is None:
-            return ""
-        return f"{stage.label or stage.id}: needs {self._of(stage.enter, stage.id)}"
-
-    def _of(self, condition: Condition, of: str) -> str:
-        match condition:
-            case AnyOf(any=parts):
-                return "; or ".join(self._of(part, of) for part in parts)
-            case AllOf(all=parts):
-                missing = [part for part in parts if not self._holds(part, of)]
-                return " and ".join(self._of(part, of) for part in missing or parts)
-            case EventLeaf(event=kinds, count=1):
-                return kinds[0] if len(kinds) == 1 else f"one of {', '.join(kinds)}"
-            case ScoreLeaf(score=which, gte=floor):
-                have = self.answer["score" if which == "total" else "engagement"]
-                return f"{max(floor - have, 0):.2f} more points ({have:.2f} of {floor:g})"
-            case QualifiedLeaf(qualified=n):
-                return f"{max(n - self.answer['qualified'], 0)} more of {self._open_criteria()}"
-            case ChannelsLeaf() | EventLeaf() | FieldLeaf() | StageLeaf():
-                return phrase(condition, self.definition)
-
-    def _holds(self, condition: Condition, of: str) -> bool:
-        match condition:
-            case AnyOf(any=parts):
-                return any(self._holds(part, of) for part in parts)
-            case AllOf(all=parts):
-                return all(self._holds(part, of) for part in parts)
-            case FieldLeaf():
-                return _since(condition, self.known, self.definition) < NEVER
-            case QualifiedLeaf(qualified=n):
-                return bool(self.answer["qualified"] >= n)
-            case StageLeaf(stage=lower):
-                ids = self.definition.stage_ids
-                return ids.index(self.answer["stage"]) >= ids.index(lower)
-            case leaf:
-                column = leaf_columns(self.definition).get(leaf)
-                return column is not None and self.cycle.get(column, NEVER) < NEVER
-
-    def _open_criteria(self) -> str:
-        rows = _criteria(self.known, self.definition)
-        return ", ".join(row["name"] for row in rows if not row["met"]) or "the criteria"
+def _rows(table: ir.Table) -> Rows:
+    return list(table.to_pyarrow().to_pylist())

@@ -1,14 +1,12 @@
 """What people see: plans, accounts and receipts as tables."""
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from explain import Receipt
 from journal import STATUSES, Status
 from report import Report, Rows, crm_name
 
@@ -19,7 +17,6 @@ ASIDES = ("recycled", "disqualified")
 """The statuses that are counted beside the stages."""
 
 MOVES = 12
-CONTRIBUTIONS = 15
 
 
 def show(report: Report, console: Console) -> None:
@@ -177,79 +174,6 @@ def _where(row: dict[str, Any]) -> str:
 def figure(number: int) -> str:
     """A count as people read it; a dash for none."""
     return f"{number:,}" if number else "-"
-
-
-def show_receipt(receipt: Receipt, console: Console) -> None:
-    """Print one person's receipt."""
-    answer = receipt.answer
-    console.print(
-        Text.assemble(
-            (receipt.label, "bold cyan"),
-            f" since {answer['stage_since']:%Y-%m-%d}, {answer['status']}",
-            (f"   {receipt.person_id}", "dim"),
-        )
-    )
-    told = [("because", answer["reasons"] or "known, and nothing more yet")]
-    told += [("next", _next(answer))]
-    told += [("missing", receipt.missing)] if receipt.missing else []
-    if receipt.unknown:
-        fields = ", ".join(receipt.unknown)
-        told += [("unknown", f"not known on {answer['as_of']:%Y-%m-%d}: {fields}")]
-    told += [("known as", ", ".join(map(_record, receipt.records)))]
-    facts = Table.grid(padding=(0, 2))
-    for name, text in told:
-        facts.add_row(Text(name, style="bold"), text)
-    console.print(facts)
-    console.print()
-    console.print(_score(receipt))
-    if receipt.criteria:
-        met = ", ".join(row["name"] for row in receipt.criteria if row["met"]) or "none"
-        open_ = ", ".join(row["name"] for row in receipt.criteria if not row["met"]) or "none"
-        console.print(Text.assemble(("Qualification", "bold"), f"  met: {met}; missing: {open_}"))
-    console.print()
-    console.print(_history(receipt))
-
-
-def _next(answer: dict[str, Any]) -> str:
-    due = answer["follow_up_due"]
-    until = f", by {due:%Y-%m-%d %H:%M} UTC" if due else ""
-    pressed = f"; {answer['touches']} touches without an answer" if answer["touches"] else ""
-    reach = "" if answer["contactable"] else "; not to be contacted"
-    return f"{answer['next_action']}{until}{pressed}{reach}"
-
-
-def _record(row: dict[str, Any]) -> str:
-    aside = " (converted)" if row["read_only"] else ""
-    return f"{crm_name(row['crm'])} {row['object']} {row['record_id']}{aside}"
-
-
-def _score(receipt: Receipt) -> Table:
-    answer = receipt.answer
-    table = grid(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
-    daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
-    lines = [(on, kind, list(same)) for (on, kind), same in daily]
-    for on, kind, same in lines[:CONTRIBUTIONS]:
-        times = f"{len(same)} x " if len(same) > 1 else ""
-        table.add_row(times + kind, on, f"{same[0]['points']:g}", f"{_left(same):.2f}")
-    if older := [row for _, _, same in lines[CONTRIBUTIONS:] for row in same]:
-        table.add_row(f"{len(older)} earlier", "", "", f"{_left(older):.2f}", style="dim")
-    if receipt.rounding:
-        table.add_row("rounding", "", "", f"{receipt.rounding:.2f}", style="dim")
-    for row in receipt.fit:
-        points = row["points"]
-        table.add_row(f"fit: {row['text']}", "", f"{points:g}", f"{points:.2f}")
-    table.add_section()
-    table.add_row(f"grade {answer['grade']}", "", "", f"{answer['score']:.2f}", style="bold")
-    return table
-
-
-def _left(rows: Rows) -> float:
-    return sum(round(float(row["left"]), 2) for row in rows)
-
-
-def _history(receipt: Receipt) -> Text:
-    steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
-    return Text.assemble(("Journey", "bold"), "  ", " > ".join(steps))
 
 
 def show_status(status: Status, console: Console) -> None:

@@ -11,6 +11,7 @@ import report
 import screen
 from commands import AsJson, AsOf, out, print_json
 from configuration import load
+from screen_receipt import show_receipt
 from transforms.lifecycle import lifecycle
 from warehouse import opened
 
@@ -30,7 +31,7 @@ def explain_command(
         print_json([receipt.as_json() for receipt in found])
     else:
         for receipt in found:
-            screen.show_receipt(receipt, out)
+            show_receipt(receipt, out)
 
 
 @app.command("recompute")

@@ -26,6 +26,11 @@ def from_datetime(at: datetime) -> int:
     return (naive - _EPOCH) // timedelta(microseconds=1)
 
 
+def to_datetime(us: int) -> datetime | None:
+    """The datetime of microseconds, UTC; of `NEVER` there is none."""
+    return None if us == NEVER else _EPOCH + timedelta(microseconds=us)
+
+
 def micros(at: ir.Value) -> ir.IntegerValue:
     """Microseconds of a timestamp column; NULL stays NULL."""
     epoch = ibis.timestamp(_EPOCH.isoformat(sep=" "))

@@ -103,7 +103,7 @@ def answered(steps: Journeys, definition: Definition, *, as_of: datetime, store:
     )
 
 
-def _end_leaves(definition: Definition) -> dict[Leaf, str]:
+def end_leaves(definition: Definition) -> dict[Leaf, str]:
     """The columns of the event leaves that look at all of a person's events at once."""
     final = definition.final
     ends = [final.enter if final else None, definition.disqualified]
@@ -114,7 +114,7 @@ def _end_leaves(definition: Definition) -> dict[Leaf, str]:
 
 def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Table:
     """Since when the final stage's rule and `disqualified` hold: who, final, disqualified (us)."""
-    columns = _end_leaves(definition)
+    columns = end_leaves(definition)
     asked_for = [leaf for leaf in columns if isinstance(leaf, EventLeaf)]
     kinds = {n for leaf in asked_for for n in activity.numbers(leaf.event, definition)}
     asked = counted.filter(counted.kind.isin(sorted(kinds)))
@@ -135,7 +135,7 @@ def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Tabl
 
 
 def _end_since(rows: ir.Table, definition: Definition) -> Callable[[Leaf], ir.IntegerValue]:
-    columns = _end_leaves(definition)
+    columns = end_leaves(definition)
 
     def since(leaf: Leaf) -> ir.IntegerValue:
         if isinstance(leaf, FieldLeaf):
@@ -198,6 +198,22 @@ def fits(known: ir.Table, definition: Definition) -> ir.Table:
 
 def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Table:
     """The reasons of those who entered their stage by a rule; the recycled have their own."""
+    rows, leaf_since = _risen(steps, stands, definition)
+    return reasons.reasons(rows, steps.admitted, definition, leaf_since)
+
+
+def grounds(
+    steps: Journeys, stands: ir.Table, definition: Definition
+) -> tuple[ir.Table, list[Leaf]]:
+    """The leaves behind the reasons: who, at (us), place; and the leaf of each place."""
+    rows, leaf_since = _risen(steps, stands, definition)
+    return reasons.grounds(rows, definition, leaf_since)
+
+
+def _risen(
+    steps: Journeys, stands: ir.Table, definition: Definition
+) -> tuple[ir.Table, Callable[[ir.Table, int], reasons.LeafSince]]:
+    """The cycles that brought people to their stage, and how to read the leaves of its rule."""
     risen = stands.filter(stands.entry_cycle.notnull(), stands["rank"] > 0)
     risen = risen.select("who", "rank", cycle=risen.entry_cycle)
     rows = steps.ruled.join(risen, ["who", "cycle"])
@@ -211,7 +227,7 @@ def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Ta
             return _end_since(here, definition)
         return stages.leaf_since(here, definition, columns, stage)
 
-    return reasons.reasons(rows, steps.admitted, definition, leaf_since)
+    return rows, leaf_since
 
 
 def stage_history(steps: Journeys, definition: Definition) -> ir.Table:

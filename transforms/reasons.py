@@ -89,6 +89,22 @@ def reasons(
     Out:    who, reasons string; people in the first stage have no row
     Source: docs/definition.md, "Reasons".
     """
+    came, spoken = grounds(rows, definition, leaf_since)
+    if not spoken:
+        return came.select("who", reasons=ibis.literal(""))
+    told = _worded(came, spoken, admitted, definition)
+    told = told.group_by("who", "at", "text").aggregate(place=told.place.min())
+    return _in_one_line(told, most=len(spoken))
+
+
+def grounds(
+    rows: ir.Table, definition: Definition, leaf_since: Callable[[ir.Table, int], LeafSince]
+) -> tuple[ir.Table, list[Leaf]]:
+    """List the leaves through which each person came to stand where they stand.
+
+    In:     as `reasons` takes them
+    Out:    who, at (us), place; and the leaf of each place
+    """
     listed: list[ir.Table] = []
     spoken: list[Leaf] = []
     for rank in range(1, len(definition.stages)):
@@ -98,11 +114,8 @@ def reasons(
             came = here.filter(part.through)
             listed.append(came.select("who", at=part.since, place=place))
             spoken.append(part.leaf)
-    if not listed:
-        return rows.filter(ibis.literal(False)).select("who", reasons=ibis.literal(""))
-    told = _worded(ibis.union(*listed), spoken, admitted, definition)
-    told = told.group_by("who", "at", "text").aggregate(place=told.place.min())
-    return _in_one_line(told, most=len(listed))
+    nobody = rows.filter(ibis.literal(False)).select("who", at=whole(NEVER), place=whole(0))
+    return ibis.union(nobody, *listed) if listed else nobody, spoken
 
 
 def _walk(
