@@ -1,7 +1,8 @@
 """What only two files together, or a file and an account, show to be wrong."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
 import ibis
 import pytest
@@ -10,7 +11,8 @@ from contract import Catalog, Field
 from files import Change, texts
 from transforms.answers import answers
 from transforms.check import Documents, against, doubts, problems
-from transforms.definition import Definition
+from transforms.check_tests import contradictions
+from transforms.definition import AllOf, AnyOf, Definition, FieldLeaf
 from transforms.documents import Document, M, parse
 from transforms.lifecycle import lifecycle
 from transforms.mapping import ENRICHED, Mapping, People
@@ -172,6 +174,30 @@ def test_files_that_fit_together_have_no_problem() -> None:
             id="more criteria than there are",
         ),
         pytest.param(
+            ("lifecycle", "employees, gte: 50", "employees, gte: 50, lt: 10"),
+            "lifecycle.yaml:11: never true: no `employees` passes all tests asked of it",
+            id="tests that exclude each other",
+        ),
+        pytest.param(
+            (
+                "lifecycle",
+                "{field: bounced, is: true}",
+                "{all: [{field: bounced, is: true}, {all: [{field: bounced, is_not: true}]}]}",
+            ),
+            "lifecycle.yaml:30: never true: no `bounced` passes all tests asked of it",
+            id="leaves that exclude each other",
+        ),
+        pytest.param(
+            ("lifecycle", "id: lead\n", "id: lead\n    label: SQL\n"),
+            "lifecycle.yaml:18: another stage is called `SQL` already",
+            id="a label that is another stage's id",
+        ),
+        pytest.param(
+            ("lifecycle", "  mail:  {", "  Demo: {}\n  mail:  {"),
+            "lifecycle.yaml:6: `Demo` stands here already, in another case",
+            id="two kinds that differ in case",
+        ),
+        pytest.param(
             ("hubspot", "from: score", "from: scroe"),
             "hubspot.yaml:22: nothing is called `scroe`: did you mean `score`?",
             id="unknown column",
@@ -288,6 +314,63 @@ def test_a_rule_about_a_field_that_no_mapping_reads_is_a_mistake() -> None:
     """It can never hold."""
     assert errors(("hubspot", "      bounced:   {field: hs_email_bounce, gte: 1}\n", "")) == [
         "lifecycle.yaml:30: no mapping reads `bounced`: add it to the fields of a record"
+    ]
+
+
+def test_a_window_for_one_event_is_a_warning() -> None:
+    """It lies in every window: a count was forgotten, or the window means nothing."""
+    assert warned(("lifecycle", "- {event: demo}", "- {event: demo, within_days: 30}")) == [
+        "lifecycle.yaml:25: one event lies in every window: drop within_days, or give a count"
+    ]
+
+
+def test_channels_of_kinds_that_no_mapping_makes_do_not_count() -> None:
+    """Nobody can reach a stage that asks for them."""
+    unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "kind: nothing")
+    others = ("lifecycle", "- {event: demo}\n        - {score: total, gte: 50}\n", "")
+    asked = ("lifecycle", "- all: [{stage: lead}, {event: call}]", "- {channels: 2}")
+
+    assert errors(unmapped, others, asked) == [
+        "lifecycle.yaml:23: nobody can become `sql`: no mapping has rules for the kinds it needs"
+    ]
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"gte": 5, "lt": 10, "is_not": 7},
+        {"in": ["a", "b"], "not_in": [" B "]},
+        {"known": False, "is_not": "x"},
+        {"gt": date(2026, 1, 1), "lt": datetime(2026, 1, 1, 12)},
+        {"is": False, "known": True},
+        {"not_in": ["a"], "known": True},
+    ],
+    ids=str,
+)
+def test_tests_that_some_value_passes_are_no_contradiction(tests: dict[str, Any]) -> None:
+    """Only what nothing can ever pass is refused."""
+    leaf = FieldLeaf.model_validate({"field": "x", **tests})
+
+    assert list(contradictions(AnyOf(any=(leaf,)), ())) == []
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"gte": 5, "lt": 5},
+        {"is": "a", "not_in": ["A"]},
+        {"known": False, "in": ["a"]},
+        {"gt": date(2026, 1, 2), "lt": datetime(2026, 1, 1, 12)},
+        {"is": False, "is_not": False},
+    ],
+    ids=str,
+)
+def test_tests_that_nothing_passes_are_a_contradiction(tests: dict[str, Any]) -> None:
+    """In whatever case and type they are written."""
+    leaf = FieldLeaf.model_validate({"field": "x", **tests})
+
+    assert list(contradictions(AllOf(all=(AnyOf(any=(leaf,)),)), ())) == [
+        (("all", 0, "any", 0), "x")
     ]
 
 

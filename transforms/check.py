@@ -4,7 +4,7 @@ What one file alone makes impossible its model refuses; here is what takes two f
 what is allowed but can never come true.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,7 +12,7 @@ from math import ceil, inf
 from typing import Any, Protocol
 
 from contract import Catalog, FieldType
-from transforms import check_account, check_mapping
+from transforms import check_account, check_mapping, check_tests
 from transforms.definition import (
     AllOf,
     AnyOf,
@@ -63,6 +63,7 @@ def problems(documents: Documents) -> list[Problem]:
     mappings = documents.all_mappings
     if definition is not None:
         found += _limits(definition)
+        found += _names(definition)
         if people is not None:
             found += _fields(definition, people)
         if mappings is not None:
@@ -124,6 +125,35 @@ def _limits(definition: Document[Definition]) -> Iterator[Problem]:
         text = _beyond(leaf, definition.model)
         if text:
             yield definition.problem(place, text)
+        if isinstance(leaf, EventLeaf) and leaf.count == 1 and leaf.within_days is not None:
+            text = "one event lies in every window: drop within_days, or give a count"
+            yield definition.problem((*place, "within_days"), text, is_warning=True)
+    for at, condition in definition.model.places():
+        for place, field in check_tests.contradictions(condition, at):
+            yield definition.problem(
+                place, f"never true: no `{field}` passes all tests asked of it"
+            )
+
+
+def _names(definition: Document[Definition]) -> Iterator[Problem]:
+    """Names that people, and CRMs, which compare in any case, would take for one another."""
+    stages = definition.model.stages
+    shown = [(stage.label or stage.id).lower() for stage in stages]
+    for i, stage in enumerate(stages):
+        others = {other.id.lower() for other in stages if other is not stage}
+        if stage.label is not None and (shown[i] in shown[:i] or shown[i] in others):
+            text = f"another stage is called `{stage.label}` already"
+            yield definition.problem(("stages", i, "label"), text)
+    section = definition.model.qualification
+    named: list[tuple[Place, Iterable[str]]] = [(("events",), definition.model.events)]
+    named += [(("qualification", "criteria"), section.criteria)] if section else []
+    for place, names in named:
+        before: set[str] = set()
+        for name in names:
+            if name.lower() in before:
+                text = f"`{name}` stands here already, in another case"
+                yield definition.problem((*place, name), text)
+            before.add(name.lower())
 
 
 def _beyond(leaf: Leaf, definition: Definition) -> str:
@@ -218,17 +248,20 @@ def _kinds(definition: Document[Definition], mappings: list[Mapping]) -> Iterato
             text = f"no mapping has a rule that makes a `{kind}`: it never happens"
             yield definition.problem(("events", kind), text, is_warning=True)
     for i, stage in enumerate(definition.model.stages):
-        if stage.enter is not None and not _can_hold(stage.enter, made):
+        if stage.enter is not None and not _can_hold(stage.enter, made, definition.model):
             text = f"nobody can become `{stage.id}`: no mapping has rules for the kinds it needs"
             yield definition.problem(("stages", i, "enter"), text)
 
 
-def _can_hold(condition: Condition, made: set[str]) -> bool:
+def _can_hold(condition: Condition, made: set[str], definition: Definition) -> bool:
     match condition:
         case AnyOf(any=parts):
-            return any(_can_hold(part, made) for part in parts)
+            return any(_can_hold(part, made, definition) for part in parts)
         case AllOf(all=parts):
-            return all(_can_hold(part, made) for part in parts)
+            return all(_can_hold(part, made, definition) for part in parts)
+        case ChannelsLeaf(channels=count):
+            kinds = [kind for name, kind in definition.events.items() if name in made]
+            return len({kind.channel for kind in kinds if kind.is_activity} - {None}) >= count
         case EventLeaf(event=kinds):
             return not made.isdisjoint(kinds)
     return True
