@@ -39,7 +39,7 @@ LONGEST = timedelta(minutes=5)
 BREATH = timedelta(seconds=0.5)
 """Where a CRM is in trouble and names no time, all calls under that limit wait so long."""
 
-LAG = 0.07
+LAG, MOST_LAG = 0.07, 0.28
 CLOCK_DRIFT = 0.005
 
 JOB_LOOKS = wait_exponential(multiplier=1, min=1, max=30)
@@ -63,8 +63,9 @@ class Pace:
     """A limit on how fast calls may follow each other: all who share the limit share the pace.
 
     A CRM counts a call when it arrives, which is somewhere between when it left and when its
-    answer came. So a call takes its place from its answer on, but no later than `LAG` of the
-    stretch after it left: the slowest answers must not cost more than they can spoil.
+    answer came. So a call takes its place from its answer on, but no later than a share of the
+    stretch after it left: the slowest answers must not cost more than they can spoil. That share
+    is learned: it doubles with every call that was too much, and shrinks while all goes well.
     """
 
     def __init__(self, calls: int, seconds: float) -> None:
@@ -72,6 +73,7 @@ class Pace:
         self._answered: list[float] = []
         self._open = 0
         self._closed_until = 0.0
+        self._lag = LAG
         self._lock = Lock()
         self.learn(calls, seconds)
 
@@ -98,11 +100,13 @@ class Pace:
         """Give the place of a call that left at this moment free, one stretch from now."""
         with self._lock:
             self._open -= 1
-            insort(self._answered, min(time.monotonic(), left_at + LAG * self._seconds))
+            insort(self._answered, min(time.monotonic(), left_at + self._lag * self._seconds))
+            self._lag = max(LAG, self._lag * 0.995)
 
     def close(self, seconds: float) -> None:
         """Let nobody call for a while: what went wrong for one would for all."""
         with self._lock:
+            self._lag = min(MOST_LAG, self._lag * 2)
             self._closed_until = max(self._closed_until, time.monotonic() + seconds)
 
 

