@@ -1,6 +1,7 @@
 """Writing to Salesforce: every record has its outcome, and the org holds what the outcome says."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -456,3 +457,15 @@ def test_a_job_that_a_killed_run_had_closed_is_waited_for(sandbox: Sandbox, by_j
 
     assert sandbox.salesforce.jobs[running].state == "JobComplete"
     assert [one.status for one in outcomes] == ["written"] * 3
+
+
+def test_a_session_is_renewed_once_for_all_who_met_its_end(sandbox: Sandbox) -> None:
+    """Several calls may be on their way when it ends."""
+    client = salesforce_client(sandbox)
+    sandbox.salesforce.revoke()
+    sandbox.faults.plan(Fault(path="/limits", effect="delay", seconds=0.2, times=4))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: client.account(), range(4)))
+
+    assert client.calls["login"] == 2

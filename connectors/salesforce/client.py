@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from warnings import catch_warnings
@@ -258,6 +259,7 @@ class Client:
         self.drift: Counter[tuple[str, str]] = Counter()
         self.calls_left: int | None = None
         self._session = open_session(self._url)
+        self._renewal = Lock()
         self._way_in = _way_in(settings, self._url)
         if "password" in (self._way_in or {}):
             self.findings.append(
@@ -355,14 +357,20 @@ class Client:
                 raise error_of(answer, f"{method} {path}", is_write=is_write)
             return answer
 
-        operation = f"{method} {path}"
+        operation, session = f"{method} {path}", self._salesforce
         try:
             return self.traffic.run(operation, send, kind=kind, pace=pace)
         except ExpiredSession:
             if not self._way_in:
                 raise
-            self._salesforce = self._log_in()
+            self._renew(session)
             return self.traffic.run(operation, send, kind=kind, pace=pace)
+
+    def _renew(self, ended: Salesforce) -> None:
+        """Log in anew, once for all calls that met the end of one session."""
+        with self._renewal:
+            if self._salesforce is ended:
+                self._salesforce = self._log_in()
 
     def _learn(self, answer: Answer) -> None:
         self._server_time = answer.server_time or self._server_time
