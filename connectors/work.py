@@ -121,7 +121,7 @@ class Work:
         if self._is_for_a_job(changes):
             self._send(changes, written, by=self._hands.job)
         else:
-            self._send(changes, written)
+            self._send_parts(changes, written, size=self._hands.writes_at_once)
 
     def _send(self, changes: Batch, written: Written, *, by: Write | None = None) -> None:
         """Write what can be written, and add it to `written`; give all others their outcome."""
@@ -188,7 +188,7 @@ class Work:
                 self._end(change, "held", "unavailable")
             else:
                 again.append(change)
-        self._resend(again, written, size=self._hands.writes_at_once)
+        self._send_parts(again, written, size=self._hands.writes_at_once)
 
     def _send_locked(self, changes: Batch, written: Written) -> None:
         """Send again in smaller parts: records of one account lock each other out."""
@@ -202,9 +202,9 @@ class Work:
         self._traffic.back_off(attempt)
         # who held the row has changed it, perhaps just what we are about to write
         changes = self._still_wrong(changes)
-        self._resend(changes, written, size=max(1, len(changes) // 2))
+        self._send_parts(changes, written, size=max(1, len(changes) // 2))
 
-    def _resend(self, changes: Batch, written: Written, *, size: int) -> None:
+    def _send_parts(self, changes: Batch, written: Written, *, size: int) -> None:
         for part in chunked(changes, min(size, self._hands.writes_at_once)):
             self._send(part, written)
 

@@ -301,7 +301,7 @@ def test_many_changes_go_by_one_job(sandbox: Sandbox, by_job: Client) -> None:
     assert [held_by(sandbox, id, SCORE) for id in (empty, full, other)] == [64, None, 12]
     assert held_by(sandbox, other, "onefunnel_reasons__c") == 'two "lines",\nand a comma'
     assert str(held_by(sandbox, empty, "onefunnel_stage_since__c")).startswith("2026-03-04T09:00")
-    assert called(sandbox, "PATCH /services/data/v60.0/composite/sobjects") == 0
+    assert called(sandbox, "PATCH /services/data/v{version}/composite/sobjects") == 0
 
 
 def called(sandbox: Sandbox, call: str) -> int:
@@ -316,6 +316,19 @@ def test_a_job_of_twenty_thousand_costs_a_dozen_calls(sandbox: Sandbox, by_job: 
 
     assert {one.status for one in outcomes} == {"written"}
     assert by_job.calls["write"] <= 8
+
+
+def test_what_is_emptied_before_a_job_goes_by_batches(sandbox: Sandbox) -> None:
+    """Where it is too little for a job of its own."""
+    client = salesforce_client(sandbox, bulk_from=250)
+    full = [new(sandbox, **{SCORE: 12}) for _ in range(210)]
+    fall = [change(id, FieldChange(SCORE, "12", "64", True)) for id in full]
+    rise = [change(id, score(None, "64")) for id in several(sandbox, 50)]
+
+    outcomes = applied("salesforce", client, [*fall, *rise])
+
+    assert {one.status for one in outcomes} == {"written"}
+    assert called(sandbox, "PATCH /services/data/v{version}/composite/sobjects") == 2
 
 
 def test_rows_that_a_job_refuses_are_told_apart(sandbox: Sandbox, by_job: Client) -> None:

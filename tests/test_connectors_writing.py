@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.hands import Hands, Seen
@@ -86,6 +86,7 @@ plans = st.dictionaries(
 scripts = st.lists(st.sampled_from(FAULTS), max_size=12)
 
 
+@settings(deadline=None)
 @given(plans, scripts)
 def test_every_record_has_one_outcome_and_the_crm_holds_what_it_says(
     plan: dict[str, tuple[str | None, str | None]], script: list[str]
@@ -105,6 +106,7 @@ def test_every_record_has_one_outcome_and_the_crm_holds_what_it_says(
     assert {id: crm.records[id] for id in untouched} == {id: before[id] for id in untouched}
 
 
+@settings(deadline=None)
 @given(plans)
 def test_a_second_time_finds_nothing_to_write(
     plan: dict[str, tuple[str | None, str | None]],
