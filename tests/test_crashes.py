@@ -61,6 +61,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
 def plan(planned: Planned) -> Planned:
     """The same plan, not yet applied."""
     shutil.copy(planned.folder / "planned.duckdb", planned.folder / "onefunnel.duckdb")
+    (planned.folder / "onefunnel.duckdb.wal").unlink(missing_ok=True)
     for name, records in held(planned.sandbox).items():
         for id, values in records.items():
             values.clear()
