@@ -1,8 +1,12 @@
 """Commands to play with: `sandbox`."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from errors import ConfigError
 
 app = typer.Typer()
 
@@ -15,8 +19,23 @@ def sandbox_command(
     people: People = 2000,
     seed: Seed = 7,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 8700,
+    world: Annotated[str, typer.Option(help="A hard world, such as merge_chains.")] = "",
+    faults: Annotated[
+        Path | None, typer.Option(help="A JSON file with a list of faults to plan.")
+    ] = None,
 ) -> None:
     """Serve both CRMs on loopback, with believable people."""
+    from sandbox.faults import Fault
     from sandbox.server import serve
+    from sandbox.worlds import WORLDS
 
-    serve(people=people, seed=seed, port=port)
+    if world and world not in WORLDS:
+        raise ConfigError(f"there is no world {world}; there are {', '.join(WORLDS)}")
+    planned = json.loads(faults.read_text()) if faults else []
+    serve(
+        people=people,
+        seed=seed,
+        port=port,
+        world=world,
+        faults=[Fault(**one) for one in planned],
+    )

@@ -1,17 +1,22 @@
 """Planned faults and a count of calls, in front of both CRMs.
 
 A fault waits for a call (method and a part of the path) and then refuses it, lets it take effect
-and refuses it or drops the answer, resets the connection, or delays it. Plan them in process
-(`Faults.plan`) or by POST /_sandbox/faults.
+and refuses it or drops the answer, resets the connection, delays it or its body, or lets somebody
+edit the CRM first. Plan them in process (`Faults.plan`), by POST /_sandbox/faults, or in a file.
+The same seed and the same calls meet the same faults.
 """
 
 import asyncio
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from email.utils import formatdate
+from itertools import count
+from random import Random
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,13 +26,16 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-Effect = Literal["refuse", "commit_then_refuse", "commit_then_drop", "reset", "delay"]
+Effect = Literal[
+    "refuse", "commit_then_refuse", "commit_then_drop", "reset", "delay", "slow_body", "edit"
+]
 Moment = Literal["asked", "done"]
 Watcher = Callable[[Moment, str, str, bytes], None]
 """Told a moment of a call, its method, its path and its body."""
 
 _SALESFORCE: Final = "/services"
 _CONTROL: Final = "/_sandbox"
+_PIECES: Final = 10
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -35,8 +43,9 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 class Fault:
     """What is to go wrong, on which calls: the `times` ones after the first `after` that fit.
 
-    `path` is a part of the path; `times` None means for ever. `status`, `body` and `headers` belong
-    to the refusals, `seconds` to "delay".
+    `path` is a part of the path; `times` None means for ever; `probability` lets some of them pass.
+    `status`, `body` and `headers` belong to the refusals, `seconds` to "delay" and "slow_body",
+    `edit` to "edit": the fields of `sandbox.edits.Edit`.
     """
 
     path: str = ""
@@ -48,6 +57,8 @@ class Fault:
     times: int | None = 1
     after: int = 0
     seconds: float = 0.2
+    probability: float = 1.0
+    edit: dict[str, Any] = field(default_factory=dict)
 
     def fits(self, method: str, path: str) -> bool:
         """Say whether a call is one this fault waits for."""
@@ -57,9 +68,14 @@ class Fault:
 class Faults:
     """The faults to come and the calls that came; shared by the server's and the tests' threads."""
 
-    def __init__(self) -> None:
-        """Plan nothing yet."""
-        self._planned: list[Fault] = []
+    def __init__(self, seed: int = 0) -> None:
+        """Plan nothing yet; `seed` decides whom faults strike that strike some calls only."""
+        self.seed = seed
+        self.skew_seconds = 0.0
+        self.editor: Callable[[dict[str, Any]], None] = lambda _: None
+        self._planned: list[tuple[int, Fault]] = []
+        self._numbers = count()
+        self._tried: Counter[int] = Counter()
         self._calls: Counter[tuple[str, str, str]] = Counter()
         self._watchers: list[Watcher] = []
         self._lock = threading.Lock()
@@ -67,22 +83,32 @@ class Faults:
     def plan(self, fault: Fault) -> None:
         """Add a fault; of several that fit a call the one planned first strikes."""
         with self._lock:
-            self._planned.append(fault)
+            self._planned.append((next(self._numbers), fault))
 
     def strike(self, method: str, path: str) -> Fault | None:
         """Give the fault that strikes this call, if any, and use it up by one."""
         with self._lock:
-            for at, fault in enumerate(self._planned):
+            for at, (number, fault) in enumerate(self._planned):
                 if not fault.fits(method, path):
                     continue
                 if fault.after:
-                    self._planned[at] = replace(fault, after=fault.after - 1)
+                    self._planned[at] = number, replace(fault, after=fault.after - 1)
+                    continue
+                if not self._draws(number, fault):
                     continue
                 if fault.times is not None:
-                    self._planned[at] = replace(fault, times=fault.times - 1)
-                    self._planned = [each for each in self._planned if each.times != 0]
+                    self._planned[at] = number, replace(fault, times=fault.times - 1)
+                    self._planned = [each for each in self._planned if each[1].times != 0]
                 return fault
         return None
+
+    def _draws(self, number: int, fault: Fault) -> bool:
+        """Draw by the seed, the place in the plan and the count of calls that fitted."""
+        self._tried[number] += 1
+        if fault.probability >= 1:
+            return True
+        draw = Random(f"{self.seed}/{number}/{self._tried[number]}").random()
+        return draw < fault.probability
 
     def count(self, crm: str, method: str, path: str) -> None:
         """Count one call the server saw."""
@@ -101,7 +127,7 @@ class Faults:
     def planned(self) -> list[Fault]:
         """Give the faults that have not struck out yet."""
         with self._lock:
-            return list(self._planned)
+            return [fault for _, fault in self._planned]
 
     def watch(self, watcher: Watcher) -> None:
         """Tell of every call before it is carried out and after: a person may act just then."""
@@ -117,8 +143,11 @@ class Faults:
         """Forget all faults, all counts, and all who watch."""
         with self._lock:
             self._planned.clear()
+            self._numbers = count()
+            self._tried.clear()
             self._calls.clear()
             self._watchers.clear()
+            self.skew_seconds = 0.0
 
 
 def control_routes(faults: Faults) -> list[BaseRoute]:
@@ -126,10 +155,12 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
 
     async def plan(request: Request) -> Response:
         try:
-            fault = Fault(**orjson.loads(await request.body()))
+            asked = orjson.loads(await request.body())
+            planned = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
         except (TypeError, orjson.JSONDecodeError) as error:
             return _json({"message": str(error)}, 400)
-        faults.plan(fault)
+        for fault in planned:
+            faults.plan(fault)
         return _json({"planned": [asdict(each) for each in faults.planned()]}, 201)
 
     async def calls(_request: Request) -> Response:
@@ -139,7 +170,15 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
         faults.reset()
         return Response(status_code=204)
 
+    async def edit(request: Request) -> Response:
+        try:
+            faults.editor(orjson.loads(await request.body()))
+        except (ValueError, KeyError) as error:
+            return _json({"message": str(error)}, 400)
+        return Response(status_code=204)
+
     return [
+        Route(f"{_CONTROL}/edit", edit, methods=["POST"]),
         Route(f"{_CONTROL}/faults", plan, methods=["POST"]),
         Route(f"{_CONTROL}/calls", calls, methods=["GET"]),
         Route(f"{_CONTROL}/reset", reset, methods=["POST"]),
@@ -162,6 +201,7 @@ class FaultyNetwork:
             await self.app(scope, receive, send)
             return
         crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
+        send = self._dated(send)
         self.faults.count(crm, scope["method"], _template(self.routes, scope))
         body = await _whole(receive)
         self.faults.tell("asked", scope["method"], path, body)
@@ -170,6 +210,18 @@ class FaultyNetwork:
             await self._carry_out(scope, body, receive, send)
         else:
             await self._suffer(fault, scope, body, receive, send)
+
+    def _dated(self, send: Send) -> Send:
+        """Tell the time of the CRMs' clock, which may be wrong."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = formatdate(time.time() + self.faults.skew_seconds, usegmt=True)
+                headers = [*message["headers"], (b"date", now.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return dated
 
     async def _carry_out(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Pass a call on; those who watch learn that it took effect before the caller does."""
@@ -199,6 +251,11 @@ class FaultyNetwork:
                 await _disconnect(scope, receive, reset=False)
             case "delay":
                 await asyncio.sleep(fault.seconds)
+                await self._carry_out(scope, body, receive, send)
+            case "slow_body":
+                await self._carry_out(scope, body, receive, _slowed(send, fault.seconds))
+            case "edit":
+                self.faults.editor(fault.edit)
                 await self._carry_out(scope, body, receive, send)
 
 
@@ -264,6 +321,24 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return requests.pop() if requests else await receive()
 
     return give
+
+
+def _slowed(send: Send, seconds: float) -> Send:
+    """Send a body in pieces, the last one so many seconds after the first."""
+
+    async def slowly(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or len(body) < _PIECES:
+            await send(message)
+            return
+        size = -(-len(body) // _PIECES)
+        for start in range(0, len(body), size):
+            is_last = start + size >= len(body)
+            more = message.get("more_body", False) or not is_last
+            await send({**message, "body": body[start : start + size], "more_body": more})
+            await asyncio.sleep(0 if is_last else seconds / _PIECES)
+
+    return slowly
 
 
 async def _swallow(_message: Message) -> None:

@@ -8,23 +8,29 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from uuid import uuid4
 
+import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.faults import CuttableProtocol, Faults, FaultyNetwork, control_routes
+from sandbox.edits import Edit, apply_edit
+from sandbox.faults import CuttableProtocol, Fault, Faults, FaultyNetwork, control_routes
 from sandbox.hubspot.api import hubspot
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.people import Person, make_people
 from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.store import SalesforceStore
+from sandbox.worlds import WORLDS
 
 HOST: Final = "127.0.0.1"
 _DATED: Final = re.compile(r"^/crm/([a-z-]+)/\d{4}-\d{2}(?=/)")
@@ -44,6 +50,11 @@ class Sandbox:
     salesforce: SalesforceStore = field(repr=False)
     faults: Faults = field(repr=False)
 
+    def skew_clocks(self, seconds: float) -> None:
+        """Let the clocks of both CRMs be wrong by so many seconds, in headers and time stamps."""
+        self.faults.skew_seconds = self.hubspot.skew_seconds = seconds
+        self.salesforce.clock = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
+
     @property
     def hubspot_refresh_token(self) -> str:
         """The refresh token HubSpot's /oauth/v1/token takes."""
@@ -58,16 +69,20 @@ def running(
     now: datetime | None = None,
     port: int = 0,
     rate_limits: bool = True,
+    world: str = "",
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Iterator[Sandbox]:
     """Serve a world on loopback in a thread of this process, until the block ends (port 0: any).
 
     The same people, seed and now (a UTC midnight, default the last one) give the same records.
-    `around` puts something in front of both CRMs, to watch or to change what is exchanged.
+    `world` names one of the hard ones in `sandbox.worlds`. `around` puts something in front of both
+    CRMs, to watch or to change what is exchanged.
     """
     with socket.create_server((HOST, port)) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        sandbox, app = _make(url, people=people, seed=seed, now=now, rate_limits=rate_limits)
+        sandbox, app = _make(
+            url, people=people, seed=seed, now=now, rate_limits=rate_limits, world=world
+        )
         server = uvicorn.Server(_config(around(app)))
         thread = threading.Thread(
             target=server.run, args=([listener],), name="sandbox", daemon=True
@@ -82,11 +97,15 @@ def running(
             thread.join()
 
 
-def serve(*, people: int, seed: int, port: int) -> None:
+def serve(
+    *, people: int, seed: int, port: int, world: str = "", faults: Iterable[Fault] = ()
+) -> None:
     """Serve a world on loopback and print how to reach it, until interrupted (port 0: any)."""
     with socket.create_server((HOST, port)) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        sandbox, app = _make(url, people=people, seed=seed, now=None, rate_limits=True)
+        sandbox, app = _make(url, people=people, seed=seed, now=None, rate_limits=True, world=world)
+        for fault in faults:
+            sandbox.faults.plan(fault)
         print(f"sandbox at {url} with {people} people")
         print(f"  HubSpot token        {sandbox.hubspot_token}")
         print(f"  Salesforce client id {sandbox.client_id}")
@@ -96,14 +115,14 @@ def serve(*, people: int, seed: int, port: int) -> None:
 
 
 def _make(
-    url: str, *, people: int, seed: int, now: datetime | None, rate_limits: bool
+    url: str, *, people: int, seed: int, now: datetime | None, rate_limits: bool, world: str
 ) -> tuple[Sandbox, ASGIApp]:
     now = now or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    world = make_people(people, seed, now)
+    everybody = make_people(people, seed, now)
     hubspot_token, salesforce_token = f"pat-sandbox-{uuid4()}", f"00Dsandbox!{uuid4()}"
     client_id, client_secret = f"client-sandbox-{uuid4()}", f"secret-sandbox-{uuid4()}"
     hubspot_routes, hubspot_store = hubspot(
-        world,
+        everybody,
         now=now,
         access_token=hubspot_token,
         client_id=client_id,
@@ -111,15 +130,16 @@ def _make(
         rate_limits=rate_limits,
     )
     salesforce_routes, salesforce_store = salesforce(
-        world,
+        everybody,
         now=now,
         access_token=salesforce_token,
         client_id=client_id,
         client_secret=client_secret,
         rate_limits=rate_limits,
     )
-    faults = Faults()
-    routes = [*hubspot_routes, *salesforce_routes, *control_routes(faults)]
+    faults = Faults(seed)
+    clock = Route("/_sandbox/clock", _clock(lambda: sandbox), methods=["POST"])
+    routes = [*hubspot_routes, *salesforce_routes, *control_routes(faults), clock]
     app = _OneSpelling(FaultyNetwork(Starlette(routes=routes), routes=routes, faults=faults))
     sandbox = Sandbox(
         url=url,
@@ -127,12 +147,23 @@ def _make(
         salesforce_token=salesforce_token,
         client_id=client_id,
         client_secret=client_secret,
-        people=world,
+        people=everybody,
         hubspot=hubspot_store,
         salesforce=salesforce_store,
         faults=faults,
     )
+    faults.editor = lambda asked: apply_edit(Edit.model_validate(asked), sandbox)
+    if world:
+        WORLDS[world](sandbox, now)
     return sandbox, app
+
+
+def _clock(sandbox: Callable[[], Sandbox]) -> Any:
+    async def endpoint(request: Request) -> Response:
+        sandbox().skew_clocks(orjson.loads(await request.body())["skew_seconds"])
+        return Response(status_code=204)
+
+    return endpoint
 
 
 class _OneSpelling:
@@ -164,6 +195,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         log_level="critical",
         access_log=False,
+        date_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=2,
     )

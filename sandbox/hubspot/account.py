@@ -1,6 +1,5 @@
 """The account itself: details and usage, owners, properties, pipelines."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -20,13 +19,13 @@ from sandbox.hubspot.values import iso, milliseconds
 _TYPES: Final = ("string", "number", "date", "datetime", "enumeration", "bool", "phone_number")
 
 
-def details(_store: HubSpotStore, _call: Call) -> Answer:
+def details(store: HubSpotStore, _call: Call) -> Answer:
     """Describe the account; its day ends at midnight of its own time zone."""
     return Answer(
         {
             "portalId": PORTAL_ID,
             "accountType": "DEVELOPER_TEST",
-            "timeZone": "Europe/Berlin",
+            "timeZone": store.time_zone,
             "companyCurrency": "EUR",
             "additionalCurrencies": [],
             "utcOffset": "+01:00",
@@ -121,7 +120,7 @@ def create_properties(store: HubSpotStore, call: Call) -> Answer:
             )
         else:
             results.append(_add_property(table, each).as_json())
-    now = iso(time.time_ns() // 1_000_000)
+    now = iso(store.now_ms())
     body: dict[str, Any] = {
         "status": "COMPLETE",
         "results": results,

@@ -105,6 +105,7 @@ SETTINGS: Final = frozenset(
         "expire_tokens",
         "index_lag_seconds",
         "rate_limits",
+        "skew_seconds",
         "token_seconds",
     )
 )

@@ -40,7 +40,7 @@ def start(store: HubSpotStore, call: Call) -> Answer:
     if asked["exportType"] == "LIST" and asked.get("listId") not in store.lists:
         raise invalid(f"There is no list {asked.get('listId')}")
     task_id = str(uuid4())
-    store.exports[task_id] = Export(asked, time.time_ns() // 1_000_000)
+    store.exports[task_id] = Export(asked, store.now_ms())
     status = f"{call.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
     return Answer({"id": task_id, "links": {"status": status}}, 202)
 
@@ -51,7 +51,7 @@ def state(store: HubSpotStore, call: Call) -> Answer:
     export = _export(store, task_id)
     export.polls += 1
     is_done = export.polls >= _POLLS_UNTIL_DONE
-    now = time.time_ns() // 1_000_000
+    now = store.now_ms()
     told: dict[str, Any] = {
         "status": "COMPLETE" if is_done else "PROCESSING",
         "requestedAt": iso(export.started_at),

@@ -141,10 +141,16 @@ class HubSpotStore:
         self.index_lag_seconds = 0.0
         self.echo_ignored_stage = True
         self.token_seconds = 1800
+        self.skew_seconds = 0.0
+        self.time_zone = "Europe/Berlin"
         self.daily_limit = 625_000
         self.daily_used = 0
         self.searches: dict[tuple[str, int, bytes], tuple[list[Record], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
+
+    def now_ms(self) -> int:
+        """Read the account's clock, in epoch milliseconds; it may be wrong by `skew_seconds`."""
+        return time.time_ns() // 1_000_000 + int(self.skew_seconds * 1000)
 
     def expire_tokens(self) -> None:
         """Let every OAuth access token expire now."""
@@ -199,7 +205,7 @@ class HubSpotStore:
 
     def write(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
         """Put checked values into a record, with history; the stage never falls."""
-        now = time.time_ns() // 1_000_000
+        now = self.now_ms()
         self._remember_indexed(table, record.id, dict(record.properties))
         for name, value in values.items():
             if name == "lifecyclestage" and not _moves_forward(table, record, value):
@@ -211,9 +217,19 @@ class HubSpotStore:
         record.properties[table.type.modified] = iso(record.updated_at)
         table.version += 1
 
+    def edit(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
+        """Put values into a record as a person does in the CRM: also a stage that goes back."""
+        now = self.now_ms()
+        self._remember_indexed(table, record.id, dict(record.properties))
+        for name, value in values.items():
+            _set(record, name, value, now, "CRM_UI")
+        record.updated_at = max(now, record.updated_at + 1)
+        record.properties[table.type.modified] = iso(record.updated_at)
+        table.version += 1
+
     def create(self, table: ObjectTable, values: dict[str, str]) -> Record:
         """Make a new record of checked values; a new contact is a lead by the account's default."""
-        now = time.time_ns() // 1_000_000
+        now = self.now_ms()
         record = Record(table.next_id(), {}, now, now)
         if table.type is CONTACTS:
             values = {"lifecyclestage": "lead", **values}
@@ -232,7 +248,7 @@ class HubSpotStore:
 
     def archive(self, table: ObjectTable, record: Record) -> None:
         """Move a record to the archive, where it keeps its id."""
-        record.archived_at = time.time_ns() // 1_000_000
+        record.archived_at = self.now_ms()
         table.changed_members()
 
     def erase(self, table: ObjectTable, record: Record) -> None:
@@ -246,7 +262,7 @@ class HubSpotStore:
 
     def merge(self, table: ObjectTable, primary: Record, other: Record) -> Record:
         """Merge two records into a new one with a new id; both old ids lead there from now on."""
-        now = time.time_ns() // 1_000_000
+        now = self.now_ms()
         created_at = min(primary.created_at, other.created_at)
         merged = Record(table.next_id(), other.properties | primary.properties, created_at, now)
         merged.history = other.history | primary.history
@@ -291,8 +307,8 @@ class HubSpotStore:
                     self.associate(from_type, new_id, to_type, other_id)
 
 
-def _set(record: Record, name: str, value: str, at: int) -> None:
-    record.history[name] = [*record.past(name)[::-1], (at, value, "INTEGRATION")]
+def _set(record: Record, name: str, value: str, at: int, source: str = "INTEGRATION") -> None:
+    record.history[name] = [*record.past(name)[::-1], (at, value, source)]
     if value:
         record.properties[name] = value
     else:

@@ -36,6 +36,8 @@ def _reader(
     store: SalesforceStore, parents: tuple[Field, ...], field: Field
 ) -> Callable[[Row], Any]:
     name, empty = field.name, field.empty
+    if field.formula and not parents:
+        return field.formula
     if not parents:
         return lambda row: row.get(name, empty)
 

@@ -40,7 +40,9 @@ def _lister(store: SalesforceStore, child: Child, root: str) -> Callable[[Row], 
 def _renderer(
     store: SalesforceStore, kind: str, columns: tuple[Column, ...], root: str, *, depth: int
 ) -> Render:
-    flat = [(one.path[-1], one.field.empty) for one in columns if len(one.path) == depth + 1]
+    here_only = [one for one in columns if len(one.path) == depth + 1]
+    flat = [(one.path[-1], one.field.empty) for one in here_only if not one.field.formula]
+    computed = [(one.path[-1], one.field.formula) for one in here_only if one.field.formula]
     nested = _nested(store, columns, root, depth=depth)
     here = f"{root}/sobjects/"
 
@@ -49,6 +51,8 @@ def _renderer(
         record: dict[str, Any] = {"attributes": {"type": kind, "url": f"{here}{type_}/{row['Id']}"}}
         for name, empty in flat:
             record[name] = row.get(name, empty)
+        for name, formula in computed:
+            record[name] = formula(row)
         for relationship, reference, inner in nested:
             parent = store.parent(row, reference)
             record[relationship] = None if parent is None else inner(parent)

@@ -1,6 +1,6 @@
 """What an sObject is made of, and how `describe` says it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,7 @@ class Field:
     tracked: bool = False
     filterable: bool = True
     external: bool = False
+    formula: Callable[[dict[str, Any]], Any] | None = None
 
     @property
     def custom(self) -> bool:
@@ -167,7 +168,7 @@ def _described(one: Field, sobject: SObject) -> dict[str, Any]:
         "nillable": not one.required and one.type not in ("boolean", "id"),
         "createable": one.may_be_created(),
         "updateable": one.writable,
-        "calculated": False,
+        "calculated": one.formula is not None,
         "calculatedFormula": None,
         "autoNumber": False,
         "externalId": one.external,

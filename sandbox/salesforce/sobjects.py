@@ -60,7 +60,8 @@ def as_record(sobject: SObject, row: Row, names: list[str], root: str) -> Row:
         field = sobject.by_lower_name.get(name.strip().lower())
         if field is None:
             raise no_such_column(name.strip(), sobject.name)
-        record[field.name] = row.get(field.name, field.empty)
+        plain = row.get(field.name, field.empty)
+        record[field.name] = field.formula(row) if field.formula else plain
     return record
 
 

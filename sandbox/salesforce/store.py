@@ -4,7 +4,7 @@ import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -79,6 +79,7 @@ class SalesforceStore:
         self.cursors: dict[str, Any] = {}
         self.rules: defaultdict[str, list[Any]] = defaultdict(list)
         self.allows_duplicates = False
+        self._acting = INTEGRATION_USER
         self._locks: Counter[str] = Counter()
         self._undo: list[tuple[str, str, Row | None]] | None = None
         self._numbers = count(_CREATED_FROM)
@@ -166,8 +167,17 @@ class SalesforceStore:
 
     @property
     def user_id(self) -> str:
-        """Name the user who runs every call."""
-        return INTEGRATION_USER
+        """Name the user who acts: in every call the integration."""
+        return self._acting
+
+    @contextmanager
+    def acting_as(self, user: str) -> Iterator[None]:
+        """Let a person act for a while."""
+        before, self._acting = self._acting, user
+        try:
+            yield
+        finally:
+            self._acting = before
 
     def lock(self, ids: Iterable[str], *, times: int = 1) -> None:
         """Fail the next `times` writes that need these rows; an account's lock is its contacts'."""
@@ -211,6 +221,17 @@ class SalesforceStore:
         for one in fields:
             self._set_schema(self.schema[sobject].with_field(one))
             self._schemas_of_all[sobject] = self._schemas_of_all[sobject].with_field(one)
+
+    def rename(self, sobject: str, old: str, new: str) -> None:
+        """Give a field another name, with its values."""
+        field = self.schema[sobject].fields[old]
+        self.define(sobject, replace(field, name=new))
+        self._schemas_of_all[sobject] = self._schemas_of_all[sobject].without(old)
+        self.hide(sobject, old)
+        rows = self.tables[sobject]
+        for id, row in rows.items():
+            if old in row:
+                rows[id] = {new if name == old else name: value for name, value in row.items()}
 
     def _set_schema(self, sobject: SObject) -> None:
         self.schema[sobject.name] = sobject

@@ -1,0 +1,162 @@
+"""What people do in the CRMs while nobody expects it: edit, convert, link, rename, remove.
+
+An edit is applied at once (`apply_edit`, POST /_sandbox/edit), or in front of a call (`Fault` with
+the effect "edit").
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from sandbox.hubspot.store import HubSpotStore, ObjectTable, Record
+from sandbox.salesforce import writes
+from sandbox.salesforce.ids import record_id
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import SObject
+from sandbox.salesforce.store import SalesforceStore
+
+SOMEBODY = record_id("005", 1)
+"""A user who is not the integration."""
+
+
+class Stores(Protocol):
+    """Both CRMs."""
+
+    @property
+    def hubspot(self) -> HubSpotStore:
+        """The HubSpot account."""
+
+    @property
+    def salesforce(self) -> SalesforceStore:
+        """The Salesforce org."""
+
+
+class Edit(BaseModel):
+    """One thing somebody does: to some records of an object, to its fields, or to the account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crm: Literal["hubspot", "salesforce"]
+    object: str = ""
+    ids: tuple[str, ...] = ()
+    """Which records; where none is named, the first `records` live ones."""
+    records: int = 1
+    set: dict[str, Any] = {}
+    """New values; a stage may go backwards, people's hands are free."""
+    convert: bool = False
+    """Leads become contacts of a new account."""
+    link: tuple[str, str] | None = None
+    """HubSpot: the object and id of a record to link to; it moves no time stamp."""
+    rename: dict[str, str] = {}
+    """Fields by their old and new names."""
+    remove: tuple[str, ...] = ()
+    """Fields that are gone from now on."""
+    remove_options: dict[str, tuple[str, ...]] = {}
+    """Options of picklists that are gone from now on; records keep them."""
+    spend_quota: bool = False
+    """The day's calls are used up."""
+
+
+def apply_edit(edit: Edit, stores: Stores) -> None:
+    """Do what an edit says. Raises: KeyError where it names nothing that exists."""
+    if edit.crm == "hubspot":
+        _in_hubspot(edit, stores.hubspot)
+    else:
+        _in_salesforce(edit, stores.salesforce)
+
+
+def _in_hubspot(edit: Edit, store: HubSpotStore) -> None:
+    if edit.spend_quota:
+        store.daily_used = store.daily_limit
+    if not edit.object:
+        return
+    table = store.tables[edit.object]
+    for record in _records(edit, table):
+        if edit.set:
+            store.edit(table, record, {name: str(value) for name, value in edit.set.items()})
+        if edit.link:
+            store.associate(table.type.name, record.id, edit.link[0], int(edit.link[1]))
+    for old, new in edit.rename.items():
+        table.properties[new] = replace(table.properties.pop(old), name=new)
+        for record in table.records.values():
+            _move(record.properties, old, new)
+            _move(record.history, old, new)
+    for name in edit.remove:
+        table.archived_properties[name] = table.properties.pop(name)
+    for name, gone in edit.remove_options.items():
+        options = (one for one in table.properties[name].options if one.value not in gone)
+        table.properties[name] = replace(table.properties[name], options=tuple(options))
+
+
+def _records(edit: Edit, table: ObjectTable) -> Iterable[Record]:
+    if not (edit.set or edit.link):
+        return []
+    found = [table.find(id) for id in edit.ids] if edit.ids else list(table.live())[: edit.records]
+    return [record for record in found if record]
+
+
+def _move(values: dict[str, Any], old: str, new: str) -> None:
+    if old in values:
+        values[new] = values.pop(old)
+
+
+def _in_salesforce(edit: Edit, store: SalesforceStore) -> None:
+    if edit.spend_quota:
+        store.daily_limit = store.calls_used = max(store.calls_used, 1)
+    if not edit.object:
+        return
+    sobject = store.sobject(edit.object)
+    with store.acting_as(SOMEBODY):
+        for row in _rows(edit, store, sobject):
+            if edit.set:
+                writes.update(store, sobject, row["Id"], dict(edit.set))
+            if edit.convert:
+                convert(store, row)
+    for old, new in edit.rename.items():
+        store.rename(sobject.name, old, new)
+    if edit.remove:
+        store.hide(sobject.name, *edit.remove)
+    for name, gone in edit.remove_options.items():
+        field = sobject.fields[name]
+        values = tuple(one for one in field.values if one not in gone)
+        store.define(sobject.name, replace(field, values=values))
+
+
+def _rows(edit: Edit, store: SalesforceStore, sobject: SObject) -> list[Row]:
+    if not (edit.set or edit.convert):
+        return []
+    rows = store.tables[sobject.name]
+    if edit.ids:
+        return [rows[id] for id in edit.ids]
+    live = (row for row in rows.values() if not row.get("IsDeleted") and not row.get("IsConverted"))
+    return list(live)[: edit.records]
+
+
+def convert(store: SalesforceStore, lead: Row) -> str:
+    """Convert a lead as a user would, and give the id of its contact; activity moves along."""
+    schema = store.schema
+    account = writes.create(store, schema["Account"], {"Name": lead["Company"]})
+    values = {
+        name: lead[name]
+        for name in ("FirstName", "LastName", "Email", "Phone", "Title")
+        if lead.get(name)
+    }
+    contact = writes.create(store, schema["Contact"], values | {"AccountId": account})
+    stamp = store.stamp()
+    converted = {
+        "IsConverted": True,
+        "ConvertedDate": stamp[:10],
+        "ConvertedAccountId": account,
+        "ConvertedContactId": contact,
+        "SystemModstamp": stamp,
+        "LastModifiedDate": stamp,
+    }
+    store.put("Lead", lead | converted)
+    for name, reference in (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId")):
+        moved = "ContactId" if reference == "LeadId" else reference
+        for row in list(store.tables[name].values()):
+            if row.get(reference) == lead["Id"]:
+                store.put(name, row | {reference: None, moved: contact, "SystemModstamp": stamp})
+    return contact
