@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 NODE := tests/conformance/node
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines conformance lint types bench-transform bench-apply soak cassettes schemas lock clean
+.PHONY: help demo test test-engines conformance lint types bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -52,6 +52,9 @@ bench-apply: $(READY) ## a hundred thousand changes to each CRM: calls against t
 
 soak: $(READY)   ## ten thousand random schedules of faults against both sinks
 	$(BIN)/python tests/soak.py
+
+bench-sandbox: $(READY) ## how fast the sandbox serves and starts, and its memory
+	$(BIN)/python benchmarks/sandbox.py
 
 cassettes: $(READY) ## record the API cassettes anew, against the sandbox
 	$(BIN)/python tests/record_cassettes.py

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 Effect = Literal[
     "refuse", "commit_then_refuse", "commit_then_drop", "reset", "delay", "slow_body", "edit"
@@ -259,7 +259,7 @@ class FaultyNetwork:
                 await self._carry_out(scope, body, receive, send)
 
 
-class CuttableProtocol(H11Protocol):
+class CuttableProtocol(HttpToolsProtocol):
     """The server's HTTP protocol, which tells `FaultyNetwork` the socket of every connection."""
 
     open: dict[tuple[Any, Any], asyncio.Transport] = {}  # noqa: RUF012  (one for all connections is the point)

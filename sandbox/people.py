@@ -4,16 +4,17 @@ Everything follows from (count, seed, now); person k is the same in a world of t
 thousand.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
-from typing import Final
+from typing import Final, overload
 
 from sandbox.diary import Crm, Diary, Happening
 from sandbox.identities import Identity, make_identity
 from sandbox.journeys import ARCHETYPES, live, random_start
 
-__all__ = ["Happening", "Person", "make_people"]
+__all__ = ["Everybody", "Happening", "Person", "make_people"]
 
 AUTHORITIES: Final = ("decision maker", "influencer", "user", "unknown")
 NEEDS: Final = (
@@ -95,6 +96,30 @@ class Person:
     need: str | None
     timeline: date | None
     happenings: tuple[Happening, ...]
+
+
+@dataclass(frozen=True)
+class Everybody(Sequence[Person]):
+    """The people of a world, each made when asked for: a large world does not hold them."""
+
+    size: int
+    seed: int
+    now: datetime
+
+    def __len__(self) -> int:
+        """Say how many there are."""
+        return self.size
+
+    @overload
+    def __getitem__(self, number: int) -> Person: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Person]: ...
+    def __getitem__(self, number: int | slice) -> Person | list[Person]:
+        """Make one or several."""
+        chosen = range(self.size)[number]
+        if isinstance(chosen, range):
+            return [_make_person(one, self.seed, self.now) for one in chosen]
+        return _make_person(chosen, self.seed, self.now)
 
 
 def make_people(count: int, seed: int, now: datetime) -> list[Person]:

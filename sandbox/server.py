@@ -8,10 +8,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,12 +24,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox.cache import kept
 from sandbox.edits import Edit, apply_edit
 from sandbox.faults import CuttableProtocol, Fault, Faults, FaultyNetwork, control_routes
 from sandbox.hubspot.api import hubspot
+from sandbox.hubspot.records import fill
 from sandbox.hubspot.store import HubSpotStore
-from sandbox.people import Person, make_people
+from sandbox.people import Everybody, Person, make_people
 from sandbox.salesforce.api import salesforce
+from sandbox.salesforce.records import make_tables
+from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.worlds import WORLDS
 
@@ -45,7 +50,7 @@ class Sandbox:
     salesforce_token: str
     client_id: str
     client_secret: str
-    people: list[Person] = field(repr=False)
+    people: Sequence[Person] = field(repr=False)
     hubspot: HubSpotStore = field(repr=False)
     salesforce: SalesforceStore = field(repr=False)
     faults: Faults = field(repr=False)
@@ -118,11 +123,12 @@ def _make(
     url: str, *, people: int, seed: int, now: datetime | None, rate_limits: bool, world: str
 ) -> tuple[Sandbox, ASGIApp]:
     now = now or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    everybody = make_people(people, seed, now)
+    made = partial(_everything, people, seed, now)
+    contents, tables = kept(f"{seed}-{now:%Y%m%d}", made, people=people)
     hubspot_token, salesforce_token = f"pat-sandbox-{uuid4()}", f"00Dsandbox!{uuid4()}"
     client_id, client_secret = f"client-sandbox-{uuid4()}", f"secret-sandbox-{uuid4()}"
     hubspot_routes, hubspot_store = hubspot(
-        everybody,
+        contents,
         now=now,
         access_token=hubspot_token,
         client_id=client_id,
@@ -130,8 +136,7 @@ def _make(
         rate_limits=rate_limits,
     )
     salesforce_routes, salesforce_store = salesforce(
-        everybody,
-        now=now,
+        tables,
         access_token=salesforce_token,
         client_id=client_id,
         client_secret=client_secret,
@@ -147,7 +152,7 @@ def _make(
         salesforce_token=salesforce_token,
         client_id=client_id,
         client_secret=client_secret,
-        people=everybody,
+        people=Everybody(people, seed, now),
         hubspot=hubspot_store,
         salesforce=salesforce_store,
         faults=faults,
@@ -156,6 +161,14 @@ def _make(
     if world:
         WORLDS[world](sandbox, now)
     return sandbox, app
+
+
+def _everything(people: int, seed: int, now: datetime) -> tuple[tuple[Any, ...], Tables]:
+    """Make what both CRMs hold of these people."""
+    everybody = make_people(people, seed, now)
+    account = HubSpotStore(now=now, access_token="", rate_limits=False)
+    fill(account, everybody)
+    return account.contents(), make_tables(everybody, now=now)
 
 
 def _clock(sandbox: Callable[[], Sandbox]) -> Any:

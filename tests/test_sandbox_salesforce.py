@@ -1136,8 +1136,7 @@ def test_an_aborted_job_writes_nothing(
 def test_an_org_without_limits_never_refuses() -> None:
     """Benchmarks count calls without being stopped by them."""
     _, store = salesforce(
-        [],
-        now=NOW,
+        {},
         access_token="t",
         client_id="c",
         client_secret="s",

@@ -14,12 +14,10 @@ from starlette.routing import BaseRoute, Route
 from sandbox.hubspot import account, associations, exports, lists, logs, objects
 from sandbox.hubspot.call import Answer, Call, Handler
 from sandbox.hubspot.gate import Gate
-from sandbox.hubspot.records import fill
 from sandbox.hubspot.refusals import Refusal, invalid
 from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.shapes import check_shape
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
-from sandbox.people import Person
 
 _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
@@ -112,7 +110,7 @@ SETTINGS: Final = frozenset(
 
 
 def hubspot(
-    people: list[Person],
+    contents: tuple[Any, ...],
     *,
     now: datetime,
     access_token: str,
@@ -120,9 +118,9 @@ def hubspot(
     client_secret: str = "",
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], HubSpotStore]:
-    """Make the account of these people as it stands at `now`, and the routes that serve it."""
+    """Make an account that holds `contents` at `now`, and the routes that serve it."""
     store = HubSpotStore(now=now, access_token=access_token, rate_limits=rate_limits)
-    fill(store, people)
+    store.take(contents)
     gate = Gate(store, client_id=client_id, client_secret=client_secret)
     routes: list[BaseRoute] = [_route(gate, *row) for row in ROUTES]
     routes.append(Route("/oauth/{version}/token", _token_endpoint(gate), methods=["POST"]))

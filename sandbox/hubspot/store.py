@@ -19,6 +19,17 @@ from sandbox.hubspot.values import BadValue, iso, stored_value
 PORTAL_ID: Final = 44237313
 
 
+_CONTENTS: Final = (
+    "associations",
+    "owners",
+    "forms",
+    "submissions",
+    "email_events",
+    "events",
+    "lists",
+)
+
+
 class Record:
     """One object of one type; `properties` holds only what has a value."""
 
@@ -65,6 +76,12 @@ class ObjectTable:
         record.properties[kind.modified] = iso(record.updated_at)
         self.records[record.id] = record
         self._highest_id = max(self._highest_id, record.id)
+        self.changed_members()
+
+    def hold(self, records: dict[int, Record], merged_into: dict[int, int]) -> None:
+        """Take the place of what was there."""
+        self.records, self.merged_into = records, merged_into
+        self._highest_id = max([0, *records, *merged_into])
         self.changed_members()
 
     def changed_members(self) -> None:
@@ -147,6 +164,19 @@ class HubSpotStore:
         self.daily_used = 0
         self.searches: dict[tuple[str, int, bytes], tuple[list[Record], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
+
+    def contents(self) -> tuple[Any, ...]:
+        """Give what the account holds, apart from its settings."""
+        tables = {name: (one.records, one.merged_into) for name, one in self.tables.items()}
+        return tables, *(getattr(self, name) for name in _CONTENTS)
+
+    def take(self, contents: tuple[Any, ...]) -> None:
+        """Hold what another account's `contents` gave."""
+        tables, *rest = contents
+        for name, (records, merged_into) in tables.items():
+            self.tables[name].hold(records, merged_into)
+        for name, value in zip(_CONTENTS, rest, strict=True):
+            setattr(self, name, value)
 
     def now_ms(self) -> int:
         """Read the account's clock, in epoch milliseconds; it may be wrong by `skew_seconds`."""

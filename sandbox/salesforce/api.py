@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from sandbox.people import Person
 from sandbox.salesforce import (
     auth,
     bulk_ingest,
@@ -36,7 +34,7 @@ from sandbox.salesforce.errors import (
     unreadable_json,
 )
 from sandbox.salesforce.limits import DAILY_LIMIT, NEWEST_VERSION, OLDEST_VERSION
-from sandbox.salesforce.records import make_tables
+from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import Credentials, SalesforceStore
 from sandbox.salesforce.values import Unreadable
 
@@ -110,15 +108,14 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
 
 
 def salesforce(
-    people: list[Person],
+    tables: Tables,
     *,
-    now: datetime,
     access_token: str,
     client_id: str,
     client_secret: str,
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], SalesforceStore]:
-    """Make an org of these people: its routes, and the store in which a test turns its screws.
+    """Make an org of these rows: its routes, and the store in which a test turns its screws.
 
     `access_token` is the first session; others come from the token endpoint.
     """
@@ -126,7 +123,7 @@ def salesforce(
     credentials.tokens.add(access_token)
     credentials.new_refresh_token()
     store = SalesforceStore(
-        make_tables(people, now=now),
+        tables,
         credentials,
         daily_limit=DAILY_LIMIT if rate_limits else None,
     )
