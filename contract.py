@@ -52,6 +52,19 @@ class RecordChange:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How many records are to be written into one CRM.
+
+    `stages` of them with a stage among their fields, `backward` of these with a lower one than the
+    CRM shows.
+    """
+
+    records: int
+    stages: int = 0
+    backward: int = 0
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one record's changes. `error` never holds a value of the record.
 

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from configuration import Configuration
 from connectors import connector
+from contract import Load
 from hindsight import Named, Rows, Say, rows_of, utc
 from transforms import moves
 from transforms.definition import Definition
@@ -169,8 +170,13 @@ def _writes(both: ir.Table, records: ir.Table, configuration: Configuration) -> 
                 "object": object,
                 "records": row.pop("records"),
                 "differing": row["differing"],
-                "calls": connector(crm).calls_for(row.pop("differing")),
+                "calls": _calls_at_most(crm, row.pop("differing")),
                 "fields": row,
             }
         )
     return found
+
+
+def _calls_at_most(crm: str, records: int) -> int:
+    """Calls by batches, each record's stage being emptied first where the CRM asks for that."""
+    return connector(crm).calls_for(None, Load(records, stages=records, backward=records))

@@ -34,6 +34,11 @@ from warehouse import Warehouse
 
 Rows = list[dict[str, Any]]
 
+NOBODY = (
+    "nobody is known by that: give an e-mail address, a record id or a person id, "
+    "as `python sync.py explain anna@example.com`"
+)
+
 
 @dataclass
 class Receipt:
@@ -79,18 +84,16 @@ def explain(
     """
     if not warehouse.has("lifecycle"):
         raise ConfigError("nothing was pulled yet: `python sync.py run --dry-run` comes first")
-    ids = _person_ids(warehouse, configuration, who.strip())
+    ids = person_ids(warehouse, configuration, who.strip())
     if not ids:
-        raise ConfigError(
-            "nobody is known by that: give an e-mail address, a record id or a person id, "
-            "as `python sync.py explain anna@example.com`"
-        )
+        raise ConfigError(NOBODY)
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     return [_receipt(warehouse, configuration, one, at) for one in ids]
 
 
-def _person_ids(warehouse: Warehouse, configuration: Configuration, who: str) -> list[str]:
+def person_ids(warehouse: Warehouse, configuration: Configuration, who: str) -> list[str]:
+    """Find the people that an e-mail address, a record id or a person id names."""
     records = warehouse.table("records")
     address = who.lower()
     more = (";" + records.additional_emails.fill_null("") + ";").contains(f";{address};")

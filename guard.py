@@ -39,6 +39,15 @@ class Verdict:
     stops: str
 
     @property
+    def told(self) -> str:
+        """What it found, in words."""
+        found = (
+            f"it replaces the stage of {self.replaced:,} of {self.records:,} records, and moves "
+            f"{self.demoted:,} down"
+        )
+        return f"{found}; {self.stops}" if self.stops else found
+
+    @property
     def is_stopped(self) -> bool:
         """Whether a person has to say yes first."""
         return bool(self.stops)
@@ -92,7 +101,7 @@ def _why(live: int, replaced: int, demoted: int, limits: Limits) -> str:
     if live < limits.from_records:
         return ""
     if replaced > limits.changed_share * live:
-        return f"it replaces the stage of {replaced:,} of {live:,} records"
+        return f"more than {limits.changed_share:.0%} would be replaced"
     if demoted > limits.demoted_share * live:
-        return f"it moves {demoted:,} of {live:,} records down"
+        return f"more than {limits.demoted_share:.0%} would move down"
     return ""

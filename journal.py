@@ -16,8 +16,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from connectors import Client
-from contract import FieldChange, Outcome, RecordChange
+from contract import FieldChange, Load, Outcome, RecordChange
 from errors import ConfigError, SyncError
+from transforms.holds import RECORD
 from transforms.mapping import Mapping as CrmMapping
 from transforms.plan import Plan
 from warehouse import Warehouse, opened
@@ -51,7 +52,13 @@ CHANGES = ibis.schema(
         ),
         "string",
     )
-    | {"backward": "boolean", "nth_record": "int64"}
+    | {
+        "backward": "boolean",
+        "is_stage": "boolean",
+        "overruled": "boolean",
+        "fingerprint": "string",
+        "nth_record": "int64",
+    }
 )
 OUTCOMES = ibis.schema(
     {
@@ -70,6 +77,9 @@ OUTCOMES = ibis.schema(
 )
 STATUSES = ("written", "held", "quarantined", "unchanged", "excluded")
 """In exactly one of these every live record ends a run (`unknown` is settled by the next)."""
+
+WAITING = ("approval", "guard", "quota")
+"""Why a whole record is held that `apply` goes on with."""
 
 PAGE = 5_000
 """Records whose changes are held in memory at once."""
@@ -139,37 +149,46 @@ def _end(run: Run, clients: Mapping[str, Client]) -> None:
 
 def _leave_open(warehouse: Warehouse, run_id: str) -> None:
     """Give the records that a run never came to an outcome as well: unknown, until `apply`."""
-    if not warehouse.has("changes") or not warehouse.has("outcomes"):
-        return
-    key = ["crm", "object", "record_id"]
-    outcomes = warehouse.table("outcomes")
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
     ended = outcomes.filter(outcomes.run_id == run_id)
-    left = changes_of(warehouse, run_id).select(*key).distinct().anti_join(ended, key)
-    warehouse.append("outcomes", _outcomes(left, run_id, "unknown", "broken off"), OUTCOMES)
-
-
-def _outcomes(
-    records: ir.Table, run_id: str, status: ir.Value | str, reason: ir.Value | str
-) -> ir.Table:
-    """Outcomes that no CRM gave: of records(crm, object, record_id)."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return records.mutate(
-        run_id=ibis.literal(run_id),
-        status=status if isinstance(status, ir.Value) else ibis.literal(status),
-        reason=reason if isinstance(reason, ir.Value) else ibis.literal(reason),
-        error_code=ibis.null("string"),
-        error=ibis.null("string"),
-        field=ibis.null("string"),
-        attempts=ibis.literal(0),
-        at=ibis.literal(now, "timestamp(6)"),
+    left = changes_of(warehouse, run_id).select(*RECORD).distinct().anti_join(ended, RECORD)
+    _settle(
+        warehouse,
+        run_id,
+        left.mutate(status=ibis.literal("unknown"), reason=ibis.literal("broken off")),
     )
+
+
+def hold(
+    warehouse: Warehouse, run_id: str, crm: str, reason: str, *, since: datetime, beyond: int = 0
+) -> None:
+    """Hold the records of a run that are not written now: all but the first so many."""
+    todo = _unsettled(warehouse, run_id, crm, since=since)
+    records = todo.select(*RECORD, "nth_record").distinct()
+    records = records.mutate(nth=ibis.row_number().over(order_by="nth_record"))
+    held = records.filter(records.nth >= beyond).select(*RECORD)
+    _settle(
+        warehouse, run_id, held.mutate(status=ibis.literal("held"), reason=ibis.literal(reason))
+    )
+
+
+def _settle(warehouse: Warehouse, run_id: str, records: ir.Table) -> None:
+    """Store outcomes that no CRM gave: of records(crm, object, record_id, status, reason, ...)."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    told = records.mutate(
+        run_id=ibis.literal(run_id), attempts=ibis.literal(0), at=ibis.literal(now, "timestamp(6)")
+    )
+    blank = {
+        name: ibis.null("string")
+        for name in ("error_code", "error", "field")
+        if name not in records.columns
+    }
+    warehouse.append("outcomes", told.mutate(**blank), OUTCOMES)
 
 
 def _close_killed(warehouse: Warehouse) -> None:
     """Say of runs that were killed that they broke off: one that goes on would hold the file."""
-    if not warehouse.has("runs"):
-        return
-    runs = warehouse.table("runs")
+    runs = warehouse.ledger("runs", RUNS)
     killed = runs.filter(runs.status == "running").select("run_id").to_pyarrow()["run_id"]
     for run_id in killed.to_pylist():
         run = load(warehouse, run_id)
@@ -178,29 +197,25 @@ def _close_killed(warehouse: Warehouse) -> None:
         _leave_open(warehouse, run_id)
 
 
-def write_plan(warehouse: Warehouse, run: Run, planned: Plan) -> Plan:
-    """Store the changes of a run before the first call, and the outcome of all other records.
-
-    Gives back the plan as it was stored.
-    """
-    plan = Plan(
-        warehouse.step("plan_changes", planned.changes),
-        warehouse.step("plan_verdicts", planned.verdicts),
-    )
+def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
+    """Store the changes of a run before the first call, and the outcome of all other records."""
     _close_killed(warehouse)
     save(warehouse, run)
-    order = [plan.changes.crm, plan.changes.object, plan.changes.record_id]
-    numbered = plan.changes.mutate(
-        run_id=ibis.literal(run.run_id),
-        nth_record=ibis.dense_rank().over(order_by=order),
-        nth=ibis.row_number().over(order_by=[*order, plan.changes.field]),
+    warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
+    _settle(warehouse, run.run_id, plan.verdicts.filter(plan.verdicts.status != "planned"))
+
+
+def _in_order(changes: ir.Table, run_id: str) -> ir.Table:
+    """Number the changes in the order of writing: the records whose stage is wrong come first."""
+    records = changes.group_by(*RECORD).aggregate(is_first=changes.is_stage.any())
+    order = [ibis.desc(records.is_first), *(records[name] for name in RECORD)]
+    records = records.mutate(nth_record=ibis.row_number().over(order_by=order))
+    both = changes.inner_join(records, RECORD)
+    number = both.nth_record.cast("string")
+    return both.mutate(
+        run_id=ibis.literal(run_id),
+        change_id=ibis.literal(f"{run_id}-") + number + "-" + both.field,
     )
-    changes = numbered.mutate(change_id=numbered.run_id + "-" + numbered.nth.cast("string"))
-    warehouse.append("changes", changes, CHANGES)
-    settled = plan.verdicts.filter(plan.verdicts.status != "planned")
-    outcomes = _outcomes(settled, run.run_id, settled.status, settled.reason)
-    warehouse.append("outcomes", outcomes, OUTCOMES)
-    return plan
 
 
 def load(warehouse: Warehouse, run_id: str) -> Run:
@@ -208,8 +223,8 @@ def load(warehouse: Warehouse, run_id: str) -> Run:
 
     Raises: ConfigError where no such run is known.
     """
-    runs = warehouse.table("runs") if warehouse.has("runs") else None
-    found = runs.filter(runs.run_id == run_id).to_pyarrow().to_pylist() if runs is not None else []
+    runs = warehouse.ledger("runs", RUNS)
+    found = runs.filter(runs.run_id == run_id).to_pyarrow().to_pylist()
     if not found:
         raise ConfigError(f"no run {run_id} in this warehouse: `status` lists the runs there are")
     [row] = found
@@ -226,15 +241,15 @@ def load(warehouse: Warehouse, run_id: str) -> Run:
 
 def changes_of(warehouse: Warehouse, run_id: str) -> ir.Table:
     """The stored changes of a run."""
-    changes = warehouse.table("changes")
+    changes = warehouse.ledger("changes", CHANGES)
     return changes.filter(changes.run_id == run_id)
 
 
 def pending(
-    warehouse: Warehouse, run_id: str, crm: str, mapping: CrmMapping
+    warehouse: Warehouse, run_id: str, crm: str, mapping: CrmMapping, *, since: datetime
 ) -> Iterator[RecordChange]:
     """Give the changes of a run that have no outcome yet, record by record, page by page."""
-    todo = _unsettled(warehouse, run_id, crm)
+    todo = _unsettled(warehouse, run_id, crm, since=since)
     last = todo.nth_record.max().to_pyarrow().as_py()
     for first in range(0, 0 if last is None else int(last) + 1, PAGE):
         page = todo.filter(todo.nth_record.between(first, first + PAGE - 1))
@@ -243,9 +258,16 @@ def pending(
             yield _record_change(list(fields), mapping)
 
 
-def pending_count(warehouse: Warehouse, run_id: str, crm: str) -> int:
-    """How many records a run has yet to write in one CRM."""
-    return int(_unsettled(warehouse, run_id, crm).nth_record.nunique().to_pyarrow().as_py())
+def pending_load(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> Load:
+    """How much a run has yet to write in one CRM."""
+    todo = _unsettled(warehouse, run_id, crm, since=since)
+    counted = todo.aggregate(
+        records=todo.nth_record.nunique(),
+        stages=todo.nth_record.nunique(where=todo.is_stage),
+        backward=todo.nth_record.nunique(where=todo.is_stage & todo.backward),
+    )
+    [row] = counted.to_pyarrow().to_pylist()
+    return Load(**row)
 
 
 def write_outcomes(
@@ -266,100 +288,23 @@ def write_outcomes(
         warehouse.append("outcomes", table, OUTCOMES)
 
 
-def account(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
-    """Count the records of a run per crm, status and reason: every live record exactly once.
-
-    What a plan would write and nobody has applied yet is `planned`.
-    """
-    if not warehouse.has("outcomes"):
-        return []
-    outcomes = warehouse.table("outcomes")
-    key = ["crm", "object", "record_id"]
-    ended = _ended(outcomes.filter(outcomes.run_id == run_id))
-    open_ones = changes_of(warehouse, run_id).select(*key).distinct().anti_join(ended, key)
-    planned = open_ones.select("crm", status=ibis.literal("planned"), reason=ibis.literal(""))
-    ended = ended.select("crm", "status", "reason").union(planned)
-    counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
-    return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
-
-
-@dataclass(frozen=True)
-class Status:
-    """The last runs, newest first, and what of the newest waits for somebody.
-
-    runs: run_id, status, seconds, definition_id, records (per outcome), calls;
-    waiting: crm, object, status, reason, error_code, error, records
-    """
-
-    runs: list[dict[str, Any]]
-    waiting: list[dict[str, Any]]
-
-
-def status(warehouse: Warehouse, *, most: int = 10) -> Status:
-    """Sum up the last runs."""
-    if not warehouse.has("runs"):
-        return Status([], [])
-    runs = warehouse.table("runs").order_by(ibis.desc("started_at")).limit(most)
-    rows = runs.to_pyarrow().to_pylist()
-    outcomes = warehouse.table("outcomes") if warehouse.has("outcomes") else None
-    counted = _counted(outcomes, [row["run_id"] for row in rows]) if outcomes is not None else {}
-    told = [
-        {
-            "run_id": row["run_id"],
-            "status": row["status"],
-            "started_at": row["started_at"].replace(tzinfo=UTC).isoformat(),
-            "seconds": ((row["ended_at"] or row["started_at"]) - row["started_at"]).total_seconds(),
-            "definition_id": row["definition_id"],
-            "records": counted.get(row["run_id"], {}),
-            "calls": sum(sum(kinds.values()) for kinds in json.loads(row["calls"]).values()),
-        }
-        for row in rows
-    ]
-    waiting = _waiting(outcomes, rows[0]["run_id"]) if outcomes is not None and rows else []
-    return Status(told, waiting)
-
-
-def _counted(outcomes: ir.Table, run_ids: list[str]) -> dict[str, dict[str, int]]:
-    mine = _ended(outcomes.filter(outcomes.run_id.isin(run_ids)))
-    counts = mine.group_by("run_id", "status").aggregate(records=mine.count())
-    told: dict[str, dict[str, int]] = {}
-    for row in counts.to_pyarrow().to_pylist():
-        told.setdefault(row["run_id"], {})[row["status"]] = row["records"]
-    return told
-
-
-def _waiting(outcomes: ir.Table, run_id: str) -> list[dict[str, Any]]:
-    ended = _ended(outcomes.filter(outcomes.run_id == run_id))
-    mine = ended.filter(ended.status.isin(["held", "quarantined", "unknown"]))
-    key = ["crm", "object", "status", "reason", "error_code"]
-    grouped = mine.group_by(key).aggregate(records=mine.count(), error=mine.error.max())
-    return list(grouped.order_by(ibis.desc("records")).to_pyarrow().to_pylist())
-
-
-def _ended(outcomes: ir.Table) -> ir.Table:
-    """The last outcome of each record in each run: `apply` settles what was unknown."""
-    last = {
-        name: outcomes[name].argmax(outcomes.at)
-        for name in ("status", "reason", "error_code", "error")
-    }
-    return outcomes.group_by("run_id", "crm", "object", "record_id").aggregate(**last)
-
-
 def written_to(warehouse: Warehouse) -> frozenset[str]:
     """The CRMs that some run has written to."""
-    if not warehouse.has("outcomes"):
-        return frozenset()
-    outcomes = warehouse.table("outcomes")
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
     written = outcomes.filter(outcomes.status == "written").select("crm").distinct()
     return frozenset(written.to_pyarrow()["crm"].to_pylist())
 
 
-def _unsettled(warehouse: Warehouse, run_id: str, crm: str) -> ir.Table:
+def _unsettled(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> ir.Table:
+    """The changes without an outcome; what was held for later before `since` is open again."""
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    start = ibis.literal(since.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
+    is_open = (outcomes.status == "unknown") | (
+        (outcomes.status == "held") & outcomes.reason.isin(WAITING) & (outcomes.at < start)
+    )
+    settled = outcomes.filter(outcomes.run_id == run_id, ~is_open)
     changes = changes_of(warehouse, run_id)
-    settled = warehouse.table("outcomes")
-    settled = settled.filter(settled.run_id == run_id, settled.status != "unknown")
-    key = ["crm", "object", "record_id"]
-    return changes.filter(changes.crm == crm).anti_join(settled, key)
+    return changes.filter(changes.crm == crm).anti_join(settled, RECORD)
 
 
 def _record_change(fields: Sequence[dict[str, Any]], mapping: CrmMapping) -> RecordChange:

@@ -25,8 +25,9 @@ class Report:
     """One run in figures that add up.
 
     stages: stage, status, people; said: crm, stage, people; moves: crm, object, field, before,
-    after, records (stage fields only); writes: crm, object, field, set, cleared; records: crm,
-    status, reason, records; unread: object, kind of gap, rows.
+    after, records (stage fields only), why: of most of them, why_records; writes: crm, object,
+    field, set, cleared; left: crm, object, field, hold, records (wrong and not written); records:
+    crm, status, reason, records; unread: object, kind of gap, rows.
     """
 
     run: Run
@@ -39,6 +40,7 @@ class Report:
     writes: Rows = field(default_factory=list)
     records: Rows = field(default_factory=list)
     unread: Rows = field(default_factory=list)
+    left: Rows = field(default_factory=list)
     guard: list[Verdict] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
@@ -70,8 +72,6 @@ def of(
     verdicts: list[Verdict],
 ) -> Report:
     """Count what a run found and what it means to write."""
-    shown = [stage_field(crm.mapping, object) for crm in crms for object in crm.mapping.write]
-    fields = [field for field, _ in filter(None, shown)]
     return Report(
         run,
         labels(definition),
@@ -79,12 +79,30 @@ def of(
         disagreeing=int(disagreements(said).count().to_pyarrow().as_py()),
         stages=stages(answer.lifecycle),
         said=_said(said),
-        moves=_moved(wrong.changes, fields),
+        moves=_moved(wrong.changes, _shown(crms)),
         writes=_written(wrong.changes),
+        left=_left(wrong.held),
         unread=_unread(found.happenings, found.events),
         guard=verdicts,
         findings=list(_findings(crms, found.records)),
     )
+
+
+def of_undo(run: Run, back: Plan, crms: Sequence[Connection]) -> Report:
+    """Count what a run means to put back, and what somebody has touched since."""
+    return Report(
+        run,
+        {},
+        moves=_moved(back.changes, _shown(crms)),
+        writes=_written(back.changes),
+        left=_left(back.held),
+    )
+
+
+def _shown(crms: Sequence[Connection]) -> list[str]:
+    """The fields by which the CRMs show stages."""
+    shown = [stage_field(crm.mapping, object) for crm in crms for object in crm.mapping.write]
+    return [field for field, _ in filter(None, shown)]
 
 
 def of_outcomes(run: Run, records: Rows) -> Report:
@@ -143,12 +161,28 @@ def _said(said: ir.Table) -> Rows:
 
 
 def _moved(changes: ir.Table, fields: Sequence[str]) -> Rows:
-    """From which stage to which the records go."""
+    """From which stage to which the records go, and why most of them do."""
     moved = changes.filter(changes.field.isin(list(fields)))
+    # a reason without its dates is the same for many
+    moved = moved.mutate(why=moved.reason.re_replace(r" on \d{4}-\d{2}-\d{2}", ""))
     key = ["crm", "object", "field", "before", "after"]
-    counted = moved.group_by(key).aggregate(records=moved.count(), why=moved.reason.mode())
+    counted = moved.group_by(*key, "why").aggregate(why_records=moved.count())
+    flow = ibis.window(group_by=key)
+    ranked = counted.mutate(
+        records=counted.why_records.sum().over(flow),
+        nth=ibis.row_number().over(
+            group_by=key, order_by=[ibis.desc(counted.why_records), counted.why]
+        ),
+    )
+    flows = ranked.filter(ranked.nth == 0).drop("nth")
     order = [ibis.desc("records"), "crm", "object", "before", "after"]
-    return list(counted.order_by(order).to_pyarrow().to_pylist())
+    return list(flows.order_by(order).to_pyarrow().to_pylist())
+
+
+def _left(held: ir.Table) -> Rows:
+    """What is wrong and not written, and why."""
+    key = ["crm", "object", "field", "hold"]
+    return _rows(held.group_by(key).aggregate(records=held.count()), *key)
 
 
 def _written(changes: ir.Table) -> Rows:

@@ -1,13 +1,12 @@
 """What people see: plans, accounts and receipts as tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from journal import STATUSES, Status
 from report import Report, Rows, crm_name
 
 WIDE = 110
@@ -27,24 +26,29 @@ def show(report: Report, console: Console) -> None:
         console.print()
 
 
-def _parts(report: Report, *, is_wide: bool) -> Iterable[RenderableType]:
+def _parts(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
     if report.labels and not report.people:
         yield Text("Both CRMs are empty: nobody to decide about, nothing to write.")
     if report.stages:
         yield stage_table(report.labels, report.said, report.stages)
     if report.moves:
         yield _moves(report, is_wide=is_wide)
-    if report.writes:
-        yield _writes(report)
-    if report.records:
-        yield _records(report)
-    if report.guard and report.run.status == "stopped":
-        yield _guard(report)
-    if report.unread:
-        yield _unread(report)
-    if report.findings:
-        yield Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.findings))
+    for rows, part in (
+        (report.writes, _writes),
+        (report.left, _left_alone),
+        (report.records, _records),
+        (report.guard, _guard),
+        (report.run.counts.get("quota"), _quota),
+        (report.unread, _unread),
+        (report.findings, _findings),
+    ):
+        if rows:
+            yield part(report)
     yield _calls(report)
+
+
+def _findings(report: Report) -> RenderableType:
+    return Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.findings))
 
 
 def _heading(report: Report) -> Text:
@@ -97,7 +101,7 @@ def _moves(report: Report, *, is_wide: bool) -> Table:
     for row in report.moves[:MOVES]:
         why = (row["why"],) if is_wide else ()
         to = row["before"] or "(empty)", row["after"] or "(cleared)"
-        table.add_row(_where(row), *to, figure(row["records"]), *why)
+        table.add_row(where(row), *to, figure(row["records"]), *why)
     if rest := report.moves[MOVES:]:
         records = sum(row["records"] for row in rest)
         table.add_row(f"and {len(rest)} more", "", "", figure(records), style="dim")
@@ -107,7 +111,14 @@ def _moves(report: Report, *, is_wide: bool) -> Table:
 def _writes(report: Report) -> Table:
     table = grid("Fields to write", "where", "field", "set >", "cleared >")
     for row in report.writes:
-        table.add_row(_where(row), row["field"], figure(row["set"]), figure(row["cleared"]))
+        table.add_row(where(row), row["field"], figure(row["set"]), figure(row["cleared"]))
+    return table
+
+
+def _left_alone(report: Report) -> Table:
+    table = grid("Wrong, and left alone", "where", "field", "why", "records >")
+    for row in report.left:
+        table.add_row(where(row), row["field"], row["hold"], figure(row["records"]))
     return table
 
 
@@ -124,16 +135,37 @@ def _records(report: Report) -> Table:
 
 
 def _guard(report: Report) -> RenderableType:
+    is_stopped = report.run.status == "stopped"
+    title = "The guard stopped this plan" if is_stopped else "The guard lets it through"
     lines = [
-        Text(f"- {crm_name(one.crm)}: {one.stops}", style="yellow")
+        Text(f"- {crm_name(one.crm)}: {one.told}", style="yellow" if one.is_stopped else "")
         for one in report.guard
-        if one.is_stopped
     ]
-    return Group(
-        Text("The guard stopped this plan", style="bold yellow"),
-        *lines,
-        Text(f"Look at it, then: python sync.py apply {report.run.run_id}"),
-    )
+    if is_stopped:
+        lines.append(Text(f"Look at it, then: python sync.py apply {report.run.run_id}"))
+    return Group(Text(title, style="bold yellow" if is_stopped else "bold"), *lines)
+
+
+def _quota(report: Report) -> RenderableType:
+    return calls_left(report.run.counts["quota"])
+
+
+def calls_left(quota: dict[str, Any]) -> RenderableType:
+    """The calls a plan needs, the calls left, and what has to wait for the next run."""
+    return Group(Text("Calls", style="bold"), *_told_of_calls(quota))
+
+
+def _told_of_calls(quota: dict[str, Any]) -> Iterator[Text]:
+    for crm, one in quota.items():
+        told = f"- {crm_name(crm)}: {one['needed']:,} to write"
+        if one["left"] is None:
+            told += "; it does not tell how many are left"
+        else:
+            told += f"; {one['left']:,} left of the day"
+            told += f", {one['reserve']:,} of them for others" if one["reserve"] else ""
+        if (late := one["records"] - one["affordable"]) > 0:
+            told += f": {late:,} records have to wait"
+        yield Text(told)
 
 
 def _unread(report: Report) -> Table:
@@ -167,38 +199,11 @@ def grid(title: str, *columns: str) -> Table:
     return table
 
 
-def _where(row: dict[str, Any]) -> str:
+def where(row: dict[str, Any]) -> str:
+    """Name the CRM and the object of a row."""
     return f"{crm_name(row['crm'])} {row['object']}"
 
 
 def figure(number: int) -> str:
     """A count as people read it; a dash for none."""
     return f"{number:,}" if number else "-"
-
-
-def show_status(status: Status, console: Console) -> None:
-    """Print the last runs, and what of the newest one waits for somebody."""
-    if not status.runs:
-        console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
-        return
-    counted = (f"{word} >" for word in STATUSES)
-    table = grid("Last runs", "run", "status", "took >", *counted, "calls >")
-    table.columns[0].no_wrap = True
-    for run in status.runs:
-        counts = (run["records"].get(word, 0) for word in STATUSES)
-        table.add_row(
-            run["run_id"],
-            run["status"],
-            f"{run['seconds']:.0f} s",
-            *map(figure, counts),
-            figure(run["calls"]),
-        )
-    console.print(table)
-    if status.waiting:
-        waiting = grid(
-            "Waiting for somebody", "where", "outcome", "why", "code", "records >", "what it means"
-        )
-        for row in status.waiting:
-            told = (row["status"], row["reason"], row["error_code"] or "")
-            waiting.add_row(_where(row), *told, figure(row["records"]), row["error"] or "")
-        console.print(waiting)

@@ -17,19 +17,21 @@ os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 
 import typer
 
+import accounts
 import commands.answers
 import commands.history
 import commands.mappings
 import commands.playground
 import commands.runs
+import decisions
 import journal
 import report
 import screen
+from apply import apply_changes, budgets, hold_all
 from commands import AsJson, err, out, plainly, print_json
 from commands.playground import People, Seed
 from configuration import Configuration, load
 from connections import Connection, by_crm, log_in
-from errors import AccessError
 from guard import guard, limits
 from journal import Run, recorded
 from lease import Lease, leased
@@ -40,7 +42,8 @@ from transforms.agreement import said
 from transforms.lifecycle import lifecycle
 from transforms.plan import plan
 from transforms.resolve import resolve
-from warehouse import Warehouse, land, opened
+from transforms.undo import undo
+from warehouse import land, opened
 
 
 def run(
@@ -86,21 +89,33 @@ def run(
                     store=warehouse.step,
                 )
             )
-            wrong = plan(found.records, answer.lifecycle, landed, mappings, catalogs, definition)
-            wrong = journal.write_plan(warehouse, this, wrong)
+            wrong = plan(
+                found.records,
+                answer.lifecycle,
+                landed,
+                mappings,
+                catalogs,
+                definition,
+                past=decisions.past(warehouse),
+                as_of=this.started_at,
+                store=warehouse.step,
+            )
+            journal.write_plan(warehouse, this, wrong)
+            decisions.write_held(warehouse, this, wrong.held)
             verdicts = guard(
                 wrong, mappings, limits=allowed, written_before=journal.written_to(warehouse)
             )
             shown = said(found.records, landed, mappings, definition)
             told = report.of(this, definition, answer, shown, wrong, found, crms, verdicts)
+            budgets(warehouse, this, crms, since=this.started_at)
             if not write:
-                this.status = "planned"
+                hold_all(warehouse, this, crms, status="planned", reason="approval")
             elif any(verdict.is_stopped for verdict in verdicts):
-                this.status = "stopped"
+                hold_all(warehouse, this, crms, status="stopped", reason="guard")
             else:
                 apply_changes(warehouse, this, crms, lease, bars=bars)
-            told.records = journal.account(warehouse, this.run_id)
-            this.counts = told.counts()
+            told.records = accounts.account(warehouse, this.run_id)
+            this.counts |= told.counts()
             return told
 
 
@@ -121,27 +136,6 @@ def pull(crms: list[Connection], lease: Lease, *, full: bool, bars: Bars) -> Non
         land(crm.crm, crm.resources(full=full, progress=bars.reading(crm.crm, lease.renew_if_due)))
 
 
-def apply_changes(
-    warehouse: Warehouse, this: Run, crms: list[Connection], lease: Lease, *, bars: Bars
-) -> None:
-    """Write the stored changes of a run that have no outcome yet; journal every batch."""
-    denied: list[AccessError] = []
-    for crm in crms:
-        done = bars.writing(crm.crm, journal.pending_count(warehouse, this.run_id, crm.crm))
-        changes = journal.pending(warehouse, this.run_id, crm.crm, crm.mapping)
-        try:
-            for outcomes in crm.connector.apply(crm.client, changes, crm.catalog):
-                journal.write_outcomes(warehouse, this.run_id, crm.crm, outcomes)
-                done(len(outcomes))
-                lease.renew(warehouse)
-        except AccessError as error:
-            # it stops this CRM, not the others; `apply` goes on from here once it is granted
-            denied.append(error)
-    if denied:
-        raise denied[0]
-    this.status = "done"
-
-
 def apply_run(
     configuration: Configuration, run_id: str, *, wait: bool = False, bars: Bars
 ) -> Report:
@@ -153,7 +147,42 @@ def apply_run(
         this = journal.load(warehouse, run_id)
     with begun(this, configuration, wait=wait) as (lease, crms), opened() as warehouse:
         apply_changes(warehouse, this, crms, lease, bars=bars)
-        return report.of_outcomes(this, journal.account(warehouse, run_id))
+        return report.of_outcomes(this, accounts.account(warehouse, run_id))
+
+
+def undo_run(
+    configuration: Configuration, run_id: str, *, write: bool, wait: bool = False, bars: Bars
+) -> Report:
+    """Write back what a run replaced, where the CRM still holds what it wrote; list the rest.
+
+    It is a run of its own: previewed, applied and undone like any other.
+
+    Raises: HeldError where another run is under way; ConfigError where no such run is known.
+    """
+    with opened() as warehouse:
+        journal.load(warehouse, run_id)
+    this = Run(configuration.definition.id, started_at=datetime.now(UTC))
+    with begun(this, configuration, wait=wait) as (lease, crms):
+        pull(crms, lease, full=False, bars=bars)
+        with opened() as warehouse:
+            lease.renew(warehouse)
+            back = undo(
+                decisions.written(warehouse, run_id),
+                warehouse.table("records"),
+                {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms},
+                by_crm(crms),
+                {crm.crm: crm.catalog for crm in crms},
+                store=warehouse.step,
+            )
+            journal.write_plan(warehouse, this, back)
+            told = report.of_undo(this, back, crms)
+            if write:
+                apply_changes(warehouse, this, crms, lease, bars=bars)
+            else:
+                hold_all(warehouse, this, crms, status="planned", reason="approval")
+            told.records = accounts.account(warehouse, this.run_id)
+            this.counts |= {"undo": run_id, "records": told.records}
+            return told
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -233,6 +262,19 @@ def planned(configuration: Configuration, at: datetime) -> Report:
 def say(text: str) -> None:
     """Tell people what happened beside the report."""
     err.print(text, highlight=False)
+
+
+@app.command("undo")
+def undo_command(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write back what a run replaced, where nobody has touched it since."""
+    with bars(err) as shown:
+        told = undo_run(load(), run_id, write=not dry_run, wait=wait, bars=shown)
+    tell(told, as_json=as_json)
 
 
 @app.command("demo")

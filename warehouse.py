@@ -179,9 +179,14 @@ class Warehouse:
         """Add rows to a table that is never rewritten; the first ones make it."""
         table = ibis.memtable(rows) if isinstance(rows, pa.Table) else rows
         table = table.select(**{column: table[column].cast(of) for column, of in schema.items()})
+        self.ledger(name, schema)
+        self.engine.insert(name, table, database=self._answers)
+
+    def ledger(self, name: str, schema: ibis.Schema) -> ir.Table:
+        """A table that is never rewritten; an empty one where nothing was added yet."""
         if not self.has(name):
             self.engine.create_table(name, schema=schema, database=self._answers)
-        self.engine.insert(name, table, database=self._answers)
+        return self.table(name)
 
     def has(self, name: str) -> bool:
         """Whether there is such a table yet."""

@@ -1,23 +1,80 @@
-"""Commands that ask the journal what was done: `status`."""
+"""Commands about what was done, and what is left alone: `status`, `changes`, `retry`, `accept`."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-import journal
-import screen
+import accounts
+import decisions
+import screen_runs
 from commands import AsJson, out, print_json
+from configuration import Configuration, load
+from errors import ConfigError
+from transforms.faults import did_you_mean
 from warehouse import opened
 
 app = typer.Typer()
 
+Crm = Annotated[str | None, typer.Option("--crm", help="Only in this CRM.")]
+Field = Annotated[str | None, typer.Option("--field", help="Only this field of the CRM.")]
+Record = Annotated[str | None, typer.Option("--record", help="Only the record with this id.")]
+
 
 @app.command("status")
 def status_command(as_json: AsJson = False) -> None:
-    """Show the last runs, and what is held or quarantined."""
+    """Show the last runs, what is held or quarantined and why, and the calls left."""
+    configuration = load()
     with opened() as warehouse:
-        told = journal.status(warehouse)
+        told = accounts.status(warehouse, configuration)
     if as_json:
         print_json(asdict(told))
     else:
-        screen.show_status(told, out)
+        screen_runs.show_status(told, out)
+
+
+@app.command("changes")
+def changes_command(
+    who: Annotated[str, typer.Argument(metavar="EMAIL", help="An address or a record id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show everything that was ever written about one person."""
+    configuration = load()
+    with opened() as warehouse:
+        told = accounts.changes(warehouse, configuration, who)
+    if as_json:
+        print_json(told)
+    else:
+        screen_runs.show_changes(told, out)
+
+
+@app.command("retry")
+def retry_command(crm: Crm = None, field: Field = None, record: Record = None) -> None:
+    """Let the next run write again what was refused, frozen or changed by people."""
+    _check(load(), crm, field)
+    with opened() as warehouse:
+        decisions.retry(warehouse, crm=crm, field=field, record_id=record)
+    out.print("The next run tries it again.")
+
+
+@app.command("accept")
+def accept_command(crm: Crm = None, field: Field = None, record: Record = None) -> None:
+    """Leave what people changed and is held for review, as long as it stays."""
+    _check(load(), crm, field)
+    with opened() as warehouse:
+        count = decisions.accept(warehouse, crm=crm, field=field, record_id=record)
+    out.print(f"{count:,} fields stay as people made them.", highlight=False)
+
+
+def _check(configuration: Configuration, crm: str | None, field: str | None) -> None:
+    """Refuse what no mapping knows: nothing would come of it, and nobody would notice.
+
+    Raises: ConfigError with the word that was probably meant.
+    """
+    mappings = configuration.mappings
+    if crm is not None and crm not in mappings:
+        raise ConfigError(f"there is no CRM `{crm}`{did_you_mean(crm, mappings)}")
+    asked = [mapping for name, mapping in mappings.items() if crm in (None, name)]
+    written = {name for mapping in asked for fields in mapping.write.values() for name in fields}
+    if field is not None and field not in written:
+        raise ConfigError(f"no mapping writes `{field}`{did_you_mean(field, sorted(written))}")

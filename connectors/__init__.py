@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, cast
 
-from contract import Catalog, Outcome, RecordChange, Wanted
+from contract import Catalog, Load, Outcome, RecordChange, Wanted
 from errors import SyncError
 
 Progress = Callable[[str, int, int | None], None]
@@ -39,6 +39,10 @@ class Client(Protocol):
     def calls_left(self) -> int | None:
         """Say how many calls the day still allows, as the CRM last told it."""
 
+    @property
+    def calls_a_day(self) -> int | None:
+        """Say how many calls a whole day allows, as the CRM last told it."""
+
     def account(self) -> str:
         """Check that login and permissions work, and name the account."""
 
@@ -50,7 +54,7 @@ class Connector(Protocol):
     connect: Callable[[Any], Client]
     catalog: Callable[[Any, Iterable[str]], Catalog]
     apply: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
-    calls_for: Callable[[int], int]
+    calls_for: Callable[[Any, Load], int]
 
     def source(
         self,

@@ -139,8 +139,36 @@ def test_the_mappings_are_checked_against_what_the_crms_have(settings):
     assert (ended.returncode, "every mapped field is there" in ended.stdout) == (0, True)
 
 
+def test_a_retry_of_what_no_mapping_writes_names_the_nearest_field(settings):
+    """Nothing would come of it, and nobody would notice."""
+    ended = sync("retry", "--field", "lifecycle_stage", settings=settings)
+
+    assert (ended.returncode, "lifecyclestage" in ended.stderr) == (2, True)
+
+
+def test_a_retry_is_noted_for_the_next_run(settings):
+    """It calls no CRM."""
+    ended = sync("retry", "--crm", "hubspot", settings=settings)
+
+    assert (ended.returncode, "next run" in ended.stdout) == (0, True)
+
+
 @pytest.mark.parametrize(
-    "command", ["run", "plan", "apply", "explain", "status", "demo", "backtest", "diff"]
+    "command",
+    [
+        "run",
+        "plan",
+        "apply",
+        "undo",
+        "retry",
+        "accept",
+        "changes",
+        "explain",
+        "status",
+        "demo",
+        "backtest",
+        "diff",
+    ],
 )
 def test_every_command_says_what_it_does(command):
     """`--help` describes it."""

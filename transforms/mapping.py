@@ -213,12 +213,14 @@ class FieldWrite(_Model):
     """What is written into a field of the CRM.
 
     `values` translates; of several words the first is written and all are taken as right.
+    `on_manual_change` says what becomes of a value that something else put in place of ours.
     """
 
     from_: str = Field(alias="from")
     values: dict[str, Words] = {}
     min_change: Annotated[float, Field(gt=0)] | None = None
     backward: Literal["allow", "never", "clear_first"] = "allow"
+    on_manual_change: Literal["overwrite", "keep", "review"] = "overwrite"
     optional: StrictBool = False
 
 

@@ -1,6 +1,7 @@
 """What is wrong in the CRMs: desired minus observed, field by field, and nothing else."""
 
 from collections.abc import Mapping as Map
+from datetime import datetime
 from typing import NamedTuple
 
 import ibis
@@ -9,8 +10,10 @@ import ibis.expr.types as ir
 from contract import Catalog, Field
 from transforms.answers import RANKED
 from transforms.definition import Definition
+from transforms.holds import HOLDS, RECORD, Past, Store, judge
 from transforms.mapping import FieldWrite, Mapping
-from transforms.rows import Landed, as_text
+from transforms.rows import Landed
+from transforms.spelling import as_it_stands, fingerprint, spelt
 
 SAME_NUMBER = 0.005
 """Numbers closer than this are one: both CRMs keep two decimals."""
@@ -20,12 +23,17 @@ class Plan(NamedTuple):
     """All changes of a run, and a verdict for every live record.
 
     changes:  crm, object, record_id, person_id, field, before, after (text; NULL: empty), reason,
-              backward boolean (the CRM holds a higher stage than ours)
-    verdicts: crm, object, record_id, person_id, status (planned / unchanged / held / excluded),
-              reason; one row per record that is not deleted
+              backward boolean (the CRM holds a higher stage than ours), is_stage boolean,
+              overruled boolean (something else replaced what we wrote last), fingerprint (of the
+              mapping and the catalog of the field)
+    held:     what is wrong and not written: the same, shown (before, spelt like after), hold (why),
+              error_code, error, cause (the field; NULL where a set of changes was refused)
+    verdicts: crm, object, record_id, person_id, status (planned / unchanged / held / quarantined /
+              excluded), reason, error_code, error, field; one row per record that is not deleted
     """
 
     changes: ir.Table
+    held: ir.Table
     verdicts: ir.Table
 
 
@@ -36,6 +44,10 @@ def plan(
     mappings: Map[str, Mapping],
     catalogs: Map[str, Catalog],
     definition: Definition,
+    *,
+    past: Past,
+    as_of: datetime,
+    store: Store,
 ) -> Plan:
     """Say what is wrong in each CRM, and what becomes of every record.
 
@@ -44,20 +56,25 @@ def plan(
     Source: docs/writing.md, "Only what is wrong".
     """
     live = records.filter(~records.deleted)
-    live = live.select("crm", "object", "record_id", "person_id", "read_only")
+    live = live.select(*RECORD, "person_id", "read_only")
     compared = [
-        _compared(crm, object, name, write, live, lifecycle, landed, mapping, catalog, definition)
+        _wrong(crm, object, name, write, live, lifecycle, landed, mapping, catalog, definition)
         for crm, mapping in mappings.items()
         for catalog in (catalogs[crm],)
         for object, fields in mapping.write.items()
         for name, write in fields.items()
     ]
-    both = ibis.union(*compared) if len(compared) > 1 else compared[0]
-    changes = both.filter(both.verdict == "change").drop("verdict")
-    return Plan(changes, _verdicts(live, lifecycle, both, mappings))
+    wrong = store("wrong", ibis.union(*compared) if len(compared) > 1 else compared[0])
+    judged = store("plan_judged", judge(wrong, past, as_of=as_of, store=store))
+    changes = judged.filter(judged.hold.isnull())
+    return Plan(
+        store("plan_changes", changes.drop("shown", "hold", "error_code", "error", "cause")),
+        store("plan_held", judged.filter(judged.hold.notnull())),
+        store("plan_verdicts", _verdicts(live, lifecycle, judged, mappings)),
+    )
 
 
-def _compared(
+def _wrong(
     crm: str,
     object: str,
     name: str,
@@ -69,7 +86,7 @@ def _compared(
     catalog: Catalog,
     definition: Definition,
 ) -> ir.Table:
-    """Hold what one field should say against what it says: one row per record."""
+    """Hold what one field should say against what it says: one row per record in which it errs."""
     field = catalog[object][name]
     table = landed[crm][object]
     seen = table.select(seen_id=table[mapping.columns.id].cast("string"), seen=table[name])
@@ -82,27 +99,25 @@ def _compared(
     both = mine.join(answer, mine.person_id == answer.answer_id)
     both = both.join(seen, both.record_id == seen.seen_id)
     both = both.mutate(
-        before=_as_it_stands(both.seen),
-        shown=_spelt(both.seen, field),
+        before=as_it_stands(both.seen),
+        shown=spelt(both.seen, field),
         after=_translated(both.wanted, write, field),
     )
     backward = _is_backward(both, write, definition)
-    verdict = ibis.cases(
-        (_is_right(both, write, field), "right"),
-        (backward & ibis.literal(write.backward == "never"), "crm_ahead"),
-        else_="change",
-    )
-    return both.select(
-        "crm",
-        "object",
-        "record_id",
+    wrong = both.mutate(backward=backward).filter(~_is_right(both, write, field))
+    return wrong.select(
+        *RECORD,
         "person_id",
         "before",
+        "shown",
         "after",
         "reason",
+        "backward",
         field=ibis.literal(name),
-        backward=backward,
-        verdict=verdict,
+        is_stage=ibis.literal(write.from_ in RANKED),
+        is_ahead=wrong.backward & ibis.literal(write.backward == "never"),
+        policy=ibis.literal(write.on_manual_change),
+        fingerprint=ibis.literal(fingerprint(write, field)),
     )
 
 
@@ -112,33 +127,11 @@ def _because(lifecycle: ir.Table, write: FieldWrite) -> ir.StringValue:
     return ibis.literal(write.from_)
 
 
-def _as_it_stands(value: ir.Value) -> ir.StringValue:
-    """What the CRM holds, unrounded: the sink looks for just that before it writes."""
-    if value.type().is_timestamp():
-        return value.cast("timestamp(6)").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return value.cast("string")
-
-
-def _spelt(value: ir.Value, field: Field) -> ir.StringValue:
-    """A value as text in the CRM's own type; what is empty is NULL."""
-    match field.type:
-        case "datetime" if value.type().is_timestamp():
-            return value.cast("timestamp(6)").strftime("%Y-%m-%dT%H:%M:%SZ")
-        case "date" if value.type().is_temporal():
-            return value.cast("date").strftime("%Y-%m-%d")
-        case "number" | "integer" if value.type().is_numeric():
-            return value.cast("float64").round(2).cast("string")
-    if value.type().is_timestamp():
-        value = value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = as_text(value)
-    return text if field.max_length is None else as_text(text[: field.max_length])
-
-
 def _translated(value: ir.Value, write: FieldWrite, field: Field) -> ir.StringValue:
     if not write.values:
-        return _spelt(value, field)
+        return spelt(value, field)
     words = ((value == ours, theirs[0]) for ours, theirs in write.values.items())
-    return ibis.cases(*words, else_=_spelt(value, field))
+    return ibis.cases(*words, else_=spelt(value, field))
 
 
 def _is_right(both: ir.Table, write: FieldWrite, field: Field) -> ir.BooleanValue:
@@ -173,14 +166,13 @@ def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> i
 
 
 def _verdicts(
-    live: ir.Table, lifecycle: ir.Table, compared: ir.Table, mappings: Map[str, Mapping]
+    live: ir.Table, lifecycle: ir.Table, judged: ir.Table, mappings: Map[str, Mapping]
 ) -> ir.Table:
-    key = ["crm", "object", "record_id"]
-    found = compared.group_by(key).aggregate(
-        changes=(compared.verdict == "change").sum(),
-        ahead=(compared.verdict == "crm_ahead").sum(),
-    )
-    both = live.left_join(found, key)
+    key = list(RECORD)
+    planned = judged.filter(judged.hold.isnull()).select(*key).distinct()
+    planned = planned.mutate(is_planned=ibis.literal(True))
+    both = live.left_join(planned, key).drop(f"{name}_right" for name in key)
+    both = both.left_join(_first_holds(judged), key)
     answered = lifecycle.select(answered_id="person_id")
     both = both.left_join(answered, both.person_id == answered.answered_id)
     written = [f"{crm}:{o}" for crm, m in mappings.items() for o, fs in m.write.items() if fs]
@@ -188,15 +180,29 @@ def _verdicts(
     out = both.read_only | ~is_written | both.answered_id.isnull()
     status = ibis.cases(
         (out, "excluded"),
-        (both.changes.fill_null(0) > 0, "planned"),
-        (both.ahead.fill_null(0) > 0, "held"),
+        (both.is_planned.fill_null(False), "planned"),
+        (both.hold == "refused", "quarantined"),
+        (both.hold.notnull(), "held"),
         else_="unchanged",
     )
     reason = ibis.cases(
         (both.read_only, "converted"),
         (~is_written, "no mapping"),
         (both.answered_id.isnull(), "not known yet"),
-        (status == "held", "crm_ahead"),
+        (status.isin(["held", "quarantined"]), both.hold),
         else_="",
     )
-    return both.select("crm", "object", "record_id", "person_id", status=status, reason=reason)
+    told = both.mutate(status=status, reason=reason)
+    return told.select(
+        *key, "person_id", "status", "reason", "error_code", "error", field=told.held_field
+    )
+
+
+def _first_holds(judged: ir.Table) -> ir.Table:
+    """The hold that is told of each record, of several the first of `HOLDS`."""
+    rank = ibis.cases(*((judged.hold == hold, rank) for rank, hold in enumerate(HOLDS)))
+    held = judged.filter(judged.hold.notnull()).mutate(rank=rank)
+    nth = ibis.row_number().over(group_by=RECORD, order_by=[held.rank, held.field])
+    first = held.mutate(nth=nth)
+    first = first.filter(first.nth == 0)
+    return first.select(*RECORD, "hold", "error_code", "error", held_field=first.field)

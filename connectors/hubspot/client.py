@@ -170,6 +170,7 @@ class Client:
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()
         self.calls_left: int | None = None
+        self.calls_a_day: int | None = None
 
     @property
     def calls(self) -> Counter[str]:
@@ -252,6 +253,8 @@ class Client:
         told = answer.headers
         if (left := told.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
             self.calls_left = int(left)
+        if (allowed := told.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
+            self.calls_a_day = int(allowed)
         calls = told.get("X-HubSpot-RateLimit-Max", "")
         milliseconds = told.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if calls.isdigit() and milliseconds.isdigit():

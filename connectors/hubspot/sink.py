@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from math import ceil
 from typing import Any
 
 from connectors.compare import same
@@ -18,7 +19,7 @@ from connectors.hubspot.client import (
 )
 from connectors.meanings import codes
 from connectors.writing import carry_out
-from contract import Catalog, Field, FieldChange, Outcome, RecordChange
+from contract import Catalog, Field, FieldChange, Load, Outcome, RecordChange
 from errors import RefusedError, SyncError
 
 BATCH = 100
@@ -52,12 +53,9 @@ def apply(
     return carry_out(changes, hands, catalog, client.traffic)
 
 
-def calls_for(records: int) -> int:
-    """Say how many calls it takes to write so many records of one object, at most.
-
-    Each batch is looked at, written, and looked at again for its stages.
-    """
-    return 3 * -(-records // BATCH)
+def calls_for(_: Client | None, load: Load) -> int:
+    """Estimate the calls: to look and to write, per batch; to empty where a stage goes back."""
+    return 2 * ceil(load.records / BATCH) + ceil(load.backward / BATCH)
 
 
 def _read(

@@ -258,6 +258,7 @@ class Client:
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()
         self.calls_left: int | None = None
+        self.calls_a_day: int | None = None
         self._session = open_session(self._url)
         self._renewal = Lock()
         self._way_in = _way_in(settings, self._url)
@@ -375,7 +376,8 @@ class Client:
     def _learn(self, answer: Answer) -> None:
         self._server_time = answer.server_time or self._server_time
         if usage := _USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
-            self.calls_left = int(usage[2]) - int(usage[1])
+            self.calls_a_day = int(usage[2])
+            self.calls_left = self.calls_a_day - int(usage[1])
 
     def _log_in(self) -> Salesforce:
         token = str(self._settings.access_token)

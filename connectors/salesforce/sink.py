@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from math import ceil
 from typing import Any
 
 from connectors.compare import value
@@ -19,11 +20,14 @@ from connectors.salesforce.client import (
     refusal,
 )
 from connectors.writing import carry_out
-from contract import Catalog, FieldChange, Outcome, RecordChange
+from contract import Catalog, FieldChange, Load, Outcome, RecordChange
 from errors import SyncError
 
 READ_BATCH = 2_000
 BATCH = 200
+JOB_CALLS = 10
+"""To make a job, to watch it, and to fetch what became of it: about so many."""
+
 INSTANT = timedelta(seconds=1)
 """Salesforce keeps no milliseconds."""
 
@@ -57,9 +61,12 @@ def apply(
     return carry_out(changes, hands, catalog, client.traffic)
 
 
-def calls_for(records: int) -> int:
-    """Say how many calls it takes to write so many records of one object, without a job."""
-    return -(-records // READ_BATCH) - (-records // BATCH)
+def calls_for(client: Client | None, load: Load) -> int:
+    """Estimate the calls: to look, and to write by batches; where there is a client, by jobs."""
+    looks = ceil(load.records / READ_BATCH)
+    if client is not None and load.records >= client.bulk_from:
+        return looks + JOB_CALLS * ceil(load.records / bulk.MOST_ROWS)
+    return looks + ceil(load.records / BATCH)
 
 
 def _read(

@@ -1,0 +1,98 @@
+"""What was decided about single fields: frozen by a run, tried again or accepted by an admin.
+
+`held` is what the last plan found wrong and left alone; `decisions` is kept for good.
+"""
+
+from datetime import UTC, datetime
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from journal import CHANGES, OUTCOMES, Run
+from transforms.holds import FIELD, RECORD, Past
+from warehouse import Warehouse
+
+DECISIONS = ibis.schema(
+    {"at": "timestamp(6)"} | dict.fromkeys(("decision", *FIELD, "value"), "string")
+)
+HELD = ibis.schema(
+    dict.fromkeys(
+        (
+            "run_id",
+            *RECORD,
+            "person_id",
+            "field",
+            "cause",
+            "shown",
+            "after",
+            "reason",
+            "hold",
+            "error_code",
+            "error",
+        ),
+        "string",
+    )
+)
+
+
+def past(warehouse: Warehouse) -> Past:
+    """What earlier runs sent, field by field, with what became of it, and what was decided."""
+    changes = warehouse.ledger("changes", CHANGES)
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    told = outcomes.filter(outcomes.status.isin(["written", "quarantined"]))
+    told = told.select(
+        "run_id", *RECORD, "status", "error_code", "error", "at", refused_field=told.field
+    )
+    return Past(
+        changes.inner_join(told, ["run_id", *RECORD]), warehouse.ledger("decisions", DECISIONS)
+    )
+
+
+def written(warehouse: Warehouse, run_id: str) -> ir.Table:
+    """What a run wrote, field by field."""
+    attempts = past(warehouse).attempts
+    return attempts.filter(attempts.run_id == run_id, attempts.status == "written")
+
+
+def write_held(warehouse: Warehouse, run: Run, held: ir.Table) -> None:
+    """Store what is wrong now and is left alone; what is frozen stays so until a retry."""
+    held = held.mutate(run_id=ibis.literal(run.run_id)).select(*HELD)
+    held = warehouse.store("held", held)
+    decisions = warehouse.ledger("decisions", DECISIONS)
+    retried = decisions.filter(decisions.decision == "retry").at.max()
+    is_known = (decisions.at > retried.as_scalar()).fill_null(True)
+    known = decisions.filter(decisions.decision == "frozen", is_known)
+    frozen = held.filter(held.hold == "frozen").anti_join(known, FIELD)
+    _decide(warehouse, "frozen", frozen.mutate(value=frozen.shown))
+
+
+def retry(
+    warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
+) -> None:
+    """Let the next run write what was refused, frozen or held for review; None stands for all."""
+    asked = {"crm": crm, "object": None, "record_id": record_id, "field": field, "value": None}
+    one = pa.Table.from_pylist(
+        [asked], schema=ibis.schema(dict.fromkeys(asked, "string")).to_pyarrow()
+    )
+    _decide(warehouse, "retry", ibis.memtable(one))
+
+
+def accept(
+    warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
+) -> int:
+    """Leave what people put in place of ours, as long as it stays; give how many fields."""
+    held = warehouse.ledger("held", HELD)
+    held = held.filter(held.hold == "review")
+    for name, asked in (("crm", crm), ("field", field), ("record_id", record_id)):
+        if asked is not None:
+            held = held.filter(held[name] == asked)
+    _decide(warehouse, "accept", held.mutate(value=held.shown))
+    return int(held.count().to_pyarrow().as_py())
+
+
+def _decide(warehouse: Warehouse, decision: str, fields: ir.Table) -> None:
+    """Add a decision about fields(crm, object, record_id, field, value)."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    told = fields.mutate(at=ibis.literal(now, "timestamp(6)"), decision=ibis.literal(decision))
+    warehouse.append("decisions", told, DECISIONS)
