@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-import journal
+import accounts
 from configuration import load
 from connectors.resilience import without_waiting
 from progress import bars
@@ -189,7 +189,7 @@ def test_apply_goes_on_where_a_job_was_left(
 def outcomes(run_id: str) -> set[str]:
     """The outcomes there are in a run, which add up to its records."""
     with opened() as warehouse:
-        return {row["status"] for row in journal.account(warehouse, run_id)}
+        return {row["status"] for row in accounts.account(warehouse, run_id)}
 
 
 @pytest.mark.parametrize(
