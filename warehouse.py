@@ -113,13 +113,9 @@ class Warehouse:
         memory = past.Memory(*(self.table(name) for name in past.Memory._fields))
         if only is None:
             return memory
-        mine = _only(memory.records, only)
-        return past.Memory(
-            mine,
-            memory.record_history.semi_join(mine, "key"),
-            memory.field_history.semi_join(mine, "key"),
-            _only(memory.events, only),
-        )
+        # the histories as a whole: from when on a field has one is told by those of all records
+        records, events = _only(memory.records, only), _only(memory.events, only)
+        return memory._replace(records=records, events=events)
 
     def kept(self, name: str) -> ir.Table | None:
         """A table that an earlier run kept; None where there is none yet."""
