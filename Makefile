@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 NODE := tests/conformance/node
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines conformance lint types bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
+.PHONY: help demo test test-engines conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -43,6 +43,9 @@ lint: $(READY)   ## ruff
 
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy .
+
+bench-extract: $(READY) ## 100,000 contacts and 300,000 engagements of each CRM against a plain program
+	$(BIN)/python benchmarks/extract.py
 
 bench-transform: $(READY) ## a million people and ten million events against hand-written SQL
 	$(BIN)/python benchmarks/transform.py

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import dlt
+
 from configuration import Configuration
-from connectors import Client, Connector, connector
+from connectors import Client, Connector, connector, rounds
 from connectors.settings import settings
-from contract import Catalog, Wanted
+from contract import Catalog, Proof, Road, Wanted
 from errors import ConfigError
 from transforms.check import against
 from transforms.mapping import Mapping as CrmMapping
@@ -27,9 +29,15 @@ class Connection:
     account: str
     left_out: tuple[str, ...] = field(default=())
 
-    def resources(self, **options: Any) -> list[Any]:
-        """The dlt resources that pull what the mapping wants."""
-        return self.connector.source(self.client, self.wanted, self.catalog, **options)
+    def pull(self, pipeline: dlt.Pipeline, **options: Any) -> list[Proof]:
+        """Land what the mapping wants, and hold it against the CRM."""
+        found = (self.client, self.wanted, self.catalog)
+        return rounds.pull(pipeline, self.connector, *found, **options)
+
+    def roads(self, pipeline: dlt.Pipeline, *, full: bool) -> list[Road]:
+        """Say how the next pull would read what the mapping wants."""
+        found = (self.client, self.wanted, self.catalog)
+        return rounds.planned(pipeline, self.connector, *found, full=full)
 
 
 def log_in(configuration: Configuration) -> list[Connection]:

@@ -14,7 +14,8 @@ class Field:
     """One field as an account really has it.
 
     `options` are the values a closed list takes (None: any value is taken); `max_length` counts
-    characters (None: no limit is known).
+    characters (None: no limit is known). A `calculated` field changes without its record being
+    modified.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Field:
     writable: bool = True
     options: tuple[str, ...] | None = None
     max_length: int | None = None
+    calculated: bool = False
 
 
 Catalog = Mapping[str, Mapping[str, Field]]
@@ -80,3 +82,37 @@ class Outcome:
     error_code: str | None = None
     error: str | None = None
     field: str | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came out when one object's landed rows were held against the CRM after a pull.
+
+    `records` are live in the CRM. Of them `missed` were not landed, and are now; `gone` were
+    landed, are not in the CRM, and are deleted; `relinked` belonged to other people than landed.
+    `is_proven` where that explains how the counts differed; `swept_at` where the people of all
+    rows were looked at, not of recent ones alone.
+    """
+
+    object: str
+    at: datetime
+    records: int
+    missed: int = 0
+    gone: int = 0
+    relinked: int = 0
+    is_proven: bool = True
+    swept_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Road:
+    """How the next pull reads one object: `records` are to be read, by about so many `calls`.
+
+    `records` is None where a CRM cannot count them; `calls` are then the fewest.
+    """
+
+    object: str
+    road: str
+    why: str
+    records: int | None
+    calls: int

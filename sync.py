@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +23,11 @@ import commands.answers
 import commands.history
 import commands.mappings
 import commands.playground
+import commands.roads
 import commands.runs
 import decisions
 import journal
+import proofs
 import report
 import screen
 from apply import apply_changes, budgets, hold_all
@@ -66,7 +69,7 @@ def run(
     definition, allowed = configuration.definition, limits()
     this = Run(definition.id, started_at=as_of or datetime.now(UTC))
     with begun(this, configuration, wait=wait) as (lease, crms):
-        pull(crms, lease, full=full, bars=bars)
+        pull(this, crms, lease, full=full, bars=bars)
         with opened() as warehouse:
             lease.renew(warehouse)
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
@@ -130,10 +133,15 @@ def begun(
             yield lease, crms
 
 
-def pull(crms: list[Connection], lease: Lease, *, full: bool, bars: Bars) -> None:
-    """Read what changed in each CRM since the last run; `full`: everything."""
+def pull(this: Run, crms: list[Connection], lease: Lease, *, full: bool, bars: Bars) -> None:
+    """Land what changed in each CRM (`full`: everything), and journal how it was proven."""
+    with opened() as warehouse:
+        swept = {crm.crm: proofs.swept(warehouse, crm.crm) for crm in crms}
     for crm in crms:
-        land(crm.crm, crm.resources(full=full, progress=bars.reading(crm.crm, lease.renew_if_due)))
+        shown = bars.reading(crm.crm, lease.renew_if_due)
+        found = land(crm.crm, partial(crm.pull, swept=swept[crm.crm], full=full, progress=shown))
+        with opened() as warehouse:
+            proofs.write(warehouse, this.run_id, crm.crm, found)
 
 
 def apply_run(
@@ -163,7 +171,7 @@ def undo_run(
         journal.load(warehouse, run_id)
     this = Run(configuration.definition.id, started_at=datetime.now(UTC))
     with begun(this, configuration, wait=wait) as (lease, crms):
-        pull(crms, lease, full=False, bars=bars)
+        pull(this, crms, lease, full=False, bars=bars)
         with opened() as warehouse:
             lease.renew(warehouse)
             back = undo(
@@ -219,8 +227,18 @@ def run_command(
 
 
 @app.command("plan")
-def plan_command(full: Full = False, wait: Wait = False, as_json: AsJson = False) -> None:
+def plan_command(
+    extract: Annotated[
+        bool, typer.Option("--extract", help="Only show how both CRMs would be read.")
+    ] = False,
+    full: Full = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
     """Pull both CRMs and show what is wrong; `apply RUN` writes it."""
+    if extract:
+        commands.roads.show(full=full, as_json=as_json)
+        return
     run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
 
 

@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dlt
 import duckdb
@@ -18,18 +18,19 @@ import pyarrow.compute as pc
 import sqlglot.expressions as sge
 from dlt.common.destination import Destination
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
-from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
 from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from configuration import Configuration
-from connectors import chain_of, rounds
+from connectors import chain_of
 from errors import ConfigError, HeldError, SyncError
 from transforms import past
 from transforms.instants import from_datetime
 from transforms.lifecycle import Answer, Store
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 DATASET = "onefunnel"
@@ -260,14 +261,14 @@ def opened() -> Iterator[Warehouse]:
         engine.disconnect()
 
 
-def land(crm: str, resources: Iterable[DltResource]) -> None:
-    """Pull and land what a CRM's source reads, each object into a table of its name.
+def land(crm: str, pull: Callable[[dlt.Pipeline], T]) -> T:
+    """Let a CRM be pulled, each object into a table of its name.
 
     The cursors are stored with the rows, in the warehouse; nothing is kept beside it.
     """
     try:
         with _pipeline(crm) as pipeline:
-            rounds.land(pipeline, list(resources))
+            return pull(pipeline)
     except PipelineStepFailed as failure:
         raise _cause(failure) from failure
 

@@ -7,6 +7,8 @@ import typer
 
 import accounts
 import decisions
+import proofs
+import screen_pull
 import screen_runs
 from commands import AsJson, out, print_json
 from configuration import Configuration, load
@@ -27,10 +29,13 @@ def status_command(as_json: AsJson = False) -> None:
     configuration = load()
     with opened() as warehouse:
         told = accounts.status(warehouse, configuration)
+        proven = proofs.summary(warehouse)
     if as_json:
-        print_json(asdict(told))
+        print_json(asdict(told) | {"proofs": proven})
     else:
         screen_runs.show_status(told, out)
+        if proven:
+            out.print(screen_pull.proofs(proven))
 
 
 @app.command("changes")

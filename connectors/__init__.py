@@ -4,12 +4,16 @@ A folder here that holds the four files is a CRM; nothing else has to know of it
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, cast
 
-from contract import Catalog, Load, Outcome, RecordChange, Wanted
+import ibis.expr.types as ir
+
+from connectors.differences import Gaps
+from contract import Catalog, Load, Outcome, RecordChange, Road, Wanted
 from errors import SyncError
 
 Progress = Callable[[str, int, int | None], None]
@@ -51,6 +55,7 @@ class Connector(Protocol):
     """What every CRM's folder offers."""
 
     Settings: Any
+    KEY: str
     connect: Callable[[Any], Client]
     catalog: Callable[[Any, Iterable[str]], Catalog]
     apply: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
@@ -66,6 +71,35 @@ class Connector(Protocol):
         progress: Progress = ...,
     ) -> list[Any]:
         """Make the dlt resources that read what is wanted."""
+
+    def again(
+        self, client: Any, ids: Mapping[str, Sequence[str]], wanted: Wanted, catalog: Catalog
+    ) -> list[Any]:
+        """Make the dlt resources that read some records of some objects once more."""
+
+    def planned(
+        self,
+        client: Any,
+        wanted: Wanted,
+        catalog: Catalog,
+        states: Mapping[str, Any],
+        *,
+        full: bool = False,
+    ) -> list[Road]:
+        """Say how the next pull reads each object, and by about how many calls."""
+
+    is_provable: Callable[[str], bool]
+
+    def gaps(
+        self,
+        client: Any,
+        object: str,
+        table: ir.Table,
+        *,
+        swept_at: datetime | None,
+        is_whole: bool,
+    ) -> Gaps:
+        """Find how the landed rows of an object differ from what the CRM has."""
 
 
 def crms() -> tuple[str, ...]:

@@ -75,36 +75,61 @@ def resource(
     Of two rows with one `key` the one with the greater `latest` stays. Where permission is
     missing, `denied` may give a table instead; nothing is remembered then.
     """
+    reading: Parts | None = None
 
     def pull() -> Iterator[pa.Table]:
+        nonlocal reading
         state = dlt.current.resource_state()
         work = _opened(state, wanted, now(), full=full)
+        # Between two parts the reader stays: answers that are on their way are not asked for again.
+        reading = reading or read(work)
         try:
-            yield from _part(read(work), state["open"], work, part_rows)
+            yield from _part(reading, state["open"], work, part_rows)
         except AccessError as error:
             if denied is None:
                 raise
             del state["open"]
-            yield _stamped(denied(error), work)
+            yield _stamped(denied(error), work.stamp)
             return
         except RefusedError as error:
             # Refused records can be put aside; a refused question is wrong in itself.
             raise ConfigError(f"{name} cannot be read. {error}") from error
         if state["open"].pop("is_read", False):
+            reading = None
             _close(state)
 
-    return dlt.resource(
-        pull,
-        name=name,
-        write_disposition="merge",
-        primary_key=list(key),
-        columns={latest: {"dedup_sort": "desc"}},
-    )
+    return _merged(pull, name, key, latest)
+
+
+def repair(
+    name: str, read: Callable[[], Iterator[pa.Table]], *, key: Sequence[str], latest: str
+) -> DltResource:
+    """Make a resource that reads some rows again and moves no cursor."""
+
+    def pull() -> Iterator[pa.Table]:
+        stamp = datetime.fromisoformat(dlt.current.resource_state()["stamp"])
+        for table in read():
+            yield _stamped(table, stamp)
+
+    return _merged(pull, name, key, latest)
 
 
 def is_open(state: State) -> bool:
     """Tell whether a pull of the object was begun and has not come to its end."""
     return "open" in state
+
+
+def next_since(state: State, wanted: Collection[str], *, full: bool) -> datetime | None:
+    """Say from when the next pull reads; None: everything."""
+    begun = state.get("open")
+    if begun and begun["fields"] == sorted(wanted) and not (full and begun["since"]):
+        return begun["since"] and datetime.fromisoformat(begun["since"])
+    return _since(state, wanted, full=full)
+
+
+def is_whole(state: State) -> bool:
+    """Tell whether the last pull was a whole reading."""
+    return "whole" in state and state["whole"] == state["stamp"]
 
 
 def whole_since(state: State) -> datetime | None:
@@ -127,12 +152,24 @@ def chosen(object: str, wanted: Collection[str], catalog: Catalog) -> list[Field
     return [catalog[object][name] for name in dict.fromkeys(wanted)]
 
 
+def _merged(
+    pull: Callable[[], Iterator[pa.Table]], name: str, key: Sequence[str], latest: str
+) -> DltResource:
+    return dlt.resource(
+        pull,
+        name=name,
+        write_disposition="merge",
+        primary_key=list(key),
+        columns={latest: {"dedup_sort": "desc"}},
+    )
+
+
 def _part(parts: Parts, opened: State, work: Pull, part_rows: int) -> Iterator[pa.Table]:
     """Hand on tables until the part is full, and note the position behind each."""
     ends = time.monotonic() + PART_SECONDS
     rows = 0
     for table, at in parts:
-        yield _stamped(table, work)
+        yield _stamped(table, work.stamp)
         opened["at"] = at
         rows += len(table)
         if rows >= part_rows or (rows and time.monotonic() > ends):
@@ -140,8 +177,8 @@ def _part(parts: Parts, opened: State, work: Pull, part_rows: int) -> Iterator[p
     opened["is_read"] = True
 
 
-def _stamped(table: pa.Table, work: Pull) -> pa.Table:
-    stamps = pa.repeat(pa.scalar(work.stamp, INSTANT), len(table))
+def _stamped(table: pa.Table, stamp: datetime) -> pa.Table:
+    stamps = pa.repeat(pa.scalar(stamp, INSTANT), len(table))
     return table.append_column(pa.field(PULLED_AT, INSTANT), stamps)
 
 

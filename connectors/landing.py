@@ -5,6 +5,7 @@ it never stops a run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,14 +69,26 @@ def typed(
 ) -> pa.Table:
     """Give a table that holds nothing but text the types of its fields."""
     columns = [_column(texts[field.name].combine_chunks(), field, drifted) for field in fields]
-    return pa.table(columns, schema=_schema(fields, key))
+    return _keyed(columns, fields, key, drifted)
 
 
 def _table(
     rows: list[Row], fields: Sequence[Field], key: Sequence[str], drifted: Drifted
 ) -> pa.Table:
     columns = [_column(_texts(rows, field, drifted), field, drifted) for field in fields]
-    return pa.table(columns, schema=_schema(fields, key))
+    return _keyed(columns, fields, key, drifted)
+
+
+def _keyed(
+    columns: list[pa.Array], fields: Sequence[Field], key: Sequence[str], drifted: Drifted
+) -> pa.Table:
+    """Make the table, without the rows that lack a part of their key: they are counted."""
+    table = pa.table(columns, names=[field.name for field in fields])
+    for name in key:
+        if bare := table[name].null_count:
+            drifted(name, bare)
+            table = table.filter(table[name].is_valid())
+    return table.cast(_schema(fields, key))
 
 
 def _schema(fields: Sequence[Field], key: Sequence[str]) -> pa.Schema:
@@ -142,12 +155,18 @@ def _as_datetime(texts: pa.Array) -> pa.Array:
     An instant without an offset could be anywhere: it does not fit. Nor does what comes after
     the year 9999, which no tool further down can read.
     """
+    with suppress(pa.ArrowInvalid):
+        return _in_calendar(texts.cast(INSTANT))
     is_day = pc.match_substring_regex(texts, r"^\d{4}-\d\d-\d\d$")
     iso = pc.if_else(is_day, pc.binary_join_element_wise(texts, "T00:00:00Z", ""), texts)
     iso = pc.if_else(_is_epoch(texts), None, iso)
     instants = pc.coalesce(
         _cast(iso, INSTANT, like=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), _from_epoch(texts)
     )
+    return _in_calendar(instants)
+
+
+def _in_calendar(instants: pa.Array) -> pa.Array:
     is_known = pc.and_(pc.greater_equal(instants, _FIRST), pc.less_equal(instants, _LAST))
     return pc.if_else(is_known, instants, None)
 

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from itertools import count
 from queue import SimpleQueue
 
+from connectors.flight import most
 from connectors.hands import Hands
 from connectors.refusals import Batch, Refusals
 from connectors.resilience import Traffic
@@ -27,11 +28,12 @@ def carry_out(
     Raises: AccessError where login or permission is missing, after the outcomes so far.
     """
     course = Course(Refusals(hands.field_codes, hands.value_codes))
-    with ThreadPoolExecutor(hands.in_flight, thread_name_prefix=traffic.crm) as pool:
+    in_flight = min(hands.in_flight, most())
+    with ThreadPoolExecutor(in_flight, thread_name_prefix=traffic.crm) as pool:
         flights = _Flights(pool)
         try:
             for object, group in _grouped(changes, hands.together):
-                while len(flights) == hands.in_flight or flights.carry(group):
+                while len(flights) == in_flight or flights.carry(group):
                     yield from flights.news()
                 if flights.failure:
                     break

@@ -16,6 +16,7 @@ from vcr.request import Request
 from vcr.serialize import deserialize, serialize
 from vcr.serializers import jsonserializer
 
+from connectors.flight import one_by_one
 from errors import ConfigError
 from recordings.matching import asks_for_no_more
 from recordings.scrub import Call, scrub
@@ -64,7 +65,8 @@ class Recording:
 def recording(*, refusals_only: bool = False) -> Iterator[Recording]:
     """Record the block's calls; or those that were refused, and the last few before an error."""
     taken = Recording(refusals_only)
-    with _Tap.use(path="", persister=_Nowhere, record_mode=RecordMode.ALL) as tap:
+    # one by one: the library lets calls pass that are made while another one connects
+    with one_by_one(), _Tap.use(path="", persister=_Nowhere, record_mode=RecordMode.ALL) as tap:
         tap.take = taken.take
         try:
             yield taken
@@ -82,13 +84,14 @@ def playing(path: Path) -> Iterator[datetime]:
     if not path.is_file():
         raise ConfigError(f"there is no cassette {path}")
     played = deserialize(path.read_text(), jsonserializer)
-    with _Player.use(
+    cassette = _Player.use(
         path=str(path),
         persister=_Nowhere,
         record_mode=RecordMode.NONE,
         match_on=(asks_for_no_more,),
         allow_playback_repeats=True,
-    ) as player:
+    )
+    with one_by_one(), cassette as player:
         player.data = list(zip(played[0], played[1], strict=True))
         player.rewound = True
         yield datetime.fromisoformat(played[2]["recorded_at"]).astimezone(UTC)

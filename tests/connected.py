@@ -13,9 +13,9 @@ from dlt.destinations import duckdb
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.resilience import without_waiting
-from connectors.rounds import land
+from connectors.rounds import land, planned, prove
 from connectors.salesforce import Settings as SalesforceSettings
-from contract import Outcome, RecordChange, Wanted
+from contract import Outcome, Proof, RecordChange, Road, Wanted
 from sandbox.server import Sandbox, running
 
 
@@ -61,6 +61,9 @@ class Warehouse:
     def __init__(self, crm: str, folder: Path) -> None:
         """Make it in a folder; what the pipeline remembers lies in the file alone."""
         dlt.config["schema.naming"] = "sql_cs_v1"
+        self.swept: dict[str, datetime] = {}
+        self.proofs: list[Proof] = []
+        self.crm = crm
         self._crm = connector(crm)
         self._pipeline = dlt.pipeline(
             f"test_{crm}",
@@ -69,8 +72,8 @@ class Warehouse:
             pipelines_dir=mkdtemp(dir=folder),
         )
 
-    def pull(self, client: Client, wanted: Wanted, **options: Any) -> int:
-        """Land what is wanted and say how many rows came."""
+    def pull(self, client: Client, wanted: Wanted, *, proves: bool = False, **options: Any) -> int:
+        """Land what is wanted and say how many rows came, those that were mended left out."""
         rows: dict[str, int] = {}
 
         def progress(object: str, count: int, _: int | None) -> None:
@@ -79,7 +82,16 @@ class Warehouse:
         catalog = self._crm.catalog(client, wanted)
         resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
         land(self._pipeline, resources)
+        if proves:
+            self.proofs = prove(
+                self._pipeline, self._crm, client, wanted, catalog, swept=self.swept
+            )
         return sum(rows.values())
+
+    def roads(self, client: Client, wanted: Wanted) -> list[Road]:
+        """Say how the next pull would read."""
+        catalog = self._crm.catalog(client, wanted)
+        return planned(self._pipeline, self._crm, client, wanted, catalog)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Query what was landed."""

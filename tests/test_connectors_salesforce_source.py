@@ -7,7 +7,7 @@ import pytest
 
 from connected import Warehouse, salesforce_client, world
 from connectors import Client, connector
-from connectors.salesforce.source import BULK_FROM
+from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
 from errors import ConfigError
 from record_cassettes import SINCE, read
@@ -25,7 +25,11 @@ WANTED: Wanted = {
     "Event": ("WhoId",),
     "EmailMessage": ("Incoming",),
     "CampaignMember": ("LeadId", "HasResponded"),
+    "Campaign": ("Type",),
     "Opportunity": ("Amount", "IsWon"),
+    "OpportunityContactRole": ("ContactId", "Role"),
+    "OpportunityHistory": ("StageName",),
+    "User": ("Email",),
     "LeadHistory": ("LeadId", "Field", "NewValue"),
 }
 LEADS: Wanted = {"Lead": ("Email", "Status")}

@@ -111,7 +111,8 @@ def test_what_was_refused_in_production_becomes_a_cassette(tmp_path):
     """The refused call and the last ones before it, scrubbed; a run says where they are."""
     said = []
     with world(tmp_path, people=10) as sandbox:
-        fault = Fault(path="/crm/v3/objects/deals", status=400, body={"message": "no"})
+        refusal = {"status": 400, "body": {"message": "no"}, "times": None}
+        fault = Fault(path="/crm/v3/objects/deals", **refusal)
         sandbox.faults.plan(fault)
         with pytest.raises(SyncError), sessions.refusals_saved(load(), said.append, tmp_path):
             run_once(write=False)

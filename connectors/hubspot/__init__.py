@@ -1,8 +1,21 @@
 """HubSpot: what every CRM's folder offers."""
 
-from connectors.hubspot.catalog import catalog
+from connectors.hubspot.catalog import KEY, catalog
 from connectors.hubspot.client import Settings, connect
+from connectors.hubspot.proof import gaps, is_provable
 from connectors.hubspot.sink import apply, calls_for
-from connectors.hubspot.source import source
+from connectors.hubspot.source import again, planned, source
 
-__all__ = ["Settings", "apply", "calls_for", "catalog", "connect", "source"]
+__all__ = [
+    "KEY",
+    "Settings",
+    "again",
+    "apply",
+    "calls_for",
+    "catalog",
+    "connect",
+    "gaps",
+    "is_provable",
+    "planned",
+    "source",
+]

@@ -1,12 +1,17 @@
 """The properties an account really has, and the fixed columns of what is no CRM object."""
 
-from collections.abc import Iterable, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from connectors.flight import ahead
 from connectors.hubspot.client import Client
 from contract import Catalog, Field, FieldType
-from errors import RefusedError
+from errors import AccessError, RefusedError
+
+KEY = "id"
+"""The column every landed table has its key in."""
 
 TYPES: Mapping[str, FieldType] = {
     "number": "number",
@@ -53,6 +58,35 @@ FIXED: Mapping[str, tuple[Field, ...]] = {
         Field("filteredEvent", "boolean", writable=False),
         Field("emailCampaignId", "text", writable=False),
     ),
+    "owners": (
+        Field("id", "text", writable=False),
+        Field("email", "text", writable=False),
+        Field("firstName", "text", writable=False),
+        Field("lastName", "text", writable=False),
+        Field("userId", "text", writable=False),
+        Field("createdAt", "datetime", writable=False),
+        Field("updatedAt", "datetime", writable=False),
+        Field("archived", "boolean", writable=False),
+    ),
+    "list_memberships": (
+        Field("id", "text", writable=False),
+        Field("listId", "text", writable=False),
+        Field("listName", "text", writable=False),
+        Field("recordId", "text", writable=False),
+        Field("membershipTimestamp", "datetime", writable=False),
+    ),
+    "pipeline_stages": (
+        Field("id", "text", writable=False),
+        Field("object", "text", writable=False),
+        Field("pipelineId", "text", writable=False),
+        Field("pipelineLabel", "text", writable=False),
+        Field("stageId", "text", writable=False),
+        Field("label", "text", writable=False),
+        Field("displayOrder", "integer", writable=False),
+        Field("isClosed", "boolean", writable=False),
+        Field("probability", "number", writable=False),
+        Field("updatedAt", "datetime", writable=False),
+    ),
     "page_views": (
         Field("id", "text", writable=False),
         Field("objectId", "text", writable=False),
@@ -62,19 +96,63 @@ FIXED: Mapping[str, tuple[Field, ...]] = {
 }
 
 
+LOOKS: Mapping[str, Callable[[Client], object]] = {
+    "form_submissions": lambda client: client.get("/marketing/v3/forms/", limit=100),
+    "owners": lambda client: client.get("/crm/v3/owners", limit=1),
+    "list_memberships": lambda client: client.post(
+        "/crm/v3/lists/search", {"count": 1}, holds="lists"
+    ),
+    "pipeline_stages": lambda client: client.get("/crm/v3/pipelines/contacts"),
+}
+"""How to see whether fixed columns may be read; the others belong to products one may lack."""
+
+
 def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     """Ask for the fields of the objects named; an object HubSpot does not know is left out.
 
     `contacts_history` has the properties of contacts: those whose past can be asked for.
+
+    Raises: AccessError that names every scope the token lacks to read the objects.
     """
-    found: dict[str, Mapping[str, Field]] = {}
-    properties_of = cache(partial(_properties, client))
-    for object in dict.fromkeys(objects):
-        if fixed := FIXED.get(object):
-            found[object] = {field.name: field for field in fixed}
-        elif (properties := properties_of(object.removesuffix("_history"))) is not None:
-            found[object] = {field.name: field for field in (*_system(object), *properties)}
-    return found
+    names = dict.fromkeys(objects)
+    kinds = list(dict.fromkeys(_kind(object) for object in names))
+    found = dict(
+        zip(kinds, ahead(partial(_looked_at, client, kind) for kind in kinds), strict=True)
+    )
+    if denied := [one for one in found.values() if isinstance(one, AccessError)]:
+        raise AccessError("\n".join(dict.fromkeys(str(one) for one in denied)))
+    fields = {object: _fields(object, found[_kind(object)]) for object in names}
+    return {object: listed for object, listed in fields.items() if listed is not None}
+
+
+def _kind(object: str) -> str:
+    return object.removesuffix("_history")
+
+
+def _fields(
+    object: str, properties: list[Field] | AccessError | None
+) -> Mapping[str, Field] | None:
+    if fixed := FIXED.get(object):
+        return {field.name: field for field in fixed}
+    if not isinstance(properties, list):
+        return None
+    return {field.name: field for field in (*_system(object), *properties)}
+
+
+def _looked_at(client: Client, kind: str) -> list[Field] | AccessError | None:
+    """Read the properties of an object and a first record; None: there is no such object."""
+    try:
+        if kind in FIXED:
+            if look := LOOKS.get(kind):
+                look(client)
+            return []
+        properties = _properties(client, kind)
+        if properties is not None:
+            with suppress(RefusedError):  # whoever reads the object will say so
+                client.get(f"/crm/v3/objects/{kind}", limit=1)
+        return properties
+    except AccessError as error:
+        return error
 
 
 def _system(object: str) -> tuple[Field, ...]:

@@ -183,25 +183,26 @@ class Client:
         return self.traffic.waited
 
     def account(self) -> str:
-        """Name the account, after a look whether the token works and may read contacts.
+        """Name the account, after a look whether the token works.
 
-        Raises: AccessError naming the scope that is missing.
+        Raises: AccessError where it does not.
         """
         details = self.get("/account-info/v3/details")
-        self.get("/crm/v3/objects/contacts", limit=1)
         return f"HubSpot account {details.get('portalId')}"
 
     def now(self) -> datetime:
         """Read HubSpot's clock as of its last answer: a cursor must not follow our own."""
         return self._server_time or datetime.now(UTC)
 
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """Read what stands at a path."""
-        return self._ask("GET", path, kind="read", params=params)
+    def get(self, path: str, *, holds: str = "", **params: Any) -> dict[str, Any]:
+        """Read what stands at a path; an answer without the list it `holds` is asked for again."""
+        return self._ask("GET", path, kind="read", holds=holds, params=params)
 
-    def post(self, path: str, body: Mapping[str, Any], *, kind: str = "read") -> dict[str, Any]:
+    def post(
+        self, path: str, body: Mapping[str, Any], *, kind: str = "read", holds: str = "results"
+    ) -> dict[str, Any]:
         """Read through a path that takes its question as a body; searches have their own limit."""
-        return self._ask("POST", path, kind=kind, data=orjson.dumps(body))
+        return self._ask("POST", path, kind=kind, holds=holds, data=orjson.dumps(body))
 
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
@@ -230,13 +231,18 @@ class Client:
 
         return self.traffic.run(where, send, kind="write", pace="general")
 
-    def _ask(self, method: str, path: str, *, kind: str, **request: Any) -> dict[str, Any]:
+    def _ask(
+        self, method: str, path: str, *, kind: str, holds: str, **request: Any
+    ) -> dict[str, Any]:
         where = f"{method} {path}"
         headers = {"Content-Type": "application/json"} if "data" in request else None
 
         def send() -> dict[str, Any]:
             answer = exchange(self._session, method, self._url + path, headers=headers, **request)
-            return self._taken(answer, where)
+            body = self._taken(answer, where)
+            if not isinstance(body, dict) or (holds and not isinstance(body.get(holds), list)):
+                raise lost(where, is_write=False)
+            return body
 
         pace = "search" if kind == "search" else "general"
         return self.traffic.run(where, send, kind=kind, pace=pace)

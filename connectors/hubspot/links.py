@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.hubspot.client import Client
-from connectors.hubspot.reading import next_of, row
+from connectors.hubspot.ranges import next_of
+from connectors.hubspot.reading import row
 from connectors.landing import Page
 from errors import RefusedError
 

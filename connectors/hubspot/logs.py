@@ -59,7 +59,9 @@ def email_events(client: Client, question: Question, at: Position) -> Iterator[P
         window["startTimestamp"] = milliseconds(question.since)
     offset = None
     while True:
-        answer = client.get("/email/public/v1/events", offset=offset, limit=EVENT_LIMIT, **window)
+        answer = client.get(
+            "/email/public/v1/events", holds="events", offset=offset, limit=EVENT_LIMIT, **window
+        )
         events = answer["events"]
         at = events[-1]["created"] if events else at
         yield [{**event, "id": f"{event['id']}:{event['created']}"} for event in events], at

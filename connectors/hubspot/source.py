@@ -1,32 +1,45 @@
 """What HubSpot holds, as dlt resources that yield Arrow: all of it once, then what changed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 from dlt.extract import DltResource
+from more_itertools import chunked
 
-from connectors.hubspot import logs
+from connectors.hubspot import lists, logs
 from connectors.hubspot.catalog import ASSOCIATED, FIXED, HISTORY, PEOPLE, RECORD
 from connectors.hubspot.client import Client
 from connectors.hubspot.links import ASSOCIATION_LIMIT, with_contacts, with_inline_contacts
+from connectors.hubspot.proof import records_of
 from connectors.hubspot.reading import (
+    HISTORY_LIMIT,
     Progress,
     Question,
     archived,
+    by_id,
+    changed,
     gathered,
     in_turn,
     listed,
+    modified_since,
     row,
-    searched,
 )
-from connectors.increments import PART_ROWS, Parts, Pull, chosen, resource
-from connectors.landing import ROWS, Page, Position, Row, tables
-from contract import Catalog, Field, Wanted
+from connectors.hubspot.roads import roads
+from connectors.increments import (
+    PART_ROWS,
+    Parts,
+    Pull,
+    State,
+    chosen,
+    next_since,
+    repair,
+    resource,
+)
+from connectors.landing import ROWS, Drifted, Page, Position, Row, tables
+from contract import Catalog, Field, Road, Wanted
 from errors import AccessError
-
-HISTORY_LIMIT = 50
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,8 @@ class Stream:
     """How one kind of object is read: by which pages, to which columns.
 
     `latest` is the column that tells the newest of two rows with one `key`. An optional stream
-    belongs to a product the account may not have.
+    belongs to a product the account may not have; a whole one has no cursor, and is read entirely
+    by every pull.
     """
 
     pages: Callable[[Client, Question, Position], Iterator[Page]]
@@ -42,6 +56,7 @@ class Stream:
     latest: str = "updatedAt"
     key: tuple[str, ...] = ("id",)
     is_optional: bool = False
+    is_whole: bool = False
 
 
 def source(
@@ -58,49 +73,119 @@ def source(
     Raises: ConfigError where a wanted object or field is not in the catalog.
     """
     make = partial(_resource, client, full=full, progress=progress, part_rows=part_rows)
-    return [make(object, chosen(object, names, catalog)) for object, names in wanted.items()]
+    return [make(_shape(client, object, wanted, catalog)) for object in wanted]
 
 
-def _resource(
+def again(
+    client: Client, ids: Mapping[str, Sequence[str]], wanted: Wanted, catalog: Catalog
+) -> list[DltResource]:
+    """Make resources that read some records once more, contacts with their history."""
+    resources = [
+        _repair(_shape(client, object, wanted, catalog), partial(_records, client), some)
+        for object, some in ids.items()
+    ]
+    if "contacts" in ids and "contacts_history" in wanted:
+        shape = _shape(client, "contacts_history", wanted, catalog)
+        resources.append(_repair(shape, partial(_histories, client), ids["contacts"]))
+    return resources
+
+
+def planned(
     client: Client,
-    object: str,
-    fields: list[Field],
+    wanted: Wanted,
+    catalog: Catalog,
+    states: Mapping[str, State],
     *,
-    full: bool,
-    progress: Progress,
-    part_rows: int,
-) -> DltResource:
+    full: bool = False,
+) -> list[Road]:
+    """Say how the next pull reads each object; only counts are asked for."""
+    shapes = [_shape(client, object, wanted, catalog) for object in wanted]
+    since = {one.object: next_since(states[one.object], one.names, full=full) for one in shapes}
+    return roads(client, since)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One object as it is landed: `names` are the properties to ask for."""
+
+    object: str
+    stream: Stream
+    names: tuple[str, ...]
+    columns: tuple[Field, ...]
+    drifted: Drifted
+
+    def tables(self, pages: Iterable[Page], *, at_least: int = ROWS) -> Parts:
+        """Collect pages into tables."""
+        key = self.stream.key
+        return tables(pages, self.columns, key=key, drifted=self.drifted, at_least=at_least)
+
+
+def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Shape:
     stream = STREAMS.get(object, ENGAGEMENT)
     system = {field.name for field in stream.columns}
-    own = [field for field in fields if field.name not in system]
+    fields = chosen(object, wanted[object], catalog)
+    own = tuple(field for field in fields if field.name not in system)
     is_fixed = object in FIXED or object == "contacts_history"
-    columns = stream.columns if is_fixed else (*stream.columns, *own)
-    names = tuple(field.name for field in own)
-    as_tables = partial(tables, fields=columns, key=stream.key, at_least=min(ROWS, part_rows))
 
     def drifted(field: str, count: int) -> None:
         client.drift[object, field] += count
 
+    return Shape(
+        object,
+        stream,
+        tuple(field.name for field in own),
+        stream.columns if is_fixed else (*stream.columns, *own),
+        drifted,
+    )
+
+
+def _resource(
+    client: Client, shape: Shape, *, full: bool, progress: Progress, part_rows: int
+) -> DltResource:
+    object, stream = shape.object, shape.stream
+
     def read(pull: Pull) -> Parts:
-        question = Question(object, names, pull.since, pull.started, progress)
+        question = Question(object, shape.names, pull.since, pull.started, progress)
         pages = _counted(stream.pages(client, question, pull.at), question)
-        return as_tables(pages, drifted=drifted)
+        return shape.tables(pages, at_least=min(ROWS, part_rows))
 
     def denied(error: AccessError) -> pa.Table:
         client.findings.append(f"{object} is left out. {error}")
-        return next(as_tables((), drifted=drifted))[0]
+        return next(shape.tables(()))[0]
 
     return resource(
         object,
         read,
-        wanted=names,
+        wanted=shape.names,
         now=client.now,
         key=stream.key,
         latest=stream.latest,
-        full=full,
+        full=full or stream.is_whole,
         part_rows=part_rows,
         denied=denied if stream.is_optional else None,
     )
+
+
+def _repair(
+    shape: Shape, read: Callable[[Shape, Sequence[str]], Iterator[Page]], ids: Sequence[str]
+) -> DltResource:
+    def rows() -> Iterator[pa.Table]:
+        return (table for table, _ in shape.tables(read(shape, ids)))
+
+    return repair(shape.object, rows, key=shape.stream.key, latest=shape.stream.latest)
+
+
+def _records(client: Client, shape: Shape, ids: Sequence[str]) -> Iterator[Page]:
+    records = records_of(client, shape.object, ids, shape.names)
+    if shape.object in PEOPLE:
+        return iter([([row(record) for record in records], None)])
+    pages = ((some, None) for some in chunked(records, ASSOCIATION_LIMIT))
+    return with_contacts(client, shape.object, pages)
+
+
+def _histories(client: Client, shape: Shape, ids: Sequence[str]) -> Iterator[Page]:
+    for some in chunked(ids, HISTORY_LIMIT):
+        yield _past(_with_history(client, shape.names, some)), None
 
 
 def _counted(pages: Iterator[Page], question: Question) -> Iterator[Page]:
@@ -113,48 +198,54 @@ def _counted(pages: Iterator[Page], question: Question) -> Iterator[Page]:
 
 def _people(client: Client, question: Question, at: Position) -> Iterator[Page]:
     """Read contacts or companies, and what of them was archived, which no search finds."""
-    present = listed if question.since is None else searched
+    present = listed if question.since is None else changed
     pages = in_turn(at, partial(present, client, question), partial(archived, client, question))
     return (([row(record) for record in page], after) for page, after in pages)
 
 
 def _engagement(client: Client, question: Question, at: Position) -> Iterator[Page]:
     """Read records with the contacts they belong to."""
+    inline = partial(with_inline_contacts, client, question.object)
+    links = {"associations": "contacts"}
 
     def present(at: Position) -> Iterator[Page]:
         if question.since is None:
-            pages = listed(client, question, at, associations="contacts")
-            return with_inline_contacts(client, question.object, pages)
-        pages = gathered(searched(client, question, at), ASSOCIATION_LIMIT)
+            return inline(listed(client, question, at, **links))
+        pages = gathered(changed(client, question, at), ASSOCIATION_LIMIT)
         return with_contacts(client, question.object, pages)
 
     def past(at: Position) -> Iterator[Page]:
-        pages = archived(client, question, at, associations="contacts")
-        return with_inline_contacts(client, question.object, pages)
+        return inline(archived(client, question, at, **links))
 
     return in_turn(at, present, past)
 
 
 def _history(client: Client, question: Question, at: Position) -> Iterator[Page]:
     """Read what contacts' properties were, and since when."""
-    names = list(question.properties)
+    names = question.properties
     if question.since is None:
         asked = {"properties": None, "propertiesWithHistory": ",".join(names)}
         pages = listed(client, question, at, object="contacts", limit=HISTORY_LIMIT, **asked)
         yield from ((_past(page), after) for page, after in pages)
         return
-    changed = searched(client, question, at, object="contacts", properties=())
-    for page, after in changed:
+    filters = [modified_since("contacts", question.since)]
+    for answer, after in by_id(client, "contacts", filters, (), at):
+        page = answer["results"]
         for start in range(0, len(page), HISTORY_LIMIT):
             some = page[start : start + HISTORY_LIMIT]
-            body = {
-                "properties": [],
-                "propertiesWithHistory": names,
-                "inputs": [{"id": record["id"]} for record in some],
-            }
             is_last = start + HISTORY_LIMIT >= len(page)
-            answer = client.post("/crm/v3/objects/contacts/batch/read", body)
-            yield _past(answer["results"]), after if is_last else some[-1]["id"]
+            records = _with_history(client, names, [record["id"] for record in some])
+            yield _past(records), after if is_last else some[-1]["id"]
+
+
+def _with_history(client: Client, names: Sequence[str], ids: Sequence[str]) -> list[Row]:
+    body = {
+        "properties": [],
+        "propertiesWithHistory": list(names),
+        "inputs": [{"id": id} for id in ids],
+    }
+    records: list[Row] = client.post("/crm/v3/objects/contacts/batch/read", body)["results"]
+    return records
 
 
 def _past(records: Sequence[Row]) -> list[Row]:
@@ -175,6 +266,11 @@ STREAMS: Mapping[str, Stream] = {
     "email_events": Stream(
         logs.email_events, FIXED["email_events"], latest="created", is_optional=True
     ),
+    "owners": Stream(lists.owners, FIXED["owners"], is_whole=True),
+    "list_memberships": Stream(
+        lists.memberships, FIXED["list_memberships"], "membershipTimestamp", is_whole=True
+    ),
+    "pipeline_stages": Stream(lists.pipeline_stages, FIXED["pipeline_stages"], is_whole=True),
     "page_views": Stream(
         logs.page_views, FIXED["page_views"], latest="occurredAt", is_optional=True
     ),

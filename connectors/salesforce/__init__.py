@@ -1,8 +1,21 @@
 """Salesforce: what every CRM's folder offers."""
 
-from connectors.salesforce.catalog import catalog
+from connectors.salesforce.catalog import KEY, catalog
 from connectors.salesforce.client import Settings, connect
+from connectors.salesforce.proof import gaps, is_provable
 from connectors.salesforce.sink import apply, calls_for
-from connectors.salesforce.source import source
+from connectors.salesforce.source import again, planned, source
 
-__all__ = ["Settings", "apply", "calls_for", "catalog", "connect", "source"]
+__all__ = [
+    "KEY",
+    "Settings",
+    "again",
+    "apply",
+    "calls_for",
+    "catalog",
+    "connect",
+    "gaps",
+    "is_provable",
+    "planned",
+    "source",
+]

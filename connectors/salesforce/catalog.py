@@ -7,6 +7,9 @@ from connectors.salesforce.client import DATA, Client
 from contract import Catalog, Field, FieldType
 from errors import RefusedError
 
+KEY = "Id"
+"""The column every landed table has its key in."""
+
 TYPES: Mapping[str, FieldType] = {
     "boolean": "boolean",
     "currency": "number",
@@ -47,6 +50,7 @@ def _field(described: Mapping[str, Any]) -> Field:
         type,
         described.get("label") or "",
         writable=bool(described.get("updateable")),
+        calculated=bool(described.get("calculated")),
         options=_options(described),
         max_length=(described.get("length") or None) if type == "text" else None,
     )

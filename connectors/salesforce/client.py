@@ -3,10 +3,10 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from warnings import catch_warnings
 
@@ -41,6 +41,8 @@ from errors import (
     RetryableError,
     SyncError,
 )
+
+T = TypeVar("T")
 
 VERSION = "60.0"
 DATA = f"/services/data/v{VERSION}"
@@ -295,6 +297,21 @@ class Client:
         """Read the JSON at a path."""
         return self._json("GET", path, kind="read", params=params)
 
+    def rows(self, path: str, **params: str) -> dict[str, Any]:
+        """Read a page of rows; an answer that holds none of it is asked for again."""
+
+        def page(answer: Answer) -> dict[str, Any]:
+            body = parsed(answer, f"GET {path}")
+            if not isinstance(body, dict) or not isinstance(body.get("records"), list):
+                raise lost(f"GET {path}", is_write=False)
+            return body
+
+        return self.read(path, page, **params)
+
+    def read(self, path: str, of: Callable[[Answer], T], **params: str) -> T:
+        """Read what `of` makes of an answer; where it raises RetryableError, ask again."""
+        return self._asked("GET", path, of, kind="read", params=params)
+
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Read through a path that takes its question as a body."""
         return self._json("POST", path, kind="read", data=orjson.dumps(body))
@@ -335,10 +352,24 @@ class Client:
 
         `is_safe` writes may arrive twice: where the answer is lost, they are sent again.
         """
+        request |= {"is_safe": is_safe, "content_type": content_type}
+        return self._asked(method, path, lambda answer: answer, kind=kind, **request)
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        of: Callable[[Answer], T],
+        *,
+        kind: str,
+        is_safe: bool = False,
+        content_type: str = "application/json",
+        **request: Any,
+    ) -> T:
         is_write = kind == "write" and not is_safe
         pace = "bulk" if "/jobs/" in path else "general"
 
-        def send() -> Answer:
+        def send() -> T:
             headers = {
                 "Authorization": f"Bearer {self._salesforce.session_id}",
                 "Content-Type": content_type,
@@ -356,7 +387,7 @@ class Client:
             self._learn(answer)
             if answer.status >= 300:
                 raise error_of(answer, f"{method} {path}", is_write=is_write)
-            return answer
+            return of(answer)
 
         operation, session = f"{method} {path}", self._salesforce
         try:

@@ -1,6 +1,6 @@
 """What Salesforce holds, as dlt resources that yield Arrow: all of it once, then what changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,50 +12,32 @@ import pyarrow as pa
 import pyarrow.csv
 from dlt.extract import DltResource
 
-from connectors.increments import PART_ROWS, Parts, Pull, chosen, resource
+from connectors.increments import (
+    PART_ROWS,
+    Parts,
+    Pull,
+    State,
+    chosen,
+    next_since,
+    repair,
+    resource,
+)
 from connectors.landing import ROWS, Drifted, Page, Position, tables, typed
+from connectors.salesforce.catalog import KEY
 from connectors.salesforce.client import DATA, Client
-from contract import Catalog, Field, Wanted
+from connectors.salesforce.proof import counted, records_of
+from connectors.salesforce.roads import BULK_PAGE, is_job_cheaper, roads
+from connectors.wire import Answer, lost
+from contract import Catalog, Field, Road, Wanted
 from errors import RefusedError
 
 SYSTEM = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted")
 """Landed of every object that has them."""
 
-KEY = ("Id",)
-BULK_FROM = 2_000
-"""So many rows and more are read by one bulk job instead of page by page."""
-
-BULK_PAGE = 50_000
-
 RECYCLE_BIN = timedelta(days=15)
 """So long Salesforce shows what was deleted."""
 
 Progress = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What one pull asks for; `since` None asks for everything."""
-
-    object: str
-    fields: Sequence[Field]
-    cursor: str
-    since: datetime | None
-    drifted: Drifted
-    progress: Progress
-    page_rows: int
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """Everything comes in an order that no edit changes, what changed in that of its edits."""
-        return ("Id",) if self.since is None else (self.cursor, "Id")
-
-    def soql(self, *conditions: str) -> str:
-        """Write it as a query; a condition that is empty is none."""
-        since = self.since and f"{self.cursor} >= {self.since:%Y-%m-%dT%H:%M:%SZ}"
-        where = " AND ".join(one for one in (since, *conditions) if one)
-        names = ", ".join(field.name for field in self.fields)
-        return f"SELECT {names} FROM {self.object}" + (f" WHERE {where}" if where else "")
 
 
 def source(
@@ -71,52 +53,127 @@ def source(
 
     Raises: ConfigError where a wanted object or field is not in the catalog.
     """
-    make = partial(
-        _resource, client, catalog=catalog, full=full, progress=progress, part_rows=part_rows
-    )
-    return [make(object, names) for object, names in wanted.items()]
+    make = partial(_resource, client, full=full, progress=progress, part_rows=part_rows)
+    return [make(_shape(client, object, wanted, catalog)) for object in wanted]
 
 
-def _resource(
+def again(
+    client: Client, ids: Mapping[str, Sequence[str]], wanted: Wanted, catalog: Catalog
+) -> list[DltResource]:
+    """Make resources that read some rows once more."""
+    return [
+        _repair(client, _shape(client, object, wanted, catalog), some)
+        for object, some in ids.items()
+    ]
+
+
+def planned(
     client: Client,
-    object: str,
-    names: Sequence[str],
-    *,
+    wanted: Wanted,
     catalog: Catalog,
-    full: bool,
-    progress: Progress,
-    part_rows: int,
-) -> DltResource:
-    chosen(object, names, catalog)
+    states: Mapping[str, State],
+    *,
+    full: bool = False,
+) -> list[Road]:
+    """Say how the next pull reads each object; only counts are asked for."""
+    shapes = [_shape(client, object, wanted, catalog) for object in wanted]
+    since = {
+        one.object: next_since(states[one.object], one.names, full=full or one.has_formula)
+        for one in shapes
+    }
+    return roads(client, catalog, since)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One object as it is landed."""
+
+    object: str
+    fields: tuple[Field, ...]
+    drifted: Drifted
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields to ask for."""
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def cursor(self) -> str:
+        """The field that tells when a row was modified; of history rows, which never are, made."""
+        return "SystemModstamp" if "SystemModstamp" in self.names else "CreatedDate"
+
+    @property
+    def has_formula(self) -> bool:
+        """A formula changes with what it is made of, and no cursor moves: all is read again."""
+        return any(field.calculated for field in self.fields)
+
+    def tables(self, pages: Iterable[Page], *, at_least: int = ROWS) -> Parts:
+        """Collect pages into tables."""
+        return tables(pages, self.fields, key=(KEY,), drifted=self.drifted, at_least=at_least)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one pull asks for; `since` None asks for everything."""
+
+    shape: Shape
+    since: datetime | None
+    progress: Progress
+    page_rows: int
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Everything comes in an order that no edit changes, what changed in that of its edits."""
+        return (KEY,) if self.since is None else (self.shape.cursor, KEY)
+
+    def soql(self, *conditions: str) -> str:
+        """Write it as a query; a condition that is empty is none."""
+        since = self.since and f"{self.shape.cursor} >= {self.since:%Y-%m-%dT%H:%M:%SZ}"
+        where = " AND ".join(one for one in (since, *conditions) if one)
+        names = ", ".join(self.shape.names)
+        return f"SELECT {names} FROM {self.shape.object}" + (f" WHERE {where}" if where else "")
+
+
+def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Shape:
+    chosen(object, wanted[object], catalog)
     system = [name for name in SYSTEM if name in catalog[object]]
-    fields = chosen(object, (*system, *names), catalog)
-    # History rows are never changed: they have no SystemModstamp.
-    cursor = "SystemModstamp" if "SystemModstamp" in system else "CreatedDate"
 
     def drifted(field: str, count: int) -> None:
         client.drift[object, field] += count
 
+    return Shape(object, tuple(chosen(object, (*system, *wanted[object]), catalog)), drifted)
+
+
+def _resource(
+    client: Client, shape: Shape, *, full: bool, progress: Progress, part_rows: int
+) -> DltResource:
     def read(pull: Pull) -> Parts:
-        question = Question(
-            object, fields, cursor, pull.since, drifted, progress, min(BULK_PAGE, part_rows)
-        )
+        question = Question(shape, pull.since, progress, min(BULK_PAGE, part_rows))
         if pull.since and client.now() - pull.since > RECYCLE_BIN:
             client.findings.append(
-                f"{object} was last read before {pull.since:%Y-%m-%d}: what was deleted since may"
-                " be gone from the recycle bin; only a full pull notices"
+                f"{shape.object} was last read before {pull.since:%Y-%m-%d}: what was deleted"
+                " since may be gone from the recycle bin; only its absence is noticed"
             )
         return _read(client, question, pull.at)
 
     return resource(
-        object,
+        shape.object,
         read,
-        wanted=names,
+        wanted=shape.names,
         now=client.now,
-        key=KEY,
-        latest=cursor,
-        full=full,
+        key=(KEY,),
+        latest=shape.cursor,
+        full=full or shape.has_formula,
         part_rows=part_rows,
     )
+
+
+def _repair(client: Client, shape: Shape, ids: Sequence[str]) -> DltResource:
+    def read() -> Iterator[pa.Table]:
+        rows = list(records_of(client, shape.object, ids, shape.names))
+        return (table for table, _ in shape.tables([(rows, None)]))
+
+    return repair(shape.object, read, key=(KEY,), latest=shape.cursor)
 
 
 def _read(client: Client, question: Question, at: Position) -> Parts:
@@ -131,30 +188,31 @@ def _read(client: Client, question: Question, at: Position) -> Parts:
             at = None
         else:
             return
-    job = None if at or question.since else _start_job(client, question)
+    first = _page(client, question, at, None) if at or question.since else None
+    rows = first["totalSize"] if first else counted(client, question.shape.object)
+    job = _start_job(client, question) if not at and is_job_cheaper(rows, question.since) else None
     if job and _is_done(client, job):
         yield from _results(client, question, job, None)
     else:
-        yield from _by_pages(client, question, at)
+        yield from _by_pages(client, question, at, first)
 
 
-def _by_pages(client: Client, question: Question, at: Position) -> Parts:
+def _by_pages(
+    client: Client, question: Question, at: Position, first: dict[str, Any] | None
+) -> Parts:
     """Read by REST, deleted and archived rows included."""
-    return tables(
-        _pages(client, question, at),
-        question.fields,
-        key=KEY,
-        drifted=question.drifted,
-        at_least=min(ROWS, question.page_rows),
-    )
+    pages = _pages(client, question, at, first)
+    return question.shape.tables(pages, at_least=min(ROWS, question.page_rows))
 
 
-def _pages(client: Client, question: Question, at: Position) -> Iterator[Page]:
+def _pages(
+    client: Client, question: Question, at: Position, answer: dict[str, Any] | None
+) -> Iterator[Page]:
     """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
     rows, next_page = 0, None
     while True:
         try:
-            answer = _page(client, question, at, next_page)
+            answer = answer or _page(client, question, at, next_page)
         except RefusedError as error:
             if next_page is None or error.code != "INVALID_QUERY_LOCATOR":
                 raise
@@ -162,20 +220,22 @@ def _pages(client: Client, question: Question, at: Position) -> Iterator[Page]:
             continue
         records = answer["records"]
         rows += len(records)
-        question.progress(question.object, rows, answer["totalSize"])
+        question.progress(question.shape.object, rows, answer["totalSize"])
         at = {"after": [records[-1][name] for name in question.order]} if records else at
         yield records, at
         if answer["done"]:
             return
-        next_page = answer["nextRecordsUrl"]
+        next_page, answer = answer["nextRecordsUrl"], None
 
 
-def _page(client: Client, question: Question, at: Position, next_page: str | None) -> Any:
+def _page(
+    client: Client, question: Question, at: Position, next_page: str | None
+) -> dict[str, Any]:
     if next_page:
-        return client.get(next_page)
+        return client.rows(next_page)
     order = ", ".join(question.order)
     behind = _behind(question, at["after"]) if at else ""
-    return client.get(f"{DATA}/queryAll", q=f"{question.soql(behind)} ORDER BY {order}")
+    return client.rows(f"{DATA}/queryAll", q=f"{question.soql(behind)} ORDER BY {order}")
 
 
 def _behind(question: Question, last: Sequence[str]) -> str:
@@ -183,15 +243,12 @@ def _behind(question: Question, last: Sequence[str]) -> str:
     *stamp, id = last
     if not stamp:
         return f"Id > '{id}'"
-    instant = stamp[0].replace("+0000", "Z")
-    return f"({question.cursor} > {instant} OR ({question.cursor} = {instant} AND Id > '{id}'))"
+    cursor, instant = question.shape.cursor, stamp[0].replace("+0000", "Z")
+    return f"({cursor} > {instant} OR ({cursor} = {instant} AND Id > '{id}'))"
 
 
 def _start_job(client: Client, question: Question) -> str | None:
-    """Start a bulk job where it pays and the object allows it; pages can read every object."""
-    counted = client.get(f"{DATA}/queryAll", q=f"SELECT COUNT() FROM {question.object}")
-    if counted["totalSize"] < BULK_FROM:
-        return None
+    """Start a bulk job where the object allows it; pages can read every object."""
     body = {"operation": "queryAll", "query": question.soql()}
     try:
         return str(client.post(f"{DATA}/jobs/query", body)["id"])
@@ -215,31 +272,41 @@ def _results(client: Client, question: Question, job: str, locator: str | None) 
     rows = 0
     while locator != "null":
         params = {"maxRecords": str(question.page_rows)} | ({"locator": locator} if locator else {})
-        answer = client.ask("GET", f"{path}/results", kind="read", params=params)
-        locator = answer.headers.get("Sforce-Locator", "null")
-        table = _table(answer.body, question)
+        results = partial(_result, question.shape, path)
+        table, locator = client.read(f"{path}/results", results, **params)
         rows += len(table)
-        question.progress(question.object, rows, None)
+        question.progress(question.shape.object, rows, None)
         yield table, {"job": job, "locator": locator}
     with suppress(RefusedError):  # it is gone already
         client.ask("DELETE", path, kind="read")
 
 
-def _table(csv: bytes, question: Question) -> pa.Table:
-    names = [field.name for field in question.fields]
+def _result(shape: Shape, path: str, answer: Answer) -> tuple[pa.Table, str]:
+    """Read a page, and where the next begins. Raises: RetryableError where it came cut off."""
+    try:
+        texts = _texts(answer.body, shape)
+    except pa.ArrowException:
+        raise lost(f"GET {path}", is_write=False) from None
+    told = answer.headers.get("Sforce-NumberOfRecords", "")
+    if told.isdigit() and int(told) != len(texts):
+        raise lost(f"GET {path}", is_write=False)
+    table = typed(texts, shape.fields, key=(KEY,), drifted=shape.drifted)
+    return table, answer.headers.get("Sforce-Locator", "null")
+
+
+def _texts(csv: bytes, shape: Shape) -> pa.Table:
     if not csv.strip():
-        return next(tables((), question.fields, key=KEY, drifted=question.drifted))[0]
-    texts = pa.csv.read_csv(
+        return pa.table({name: pa.array([], pa.string()) for name in shape.names})
+    return pa.csv.read_csv(
         BytesIO(csv),
         # One block: a text with line breaks may not lie across two.
         read_options=pa.csv.ReadOptions(block_size=len(csv) + 1),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=names,
+            column_types=dict.fromkeys(shape.names, pa.string()),
+            include_columns=shape.names,
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
         ),
     )
-    return typed(texts, question.fields, key=KEY, drifted=question.drifted)

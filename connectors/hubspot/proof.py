@@ -1,0 +1,108 @@
+"""Holding what was landed of HubSpot against what HubSpot has, and reading again what differs."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import ibis.expr.types as ir
+from more_itertools import chunked
+
+from connectors.differences import Gaps, Rank, Shelf, differences
+from connectors.flight import ahead
+from connectors.hubspot.catalog import FIXED, PEOPLE
+from connectors.hubspot.client import Client
+from connectors.hubspot.links import ASSOCIATION_LIMIT, contacts_of
+from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted
+
+BATCH = 100
+RECENT = timedelta(days=30)
+SWEEP_EVERY = timedelta(days=1)
+SWEPT_ALWAYS = 20_000
+"""The associations of so many records of an object are looked at by every pull: 1,000 a call."""
+
+
+def is_provable(object: str) -> bool:
+    """Say whether HubSpot counts such records; logs and histories it does not."""
+    return object not in FIXED and object != "contacts_history"
+
+
+def gaps(
+    client: Client,
+    object: str,
+    table: ir.Table,
+    *,
+    swept_at: datetime | None,
+    is_whole: bool,
+) -> Gaps:
+    """Find what was missed, erased or merged away, and engagement that was linked anew.
+
+    A whole reading has just seen all associations. Other pulls look at those of recent
+    engagement, and at all of them where they are few or were not looked at for a day.
+    """
+    live = table.filter(~table.archived)
+    shelf = Shelf(
+        partial(_count, client, object),
+        partial(_ids, client, object),
+        partial(_present, client, object),
+        SEARCH_LIMIT,
+    )
+    found = differences(live.select("id", rank=live.id.cast("int64")), shelf)
+    if object in PEOPLE or is_whole:
+        return Gaps(found, swept_at=client.now())
+    is_due = swept_at is None or client.now() - swept_at >= SWEEP_EVERY
+    if found.landed > SWEPT_ALWAYS and not is_due:
+        recent = live.filter(live.createdAt >= client.now() - RECENT)
+        return Gaps(found, _all_relinked(client, object, recent), swept_at)
+    return Gaps(found, _all_relinked(client, object, live), client.now())
+
+
+def _all_relinked(client: Client, object: str, live: ir.Table) -> tuple[str, ...]:
+    rows = live.select("id", "associated_contacts").to_pyarrow()
+    starts = range(0, len(rows), ASSOCIATION_LIMIT)
+    asked = (
+        partial(_relinked, client, object, rows.slice(start, ASSOCIATION_LIMIT).to_pylist())
+        for start in starts
+    )
+    return tuple(id for found in ahead(asked) for id in found)
+
+
+def _relinked(client: Client, object: str, rows: list[dict[str, Any]]) -> list[str]:
+    contacts = contacts_of(client, object, [row["id"] for row in rows])
+    return [row["id"] for row in rows if contacts.get(row["id"]) != row["associated_contacts"]]
+
+
+def _count(client: Client, object: str, above: Rank | None, up_to: Rank | None) -> int:
+    return counted(client, object, *_between(above, up_to))
+
+
+def _ids(client: Client, object: str, above: Rank | None, up_to: Rank | None) -> set[str]:
+    answers = by_id(client, object, _between(None, up_to), (), above)
+    return {record["id"] for answer, _ in answers for record in answer["results"]}
+
+
+def _between(above: Rank | None, up_to: Rank | None) -> list[dict[str, Any]]:
+    limits = (("GT", above), ("LTE", up_to))
+    return [
+        {"propertyName": "hs_object_id", "operator": operator, "value": str(limit)}
+        for operator, limit in limits
+        if limit is not None
+    ]
+
+
+def _present(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+    """Ask the records: the search is late, and the id of a merged one answers as another."""
+    return {record["id"] for record in records_of(client, object, ids, ())}
+
+
+def records_of(
+    client: Client, object: str, ids: Sequence[str], properties: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Read records by id; what is not there is left out."""
+    path = f"/crm/v3/objects/{object}/batch/read"
+    bodies = (
+        {"properties": list(properties), "inputs": [{"id": id} for id in some]}
+        for some in chunked(ids, BATCH)
+    )
+    for answer in ahead(partial(client.post, path, body) for body in bodies):
+        yield from answer["results"]

@@ -1,0 +1,52 @@
+"""What lies in the warehouse of one CRM already, for those who look for what they missed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import dlt
+import ibis.expr.types as ir
+from ibis.backends.sql import SQLBackend
+from more_itertools import chunked
+
+from connectors.increments import PULLED_AT
+
+AT_ONCE = 500
+"""Ids in one statement."""
+
+
+class Landed:
+    """The landed tables of one CRM."""
+
+    def __init__(self, pipeline: dlt.Pipeline, engine: SQLBackend) -> None:
+        self._pipeline = pipeline
+        self._engine = engine
+
+    def table(self, object: str) -> ir.Table:
+        """The rows landed of one object."""
+        return self._engine.table(object, database=self._pipeline.dataset_name)
+
+    def forget(self, object: str, column: str, ids: Sequence[str]) -> None:
+        """Delete rows the CRM no longer has."""
+        with self._pipeline.sql_client() as sql:
+            name, key = sql.make_qualified_table_name(object), sql.escape_column_name(column)
+            for some in chunked(ids, AT_ONCE):
+                marks = ", ".join(["%s"] * len(some))
+                sql.execute_sql(f"DELETE FROM {name} WHERE {key} IN ({marks})", *some)
+
+
+def forget_older(pipeline: dlt.Pipeline, object: str, *, than: datetime) -> None:
+    """Delete the rows that no pull has read since an instant."""
+    with pipeline.sql_client() as sql:
+        name, stamp = sql.make_qualified_table_name(object), sql.escape_column_name(PULLED_AT)
+        sql.execute_sql(f"DELETE FROM {name} WHERE {stamp} IS NULL OR {stamp} < %s", than)
+
+
+@contextmanager
+def landed(pipeline: dlt.Pipeline) -> Iterator[Landed]:
+    """Open what a pipeline has landed."""
+    engine = pipeline.dataset().ibis()
+    try:
+        yield Landed(pipeline, engine)
+    finally:
+        engine.disconnect()

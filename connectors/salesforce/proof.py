@@ -1,0 +1,115 @@
+"""Holding what was landed of Salesforce against what Salesforce has."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import ibis.expr.types as ir
+from more_itertools import chunked
+
+from connectors.differences import Gaps, Rank, Shelf, differences
+from connectors.flight import ahead
+from connectors.landing import Row
+from connectors.salesforce.client import DATA, Client
+
+IDS = 300
+"""In one query: a URL holds sixteen thousand characters."""
+
+LEAF = 2_000
+
+
+def is_provable(object: str) -> bool:  # noqa: ARG001
+    """Salesforce counts the rows of every object."""
+    return True
+
+
+def gaps(
+    client: Client,
+    object: str,
+    table: ir.Table,
+    *,
+    swept_at: datetime | None,  # noqa: ARG001
+    is_whole: bool,  # noqa: ARG001
+) -> Gaps:
+    """Find live rows that were missed, and landed ones that are gone for good.
+
+    Whom a row belongs to is a field of its own: nothing has to be swept.
+    """
+    live = table.filter(~table.IsDeleted) if "IsDeleted" in table.columns else table
+    conditions = ("IsDeleted = false",) if "IsDeleted" in table.columns else ()
+    shelf = Shelf(
+        partial(_count, client, object, conditions),
+        partial(_ids, client, object, conditions),
+        partial(_present, client, object, conditions),
+        LEAF,
+    )
+    return Gaps(differences(live.select(id=live.Id, rank=live.Id), shelf), swept_at=client.now())
+
+
+def records_of(
+    client: Client, object: str, ids: Sequence[str], fields: Sequence[str], *conditions: str
+) -> Iterator[Row]:
+    """Read records by id; what is not there is left out."""
+    queries = (
+        f"SELECT {', '.join(fields)} FROM {object}{_where(*conditions, _among(some))}"
+        for some in chunked(ids, IDS)
+    )
+    for page in ahead(partial(_all, client, query) for query in queries):
+        yield from page
+
+
+def _count(
+    client: Client,
+    object: str,
+    conditions: Sequence[str],
+    above: Rank | None,
+    up_to: Rank | None,
+) -> int:
+    return counted(client, object, *conditions, *_between(above, up_to))
+
+
+def counted(client: Client, object: str, *conditions: str) -> int:
+    """Count rows, deleted ones too."""
+    query = f"SELECT COUNT() FROM {object}{_where(*conditions)}"
+    return int(client.get(f"{DATA}/queryAll", q=query)["totalSize"])
+
+
+def _ids(
+    client: Client,
+    object: str,
+    conditions: Sequence[str],
+    above: Rank | None,
+    up_to: Rank | None,
+) -> set[str]:
+    where = _where(*conditions, *_between(above, up_to))
+    return {row["Id"] for row in _all(client, f"SELECT Id FROM {object}{where}")}
+
+
+def _present(
+    client: Client, object: str, conditions: Sequence[str], ids: Sequence[str]
+) -> set[str]:
+    return {row["Id"] for row in records_of(client, object, ids, ("Id",), *conditions)}
+
+
+def _all(client: Client, query: str) -> list[dict[str, Any]]:
+    answer = client.rows(f"{DATA}/queryAll", q=query)
+    rows = list(answer["records"])
+    while not answer["done"]:
+        answer = client.rows(answer["nextRecordsUrl"])
+        rows += answer["records"]
+    return rows
+
+
+def _between(above: Rank | None, up_to: Rank | None) -> list[str]:
+    limits = (("Id > ", above), ("Id <= ", up_to))
+    return [f"{test}'{id}'" for test, id in limits if id is not None]
+
+
+def _among(ids: Sequence[str]) -> str:
+    listed = ", ".join(f"'{id}'" for id in ids)
+    return f"Id IN ({listed})"
+
+
+def _where(*conditions: str) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

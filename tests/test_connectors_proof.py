@@ -1,0 +1,244 @@
+"""Proving a pull: what counts do not explain is found, read again, or deleted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import proofs
+from connected import Warehouse, hubspot_client, salesforce_client, world
+from connectors.differences import Shelf, differences
+from contract import Wanted
+from sandbox.faults import Fault
+from sandbox.hubspot.store import Record
+from sandbox.server import Sandbox
+from synced import run_once
+from synced import world as whole_world
+from test_connectors_salesforce_source import add_leads, live_lead
+from warehouse import opened
+
+PEOPLE: Wanted = {"contacts": ("email",), "contacts_history": ("lifecyclestage",)}
+EMAILS: Wanted = {"emails": ()}
+LEADS: Wanted = {"Lead": ("Company",)}
+
+ids = st.sets(st.integers(1, 400))
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with world() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def hubspot(tmp_path: Path) -> Warehouse:
+    return Warehouse("hubspot", tmp_path)
+
+
+@pytest.fixture
+def salesforce(tmp_path: Path) -> Warehouse:
+    return Warehouse("salesforce", tmp_path)
+
+
+def some(sandbox: Sandbox, object: str, count: int) -> list[Record]:
+    return list(sandbox.hubspot.tables[object].live())[:count]
+
+
+def proof(warehouse: Warehouse) -> tuple[int, int, int, bool]:
+    first = warehouse.proofs[0]
+    return first.missed, first.gone, first.relinked, first.is_proven
+
+
+def shelf(theirs: set[int], *, leaf: int) -> Shelf:
+    def between(above: Any, up_to: Any) -> set[int]:
+        return {one for one in theirs if (above or 0) < one <= (up_to or 10_000)}
+
+    return Shelf(
+        count=lambda above, up_to: len(between(above, up_to)),
+        ids=lambda above, up_to: {str(one) for one in between(above, up_to)},
+        present=lambda asked: {one for one in asked if int(one) in theirs},
+        leaf=leaf,
+    )
+
+
+@given(ids, ids, st.integers(1, 50))
+@settings(max_examples=25, deadline=None)
+def test_whatever_was_missed_alone_is_found(landed: set[int], added: set[int], leaf: int) -> None:
+    """Where nothing is gone, counts can hide nothing."""
+    theirs = landed | added
+    live = ibis.memtable(
+        pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
+    )
+
+    found = differences(live, shelf(theirs, leaf=leaf))
+
+    assert set(found.missed) == {str(one) for one in added - landed}
+    assert found.gone == ()
+    assert found.is_proven
+
+
+@given(ids, ids, st.integers(1, 50))
+@settings(max_examples=25, deadline=None)
+def test_what_is_found_is_true(landed: set[int], theirs: set[int], leaf: int) -> None:
+    """One that came may hide one that went; what is said is right all the same."""
+    live = ibis.memtable(
+        pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
+    )
+
+    found = differences(live, shelf(theirs, leaf=leaf))
+
+    assert {int(one) for one in found.gone} <= landed - theirs
+    assert {int(one) for one in found.missed} <= theirs - landed
+    assert found.is_proven
+
+
+def test_a_pull_that_missed_nothing_is_proven_by_one_count(
+    sandbox: Sandbox, hubspot: Warehouse
+) -> None:
+    """One search an object."""
+    client = hubspot_client(sandbox)
+
+    hubspot.pull(client, PEOPLE, proves=True)
+
+    assert proof(hubspot) == (0, 0, 0, True)
+    assert client.calls["search"] == 1
+
+
+def test_an_erased_contact_is_forgotten_by_the_next_pull(
+    sandbox: Sandbox, hubspot: Warehouse
+) -> None:
+    """HubSpot tells nobody; the copy must go all the same, with its history."""
+    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    (gone,) = some(sandbox, "contacts", 1)
+    sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
+
+    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+
+    assert proof(hubspot) == (0, 1, 0, True)
+    assert hubspot.ask(f"SELECT id FROM contacts WHERE id = '{gone.id}'") == []
+    assert hubspot.ask(f"SELECT id FROM contacts_history WHERE id = '{gone.id}'") == []
+
+
+def test_contacts_that_were_merged_away_are_forgotten(sandbox: Sandbox, hubspot: Warehouse) -> None:
+    """They are in no list any more; the one they were merged into has their ids."""
+    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    first, second = some(sandbox, "contacts", 2)
+    merged = sandbox.hubspot.merge(sandbox.hubspot.tables["contacts"], first, second)
+
+    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+
+    live = {str(one.id) for one in sandbox.hubspot.tables["contacts"].live()}
+    assert {id for (id,) in hubspot.ask("SELECT id FROM contacts WHERE NOT archived")} == live
+    assert str(merged.id) in live
+    assert proof(hubspot) == (0, 2, 0, True)
+
+
+def test_a_contact_that_was_missed_is_read_with_its_history(
+    sandbox: Sandbox, hubspot: Warehouse
+) -> None:
+    """Found by counting halves."""
+    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    (missed,) = some(sandbox, "contacts", 1)
+    hubspot.ask(f"DELETE FROM contacts WHERE id = '{missed.id}'")
+    hubspot.ask(f"DELETE FROM contacts_history WHERE id = '{missed.id}'")
+
+    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+
+    email = missed.properties.get("email")
+    assert proof(hubspot) == (1, 0, 0, True)
+    assert hubspot.ask(f"SELECT email FROM contacts WHERE id = '{missed.id}'") == [(email,)]
+    assert hubspot.ask(f"SELECT count(*) FROM contacts_history WHERE id = '{missed.id}'") != [(0,)]
+
+
+def test_a_count_that_is_behind_deletes_nothing(sandbox: Sandbox, hubspot: Warehouse) -> None:
+    """The index of the search is late: the records themselves are asked."""
+    hubspot.pull(hubspot_client(sandbox), {"contacts": ()})
+    before = hubspot.count("contacts")
+    late = {"total": 7, "results": []}
+    sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=late, times=None))
+
+    hubspot.pull(hubspot_client(sandbox), {"contacts": ()}, proves=True)
+
+    assert hubspot.count("contacts") == before
+    assert proof(hubspot) == (0, 0, 0, False)
+
+
+def test_engagement_that_is_linked_anew_is_read_again(sandbox: Sandbox, hubspot: Warehouse) -> None:
+    """No date of the e-mail tells of it: the links themselves are compared."""
+    hubspot.pull(hubspot_client(sandbox), EMAILS)
+    (email,) = some(sandbox, "emails", 1)
+    person = some(sandbox, "contacts", 9)[-1]
+    sandbox.hubspot.associate("emails", email.id, "contacts", person.id)
+
+    hubspot.pull(hubspot_client(sandbox), EMAILS, proves=True)
+
+    [(people,)] = hubspot.ask(f"SELECT associated_contacts FROM emails WHERE id = '{email.id}'")
+    assert str(person.id) in people.split(";")
+    assert proof(hubspot) == (0, 0, 1, True)
+
+
+def test_a_row_that_is_gone_for_good_is_forgotten(sandbox: Sandbox, salesforce: Warehouse) -> None:
+    """Emptied from the recycle bin before anybody looked."""
+    salesforce.pull(salesforce_client(sandbox), LEADS)
+    gone = live_lead(sandbox.salesforce)["Id"]
+    del sandbox.salesforce.tables["Lead"][gone]
+
+    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+
+    assert salesforce.ask(f"""SELECT "Id" FROM "Lead" WHERE "Id" = '{gone}'""") == []
+    assert proof(salesforce) == (0, 1, 0, True)
+
+
+def test_a_row_that_came_late_is_read(sandbox: Sandbox, salesforce: Warehouse) -> None:
+    """A transaction may end hours after the instant its rows bear."""
+    add_leads(sandbox.salesforce, 2100)
+    salesforce.pull(salesforce_client(sandbox), LEADS)
+    add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
+
+    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+
+    assert salesforce.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+    assert proof(salesforce) == (1, 0, 0, True)
+
+
+def test_a_formula_is_read_anew_though_no_cursor_moved(
+    sandbox: Sandbox, salesforce: Warehouse
+) -> None:
+    """Its object is read whole by every pull; the description says what is a formula."""
+    client = salesforce_client(sandbox)
+    described: Any = client.get("/services/data/v60.0/sobjects/Lead/describe")  # type: ignore[attr-defined]
+    formula = next(field for field in described["fields"] if field["name"] == "Company")
+    formula["calculated"] = True
+    sandbox.faults.plan(Fault(path="/Lead/describe", status=200, body=described, times=None))
+    salesforce.pull(client, LEADS)
+    lead = live_lead(sandbox.salesforce)
+    sandbox.salesforce.put("Lead", lead | {"Company": "Another"})
+
+    salesforce.pull(client, LEADS)
+
+    landed = salesforce.ask(f"""SELECT "Company" FROM "Lead" WHERE "Id" = '{lead["Id"]}'""")
+    assert landed == [("Another",)]
+
+
+def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
+    """And what had to be mended since the first pull."""
+    with whole_world(tmp_path) as sandbox:
+        run_once(write=False)
+        gone = next(sandbox.hubspot.tables["contacts"].live())
+        sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
+        run_once(write=False)
+        with opened() as warehouse:
+            told = proofs.summary(warehouse)
+
+    assert {(row["crm"], row["object"]) for row in told} >= {
+        ("hubspot", "contacts"),
+        ("hubspot", "emails"),
+        ("salesforce", "Lead"),
+    }
+    assert all(row["proven_at"] for row in told)
+    assert [row["gone"] for row in told if row["object"] == "contacts"] == [1]
