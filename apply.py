@@ -7,9 +7,9 @@ import journal
 from connections import Connection
 from errors import AccessError
 from journal import Run
-from lease import Lease
-from progress import Bars
+from journal.lease import Lease
 from quota import Budget, budget_of, reserve
+from screens.progress import Bars
 from warehouse import Warehouse
 
 

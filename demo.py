@@ -9,13 +9,13 @@ import ibis
 from rich.console import Console
 from rich.table import Table
 
-import screen
 from configuration import Configuration, load
-from explain import explain
-from progress import Bars, bars
+from receipts.explain import explain
 from report import Report, crm_name
 from sandbox.server import Sandbox, running
-from screen_receipt import show_receipt
+from screens import run as screen
+from screens.progress import Bars, bars
+from screens.receipt import show_receipt
 from warehouse import opened
 
 WAREHOUSE = Path(".demo/onefunnel.duckdb")

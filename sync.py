@@ -18,29 +18,26 @@ os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 
 import typer
 
-import accounts
 import commands.answers
 import commands.history
 import commands.mappings
 import commands.playground
 import commands.roads
 import commands.runs
-import decisions
 import journal
-import proofs
 import report
-import screen
 from apply import apply_changes, budgets, hold_all
 from commands import AsJson, err, out, plainly, print_json
 from commands.playground import People, Seed
 from configuration import Configuration, load
 from connections import Connection, by_crm, log_in
 from guard import guard, limits
-from journal import Run, recorded
-from lease import Lease, leased
-from progress import Bars, bars
+from journal import Run, accounts, decisions, proofs, recorded
+from journal.lease import Lease, leased
 from recordings.sessions import record, refusals_saved, replay
 from report import Report
+from screens import run as screen
+from screens.progress import Bars, bars
 from transforms.agreement import said
 from transforms.lifecycle import lifecycle
 from transforms.plan import plan

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-import explain as receipts
 import report
-import screen
 from commands import AsJson, AsOf, out, print_json
 from configuration import load
-from screen_receipt import show_receipt
+from receipts import explain as receipts
+from screens import run as screen
+from screens.receipt import show_receipt
 from transforms.lifecycle import lifecycle
 from warehouse import opened
 

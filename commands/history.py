@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-import screen_difference
-import screen_history
-from backtest import backtest
 from commands import AsJson, err, out, print_json
 from configuration import DEFINITION, load
-from difference import difference
-from hindsight import Named
+from screens import difference as screen_difference
+from screens import history as screen_history
+from trials.backtest import backtest
+from trials.difference import difference
+from trials.hindsight import Named
 from warehouse import opened
 
 app = typer.Typer()
@@ -65,8 +65,8 @@ def backtest_command(
 
 def _suggest(ours: Named, *, within_days: float, months: int, as_json: bool) -> None:
     # SciPy takes its time to load, and no other command needs it
-    import screen_suggestion
-    from suggestion import suggest
+    from screens import suggestion as screen_suggestion
+    from trials.suggestion import suggest
 
     with opened() as warehouse, err.status("suggest") as status:
         found = suggest(warehouse, ours, within_days=within_days, months=months, say=status.update)

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from functools import partial
 
-import screen_pull
 from commands import out, print_json
 from configuration import load
 from connections import log_in
+from screens import pull as screen_pull
 from warehouse import land
 
 

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
-import accounts
-import decisions
-import proofs
-import screen_pull
-import screen_runs
 from commands import AsJson, out, print_json
 from configuration import Configuration, load
 from errors import ConfigError
+from journal import accounts, decisions, proofs
+from screens import pull as screen_pull
+from screens import runs as screen_runs
 from transforms.faults import did_you_mean
 from warehouse import opened
 

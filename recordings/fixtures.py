@@ -10,10 +10,10 @@ from rich.console import Console
 
 from configuration import Configuration, load
 from connectors.resilience import without_waiting
-from progress import bars
 from recordings import sessions
 from recordings.tape import playing
 from report import Report
+from screens.progress import bars
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import ibis
 import pyarrow as pa
 
 from configuration import load
-from hindsight import Named
 from journal import Run, save
 from transforms import versions
 from transforms.definition import Definition
 from transforms.history import SCHEMA as HISTORY
+from trials.hindsight import Named
 from warehouse import STEPS, Warehouse
 
 Row = dict[str, Any]

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from configuration import load
 from connectors.resilience import without_waiting
-from progress import bars
 from report import Report
 from sandbox.server import Sandbox, running
+from screens.progress import bars
 from sync import run
 from warehouse import opened
 

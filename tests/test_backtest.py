@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import page
 import planted
-from backtest import backtest
 from engines import ENGINES, load
 from histories import definitions, worlds
 from planted import NOW, RULES, WITHIN, named
 from referee import Below, Case, counted, cycles_of, final_truth, patience, referee, true_since
+from screens import page
 from test_lifecycle import EVENTS, FIELD_SINCE, PATIENT, PEOPLE
 from transforms.backtest import lives, month_ends, states, together
 from transforms.definition import Definition
 from transforms.instants import from_datetime
 from transforms.lifecycle import journeys
+from trials.backtest import backtest
 
 NAMED = named()
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import proofs
 from connected import Warehouse, hubspot_client, salesforce_client, world
 from connectors.differences import Shelf, differences
 from contract import Wanted
+from journal import proofs
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox

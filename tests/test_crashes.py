@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-import accounts
 from configuration import load
 from connectors.resilience import without_waiting
-from progress import bars
+from journal import accounts
 from sandbox.faults import Fault, Moment
 from sandbox.server import Sandbox
+from screens.progress import bars
 from sync import apply_run
 from synced import environment, run_once, world
 from warehouse import opened

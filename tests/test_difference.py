@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-import page
 import planted
-from difference import WEEKS, difference
 from planted import NOW, RULES, named
 from referee import referee
+from screens import page
+from trials.difference import WEEKS, difference
 
 WORLD = planted.planted(150, seed=4, base=0.06)
 

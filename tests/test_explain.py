@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from configuration import Configuration, load
 from errors import ConfigError
-from evidence import in_cents
-from explain import Receipt, explain
+from receipts.evidence import in_cents
+from receipts.explain import Receipt, explain
 from transforms.definition import Definition
 from transforms.enrich import enrich
 from transforms.history import SCHEMA as FIELD_HISTORY

@@ -10,8 +10,8 @@ from rich.progress import Progress
 
 from configuration import load
 from errors import ConfigError, HeldError
-from lease import HOST, Lease, leased, length
-from progress import Bars
+from journal.lease import HOST, Lease, leased, length
+from screens.progress import Bars
 from sync import run
 from synced import rows, run_once, world
 from warehouse import opened

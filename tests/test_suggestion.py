@@ -9,11 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 import planted
-from hindsight import Named
 from planted import RULES, WITHIN
-from suggestion import Gain, Part, _gain, split, suggest
 from transforms.definition import Definition
 from transforms.documents import parse
+from trials.hindsight import Named
+from trials.suggestion import Gain, Part, _gain, split, suggest
 
 TEXT = """\
 # who is who

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 import journal
 from configuration import load
 from errors import AccessError
-from explain import explain
+from receipts.explain import explain
 from referee import referee
 from synced import rows, run_once, world, writes
 from warehouse import opened
@@ -191,7 +191,7 @@ def test_people_known_later_are_left_out_of_the_past(synced):
 def _apply(run_id):
     from rich.console import Console
 
-    from progress import bars
+    from screens.progress import bars
     from sync import apply_run
 
     with bars(Console(quiet=True)) as shown:

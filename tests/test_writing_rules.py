@@ -6,12 +6,11 @@ import pytest
 import requests
 from rich.console import Console
 
-import accounts
-import decisions
-from accounts import changes
 from configuration import load
-from progress import bars
+from journal import accounts, decisions
+from journal.accounts import changes
 from sandbox.salesforce.rules import validation_rule
+from screens.progress import bars
 from sync import apply_run, undo_run
 from synced import rows, run_once, world, writes
 from warehouse import opened

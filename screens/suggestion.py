@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from screen import grid
-from screen_history import percent
-from suggestion import Gain, Suggestion
+from screens.history import percent
+from screens.run import grid
+from trials.suggestion import Gain, Suggestion
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from contract import Road
 from report import Rows, crm_name
-from screen import figure, grid
+from screens.run import figure, grid
 
 
 def show_roads(roads: Mapping[str, Sequence[Road]], console: Console) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from evidence import Happening, within_window
+from receipts.evidence import Happening, within_window
 from transforms import facts
 from transforms.activity import inactive_after
 from transforms.definition import (

@@ -12,11 +12,11 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vl_convert import javascript_bundle
 
-from backtest import TOO_FEW, Backtest, Mark, Side
-from difference import Difference
-from hindsight import Rows
 from report import crm_name
-from screen import figure
+from screens.run import figure
+from trials.backtest import TOO_FEW, Backtest, Mark, Side
+from trials.difference import Difference
+from trials.hindsight import Rows
 
 HERE = Path(__file__).parent
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart

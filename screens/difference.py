@@ -7,10 +7,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from difference import Difference
 from report import crm_name
-from screen import WIDE, figure, grid
-from screen_history import percent
+from screens.history import percent
+from screens.run import WIDE, figure, grid
+from trials.difference import Difference
 
 FLOWS = 15
 PEOPLE = 12

@@ -12,13 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from hindsight import Hindsight, Named, Say, hindsight, rows_of, too_short
 from transforms import features as made_of
 from transforms.backtest import signal_kinds
 from transforms.definition import Definition, FitLine, ScoreLeaf, leaves
 from transforms.documents import Edit
 from transforms.reasons import phrase
 from transforms.score import fit_column, fit_lines
+from trials.hindsight import Hindsight, Named, Say, hindsight, rows_of, too_short
 from warehouse import Warehouse
 
 Numbers = NDArray[np.float64]

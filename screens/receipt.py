@@ -8,9 +8,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from explain import Receipt
+from receipts.explain import Receipt
 from report import Rows, crm_name
-from screen import grid
+from screens.run import grid
 
 CONTRIBUTIONS = 15
 """So many lines tell of events one by one; the rest is told in one."""

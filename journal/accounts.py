@@ -10,10 +10,10 @@ import ibis
 import ibis.expr.types as ir
 
 from configuration import Configuration
-from decisions import HELD
 from errors import ConfigError
-from explain import NOBODY, person_ids
 from journal import CHANGES, OUTCOMES, RUNS, changes_of
+from journal.decisions import HELD
+from receipts.explain import NOBODY, person_ids
 from transforms.answers import answers
 from transforms.holds import FIELD, RECORD
 from warehouse import Warehouse

@@ -10,10 +10,10 @@ import ibis.expr.types as ir
 from configuration import Configuration
 from connectors import connector
 from contract import Load
-from hindsight import Named, Rows, Say, rows_of, utc
 from transforms import moves
 from transforms.definition import Definition
 from transforms.lifecycle import Answer, Store, lifecycle
+from trials.hindsight import Named, Rows, Say, rows_of, utc
 from warehouse import Warehouse
 
 WEEKS = 12

@@ -12,8 +12,8 @@ import ibis.expr.types as ir
 
 from configuration import Configuration
 from errors import ConfigError
-from evidence import Happening, behind, happenings, in_cents, worth
-from gap import Case, spoken, to_next_stage
+from receipts.evidence import Happening, behind, happenings, in_cents, worth
+from receipts.gap import Case, spoken, to_next_stage
 from report import unknown
 from transforms import score
 from transforms.definition import (

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from accounts import Status
 from journal import STATUSES
+from journal.accounts import Status
 from report import Rows
-from screen import WIDE, calls_left, figure, grid, where
+from screens.run import WIDE, calls_left, figure, grid, where
 
 
 def show_status(status: Status, console: Console) -> None:

@@ -6,9 +6,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backtest import TOO_FEW, Backtest, Mark, Side
-from hindsight import Rows
-from screen import WIDE, figure, grid
+from screens.run import WIDE, figure, grid
+from trials.backtest import TOO_FEW, Backtest, Mark, Side
+from trials.hindsight import Rows
 
 CURVE = 12
 """Rows of the score's curve, at most."""

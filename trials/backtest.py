@@ -9,11 +9,11 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from hindsight import Hindsight, Named, Rows, Say, hindsight, rows_of, too_short
 from transforms import backtest as history
 from transforms.definition import Definition
 from transforms.lifecycle import Store
 from transforms.reasons import phrase
+from trials.hindsight import Hindsight, Named, Rows, Say, hindsight, rows_of, too_short
 from warehouse import Warehouse
 
 TOO_FEW = 10

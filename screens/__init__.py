@@ -1,0 +1,1 @@
+"""What people see: tables and bars for the terminal, one page for the browser."""

@@ -1,0 +1,1 @@
+"""A definition tried before it goes live: on the history, against today's, fitted anew."""
