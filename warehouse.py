@@ -124,17 +124,13 @@ class Warehouse:
 
     def grow(self, name: str, rows: ir.Table) -> None:
         """Add rows to a table that is never rewritten; columns it does not have yet are added."""
-        if self.has(name):
-            had = self.table(name).columns
-            for column in (column for column in rows.columns if column not in had):
-                self._add_column(name, column, rows.schema()[column])
-            had = self.table(name).schema()
-            rows = rows.select(
-                **{
-                    column: rows[column] if column in rows.columns else ibis.null(of)
-                    for column, of in had.items()
-                }
-            )
+        had = self.ledger(name, rows.schema()).schema()
+        rows = rows.select(
+            **{
+                column: rows[column] if column in rows.columns else ibis.null(of)
+                for column, of in had.items()
+            }
+        )
         self.append(name, rows, rows.schema())
 
     def _add_column(self, name: str, column: str, of: dt.DataType) -> None:
@@ -180,9 +176,12 @@ class Warehouse:
         self.engine.insert(name, table, database=self._answers)
 
     def ledger(self, name: str, schema: ibis.Schema) -> ir.Table:
-        """A table that is never rewritten; an empty one where nothing was added yet."""
+        """A table that is never rewritten, with these columns; empty until something is added."""
         if not self.has(name):
             self.engine.create_table(name, schema=schema, database=self._answers)
+        had = self.table(name).columns
+        for column in (column for column in schema if column not in had):
+            self._add_column(name, column, schema[column])
         return self.table(name)
 
     def has(self, name: str) -> bool:
