@@ -110,4 +110,4 @@ def diff_command(
 
 def page() -> ModuleType:
     """The module that makes pages: it loads a browser's engine, and is loaded when asked for."""
-    return import_module("page")
+    return import_module("screens.page")

@@ -119,7 +119,7 @@ def test_a_diff_that_moves_too_many_ends_with_3(settings, tmp_path):
     held = sync(*words, "--fail-above", "0", settings=settings)
     passed = sync(*words, settings=settings)
 
-    assert (held.returncode, passed.returncode) == (3, 0)
+    assert (held.returncode, passed.returncode) == (3, 0), held.stderr
     assert "of all people would move" in held.stderr
     assert json.loads(held.stdout)["moved"] > 0
     assert (tmp_path / "diff.html").exists()

@@ -36,7 +36,7 @@ def held_elsewhere(run_id="other", *, minutes=15.0):
 def held(run_id, *, host, process, minutes=15.0):
     """Store a lease as a run of that process would."""
     with opened() as warehouse, pytest.MonkeyPatch.context() as settings:
-        settings.setattr("lease.HOST", host)
+        settings.setattr("journal.lease.HOST", host)
         settings.setattr("os.getpid", lambda: process)
         Lease(run_id, timedelta(minutes=minutes), datetime.now(UTC)).write(warehouse)
 
@@ -90,7 +90,7 @@ def test_a_lease_is_freed_at_the_end_also_of_a_run_that_broke_off():
 
 def test_whoever_waits_gets_the_lease_when_the_other_lets_go(monkeypatch):
     """It looks again and again."""
-    monkeypatch.setattr("lease.LOOK_EVERY", timedelta(milliseconds=50))
+    monkeypatch.setattr("journal.lease.LOOK_EVERY", timedelta(milliseconds=50))
     held_elsewhere(minutes=0.02)
 
     with leased("mine", wait=True):
