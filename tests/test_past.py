@@ -286,10 +286,6 @@ def test_what_a_run_saw_is_never_unknown_to_it(duckdb: SQLBackend, world: World)
     )
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: of a contact whose history is whole, a value is told where it was empty then",
-)
 @given(worlds.filter(lambda world: world.asked < world.runs[-1]))
 @thorough
 def test_a_whole_history_leaves_nothing_unknown(duckdb: SQLBackend, world: World) -> None:
@@ -326,3 +322,12 @@ def test_a_field_without_history_is_remembered_by_the_runs(
     [(row, gaps)] = answers(duckdb, World([anna], [15.5, 40.5], asked)).values()
 
     assert (row["employees"], gaps["employees"]) == (said, said is None)
+
+
+def test_a_dated_last_change_outranks_what_was_seen_before_it(duckdb: SQLBackend) -> None:
+    """Emptied after one run and modified again before the next, it was empty in between."""
+    life = Life("new", 5, {5: "a", 8: None}, {5: 5, 15: 50}, None)
+
+    found = answers(duckdb, World([life], runs=[5.5, 20.5], asked=10.5))
+
+    assert [row["need"] for row, _ in found.values()] == [None]

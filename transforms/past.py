@@ -71,9 +71,10 @@ def _records(
 ) -> ir.Table:
     """The records there were, saying what they said; of each field whether that is unknown.
 
-    What comes first is believed: the value between two changes that the CRM dates; what we saw
-    ourselves; the value before the first change that is told, which does not say since when it
-    stood there; today's value, where nothing has changed since.
+    What comes first is believed: the value between two changes that the CRM dates, or after its
+    last one where we have seen nothing newer; what we saw ourselves; the value before the first
+    change that is told, which does not say since when it stood there; today's value, where
+    nothing has changed since.
     """
     row = _beside(memory, held, told, now)
     fields, unknown = {}, {}
@@ -84,9 +85,15 @@ def _records(
         ways = [(seen, _typed(row[f"then_{name}"], of))]
         if name in told:
             state, value = row[_state(name)], _typed(row[_value(name)], of)
-            ways = [(state == _DATED, value), *ways, (state == _FIRST, value)]
+            is_newest = row.then_valid_from.isnull() | (row.then_valid_from <= row[_since(name)])
+            ways = [
+                (state == _DATED, value),
+                ((state == _LAST) & is_newest, value),
+                *ways,
+                (state == _FIRST, value),
+            ]
             tracked = state.isnull() & (row[_tracked(name)] <= now) & ~row.deleted
-            unchanged = unchanged | (state == _STILL) | tracked
+            unchanged = unchanged | state.isin([_LAST, _STILL]) | tracked
         ways.append((unchanged, row[name]))
         fields[name] = ibis.cases(*ways, else_=ibis.null(of))
         is_known = ibis.or_(*(fits.fill_null(False) for fits, _ in ways))
@@ -102,9 +109,9 @@ def _records(
     )
 
 
-_DATED, _FIRST, _STILL = 3, 2, 1
-"""What a history says of the value at the instant: it stood between two changes, before the first
-one, or since the last one to this day."""
+_DATED, _LAST, _FIRST, _STILL = 4, 3, 2, 1
+"""What a history says of the value at the instant: it stood between two changes, since the last one
+to this day, before the first one, or to this day and nobody tells what it is."""
 
 
 def _beside(memory: Memory, held: ir.Table, told: list[str], now: ir.TimestampValue) -> ir.Table:
@@ -124,15 +131,19 @@ def _beside(memory: Memory, held: ir.Table, told: list[str], now: ir.TimestampVa
 
 
 def _told(held: ir.Table, told: list[str]) -> ir.Table:
-    """What the CRMs' own histories tell of each record: key, and two columns per field."""
-    is_replaced = held.until.notnull() & held.is_told
-    replaced = ibis.ifelse(held.since.notnull(), _DATED, _FIRST)
-    state = ibis.cases((is_replaced, replaced), (held.until.isnull(), _STILL), else_=0)
-    states = {_state(name): state.max(where=held.field == name) for name in told}
-    values = {
-        _value(name): held.value.max(where=is_replaced & (held.field == name)) for name in told
-    }
-    return held.group_by("key").aggregate(**states, **values)
+    """What the CRMs' own histories tell of each record: key, and three columns per field."""
+    state = ibis.cases(
+        (held.until.isnull(), ibis.ifelse(held.is_told, _LAST, _STILL)),
+        (~held.is_told, 0),
+        else_=ibis.ifelse(held.since.notnull(), _DATED, _FIRST),
+    )
+    # of each record and field one spell holds the instant
+    mine = {name: held.field == name for name in told}
+    return held.group_by("key").aggregate(
+        **{_state(name): state.max(where=of) for name, of in mine.items()},
+        **{_value(name): held.value.max(where=of & held.is_told) for name, of in mine.items()},
+        **{_since(name): held.since.max(where=of) for name, of in mine.items()},
+    )
 
 
 def _tracked_since(history: ir.Table, told: list[str]) -> ir.Table:
@@ -172,6 +183,10 @@ def _state(name: str) -> str:
 
 def _value(name: str) -> str:
     return f"value__{name}"
+
+
+def _since(name: str) -> str:
+    return f"since__{name}"
 
 
 def _tracked(name: str) -> str:
