@@ -13,7 +13,6 @@ from journal import Run
 from transforms.agreement import disagreements, stage_field
 from transforms.definition import Definition
 from transforms.lifecycle import Answer
-from transforms.past import Known
 from transforms.plan import Plan
 from transforms.resolve import Resolved
 
@@ -143,16 +142,6 @@ def stages(lifecycle: ir.Table) -> Rows:
     return _rows(
         lifecycle.group_by("stage", "status").aggregate(people=lifecycle.count()), "stage", "status"
     )
-
-
-def unknown(known: Known) -> dict[str, int]:
-    """How many people lack a value of a field because nobody can tell which one they had."""
-    fields = [name for name in known.unknown.columns if name != "person_id"]
-    if not fields:
-        return {}
-    counts = known.unknown.aggregate(**{name: known.unknown[name].sum() for name in fields})
-    [row] = counts.to_pyarrow().to_pylist()
-    return {name: int(count) for name, count in row.items() if count}
 
 
 def _said(said: ir.Table) -> Rows:

@@ -57,7 +57,7 @@ def recompute_command(
             )
         )
         counted = report.stages(answer.lifecycle)
-        unknown = report.unknown(known)
+        unknown = receipts.unknown(known)
     if as_json:
         print_json({"stages": counted, "unknown": unknown})
     else:

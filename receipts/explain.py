@@ -14,7 +14,6 @@ from configuration import Configuration
 from errors import ConfigError
 from receipts.evidence import Happening, behind, happenings, in_cents, worth
 from receipts.gap import Case, spoken, to_next_stage
-from report import unknown
 from transforms import score
 from transforms.definition import (
     AllOf,
@@ -28,6 +27,7 @@ from transforms.definition import (
 )
 from transforms.instants import NEVER, from_datetime, instant, to_datetime
 from transforms.lifecycle import Journeys, answered, end_leaves, grounds, journeys
+from transforms.past import Known
 from transforms.reasons import phrase
 from transforms.standing import standing
 from warehouse import Warehouse
@@ -90,6 +90,16 @@ def explain(
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     return [_receipt(warehouse, configuration, one, at) for one in ids]
+
+
+def unknown(known: Known) -> dict[str, int]:
+    """How many people lack a value of a field because nobody can tell which one they had."""
+    fields = [name for name in known.unknown.columns if name != "person_id"]
+    if not fields:
+        return {}
+    counts = known.unknown.aggregate(**{name: known.unknown[name].sum() for name in fields})
+    [row] = counts.to_pyarrow().to_pylist()
+    return {name: int(count) for name, count in row.items() if count}
 
 
 def person_ids(warehouse: Warehouse, configuration: Configuration, who: str) -> list[str]:

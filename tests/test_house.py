@@ -1,0 +1,50 @@
+"""The house: imports only go down, from the flow to what it stands on."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[1]
+VALUES = {"contract", "errors"}
+EDGES = {"configuration", "connections", "warehouse"} | VALUES
+ALLOWED = {
+    "transforms": VALUES,
+    "connectors": VALUES,
+    "sandbox": set(),
+    "warehouse.py": {"configuration", "connectors", "transforms"} | VALUES,
+    "configuration.py": {"connectors", "transforms"} | VALUES,
+    "journal": {"connectors", "transforms", "receipts", "quota"} | EDGES,
+    "receipts": {"transforms"} | EDGES,
+    "trials": {"connectors", "transforms"} | EDGES,
+}
+"""What of ours each room may import, besides itself."""
+
+OURS = {path.stem for path in HERE.glob("*.py")}
+OURS |= {path.parent.name for path in HERE.glob("*/*.py")}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The first part of every module a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name.partition(".")[0] for name in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+
+
+def of_ours(room: str) -> set[str]:
+    """What of ours the files of a room import."""
+    place = HERE / room
+    files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+    assert files
+    found = {name for path in files for name in imported(path)}
+    return (found & OURS) - {place.stem}
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_only_go_down(room):
+    """Transforms never know a CRM, connectors never a decision, and nothing knows the flow."""
+    assert of_ours(room) <= ALLOWED[room]
