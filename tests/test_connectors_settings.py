@@ -158,6 +158,37 @@ def test_a_signed_assertion_logs_in(sandbox: Sandbox) -> None:
     assert client.account()
 
 
+def by_password(sandbox: Sandbox, password: str) -> SalesforceSettings:
+    """Settings of a user who logs in as Salesforce is ending it."""
+    known = sandbox.salesforce.credentials
+    return SalesforceSettings(
+        instance_url=sandbox.url,
+        username=known.username,
+        password=password,
+        security_token=known.security_token,
+    )
+
+
+def test_a_password_with_its_security_token_logs_in(sandbox: Sandbox) -> None:
+    """By SOAP; a finding says that this way is closing, and an ended session is renewed by it."""
+    known = sandbox.salesforce.credentials
+    before = set(known.tokens)
+    client = connect_salesforce(by_password(sandbox, known.password))
+    known.tokens &= before
+
+    assert client.account()
+    assert client.calls["login"] == 2
+    assert any("password" in one for one in client.findings)
+
+
+def test_a_wrong_password_is_refused_and_not_shown(sandbox: Sandbox) -> None:
+    """With Salesforce's word for it."""
+    with pytest.raises(AccessError, match="INVALID_LOGIN") as raised:
+        connect_salesforce(by_password(sandbox, SECRET))
+
+    assert SECRET not in str(raised.value)
+
+
 def test_a_key_that_is_none_is_named(sandbox: Sandbox) -> None:
     """And not shown."""
     bad = SalesforceSettings(

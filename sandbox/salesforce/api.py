@@ -16,12 +16,14 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.salesforce import (
     auth,
+    bulk_classic,
     bulk_ingest,
     bulk_query,
     composite,
     control,
     limits,
     query,
+    soap,
     sobject_collections,
     sobjects,
 )
@@ -40,12 +42,15 @@ from sandbox.salesforce.values import Unreadable
 
 _LONGEST_QUERY_STRING = 16 * 1024
 _ROOT = "/services/data/v{version}"
+_ASYNC_ROOT = "/services/async/{version}"
 
 _OPEN: dict[str, dict[str, Handler]] = {
     "/services/oauth2/token": {"POST": auth.token},
     "/services/oauth2/revoke": {"POST": auth.revoke},
     "/services/oauth2/userinfo": {"GET": auth.userinfo},
     "/services/data": {"GET": limits.versions},
+    "/services/Soap/u/{version}": {"POST": soap.login},
+    "/services/Soap/u/{version}/{organization}": {"POST": soap.login},
     "/_sandbox/salesforce/locks": {"POST": control.locks},
     "/_sandbox/salesforce/revoke": {"POST": control.revoke},
     "/_sandbox/salesforce/quota": {"POST": control.quota},
@@ -137,6 +142,8 @@ def _routes(store: SalesforceStore) -> list[BaseRoute]:
         routes += _variants(path, _Resource(store, methods, _carry_out, send))
     for path, methods in _RESOURCES.items():
         routes += _variants(_ROOT + path, _Resource(store, methods, _guarded, send))
+    for path, methods in bulk_classic.ROUTES.items():
+        routes += _variants(_ASYNC_ROOT + path, _Resource(store, methods, _async, send))
     routes.append(_route("/services/{rest:path}", _Resource(store, {}, _carry_out, send)))
     return routes
 
@@ -201,6 +208,22 @@ def _guarded(call: Call, methods: Mapping[str, Handler]) -> Answer:
     answer = _carry_out(call, methods)
     used = {"Sforce-Limit-Info": _usage(call.store)}
     return Answer(answer.body, answer.status, {**answer.headers, **used}, answer.media)
+
+
+def _async(call: Call, methods: Mapping[str, Handler]) -> Answer:
+    """Let a call of Bulk API 1.0 in: it has a header for the session, and errors of its own."""
+    credentials, given = call.store.credentials, call.headers.get("x-sfdc-session", "")
+    try:
+        if given not in credentials.tokens:
+            raise Refused("InvalidSessionId", "Invalid session id")
+        _check_version(call)
+        _count(call.store)
+        handler = methods.get(call.method)
+        if handler is None:
+            raise _no_method(call, methods)
+        return handler(call)
+    except Refused as refused:
+        return bulk_classic.refusal(call, refused)
 
 
 def _check_version(call: Call) -> None:

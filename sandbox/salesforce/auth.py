@@ -106,8 +106,8 @@ def _client_credentials(form: Form, credentials: Credentials) -> dict[str, str]:
 
 def _password(form: Form, credentials: Credentials) -> dict[str, str]:
     _check_client(form, credentials)
-    given = (form.get("username"), form.get("password"))
-    if given != (credentials.username, credentials.password):
+    known = (credentials.password, credentials.password_and_token)
+    if form.get("username") != credentials.username or form.get("password") not in known:
         raise Refused("invalid_grant", "authentication failure")
     return {}
 

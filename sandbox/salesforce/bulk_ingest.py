@@ -14,20 +14,20 @@ from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.writes import WrongType
 
 _KIND = "ingest"
-_CLEAR = "#N/A"
-_OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
+CLEAR = "#N/A"
+OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 
 def create(call: Call) -> Answer:
     """Open an ingest job."""
     asked = call.json(shapes.INGEST_JOB)
     sobject = call.store.find_sobject(asked.get("object", ""))
-    if asked.get("operation") not in _OPERATIONS:
-        raise Refused("InvalidJob", f"The operation must be one of {', '.join(_OPERATIONS)}")
+    if asked.get("operation") not in OPERATIONS:
+        raise Refused("InvalidJob", f"The operation must be one of {', '.join(OPERATIONS)}")
     if sobject is None:
         raise Refused("InvalidJob", "The object is missing or not supported")
     external = asked.get("externalIdFieldName")
-    if asked["operation"] == "upsert" and not _is_external(sobject, external):
+    if asked["operation"] == "upsert" and not is_external(sobject, external):
         raise Refused("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
     job = new_job(call, _KIND, asked, sobject=sobject.name, state="Open")
     job.external = external
@@ -36,7 +36,8 @@ def create(call: Call) -> Answer:
     return Answer(job.outline() | {"contentUrl": upload_to} | job.format())
 
 
-def _is_external(sobject: SObject, name: str | None) -> bool:
+def is_external(sobject: SObject, name: str | None) -> bool:
+    """Tell whether an upsert may go by a field."""
     field = sobject.by_lower_name.get((name or "").lower())
     return field is not None and (field.external or field.name == "Id")
 
@@ -151,16 +152,10 @@ def _work_one(
     store: SalesforceStore, job: Job, sobject: SObject, names: list[str], row: list[str]
 ) -> None:
     values = dict(zip(names, row, strict=False))
-    id_name = (job.external or "Id").lower()
-    record = values.pop(next((one for one in names if one.lower() == id_name), "Id"), "")
-    fields = {name: None if value == _CLEAR else value for name, value in values.items() if value}
+    fields = {name: None if value == CLEAR else value for name, value in values.items() if value}
+    record = _key(fields, job.external)
     try:
-        with store.transaction():
-            if job.external and job.external != "Id" and record:
-                done, is_new = writes.upsert(store, sobject, (job.external, record), fields)
-            else:
-                done = _WRITERS[job.operation](store, sobject, record, fields)
-                is_new = not record
+        done, is_new = written(store, sobject.name, job.operation, job.external, fields)
     except WrongType as error:
         said = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
         refused = Refused("INVALID_FIELD", f"{said} {error.reason}", (error.field,))
@@ -169,6 +164,32 @@ def _work_one(
         job.failed.append([record, error.of_bulk(), *row])
     else:
         job.succeeded.append([done, "true" if is_new else "false", *row])
+
+
+def written(
+    store: SalesforceStore,
+    object: str,
+    operation: str,
+    external: str | None,
+    fields: dict[str, Any],
+) -> tuple[str, bool]:
+    """Write one row of a job; give its id, and whether it is new.
+
+    Raises: Refused, and then nothing is written.
+    """
+    sobject, record = store.sobject(object), _key(fields, external)
+    key = (external or "Id").lower()
+    rest = {name: value for name, value in fields.items() if name.lower() != key}
+    with store.transaction():
+        if external and external != "Id" and record:
+            return writes.upsert(store, sobject, (external, record), rest)
+        return _WRITERS[operation](store, sobject, record, rest), not record
+
+
+def _key(fields: dict[str, Any], external: str | None) -> str:
+    """Give what a row goes by: its id, or its external id."""
+    key = (external or "Id").lower()
+    return next((value for name, value in fields.items() if name.lower() == key), "") or ""
 
 
 def _column(names: list[str], field: str) -> int:

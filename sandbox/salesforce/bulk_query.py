@@ -11,8 +11,10 @@ from sandbox.salesforce import jobs, shapes
 from sandbox.salesforce.calls import CSV, Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
+from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, Field
-from sandbox.salesforce.selection import select
+from sandbox.salesforce.selection import Selection, select
+from sandbox.salesforce.store import SalesforceStore
 
 _KIND = "query"
 _PAGE = 50_000
@@ -24,17 +26,23 @@ def create(call: Call) -> Answer:
     asked = call.json(shapes.QUERY_JOB)
     if asked.get("operation") not in ("query", "queryAll"):
         raise Refused("InvalidJob", "The operation must be query or queryAll")
-    selection = select(call.store, asked.get("query", ""))
-    aggregates = selection.counts or selection.grouping
-    if aggregates or selection.children or selection.query.offset is not None:
-        said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
-        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+    selection = checked(call.store, asked.get("query", ""))
     name = selection.sobject.name
     job = new_job(call, _KIND, asked, sobject=name, state="UploadComplete")
     job.selection = selection
     # Rows are replaced and never changed, so that to keep them is to keep their values of now.
     job.rows = selection.rows(call.store, deleted=asked["operation"] == "queryAll")
     return Answer(job.outline() | job.format())
+
+
+def checked(store: SalesforceStore, text: str) -> Selection:
+    """Make a query ready. Raises: Refused for what jobs cannot ask."""
+    selection = select(store, text)
+    aggregates = selection.counts or selection.grouping
+    if aggregates or selection.children or selection.query.offset is not None:
+        said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
+        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+    return selection
 
 
 def listed(call: Call) -> Answer:
@@ -83,7 +91,9 @@ def results(call: Call) -> Answer:
         "Sforce-NumberOfRecords": str(len(page)),
         "Sforce-Locator": _locator(job, after, size) if after < len(job.rows) else "null",
     }
-    return Answer(_csv(job, page), headers=headers, media=CSV)
+    ending, delimiter = LINE_ENDINGS[job.line_ending], DELIMITERS[job.delimiter]
+    text = as_csv(job.selection, page, delimiter=delimiter, ending=ending)
+    return Answer(text, headers=headers, media=CSV)
 
 
 def result_pages(call: Call) -> Answer:
@@ -131,15 +141,13 @@ def _invalid_locator() -> Refused:
     return Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
 
 
-def _csv(job: Job, page: list[dict[str, Any]]) -> str:
-    columns = job.selection.columns
+def as_csv(
+    selection: Selection, page: list[Row], *, delimiter: str = ",", ending: str = "\n"
+) -> str:
+    """Write rows with their header line, every value quoted."""
+    columns = selection.columns
     lines = io.StringIO(newline="")
-    writer = csv.writer(
-        lines,
-        delimiter=DELIMITERS[job.delimiter],
-        lineterminator=LINE_ENDINGS[job.line_ending],
-        quoting=csv.QUOTE_ALL,
-    )
+    writer = csv.writer(lines, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_ALL)
     writer.writerow(one.name for one in columns)
     writer.writerows([_cell(one.field, one.read(row)) for one in columns] for row in page)
     return lines.getvalue()

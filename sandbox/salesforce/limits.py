@@ -1,5 +1,6 @@
 """The resources about the API itself: versions, quotas, how many records there are."""
 
+from sandbox.salesforce import bulk_classic
 from sandbox.salesforce.calls import Answer, Call
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
@@ -37,10 +38,13 @@ def limits(call: Call) -> Answer:
     store = call.store
     limit = store.daily_limit or DAILY_LIMIT
     spent = sum(1 for one in store.jobs.values() if one.kind == "query")
+    batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_classic.KIND)
+    # called so since version 49
+    named = "DailyBulkApiBatches" if float(call.version) >= 49 else "DailyBulkApiRequests"
     return Answer(
         {
             "DailyApiRequests": {"Max": limit, "Remaining": max(0, limit - store.calls_used)},
-            "DailyBulkApiBatches": {"Max": _BULK_BATCHES, "Remaining": _BULK_BATCHES},
+            named: {"Max": _BULK_BATCHES, "Remaining": _BULK_BATCHES - batches},
             "DailyBulkV2QueryJobs": {"Max": _BULK_JOBS, "Remaining": _BULK_JOBS - spent},
             "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
         }

@@ -126,6 +126,28 @@ def _objects() -> list[SObject]:
         _object("LeadHistory", "017", _history_of("Lead")),
         _object("ContactHistory", "03J", _history_of("Contact")),
         _object("User", "005", _USER),
+        *_without_records(),
+    ]
+
+
+def _without_records() -> list[SObject]:
+    """Give what every org has and other programs read, and nobody here fills."""
+    named = (_text("Name", 255, required=True), _flag("IsActive"))
+    product = (_reference("Product2Id", "Product2"), _money("UnitPrice"))
+    return [
+        _object("UserRole", "00E", (_text("Name", 80, required=True),)),
+        _object("Product2", "01t", named, (_text("ProductCode", 255), _text("Family", 40))),
+        _object("Pricebook2", "01s", named, (_flag("IsStandard"),)),
+        _object(
+            "PricebookEntry", "01u", named, product, (_reference("Pricebook2Id", "Pricebook2"),)
+        ),
+        _object(
+            "OpportunityLineItem",
+            "00k",
+            (_reference("OpportunityId", "Opportunity", required=True),),
+            (Field("Quantity", "double", scale=2), _money("TotalPrice")),
+            product,
+        ),
     ]
 
 

@@ -37,10 +37,16 @@ class Credentials:
     client_secret: str
     username: str = "integration.user@onefunnel.example"
     password: str = "sandbox-password"
+    security_token: str = "sandbox-security-token"
     refresh_token: str = ""
     used_refresh_tokens: set[str] = field(default_factory=set)
     public_key: str | None = None
     tokens: set[str] = field(default_factory=set)
+
+    @property
+    def password_and_token(self) -> str:
+        """Give what a user sends as the password from outside of the company's networks."""
+        return self.password + self.security_token
 
     def new_token(self) -> str:
         """Open one more session."""

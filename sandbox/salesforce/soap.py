@@ -1,0 +1,93 @@
+"""SOAP, as far as older clients need it: the login by user name, password and security token."""
+
+from typing import Any, Final
+
+from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.markup import DECLARATION, NoMarkup, element, leaves
+from sandbox.salesforce.store import ORGANIZATION
+
+XML: Final = "text/xml;charset=UTF-8"
+_ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+_PARTNER = "urn:partner.soap.sforce.com"
+_FIRST_WITHOUT_LOGIN = 65
+_SESSION_SECONDS = 7200
+_INVALID = "Invalid username, password, security token; or user locked out."
+_NEW_PLACE = (
+    f"{_INVALID} Are you at a new location? When accessing Salesforce--either via a desktop client "
+    "or the API--from outside of your company's trusted networks, you must add a security token to "
+    "your password to log in."
+)
+
+
+def login(call: Call) -> Answer:
+    """Open a session for a user; every other SOAP call is refused."""
+    try:
+        return _answer(_logged_in(call))
+    except Refused as refused:
+        return _fault(refused)
+
+
+def _logged_in(call: Call) -> dict[str, Any]:
+    try:
+        given = leaves(call.body)
+    except NoMarkup as error:
+        raise Refused("soapenv:Client", str(error)) from error
+    if not {"username", "password"} <= given.keys():
+        raise Refused("soapenv:Client", "login() is the only operation here")
+    if float(call.version) >= _FIRST_WITHOUT_LOGIN:
+        said = "login() is not supported in this API version"
+        raise Refused("UNSUPPORTED_API_VERSION", said)
+    credentials = call.store.credentials
+    at_home = given.get("organizationId", "")[:15] == ORGANIZATION[:15]
+    if given["username"] != credentials.username:
+        raise Refused("INVALID_LOGIN", _INVALID)
+    if given["password"] == credentials.password and not at_home:
+        raise Refused("LOGIN_MUST_USE_SECURITY_TOKEN", _NEW_PLACE)
+    if given["password"] not in (credentials.password, credentials.password_and_token):
+        raise Refused("INVALID_LOGIN", _INVALID)
+    return _session(call)
+
+
+def _session(call: Call) -> dict[str, Any]:
+    user = call.store.tables["User"][call.store.user_id]
+    soap = f"{call.origin}/services/Soap"
+    return {
+        "metadataServerUrl": f"{soap}/m/{call.version}/{ORGANIZATION}",
+        "passwordExpired": False,
+        "sandbox": False,
+        "serverUrl": f"{soap}/u/{call.version}/{ORGANIZATION[:15]}",
+        "sessionId": call.store.credentials.new_token(),
+        "userId": user["Id"],
+        "userInfo": {
+            "organizationId": ORGANIZATION,
+            "organizationName": "onefunnel",
+            "sessionSecondsValid": _SESSION_SECONDS,
+            "userEmail": user["Email"],
+            "userFullName": user["Name"],
+            "userId": user["Id"],
+            "userName": user["Username"],
+            "userType": "Standard",
+        },
+    }
+
+
+def _answer(result: dict[str, Any]) -> Answer:
+    body = element("loginResponse", {"result": result})
+    return Answer(_envelope(body, f'xmlns="{_PARTNER}"'), media=XML)
+
+
+def _fault(refused: Refused) -> Answer:
+    """Write a refusal; its code comes twice, and clients read the inner one."""
+    code = refused.code if ":" in refused.code else f"sf:{refused.code}"
+    detail = element("sf:exceptionCode", refused.code)
+    detail += element("sf:exceptionMessage", refused.message)
+    said = element("faultcode", code) + element("faultstring", f"{refused.code}: {refused.message}")
+    fault = f"{said}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail>"
+    body = f"<soapenv:Fault>{fault}</soapenv:Fault>"
+    return Answer(_envelope(body, f'xmlns:sf="urn:fault.{_PARTNER[4:]}"'), status=500, media=XML)
+
+
+def _envelope(body: str, namespace: str) -> str:
+    opening = f'<soapenv:Envelope xmlns:soapenv="{_ENVELOPE}" {namespace}>'
+    return f"{DECLARATION}{opening}<soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
