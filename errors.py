@@ -15,6 +15,10 @@ class ConfigError(SyncError):
     """Stop before the first call: a file, a setting or a mapping must be changed first."""
 
 
+class DriftError(ConfigError):
+    """Pull all else, then stop: what a mapping names is gone from the account, or has changed."""
+
+
 class AccessError(SyncError):
     """Stop this CRM: the login or a permission is missing; the text names the scope."""
 

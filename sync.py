@@ -30,7 +30,7 @@ from apply import apply_changes, budgets, hold_all
 from commands import AsJson, err, out, plainly, print_json
 from commands.playground import People, Seed
 from configuration import Configuration, load
-from connections import Connection, by_crm, log_in
+from connections import Connection, by_crm, fit, log_in
 from guard import guard, limits
 from journal import Run, accounts, decisions, proofs, recorded
 from journal.lease import Lease, leased
@@ -60,13 +60,15 @@ def run(
     `as_of` is the moment of the decision, by default the present.
 
     Raises: HeldError where another run is under way; ConfigError before the first pull;
-            AccessError, RetryableError where a CRM cannot be read. What was landed or written by
-            then stays, and the next run goes on from it.
+            DriftError after it, where an account no longer fits its mapping; AccessError,
+            RetryableError where a CRM cannot be read. What was landed or written by then stays,
+            and the next run goes on from it.
     """
     definition, allowed = configuration.definition, limits()
     this = Run(definition.id, started_at=as_of or datetime.now(UTC))
     with begun(this, configuration, wait=wait) as (lease, crms):
         pull(this, crms, lease, full=full, bars=bars)
+        fit(configuration, crms)
         with opened() as warehouse:
             lease.renew(warehouse)
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
@@ -125,7 +127,9 @@ def begun(
 ) -> Iterator[tuple[Lease, list[Connection]]]:
     """Hold the lease, log in to both CRMs, and store how the run ends."""
     with leased(this.run_id, wait=wait) as lease:
-        crms = log_in(configuration)
+        with opened() as warehouse:
+            landed = {crm: warehouse.landed_types(crm) for crm in configuration.mappings}
+        crms = log_in(configuration, landed)
         with recorded(this, {crm.crm: crm.client for crm in crms}):
             yield lease, crms
 
@@ -150,9 +154,11 @@ def apply_run(
     """
     with opened() as warehouse:
         this = journal.load(warehouse, run_id)
-    with begun(this, configuration, wait=wait) as (lease, crms), opened() as warehouse:
-        apply_changes(warehouse, this, crms, lease, bars=bars)
-        return report.of_outcomes(this, accounts.account(warehouse, run_id))
+    with begun(this, configuration, wait=wait) as (lease, crms):
+        fit(configuration, crms)
+        with opened() as warehouse:
+            apply_changes(warehouse, this, crms, lease, bars=bars)
+            return report.of_outcomes(this, accounts.account(warehouse, run_id))
 
 
 def undo_run(
@@ -169,6 +175,7 @@ def undo_run(
     this = Run(configuration.definition.id, started_at=datetime.now(UTC))
     with begun(this, configuration, wait=wait) as (lease, crms):
         pull(this, crms, lease, full=False, bars=bars)
+        fit(configuration, crms)
         with opened() as warehouse:
             lease.renew(warehouse)
             back = undo(

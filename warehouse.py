@@ -25,6 +25,8 @@ from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from configuration import Configuration
 from connectors import chain_of
+from connectors.landed import field_types
+from contract import FieldType
 from errors import ConfigError, HeldError, SyncError
 from transforms import past
 from transforms.instants import from_datetime
@@ -195,6 +197,13 @@ class Warehouse:
     def landed(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
         """The landed tables of one CRM."""
         return {name: self.engine.table(name, database=crm) for name in objects}
+
+    def landed_types(self, crm: str) -> Mapping[str, Mapping[str, FieldType]]:
+        """As what type each field of each object of one CRM was landed."""
+        if crm not in self.engine.list_databases():
+            return {}
+        names = self.engine.list_tables(database=crm)
+        return {name: field_types(self.engine.table(name, database=crm)) for name in names}
 
     def spelling(self, addresses: ir.Table) -> ir.Table:
         """The NFKC form of a few addresses: address, normal."""

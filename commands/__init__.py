@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from errors import ConfigError, SyncError
+from errors import ConfigError, DriftError, SyncError
 
 out = Console()
 err = Console(stderr=True)
@@ -36,6 +36,9 @@ def plainly() -> Iterator[None]:
     """Turn what went wrong into one text and an exit code: 2 configuration, 1 all else."""
     try:
         yield
+    except DriftError as error:
+        err.print(f"[red]nothing decided[/] {error}", highlight=False)
+        sys.exit(2)
     except ConfigError as error:
         err.print(f"[red]not started[/] {error}", highlight=False)
         sys.exit(2)

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 
 from connectors.differences import Gaps
 from contract import Catalog, Load, Outcome, RecordChange, Road, Wanted
-from errors import SyncError
+from errors import RefusedError, SyncError
 
 Progress = Callable[[str, int, int | None], None]
 """Told an object, the rows read so far, and how many there are (None: nobody knows)."""
@@ -38,6 +38,10 @@ class Client(Protocol):
     @property
     def drift(self) -> Counter[tuple[str, str]]:
         """Count the values that did not fit their type, per object and field."""
+
+    @property
+    def halted(self) -> dict[str, RefusedError]:
+        """Tell which objects could not be read to their end, and why."""
 
     @property
     def calls_left(self) -> int | None:

@@ -38,6 +38,9 @@ Parts = Iterator[tuple[pa.Table, Position]]
 
 State = MutableMapping[str, Any]
 
+Halted = Callable[[RefusedError], None]
+"""Told why an object cannot be read to its end."""
+
 
 @dataclass(frozen=True)
 class Pull:
@@ -61,6 +64,7 @@ def resource(
     now: Callable[[], datetime],
     key: Sequence[str],
     latest: str,
+    halted: Halted,
     full: bool = False,
     part_rows: int = PART_ROWS,
     denied: Callable[[AccessError], pa.Table] | None = None,
@@ -73,7 +77,8 @@ def resource(
     the pull can make it miss one.
 
     Of two rows with one `key` the one with the greater `latest` stays. Where permission is
-    missing, `denied` may give a table instead; nothing is remembered then.
+    missing, `denied` may give a table instead; nothing is remembered then. Where the CRM refuses
+    the question, or a field vanished, `halted` is told, and what was landed by then stays.
     """
     reading: Parts | None = None
 
@@ -93,7 +98,8 @@ def resource(
             return
         except RefusedError as error:
             # Refused records can be put aside; a refused question is wrong in itself.
-            raise ConfigError(f"{name} cannot be read. {error}") from error
+            halted(error)
+            return
         if state["open"].pop("is_read", False):
             reading = None
             _close(state)
@@ -102,14 +108,22 @@ def resource(
 
 
 def repair(
-    name: str, read: Callable[[], Iterator[pa.Table]], *, key: Sequence[str], latest: str
+    name: str,
+    read: Callable[[], Iterator[pa.Table]],
+    *,
+    key: Sequence[str],
+    latest: str,
+    halted: Halted,
 ) -> DltResource:
     """Make a resource that reads some rows again and moves no cursor."""
 
     def pull() -> Iterator[pa.Table]:
         stamp = datetime.fromisoformat(dlt.current.resource_state()["stamp"])
-        for table in read():
-            yield _stamped(table, stamp)
+        try:
+            for table in read():
+                yield _stamped(table, stamp)
+        except RefusedError as error:
+            halted(error)
 
     return _merged(pull, name, key, latest)
 

@@ -1,6 +1,6 @@
 """What lies in the warehouse of one CRM already, for those who look for what they missed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -10,9 +10,18 @@ from ibis.backends.sql import SQLBackend
 from more_itertools import chunked
 
 from connectors.increments import PULLED_AT
+from connectors.landing import TYPES
+from contract import FieldType
 
 AT_ONCE = 500
 """Ids in one statement."""
+
+
+def field_types(table: ir.Table) -> Mapping[str, FieldType]:
+    """Tell as what each field of an object was landed."""
+    ours = {type: name for name, type in TYPES.items()}
+    fields = table.schema().to_pyarrow()
+    return {field.name: ours[field.type] for field in fields if field.type in ours}
 
 
 class Landed:

@@ -1,6 +1,6 @@
 """One pull of a CRM: land part after part, then hold what was landed against the CRM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -9,9 +9,21 @@ from dlt.extract import DltResource
 
 from connectors import Client, Connector, Progress
 from connectors.differences import Gaps
+from connectors.drifting import changed
 from connectors.increments import State, is_open, is_whole, whole_since
 from connectors.landed import Landed, forget_older, landed
-from contract import Catalog, Proof, Road, Wanted
+from contract import Catalog, FieldType, Proof, Road, Wanted
+from errors import RefusedError
+
+LANDED_AS: Mapping[str | None, FieldType] = {
+    "text": "text",
+    "double": "number",
+    "bigint": "integer",
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "datetime",
+}
+"""What dlt calls the types of landed columns."""
 
 
 def pull(
@@ -27,10 +39,18 @@ def pull(
 ) -> list[Proof]:
     """Land what is wanted, mend what differs, and say how each object was proven.
 
-    `swept` says when the associations of all of an object's rows were looked at last.
+    `swept` says when the associations of all of an object's rows were looked at last. An object
+    that cannot be read to its end is noted in `client.halted`, and the others are read. So is one
+    of which a field has another type than landed, unless all is read anew (`full`).
     """
-    land(pipeline, crm.source(client, wanted, catalog, full=full, progress=progress))
-    return prove(pipeline, crm, client, wanted, catalog, swept=swept)
+    retyped = dict(_retyped(pipeline, wanted, catalog))
+    if not full:
+        client.halted.update(retyped)
+    resources = crm.source(
+        client, _without(wanted, client.halted), catalog, full=full, progress=progress
+    )
+    land(pipeline, resources, halted=client.halted, anew=retyped if full else ())
+    return prove(pipeline, crm, client, _without(wanted, client.halted), catalog, swept=swept)
 
 
 def planned(
@@ -48,15 +68,29 @@ def planned(
     return crm.planned(client, wanted, catalog, states, full=full)
 
 
-def land(pipeline: dlt.Pipeline, resources: Sequence[DltResource]) -> None:
+def land(
+    pipeline: dlt.Pipeline,
+    resources: Sequence[DltResource],
+    *,
+    halted: Collection[str] = (),
+    anew: Collection[str] = (),
+) -> None:
     """Land the resources in rounds of one part each; every round is one load package.
 
-    Then delete what a whole reading did not meet again: the CRM no longer has it.
+    What stands in `halted` by then is not gone on with. The tables of those `anew` are dropped
+    before. Then delete what a whole reading did not meet again: the CRM no longer has it.
     """
-    left = list(resources)
+
+    def goes_on(one: DltResource) -> bool:
+        return one.name not in halted and is_open(_state(pipeline, one.name))
+
+    left = [one for one in resources if one.name not in anew]
+    if dropped := [one for one in resources if one.name in anew]:
+        pipeline.run(dropped, refresh="drop_resources").raise_on_failed_jobs()
+        left += filter(goes_on, dropped)
     while left:
         pipeline.run(left).raise_on_failed_jobs()
-        left = [one for one in left if is_open(_state(pipeline, one.name))]
+        left = list(filter(goes_on, left))
     for one in resources:
         if since := whole_since(_state(pipeline, one.name)):
             forget_older(pipeline, one.name, than=since)
@@ -95,6 +129,26 @@ def prove(
         again = crm.again(client, stale, wanted, catalog)
         pipeline.run(again).raise_on_failed_jobs()
     return [_proof(object, gaps) for object, gaps in found.items()]
+
+
+def _retyped(
+    pipeline: dlt.Pipeline, wanted: Wanted, catalog: Catalog
+) -> Iterator[tuple[str, RefusedError]]:
+    """Find the objects of which a field has another type now than it was landed with."""
+    pipeline.sync_destination()
+    if pipeline.default_schema_name is None:
+        return
+    tables = pipeline.default_schema.tables
+    for object, names in wanted.items():
+        columns = tables.get(object, {}).get("columns", {})
+        for name in set(names) & columns.keys() & catalog[object].keys():
+            before, now = LANDED_AS.get(columns[name].get("data_type")), catalog[object][name].type
+            if before not in (None, now):
+                yield object, changed(object, name, before, now)
+
+
+def _without(wanted: Wanted, halted: Collection[str]) -> Wanted:
+    return {object: names for object, names in wanted.items() if object not in halted}
 
 
 def _forget(shelf: Landed, object: str, gaps: Gaps, wanted: Wanted, key: str) -> None:

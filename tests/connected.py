@@ -13,7 +13,7 @@ from dlt.destinations import duckdb
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.resilience import without_waiting
-from connectors.rounds import land, planned, prove
+from connectors.rounds import land, planned, pull
 from connectors.salesforce import Settings as SalesforceSettings
 from contract import Outcome, Proof, RecordChange, Road, Wanted
 from sandbox.server import Sandbox, running
@@ -80,12 +80,12 @@ class Warehouse:
             rows[object] = count
 
         catalog = self._crm.catalog(client, wanted)
-        resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
-        land(self._pipeline, resources)
         if proves:
-            self.proofs = prove(
-                self._pipeline, self._crm, client, wanted, catalog, swept=self.swept
-            )
+            options |= {"swept": self.swept, "progress": progress}
+            self.proofs = pull(self._pipeline, self._crm, client, wanted, catalog, **options)
+        else:
+            resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
+            land(self._pipeline, resources, halted=client.halted)
         return sum(rows.values())
 
     def roads(self, client: Client, wanted: Wanted) -> list[Road]:

@@ -98,6 +98,14 @@ def against(configuration: Configured, crm: str, catalog: Catalog) -> list[Probl
     return _with_account(check_account.problems, configuration, crm, catalog)
 
 
+def halted(configuration: Configured, crm: str, object: str, field: str, text: str) -> Problem:
+    """Say at the line that names a field why its object was not read to the end."""
+    mapping = configuration.documents.mappings[crm]
+    if mapping is None:
+        return Problem(crm, 0, text)
+    return check_account.halted(mapping, object, field, text)
+
+
 def doubts(configuration: Configured, crm: str, catalog: Catalog) -> list[Problem]:
     """Say which words the options of the account do not have: warnings, runs go on."""
     return _with_account(check_account.doubts, configuration, crm, catalog)

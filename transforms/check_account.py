@@ -1,6 +1,7 @@
 """Whether an account has what its mapping names: objects, fields, options, the right to write."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from contract import Catalog, Field, FieldType
 from transforms.answers import Answer, answers
@@ -31,11 +32,12 @@ def problems(
     What is marked optional may be missing. In: the catalog of every object that is read.
     """
     for place, object in _objects(mapping.model, catalog):
-        hint = did_you_mean(object, catalog)
-        yield mapping.problem(place, f"this account has no object `{object}`{hint}{HIDDEN}")
-    for place, object, field in _fields(mapping.model, catalog):
+        text = f"this account has no object `{object}`{did_you_mean(object, catalog)}{HIDDEN}"
+        yield mapping.problem(place, text, about=(object, ""))
+    for place, object, field in _fields(mapping.model, partial(_may_miss, mapping.model, catalog)):
         if field not in catalog.get(object, {field: None}):
-            yield mapping.problem(place, _unknown(object, field, catalog))
+            text = _unknown(object, field, catalog)
+            yield mapping.problem(place, text, about=(object, field))
     columns = answers(definition)
     for place, write, into in _written(mapping.model, catalog):
         if not into.writable:
@@ -43,6 +45,14 @@ def problems(
             yield mapping.problem(place, text)
         if write.from_ in columns:
             yield from _values(mapping, place, write, into, columns[write.from_])
+
+
+def halted(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
+    """Say at the line that names a field why its object was not read to the end."""
+    named = _fields(mapping.model, lambda _: False)
+    section = "records" if object in mapping.model.records else "objects"
+    places = (place for place, *which in named if which == [object, field])
+    return mapping.problem(next(places, (section, object)), text, about=(object, field))
 
 
 def doubts(
@@ -70,7 +80,7 @@ def _values(
     all_translated = answer.words is not None and set(answer.words) <= set(write.values)
     if answer.type not in TAKES[into.type] and not all_translated:
         text = f"`{into.name}` is of type {into.type}: `{write.from_}` ({answer.type}) does not fit"
-        yield mapping.problem((*place, "from"), text)
+        yield mapping.problem((*place, "from"), text, about=(str(place[1]), into.name))
     for ours, theirs in write.values.items():
         for i, word in enumerate(theirs):
             if into.options is not None and word not in into.options:
@@ -110,14 +120,17 @@ def _is_gone(mapping: Mapping, object: str, catalog: Catalog) -> bool:
     return source is not None and source.optional and object not in catalog
 
 
-def _fields(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str, str]]:
-    """The fields that the account must have: place, object, field."""
+def _fields(
+    mapping: Mapping, is_left_out: Callable[[Place], bool]
+) -> Iterator[tuple[Place, str, str]]:
+    """The fields that the mapping names, but at places that are left out: place, object, field."""
     for place, object, path in dotted(mapping):
-        if not _may_miss(mapping, place, catalog):
+        if not is_left_out(place):
             yield from _of_path(mapping, place, object, path)
     for name in mapping.records:
         for place, field in _of_record(mapping, name):
-            yield place, name, field
+            if not is_left_out(place):
+                yield place, name, field
         yield from _of_history(mapping, name)
 
 
@@ -128,13 +141,12 @@ def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[Place, str]]:
     for word in ("additional_emails", "merged_ids"):
         if (column := getattr(record, word)) is not None:
             yield ("records", name, word), column
-    for named, link in mapping.links.items():
+    for named in mapping.links:
         of, dot, field = named.rpartition(".")
-        if not link.optional and (not dot or of == name):
+        if not dot or of == name:
             yield ("links", named), field
-    for field, write in mapping.write.get(name, {}).items():
-        if not write.optional:
-            yield ("write", name, field), field
+    for field in mapping.write.get(name, {}):
+        yield ("write", name, field), field
 
 
 def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[Place, str, str]]:
@@ -159,11 +171,15 @@ def _of_path(
         yield place, parents[name], field
 
 
-def _may_miss(mapping: Mapping, place: Place, catalog: Catalog) -> bool:
+def _may_miss(mapping: Mapping, catalog: Catalog, place: Place) -> bool:
     """Whether the run does without what stands at this place if the account has no such field."""
     match place:
         case ("records", str(record), "fields", str(field)):
             return mapping.records[record].fields[field].optional
+        case ("links", str(link)):
+            return mapping.links[link].optional
+        case ("write", str(record), str(field)):
+            return mapping.write[record][field].optional
         case ("events", int(i), *_):
             return _is_dropped(mapping, mapping.events[i], catalog)
     return False

@@ -43,12 +43,16 @@ Edit = tuple[Place, str]
 
 @dataclass(frozen=True)
 class Problem:
-    """A mistake in a file; `line` 0 is the whole file. With a warning runs go on."""
+    """A mistake in a file; `line` 0 is the whole file. With a warning runs go on.
+
+    `about` is the object and the field of an account that do not fit it, where such do not.
+    """
 
     file: str
     line: int
     text: str
     is_warning: bool = False
+    about: tuple[str, str] = ("", "")
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
@@ -83,9 +87,16 @@ class Document(Generic[M]):
             text = text[:start] + value + text[end:]
         return text
 
-    def problem(self, place: Place, text: str, *, is_warning: bool = False) -> Problem:
+    def problem(
+        self,
+        place: Place,
+        text: str,
+        *,
+        is_warning: bool = False,
+        about: tuple[str, str] = ("", ""),
+    ) -> Problem:
         """Say what is wrong at a place."""
-        return Problem(self.file, self.line(place), text, is_warning)
+        return Problem(self.file, self.line(place), text, is_warning, about)
 
 
 def parse(text: str, model: type[M], *, file: str) -> tuple[Document[M] | None, list[Problem]]:

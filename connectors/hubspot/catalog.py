@@ -146,11 +146,11 @@ def _looked_at(client: Client, kind: str) -> list[Field] | AccessError | None:
             if look := LOOKS.get(kind):
                 look(client)
             return []
-        properties = _properties(client, kind)
-        if properties is not None:
+        found = properties(client, kind)
+        if found is not None:
             with suppress(RefusedError):  # whoever reads the object will say so
                 client.get(f"/crm/v3/objects/{kind}", limit=1)
-        return properties
+        return found
     except AccessError as error:
         return error
 
@@ -161,7 +161,8 @@ def _system(object: str) -> tuple[Field, ...]:
     return RECORD if object in PEOPLE else (*RECORD, ASSOCIATED)
 
 
-def _properties(client: Client, object: str) -> list[Field] | None:
+def properties(client: Client, object: str) -> list[Field] | None:
+    """Ask for the properties an object has now; None: there is no such object."""
     try:
         answer = client.get(f"/crm/v3/properties/{object}")
     except RefusedError:

@@ -169,6 +169,7 @@ class Client:
         self._server_time: datetime | None = None
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()
+        self.halted: dict[str, RefusedError] = {}
         self.calls_left: int | None = None
         self.calls_a_day: int | None = None
 

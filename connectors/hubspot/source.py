@@ -1,6 +1,6 @@
 """What HubSpot holds, as dlt resources that yield Arrow: all of it once, then what changed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,8 +8,9 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from more_itertools import chunked
 
+from connectors.drifting import Watch
 from connectors.hubspot import lists, logs
-from connectors.hubspot.catalog import ASSOCIATED, FIXED, HISTORY, PEOPLE, RECORD
+from connectors.hubspot.catalog import ASSOCIATED, FIXED, HISTORY, PEOPLE, RECORD, properties
 from connectors.hubspot.client import Client
 from connectors.hubspot.links import ASSOCIATION_LIMIT, with_contacts, with_inline_contacts
 from connectors.hubspot.proof import records_of
@@ -37,7 +38,7 @@ from connectors.increments import (
     repair,
     resource,
 )
-from connectors.landing import ROWS, Drifted, Page, Position, Row, tables
+from connectors.landing import ROWS, Page, Position, Row, tables
 from contract import Catalog, Field, Road, Wanted
 from errors import AccessError
 
@@ -81,12 +82,12 @@ def again(
 ) -> list[DltResource]:
     """Make resources that read some records once more, contacts with their history."""
     resources = [
-        _repair(_shape(client, object, wanted, catalog), partial(_records, client), some)
+        _repair(client, _shape(client, object, wanted, catalog), partial(_records, client), some)
         for object, some in ids.items()
     ]
     if "contacts" in ids and "contacts_history" in wanted:
         shape = _shape(client, "contacts_history", wanted, catalog)
-        resources.append(_repair(shape, partial(_histories, client), ids["contacts"]))
+        resources.append(_repair(client, shape, partial(_histories, client), ids["contacts"]))
     return resources
 
 
@@ -112,12 +113,13 @@ class Shape:
     stream: Stream
     names: tuple[str, ...]
     columns: tuple[Field, ...]
-    drifted: Drifted
+    watch: Watch
 
-    def tables(self, pages: Iterable[Page], *, at_least: int = ROWS) -> Parts:
+    def tables(self, pages: Iterator[Page], *, at_least: int = ROWS) -> Parts:
         """Collect pages into tables."""
-        key = self.stream.key
-        return tables(pages, self.columns, key=key, drifted=self.drifted, at_least=at_least)
+        key, drifted = self.stream.key, self.watch.misfits
+        pages = self.watch.complete(pages)
+        return tables(pages, self.columns, key=key, drifted=drifted, at_least=at_least)
 
 
 def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Shape:
@@ -127,15 +129,18 @@ def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Sha
     own = tuple(field for field in fields if field.name not in system)
     is_fixed = object in FIXED or object == "contacts_history"
 
-    def drifted(field: str, count: int) -> None:
-        client.drift[object, field] += count
+    def count(field: str, misfits: int) -> None:
+        client.drift[object, field] += misfits
+
+    def look() -> Mapping[str, Field]:
+        return {field.name: field for field in properties(client, object) or ()}
 
     return Shape(
         object,
         stream,
         tuple(field.name for field in own),
         stream.columns if is_fixed else (*stream.columns, *own),
-        drifted,
+        Watch(object, () if is_fixed else own, look, count),
     )
 
 
@@ -151,7 +156,7 @@ def _resource(
 
     def denied(error: AccessError) -> pa.Table:
         client.findings.append(f"{object} is left out. {error}")
-        return next(shape.tables(()))[0]
+        return next(shape.tables(iter(())))[0]
 
     return resource(
         object,
@@ -160,6 +165,7 @@ def _resource(
         now=client.now,
         key=stream.key,
         latest=stream.latest,
+        halted=partial(client.halted.__setitem__, object),
         full=full or stream.is_whole,
         part_rows=part_rows,
         denied=denied if stream.is_optional else None,
@@ -167,12 +173,21 @@ def _resource(
 
 
 def _repair(
-    shape: Shape, read: Callable[[Shape, Sequence[str]], Iterator[Page]], ids: Sequence[str]
+    client: Client,
+    shape: Shape,
+    read: Callable[[Shape, Sequence[str]], Iterator[Page]],
+    ids: Sequence[str],
 ) -> DltResource:
     def rows() -> Iterator[pa.Table]:
         return (table for table, _ in shape.tables(read(shape, ids)))
 
-    return repair(shape.object, rows, key=shape.stream.key, latest=shape.stream.latest)
+    return repair(
+        shape.object,
+        rows,
+        key=shape.stream.key,
+        latest=shape.stream.latest,
+        halted=partial(client.halted.__setitem__, shape.object),
+    )
 
 
 def _records(client: Client, shape: Shape, ids: Sequence[str]) -> Iterator[Page]:

@@ -232,7 +232,7 @@ class Problem(BaseModel):
     @property
     def named(self) -> list[str]:
         """Name the refused fields; where the list is missing, the message may name one."""
-        told = _COLUMN.match(self.message)
+        told = _COLUMN.search(self.message)
         return self.fields or ([told[1]] if told else [])
 
 
@@ -259,6 +259,7 @@ class Client:
         self._server_time: datetime | None = None
         self.findings: list[str] = []
         self.drift: Counter[tuple[str, str]] = Counter()
+        self.halted: dict[str, RefusedError] = {}
         self.calls_left: int | None = None
         self.calls_a_day: int | None = None
         self._session = open_session(self._url)

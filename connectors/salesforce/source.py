@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 from dlt.extract import DltResource
 
+from connectors.drifting import Watch
 from connectors.increments import (
     PART_ROWS,
     Parts,
@@ -22,8 +23,9 @@ from connectors.increments import (
     repair,
     resource,
 )
-from connectors.landing import ROWS, Drifted, Page, Position, tables, typed
+from connectors.landing import ROWS, Page, Position, tables, typed
 from connectors.salesforce.catalog import KEY
+from connectors.salesforce.catalog import catalog as catalog_of
 from connectors.salesforce.client import DATA, Client
 from connectors.salesforce.proof import counted, records_of
 from connectors.salesforce.roads import BULK_PAGE, is_job_cheaper, roads
@@ -90,7 +92,7 @@ class Shape:
 
     object: str
     fields: tuple[Field, ...]
-    drifted: Drifted
+    watch: Watch
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +111,8 @@ class Shape:
 
     def tables(self, pages: Iterable[Page], *, at_least: int = ROWS) -> Parts:
         """Collect pages into tables."""
-        return tables(pages, self.fields, key=(KEY,), drifted=self.drifted, at_least=at_least)
+        drifted = self.watch.misfits
+        return tables(pages, self.fields, key=(KEY,), drifted=drifted, at_least=at_least)
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,14 @@ def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Sha
     chosen(object, wanted[object], catalog)
     system = [name for name in SYSTEM if name in catalog[object]]
 
-    def drifted(field: str, count: int) -> None:
-        client.drift[object, field] += count
+    def count(field: str, misfits: int) -> None:
+        client.drift[object, field] += misfits
 
-    return Shape(object, tuple(chosen(object, (*system, *wanted[object]), catalog)), drifted)
+    def look() -> Mapping[str, Field]:
+        return catalog_of(client, [object]).get(object, {})
+
+    fields = tuple(chosen(object, (*system, *wanted[object]), catalog))
+    return Shape(object, fields, Watch(object, fields, look, count))
 
 
 def _resource(
@@ -163,6 +170,7 @@ def _resource(
         now=client.now,
         key=(KEY,),
         latest=shape.cursor,
+        halted=partial(client.halted.__setitem__, shape.object),
         full=full or shape.has_formula,
         part_rows=part_rows,
     )
@@ -173,7 +181,13 @@ def _repair(client: Client, shape: Shape, ids: Sequence[str]) -> DltResource:
         rows = list(records_of(client, shape.object, ids, shape.names))
         return (table for table, _ in shape.tables([(rows, None)]))
 
-    return repair(shape.object, read, key=(KEY,), latest=shape.cursor)
+    return repair(
+        shape.object,
+        read,
+        key=(KEY,),
+        latest=shape.cursor,
+        halted=partial(client.halted.__setitem__, shape.object),
+    )
 
 
 def _read(client: Client, question: Question, at: Position) -> Parts:
@@ -290,7 +304,7 @@ def _result(shape: Shape, path: str, answer: Answer) -> tuple[pa.Table, str]:
     told = answer.headers.get("Sforce-NumberOfRecords", "")
     if told.isdigit() and int(told) != len(texts):
         raise lost(f"GET {path}", is_write=False)
-    table = typed(texts, shape.fields, key=(KEY,), drifted=shape.drifted)
+    table = typed(texts, shape.fields, key=(KEY,), drifted=shape.watch.misfits)
     return table, answer.headers.get("Sforce-Locator", "null")
 
 
