@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.cache import kept
 from sandbox.edits import Edit, apply_edit
 from sandbox.faults import CuttableProtocol, Fault, Faults, FaultyNetwork, control_routes
-from sandbox.hubspot.api import hubspot
+from sandbox.hubspot.api import hubspot, nowhere
 from sandbox.hubspot.records import fill
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.people import Everybody, Person, make_people
@@ -38,7 +38,8 @@ from sandbox.salesforce.store import SalesforceStore
 from sandbox.worlds import WORLDS
 
 HOST: Final = "127.0.0.1"
-_DATED: Final = re.compile(r"^/crm/([a-z-]+)/\d{4}-\d{2}(?=/)")
+_ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_DATED: Final = re.compile(r"^/(?:crm/([a-z-]+)|crm-object-schemas)/\d{4}-\d{2}(?=/)")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _make(
     )
     faults = Faults(seed)
     clock = Route("/_sandbox/clock", _clock(lambda: sandbox), methods=["POST"])
-    routes = [*hubspot_routes, *salesforce_routes, *control_routes(faults), clock]
+    known = [*hubspot_routes, *salesforce_routes, *control_routes(faults), clock]
+    routes = [*known, Route("/{rest:path}", nowhere, methods=_ANY_METHOD)]
     app = _OneSpelling(FaultyNetwork(Starlette(routes=routes), routes=routes, faults=faults))
     sandbox = Sandbox(
         url=url,
@@ -195,6 +197,8 @@ class _OneSpelling:
 
 def _versioned(dated: re.Match[str]) -> str:
     area = dated[1]
+    if area is None:
+        return "/crm-object-schemas/v3"
     return f"/crm/v4/{area}" if area == "associations" else f"/crm/v3/{area}"
 
 

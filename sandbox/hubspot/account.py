@@ -57,7 +57,9 @@ def usage(store: HubSpotStore, _call: Call) -> Answer:
 
 
 def owners(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the owners; `after` is opaque."""
+    """Page through the owners, none of whom is archived; `after` is opaque."""
+    if call.flag("archived"):
+        return Answer({"results": []})
     limit = call.limit(100, 500)
     after = call.query.get("after")
     start = next((at for at, one in enumerate(store.owners) if _owner_cursor(one) == after), 0)

@@ -11,10 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.hubspot import account, associations, exports, lists, logs, objects
+from sandbox.hubspot import (
+    account,
+    associations,
+    exports,
+    legacy,
+    legacy_engagements,
+    legacy_marketing,
+    lists,
+    logs,
+    objects,
+    users,
+)
 from sandbox.hubspot.call import Answer, Call, Handler
 from sandbox.hubspot.gate import Gate
-from sandbox.hubspot.refusals import Refusal, invalid
+from sandbox.hubspot.refusals import NOT_FOUND_PAGE, Refusal, invalid
 from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.shapes import check_shape
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
@@ -24,6 +35,12 @@ _PROPERTIES = "/crm/v3/properties/{object}"
 _LINK = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _DEFAULT_LINK = "/crm/v4/objects/{object}/{record_id}/associations/default/{to_object}/{to_id}"
 _LINKS = "/crm/v4/associations/{object}/{to_object}"
+_LINKS_3 = "/crm/v3/associations/{object}/{to_object}"
+_LINK_3 = "/crm/v3/objects/{object}/{record_id}/associations"
+_COMPANIES = "/companies/v2/companies"
+_ENGAGEMENTS = "/engagements/v1/engagements"
+_MAILINGS = "/email/public/v1"
+_CONTACTS_READ = "crm.objects.contacts.read"
 
 ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     (
@@ -82,6 +99,38 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/marketing/v3/forms", logs.forms, "forms"),
     ("GET", "/form-integrations/v1/submissions/forms/{form_id}", logs.submissions, "forms"),
     ("GET", "/email/public/v1/events", logs.email_events, "content"),
+    ("GET", "/crm/v3/schemas", users.schemas, "crm.schemas.custom.read"),
+    ("GET", "/crm/v3/schemas/{object}", users.schema, "schemas"),
+    ("GET", "/crm-object-schemas/v3/schemas", users.schemas, "crm.schemas.custom.read"),
+    ("GET", "/crm-object-schemas/v3/schemas/{object}", users.schema, "schemas"),
+    ("GET", "/crm/v4/objects/{object}", objects.list_records, "read"),
+    ("POST", f"{_LINKS_3}/batch/read", associations.batch_read_3, "read"),
+    ("GET", f"{_LINK_3}/{{to_object}}", associations.list_links_3, "read"),
+    ("GET", "/properties/{version}/{object}/properties", legacy.properties, "schemas"),
+    ("GET", "/companies/v2/properties", legacy.properties, "crm.schemas.companies.read"),
+    ("GET", f"{_COMPANIES}/paged", legacy.companies, "crm.objects.companies.read"),
+    ("GET", f"{_COMPANIES}/recent/modified", legacy.recent_companies, "crm.objects.companies.read"),
+    ("GET", f"{_COMPANIES}/{{record_id}}", legacy.company, "crm.objects.companies.read"),
+    ("GET", "/deals/v1/deal/paged", legacy.deals, "crm.objects.deals.read"),
+    ("GET", "/deals/v1/deal/recent/modified", legacy.recent_deals, "crm.objects.deals.read"),
+    ("GET", "/deals/v1/deal/{record_id}", legacy.deal, "crm.objects.deals.read"),
+    ("GET", "/deals/v1/pipelines", legacy.deal_pipelines, "crm.schemas.deals.read"),
+    ("GET", "/crm-pipelines/v1/pipelines/{object}", legacy.pipelines, "read"),
+    ("GET", f"{_ENGAGEMENTS}/paged", legacy_engagements.everything, _CONTACTS_READ),
+    ("GET", f"{_ENGAGEMENTS}/recent/modified", legacy_engagements.recent, _CONTACTS_READ),
+    ("GET", f"{_ENGAGEMENTS}/modified/after", legacy_engagements.modified_after, _CONTACTS_READ),
+    ("GET", f"{_ENGAGEMENTS}/{{record_id}}", legacy_engagements.one, _CONTACTS_READ),
+    ("GET", f"{_MAILINGS}/campaigns", legacy_marketing.campaigns, "content"),
+    ("GET", f"{_MAILINGS}/campaigns/by-id", legacy_marketing.campaigns, "content"),
+    ("GET", f"{_MAILINGS}/campaigns/{{campaign_id}}", legacy_marketing.campaign, "content"),
+    ("GET", f"{_MAILINGS}/subscriptions", legacy_marketing.subscriptions, "content"),
+    ("GET", f"{_MAILINGS}/subscriptions/timeline", legacy_marketing.timeline, "content"),
+    ("GET", "/marketing-emails/v1/emails", legacy_marketing.mails, "content"),
+    ("GET", "/marketing-emails/v1/emails/with-statistics", legacy_marketing.mails, "content"),
+    ("GET", "/forms/v2/forms", legacy_marketing.forms, "forms"),
+    ("GET", "/automation/v3/workflows", legacy_marketing.workflows, "automation"),
+    ("GET", "/settings/v3/users", users.users, "settings.users.read"),
+    ("GET", "/settings/v3/users/teams", users.teams, "settings.users.teams.read"),
     ("GET", "/events/v3/events", logs.events, "business-intelligence"),
     ("GET", "/events/v3/events/event-types", logs.event_types, "business-intelligence"),
 )
@@ -229,6 +278,11 @@ def _token_information(gate: Gate) -> Any:
         return _response(Answer(told), {})
 
     return endpoint
+
+
+async def nowhere(_request: Request) -> Response:
+    """Answer a path that is none: a page, not JSON."""
+    return _response(Answer(NOT_FOUND_PAGE, 404), {})
 
 
 def _exported(store: HubSpotStore) -> Any:

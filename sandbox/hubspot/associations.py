@@ -1,4 +1,4 @@
-"""Associations, version 4: who is linked to whom, and the labels of the links."""
+"""Associations: who is linked to whom, and the labels of the links; version 3 knows no labels."""
 
 import time
 from typing import Any, Final
@@ -40,6 +40,24 @@ def list_links(store: HubSpotStore, call: Call) -> Answer:
     if start + limit < len(linked):
         answer["paging"] = call.next_page(str(start + limit))
     return Answer(answer)
+
+
+def batch_read_3(store: HubSpotStore, call: Call) -> Answer:
+    """Give the links of many records as version 3 does: ids, and the name of the usual link."""
+    origin, target = _pair(call)
+    answer = batch_read(store, call)
+    for one in answer.body["results"]:
+        one["to"] = [_named(origin, target, each["toObjectId"]) for each in one["to"]]
+    return answer
+
+
+def list_links_3(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the links of one record as version 3 does."""
+    origin, target = _pair(call)
+    answer = list_links(store, call)
+    results = answer.body["results"]
+    answer.body["results"] = [_named(origin, target, each["toObjectId"]) for each in results]
+    return answer
 
 
 def labels(_store: HubSpotStore, call: Call) -> Answer:
@@ -178,6 +196,10 @@ def _to(origin: ObjectType, target: ObjectType, id: int) -> dict[str, Any]:
         types.append({"category": "HUBSPOT_DEFINED", "typeId": primary, "label": "Primary"})
     types.append({"category": "HUBSPOT_DEFINED", "typeId": plain, "label": None})
     return {"toObjectId": id, "associationTypes": types}
+
+
+def _named(origin: ObjectType, target: ObjectType, id: int) -> dict[str, str]:
+    return {"id": str(id), "type": f"{origin.singular}_to_{target.singular}"}
 
 
 def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, Any]:

@@ -418,6 +418,11 @@ OBJECT_TYPES: Final = (
     _unused("products", "product", "0-7", "name"),
     _unused("line_items", "line_item", "0-8", "name"),
     _unused("quotes", "quote", "0-14", "hs_title"),
+    _unused("deal_splits", "deal_split", "0-72", "hs_deal_split_percentage"),
+    _unused("feedback_submissions", "feedback_submission", "0-19", "hs_survey_name"),
+    _unused("forms", "form", "0-28", "name"),
+    _unused("goal_targets", "goal_target", "0-74", "hs_goal_name"),
+    _unused("postal_mail", "postal_mail", "0-116", "hs_postal_mail_body"),
 )
 _SPELLINGS: Final = {
     spelling: object_type

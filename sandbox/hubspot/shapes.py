@@ -254,6 +254,7 @@ class PropertiesMade(TypedDict):
 _OBJECTS: Final = "/crm/v3/objects/{object}"
 _LINK: Final = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _LINKS: Final = "/crm/v4/associations/{object}/{to_object}"
+_LINKS_3: Final = "/crm/v3/associations/{object}/{to_object}"
 _PROPERTIES: Final = "/crm/v3/properties/{object}"
 
 BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
@@ -270,6 +271,7 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
         ("POST", _OBJECTS): Creation,
         ("PATCH", f"{_OBJECTS}/{{record_id}}"): Change,
         ("POST", f"{_LINKS}/batch/read"): LinksRead,
+        ("POST", f"{_LINKS_3}/batch/read"): LinksRead,
         ("POST", f"{_LINKS}/batch/create"): LinksMade,
         ("POST", f"{_LINKS}/batch/archive"): LinksCut,
         ("POST", f"{_LINKS}/batch/associate/default"): DefaultLinks,

@@ -1,0 +1,228 @@
+"""The older APIs of HubSpot, which extractors and clients still read, over HTTP."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from sandbox.server import Sandbox, running
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+Get = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with running(people=150, seed=7, now=NOW, rate_limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def get(box: Sandbox) -> Get:
+    """Read a path with the account's token."""
+
+    def got(path: str, **query: Any) -> Any:
+        headers = {"Authorization": f"Bearer {box.hubspot_token}"}
+        answer = requests.get(box.url + path, params=query, headers=headers, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    return got
+
+
+def ids(box: Sandbox, name: str) -> list[int]:
+    """Give the ids of the live records of a kind."""
+    return [one.id for one in box.hubspot.tables[name].live()]
+
+
+def paged(get: Get, path: str, key: str, more: str, **query: Any) -> list[dict[str, Any]]:
+    """Read all pages that go on by `offset`."""
+    page = get(path, **query)
+    rest = paged(get, path, key, more, **query | {"offset": page["offset"]}) if page[more] else []
+    return [*page[key], *rest]
+
+
+def test_companies_come_in_pages_with_the_properties_asked_for(box: Sandbox, get: Get) -> None:
+    """Each value with its time and source."""
+    found = paged(
+        get, "/companies/v2/companies/paged", "companies", "has-more", limit=7, properties="name"
+    )
+
+    assert [one["companyId"] for one in found] == ids(box, "companies")
+    assert {tuple(one["properties"]) for one in found} == {("name",)}
+    assert isinstance(found[0]["properties"]["name"]["timestamp"], int)
+
+
+def test_a_company_alone_shows_every_value(box: Sandbox, get: Get) -> None:
+    """With its versions."""
+    id = ids(box, "companies")[0]
+    found = get(f"/companies/v2/companies/{id}")
+
+    assert found["properties"]["hs_object_id"]["value"] == str(id)
+    assert found["properties"]["name"]["versions"][0]["name"] == "name"
+
+
+def test_deals_say_who_they_are_linked_to_where_asked(box: Sandbox, get: Get) -> None:
+    """Else the lists are empty."""
+    linked, plain = (
+        paged(get, "/deals/v1/deal/paged", "deals", "hasMore", limit=2, includeAssociations=asked)
+        for asked in ("true", "false")
+    )
+
+    assert [one["dealId"] for one in linked] == ids(box, "deals")
+    assert all(one["associations"]["associatedVids"] for one in linked)
+    assert not any(one["associations"]["associatedVids"] for one in plain)
+
+
+@pytest.mark.parametrize("path", ["/companies/v2/companies", "/deals/v1/deal"])
+def test_what_changed_of_late_comes_newest_first(get: Get, path: str) -> None:
+    """And says how many there are."""
+    page = get(f"{path}/recent/modified", count=3)
+    changed = [one["properties"]["hs_lastmodifieddate"]["value"] for one in page["results"]]
+
+    assert changed == sorted(changed, reverse=True)
+    assert page["total"] >= len(changed) == 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/companies/v2/companies/1", "/deals/v1/deal/1", "/engagements/v1/engagements/1"]
+)
+def test_a_missing_record_is_told_in_json(box: Sandbox, path: str) -> None:
+    """Unlike today's API, which sends a page of HTML."""
+    headers = {"Authorization": f"Bearer {box.hubspot_token}"}
+    answer = requests.get(box.url + path, headers=headers, timeout=10)
+
+    assert (answer.status_code, answer.json()["message"]) == (404, "resource not found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/companies/v2/properties",
+        "/properties/v1/deals/properties",
+        "/properties/v2/contact/properties",
+    ],
+)
+def test_definitions_are_a_plain_list(get: Get, path: str) -> None:
+    """With the flags where they once were."""
+    found = {one["name"]: one for one in get(path)}
+
+    assert found["hs_object_id"]["readOnlyValue"]
+    assert not found["hs_object_id"]["deleted"]
+
+
+def test_pipelines_are_told_in_three_ways(get: Get) -> None:
+    """Of one account."""
+    first, second = get("/deals/v1/pipelines"), get("/crm-pipelines/v1/pipelines/deals")
+    today = get("/crm/v3/pipelines/deals")["results"][0]["stages"]
+
+    assert [one["stageId"] for one in first[0]["stages"]] == [one["id"] for one in today]
+    assert [one["stageId"] for one in second["results"][0]["stages"]] == [
+        one["id"] for one in today
+    ]
+
+
+def test_engagement_of_all_kinds_is_one_log(box: Sandbox, get: Get) -> None:
+    """Each with whom it belongs to, and what is its kind's."""
+    found = paged(get, "/engagements/v1/engagements/paged", "results", "hasMore", limit=50)
+    kinds = ("emails", "calls", "meetings", "notes", "tasks")
+
+    assert len(found) == sum(len(ids(box, kind)) for kind in kinds)
+    assert any(one["associations"]["contactIds"] for one in found)
+    assert get(f"/engagements/v1/engagements/{found[0]['engagement']['id']}") == found[0]
+
+
+def test_engagement_is_read_on_from_an_instant(get: Get) -> None:
+    """The cursor of a page leads behind its last entry; nothing is lost and nothing comes twice."""
+    path = "/engagements/v1/engagements/modified/after"
+    pages = [get(path, after=0, limit=20)]
+    while pages[-1]["hasMore"]:
+        pages.append(get(path, after=pages[-1]["after"], limit=20))
+    found = [one["engagement"]["id"] for page in pages for one in page["results"]]
+    recent = get("/engagements/v1/engagements/recent/modified", count=1)
+
+    assert len(found) == len(set(found)) == recent["total"]
+    assert recent["results"][0]["engagement"]["id"] == found[-1]
+
+
+def test_mailings_count_what_became_of_them(get: Get) -> None:
+    """The list names them, each alone has its numbers."""
+    found = get("/email/public/v1/campaigns/by-id", limit=500)["campaigns"]
+    one = get(f"/email/public/v1/campaigns/{found[0]['id']}")
+
+    assert found[0]["lastUpdatedTime"] >= found[-1]["lastUpdatedTime"]
+    assert one["counters"]["sent"] == one["numIncluded"] > 0
+
+
+def test_who_unsubscribed_is_a_timeline(box: Sandbox, get: Get) -> None:
+    """Of addresses, from a list of what one can subscribe to."""
+    told = get("/email/public/v1/subscriptions/timeline", limit=1000)["timeline"]
+    definition = get("/email/public/v1/subscriptions")["subscriptionDefinitions"][0]
+    left = [one for one in box.hubspot.email_events if one["type"] == "STATUSCHANGE"]
+
+    assert [one["recipient"] for one in told] == [one["recipient"] for one in left]
+    assert {one["changes"][0]["subscriptionId"] for one in told} == {definition["id"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        pytest.param("/automation/v3/workflows", "workflows", id="workflows"),
+        pytest.param("/marketing-emails/v1/emails", "objects", id="mails"),
+        pytest.param("/crm/v3/schemas", "results", id="custom objects"),
+        pytest.param("/crm-object-schemas/2026-03/schemas", "results", id="dated"),
+        pytest.param("/crm/v4/objects/tickets", "results", id="tickets"),
+        pytest.param("/crm/v3/owners?archived=true", "results", id="former owners"),
+    ],
+)
+def test_what_the_account_does_not_have_is_an_empty_list(get: Get, path: str, key: str) -> None:
+    """Not an error."""
+    assert get(path)[key] == []
+
+
+def test_forms_users_and_teams_are_there(box: Sandbox, get: Get) -> None:
+    """Users are the owners."""
+    forms, users = get("/forms/v2/forms"), get("/settings/v3/users", limit=5)
+    [team] = get("/settings/v3/users/teams")["results"]
+
+    assert {one["guid"] for one in forms} == set(box.hubspot.forms)
+    assert users["results"][0]["id"] in team["userIds"]
+    assert len(get("/settings/v3/users", limit=500)["results"]) == len(team["userIds"])
+
+
+def test_a_kind_of_object_is_described_with_its_properties(box: Sandbox, get: Get) -> None:
+    """Under its number as well."""
+    said = get("/crm-object-schemas/v3/schemas/0-1")
+
+    assert said["fullyQualifiedName"] == "CONTACT"
+    assert len(said["properties"]) == len(box.hubspot.tables["contacts"].properties)
+
+
+def test_version_3_of_links_knows_names_instead_of_labels(box: Sandbox, get: Get) -> None:
+    """The same links; many are read in one call, and who has none makes it a 207."""
+    companies = ids(box, "companies")
+    inputs = [{"id": str(one)} for one in [*companies, 1]]
+    answer = requests.post(
+        f"{box.url}/crm/v3/associations/company/contact/batch/read",
+        json={"inputs": inputs},
+        headers={"Authorization": f"Bearer {box.hubspot_token}"},
+        timeout=10,
+    )
+    first = answer.json()["results"][0]
+    alone = get(f"/crm/v3/objects/companies/{first['from']['id']}/associations/contacts")
+
+    assert answer.status_code == 207
+    assert alone["results"] == first["to"]
+    assert first["to"][0]["type"] == "company_to_contact"
+
+
+def test_a_path_that_is_none_answers_a_page(box: Sandbox) -> None:
+    """As what stands in front of the API does."""
+    answer = requests.get(f"{box.url}/crm/v9/nothing", timeout=10)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (
+        404,
+        "text/html;charset=iso-8859-1",
+    )
