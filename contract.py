@@ -13,9 +13,9 @@ OutcomeStatus = Literal["written", "unchanged", "held", "quarantined", "excluded
 class Field:
     """One field as an account really has it.
 
-    `options` are the values a closed list takes (None: any value is taken); `max_length` counts
-    characters (None: no limit is known). A `calculated` field changes without its record being
-    modified.
+    `options` are the values it lists (None: it has no list), `restricted` where others are refused;
+    `max_length` counts characters (None: no limit is known). A `calculated` field changes without
+    its record being modified.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Field:
     label: str = ""
     writable: bool = True
     options: tuple[str, ...] | None = None
+    restricted: bool = True
     max_length: int | None = None
     calculated: bool = False
 

@@ -1,6 +1,6 @@
 """What only two files together, or a file and an account, show to be wrong."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -495,6 +495,9 @@ SALESFORCE: Catalog = {
 }
 
 
+STANDING = Field("Standing__c", "text", options=("lead", "sql"))
+
+
 def having(catalog: Catalog, object: str, field: Field) -> Catalog:
     """The same account with one field of another make."""
     return {**catalog, object: {**catalog[object], field.name: field}}
@@ -601,6 +604,12 @@ HIDDEN = "(Or the user we log in as may not see it.)"
             ("hubspot", "min_change: 5", "min_change: 6"),
             "hubspot.yaml:22: `our_score` can only be read: take another field, or the line away",
             id="field that can only be read",
+        ),
+        pytest.param(
+            having(HUBSPOT, "contacts", Field("our_score", "text", options=("ok", "high"))),
+            ("hubspot", "from: score, min_change: 5", "from: pressure"),
+            "hubspot.yaml:22: `our_score` has no option `stop`: add it there, or a word to values",
+            id="word written as it is into a restricted list",
         ),
     ],
 )
@@ -723,11 +732,11 @@ def test_an_account_cannot_be_judged_by_a_broken_mapping() -> None:
         ),
         pytest.param(
             "salesforce",
-            having(SALESFORCE, "Lead", Field("Standing__c", "text", options=("lead", "sql"))),
+            having(SALESFORCE, "Lead", replace(STANDING, restricted=False)),
             ("salesforce", "from: standing", "from: pressure, values: {ok: lead, high: sql}"),
             "salesforce.yaml:17: `Standing__c` has no option `stop`: "
             "add it there, or a word to values",
-            id="word that is written as it is",
+            id="word written into an open list",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Whether an account has what its mapping names: objects, fields, options, the right to write."""
 
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Map
 from functools import partial
 
 from contract import Catalog, Field, FieldType
@@ -43,8 +44,13 @@ def problems(
         if not into.writable:
             text = f"`{into.name}` can only be read: take another field, or the line away"
             yield mapping.problem(place, text)
-        if write.from_ in columns:
-            yield from _values(mapping, place, write, into, columns[write.from_])
+        if write.from_ in columns and _is_of_another_type(write, into, columns[write.from_]):
+            text = f"`{into.name}` is of type {into.type}: `{write.from_}` "
+            text += f"({columns[write.from_].type}) does not fit"
+            yield mapping.problem((*place, "from"), text, about=(str(place[1]), into.name))
+        if into.restricted:
+            for at, text in _no_options(place, write, into, columns):
+                yield mapping.problem(at, text)
 
 
 def halted(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
@@ -64,28 +70,31 @@ def doubts(
         if options and word.lower() not in {option.lower() for option in options}:
             text = f"`{field.name}` has no option `{word}`{did_you_mean(word, options)}"
             yield mapping.problem(place, text, is_warning=True)
-    columns = answers(definition)
     for place, write, into in _written(mapping.model, catalog):
-        words = columns[write.from_].words if write.from_ in columns else None
-        for word in words or () if into.options is not None else ():
-            if word not in write.values and word not in (into.options or ()):
-                text = f"`{into.name}` has no option `{word}`: add it there, or a word to values"
-                yield mapping.problem(place, text, is_warning=True)
+        if not into.restricted:
+            for at, text in _no_options(place, write, into, answers(definition)):
+                yield mapping.problem(at, text, is_warning=True)
 
 
-def _values(
-    mapping: Document[Mapping], place: Place, write: FieldWrite, into: Field, answer: Answer
-) -> Iterator[Problem]:
-    """Words that are no options of the field, or a type that it does not take."""
+def _is_of_another_type(write: FieldWrite, into: Field, answer: Answer) -> bool:
     all_translated = answer.words is not None and set(answer.words) <= set(write.values)
-    if answer.type not in TAKES[into.type] and not all_translated:
-        text = f"`{into.name}` is of type {into.type}: `{write.from_}` ({answer.type}) does not fit"
-        yield mapping.problem((*place, "from"), text, about=(str(place[1]), into.name))
+    return answer.type not in TAKES[into.type] and not all_translated
+
+
+def _no_options(
+    place: Place, write: FieldWrite, into: Field, columns: Map[str, Answer]
+) -> Iterator[tuple[Place, str]]:
+    """Words to be written that the field's list of options lacks, and where they are named."""
+    if into.options is None:
+        return
     for ours, theirs in write.values.items():
         for i, word in enumerate(theirs):
-            if into.options is not None and word not in into.options:
+            if word not in into.options:
                 text = f"`{into.name}` has no option `{word}`{did_you_mean(word, into.options)}"
-                yield mapping.problem((*place, "values", ours, i), text)
+                yield (*place, "values", ours, i), text
+    for word in (columns[write.from_].words if write.from_ in columns else None) or ():
+        if word not in write.values and word not in into.options:
+            yield place, f"`{into.name}` has no option `{word}`: add it there, or a word to values"
 
 
 def _unknown(object: str, field: str, catalog: Catalog) -> str:

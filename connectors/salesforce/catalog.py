@@ -30,7 +30,7 @@ def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     """Ask for the fields of the objects named; an object Salesforce does not show is left out.
 
     What field-level security hides is not in the answer either: missing and not permitted look
-    alike. The active values of a picklist are its options, also where it takes any text.
+    alike. The active values of a picklist are its options.
     """
     found: dict[str, Mapping[str, Field]] = {}
     for object in dict.fromkeys(objects):
@@ -52,6 +52,7 @@ def _field(described: Mapping[str, Any]) -> Field:
         writable=bool(described.get("updateable")),
         calculated=bool(described.get("calculated")),
         options=_options(described),
+        restricted=bool(described.get("restrictedPicklist")),
         max_length=(described.get("length") or None) if type == "text" else None,
     )
 
