@@ -52,21 +52,32 @@ def changes_command(
 
 
 @app.command("retry")
-def retry_command(crm: Crm = None, field: Field = None, record: Record = None) -> None:
+def retry_command(
+    crm: Crm = None, field: Field = None, record: Record = None, as_json: AsJson = False
+) -> None:
     """Let the next run write again what was refused, frozen or changed by people."""
     _check(load(), crm, field)
     with opened() as warehouse:
-        decisions.retry(warehouse, crm=crm, field=field, record_id=record)
-    out.print("The next run tries it again.")
+        count = decisions.retry(warehouse, crm=crm, field=field, record_id=record)
+    _tell(count, "The next run tries {:,} fields again.", as_json=as_json)
 
 
 @app.command("accept")
-def accept_command(crm: Crm = None, field: Field = None, record: Record = None) -> None:
+def accept_command(
+    crm: Crm = None, field: Field = None, record: Record = None, as_json: AsJson = False
+) -> None:
     """Leave what people changed and is held for review, as long as it stays."""
     _check(load(), crm, field)
     with opened() as warehouse:
         count = decisions.accept(warehouse, crm=crm, field=field, record_id=record)
-    out.print(f"{count:,} fields stay as people made them.", highlight=False)
+    _tell(count, "{:,} fields stay as people made them.", as_json=as_json)
+
+
+def _tell(count: int, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"fields": count})
+    else:
+        out.print(text.format(count), highlight=False)
 
 
 def _check(configuration: Configuration, crm: str | None, field: str | None) -> None:

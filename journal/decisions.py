@@ -36,6 +36,10 @@ HELD = ibis.schema(
 )
 
 
+RETRIED = ("refused", "frozen", "review", "manual_change")
+"""What is left alone no longer once somebody says `retry`."""
+
+
 def past(warehouse: Warehouse) -> Past:
     """What earlier runs sent, field by field, with what became of it, and what was decided."""
     changes = warehouse.ledger("changes", CHANGES)
@@ -69,26 +73,37 @@ def write_held(warehouse: Warehouse, run: Run, held: ir.Table) -> None:
 
 def retry(
     warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
-) -> None:
-    """Let the next run write what was refused, frozen or held for review; None stands for all."""
+) -> int:
+    """Let the next run write what was refused, frozen or changed by people; None stands for all.
+
+    Gives how many fields the last plan left alone for one of these reasons.
+    """
     asked = {"crm": crm, "object": None, "record_id": record_id, "field": field, "value": None}
     one = pa.Table.from_pylist(
         [asked], schema=ibis.schema(dict.fromkeys(asked, "string")).to_pyarrow()
     )
     _decide(warehouse, "retry", ibis.memtable(one))
+    return _count(_held(warehouse, RETRIED, crm=crm, field=field, record_id=record_id))
 
 
 def accept(
     warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
 ) -> int:
     """Leave what people put in place of ours, as long as it stays; give how many fields."""
-    held = warehouse.ledger("held", HELD)
-    held = held.filter(held.hold == "review")
-    for name, asked in (("crm", crm), ("field", field), ("record_id", record_id)):
-        if asked is not None:
-            held = held.filter(held[name] == asked)
+    held = _held(warehouse, ("review",), crm=crm, field=field, record_id=record_id)
     _decide(warehouse, "accept", held.mutate(value=held.shown))
-    return int(held.count().to_pyarrow().as_py())
+    return _count(held)
+
+
+def _held(warehouse: Warehouse, holds: tuple[str, ...], **asked: str | None) -> ir.Table:
+    """What the last plan left alone for one of these reasons; None stands for all."""
+    held = warehouse.ledger("held", HELD)
+    named = [held[name] == one for name, one in asked.items() if one is not None]
+    return held.filter(held.hold.isin(holds), *named)
+
+
+def _count(table: ir.Table) -> int:
+    return int(table.count().to_pyarrow().as_py())
 
 
 def _decide(warehouse: Warehouse, decision: str, fields: ir.Table) -> None:

@@ -84,8 +84,9 @@ def test_people_win_where_the_mapping_says_keep(portal):
     assert portal.run_and_look() == Told("held", "manual_change", THEIRS)
 
     with opened() as warehouse:
-        decisions.retry(warehouse, crm="hubspot", field="lifecyclestage", record_id=None)
+        freed = decisions.retry(warehouse, crm="hubspot", field="lifecyclestage", record_id=None)
 
+    assert freed == 1
     assert portal.run_and_look() == Told("written", "", "lead")
 
 
