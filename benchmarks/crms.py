@@ -110,40 +110,49 @@ def _fill_salesforce(store: SalesforceStore, contacts: int, engagements: int) ->
     names = [(f"p{column:02}__c", kind) for column, kind in enumerate(KINDS)]
     store.define("Lead", *(Field(name, types[kind], 255) for name, kind in names))
     leads = [record_id("00Q", number + 1) for number in range(contacts)]
-    store.tables["Lead"] = {
-        id: _stamped(id, number)
-        | {
-            name: _typed(_value(kind, number, column), kind)
-            for column, (name, kind) in enumerate(names)
-            if (number + column) % 4
+    store.tables["Lead"].clear()
+    store.tables["Lead"].update(
+        {
+            id: _stamped(id, number)
+            | {
+                name: _typed(_value(kind, number, column), kind)
+                for column, (name, kind) in enumerate(names)
+                if (number + column) % 4
+            }
+            for number, id in enumerate(leads)
         }
-        for number, id in enumerate(leads)
-    }
+    )
     shares = {object: round(engagements * share) for object, share in SALESFORCE_SHARES.items()}
-    store.tables["Task"] = {
-        id: _stamped(id, number)
-        | {
-            "WhoId": leads[number * 17 % contacts],
-            "Subject": _value("text", number, 1),
-            "Status": "Completed",
-            "TaskSubtype": "Call",
-            "CompletedDateTime": _instant(number).replace("Z", "+0000"),
-            "ActivityDate": _instant(number)[:10],
+    store.tables["Task"].clear()
+    store.tables["Task"].update(
+        {
+            id: _stamped(id, number)
+            | {
+                "WhoId": leads[number * 17 % contacts],
+                "Subject": _value("text", number, 1),
+                "Status": "Completed",
+                "TaskSubtype": "Call",
+                "CompletedDateTime": _instant(number).replace("Z", "+0000"),
+                "ActivityDate": _instant(number)[:10],
+            }
+            for number, id in enumerate(record_id("00T", one + 1) for one in range(shares["Task"]))
         }
-        for number, id in enumerate(record_id("00T", one + 1) for one in range(shares["Task"]))
-    }
-    store.tables["CampaignMember"] = {
-        id: _stamped(id, number)
-        | {
-            "LeadId": leads[number * 19 % contacts],
-            "Status": "Responded",
-            "HasResponded": True,
-            "FirstRespondedDate": _instant(number)[:10],
+    )
+    store.tables["CampaignMember"].clear()
+    store.tables["CampaignMember"].update(
+        {
+            id: _stamped(id, number)
+            | {
+                "LeadId": leads[number * 19 % contacts],
+                "Status": "Responded",
+                "HasResponded": True,
+                "FirstRespondedDate": _instant(number)[:10],
+            }
+            for number, id in enumerate(
+                record_id("00v", one + 1) for one in range(shares["CampaignMember"])
+            )
         }
-        for number, id in enumerate(
-            record_id("00v", one + 1) for one in range(shares["CampaignMember"])
-        )
-    }
+    )
 
 
 def _stamped(id: str, number: int) -> dict[str, object]:

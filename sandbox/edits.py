@@ -6,6 +6,7 @@ the effect "edit").
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -93,7 +94,7 @@ def _in_hubspot(edit: Edit, store: HubSpotStore) -> None:
 def _records(edit: Edit, table: ObjectTable) -> Iterable[Record]:
     if not (edit.set or edit.link):
         return []
-    found = [table.find(id) for id in edit.ids] if edit.ids else list(table.live())[: edit.records]
+    found = [table.find(id) for id in edit.ids] if edit.ids else islice(table.live(), edit.records)
     return [record for record in found if record]
 
 
@@ -130,8 +131,8 @@ def _rows(edit: Edit, store: SalesforceStore, sobject: SObject) -> list[Row]:
     rows = store.tables[sobject.name]
     if edit.ids:
         return [rows[id] for id in edit.ids]
-    live = (row for row in rows.values() if not row.get("IsDeleted") and not row.get("IsConverted"))
-    return list(live)[: edit.records]
+    live = (row for row in rows.all() if not row.get("IsDeleted") and not row.get("IsConverted"))
+    return list(islice(live, edit.records))
 
 
 def convert(store: SalesforceStore, lead: Row) -> str:
@@ -156,7 +157,7 @@ def convert(store: SalesforceStore, lead: Row) -> str:
     store.put("Lead", lead | converted)
     for name, reference in (("Task", "WhoId"), ("Event", "WhoId"), ("CampaignMember", "LeadId")):
         moved = "ContactId" if reference == "LeadId" else reference
-        for row in list(store.tables[name].values()):
+        for row in store.tables[name].all():
             if row.get(reference) == lead["Id"]:
                 store.put(name, row | {reference: None, moved: contact, "SystemModstamp": stamp})
     return contact

@@ -28,16 +28,19 @@ from sandbox.cache import kept
 from sandbox.edits import Edit, apply_edit
 from sandbox.faults import CuttableProtocol, Fault, Faults, FaultyNetwork, control_routes
 from sandbox.hubspot.api import hubspot, nowhere
-from sandbox.hubspot.records import fill
+from sandbox.hubspot.records import Account
 from sandbox.hubspot.store import HubSpotStore
-from sandbox.people import Everybody, Person, make_people
+from sandbox.people import Everybody, Person
 from sandbox.salesforce.api import salesforce
-from sandbox.salesforce.records import make_tables
+from sandbox.salesforce.records import Org
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.worlds import WORLDS
 
 HOST: Final = "127.0.0.1"
+_SETTLED_AFTER: Final = 500
+"""How many people are unpacked at a time while a world is made."""
+
 _ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _DATED: Final = re.compile(r"^/(?:crm/([a-z-]+)|crm-object-schemas)/\d{4}-\d{2}(?=/)")
 
@@ -167,10 +170,14 @@ def _make(
 
 def _everything(people: int, seed: int, now: datetime) -> tuple[tuple[Any, ...], Tables]:
     """Make what both CRMs hold of these people."""
-    everybody = make_people(people, seed, now)
-    account = HubSpotStore(now=now, access_token="", rate_limits=False)
-    fill(account, everybody)
-    return account.contents(), make_tables(everybody, now=now)
+    account, org = Account(now), Org(now)
+    for number, person in enumerate(Everybody(people, seed, now), 1):
+        account.add(person)
+        org.add(person)
+        if number % _SETTLED_AFTER == 0:
+            account.settle()
+            org.settle()
+    return account.contents(), org.tables()
 
 
 def _clock(sandbox: Callable[[], Sandbox]) -> Any:

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 from sandbox.edits import Edit, Stores, apply_edit
@@ -58,14 +58,14 @@ def one_timestamp(stores: Stores, now: Any) -> None:
 def merge_chains(stores: Stores, _now: Any) -> None:
     """Contacts and leads that were merged into others, which were merged into others again."""
     table = stores.hubspot.tables["contacts"]
-    live = list(table.live())[: _CHAINS * _CHAIN_LENGTH]
+    live = list(islice(table.live(), _CHAINS * _CHAIN_LENGTH))
     for start in range(0, len(live), _CHAIN_LENGTH):
         winner, *losers = live[start : start + _CHAIN_LENGTH]
         for loser in losers:
             winner = stores.hubspot.merge(table, winner, loser)
     open_leads = [
-        id
-        for id, row in stores.salesforce.tables["Lead"].items()
+        row["Id"]
+        for row in stores.salesforce.tables["Lead"].all()
         if not row.get("IsDeleted") and not row.get("IsConverted")
     ][: _CHAINS * _CHAIN_LENGTH]
     for start in range(0, len(open_leads), _CHAIN_LENGTH):
@@ -88,11 +88,11 @@ def _fit(row: Row) -> float:
 
 def texts(stores: Stores, _now: Any) -> None:
     """HTML, emoji, right-to-left text, control characters, quotes and delimiters in names."""
-    contacts = list(stores.hubspot.tables["contacts"].live())
+    contacts = stores.hubspot.tables["contacts"].live()
     for record, (first, last) in zip(contacts, _TEXTS, strict=False):
         record.properties |= {"firstname": first, "lastname": last, "company": f"{first} {last}"}
     leads = stores.salesforce.tables["Lead"]
-    for id, (first, last) in zip(list(leads), _TEXTS, strict=False):
+    for id, (first, last) in zip(leads, _TEXTS, strict=False):
         names = {"FirstName": first, "LastName": last, "Name": f"{first} {last}", "Company": last}
         leads[id] = leads[id] | names
 
@@ -123,7 +123,8 @@ def wide(stores: Stores, _now: Any) -> None:
     fields = [Field(f"Custom_{number:03}__c", "string", 255) for number in range(_WIDE)]
     stores.salesforce.define("Lead", *fields)
     leads = stores.salesforce.tables["Lead"]
-    for id, row in leads.items():
+    for row in leads.all():
+        id = row["Id"]
         leads[id] = row | {one.name: f"{one.name} of {id}" for one in fields}
 
 
@@ -137,7 +138,7 @@ def unlinked(stores: Stores, _now: Any) -> None:
 def link_later(stores: Stores) -> None:
     """Link every e-mail of the world `unlinked` to the first contact."""
     contact = next(stores.hubspot.tables["contacts"].live())
-    ids = tuple(str(one.id) for one in stores.hubspot.tables["emails"].live())
+    ids = tuple(map(str, stores.hubspot.tables["emails"].live_ids().tolist()))
     link = ("contacts", str(contact.id))
     apply_edit(Edit(crm="hubspot", object="emails", ids=ids, link=link), stores)
 

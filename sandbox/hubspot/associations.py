@@ -217,7 +217,7 @@ def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, An
 
 
 def _unknown(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:
-    found = store.tables[kind.name].find(str(id))
+    found = store.tables[kind.name].look(str(id))
     return None if found else f"{kind.singular.upper()}={id} is not valid"
 
 

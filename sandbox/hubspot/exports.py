@@ -77,7 +77,7 @@ def file(store: HubSpotStore, task_id: str) -> str | None:
     titles = [name if internal else table.properties[name].label for name in names]
     writer.writerow(["Record ID", *titles])
     chosen = store.lists.get(export.asked.get("listId") or "")
-    for record in table.live():
+    for record in table.all_live():
         if chosen is None or chosen.holds(record):
             writer.writerow([record.id, *(record.properties.get(name, "") for name in names)])
     return lines.getvalue()

@@ -112,7 +112,7 @@ def _after(page: list[Record], start: int | None) -> int:
 
 def _recent(store: HubSpotStore, call: Call, name: str, told: Told) -> Answer:
     since = parse_instant(call.query.get("since") or "0") or 0
-    found = [one for one in store.tables[name].live() if one.updated_at >= since]
+    found = [one for one in store.tables[name].all_live() if one.updated_at >= since]
     found = sorted(found, key=lambda one: one.updated_at, reverse=True)[:_RECENT_WALL]
     start = int(call.query.get("offset") or 0)
     end = start + page_size(call.query.get("count"), 20, 100)
@@ -127,7 +127,7 @@ def _recent(store: HubSpotStore, call: Call, name: str, told: Told) -> Answer:
 
 
 def _found(store: HubSpotStore, call: Call, name: str) -> Record:
-    record = store.tables[name].find(call.parameters["record_id"])
+    record = store.tables[name].look(call.parameters["record_id"])
     if record is None:
         raise refusal(404, "resource not found")
     return record

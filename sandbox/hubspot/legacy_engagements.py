@@ -58,13 +58,13 @@ def one(store: HubSpotStore, call: Call) -> Answer:
     """Give one engagement."""
     id = call.parameters["record_id"]
     for name in _KINDS:
-        if record := store.tables[name].find(id):
+        if record := store.tables[name].look(id):
             return Answer(_engagement(store, name, record))
     raise refusal(404, "resource not found")
 
 
 def _all(store: HubSpotStore) -> list[Entry]:
-    return [(name, record) for name in _KINDS for record in store.tables[name].live()]
+    return [(name, record) for name in _KINDS for record in store.tables[name].all_live()]
 
 
 def _since(store: HubSpotStore, since: str | None) -> list[Entry]:

@@ -121,8 +121,8 @@ def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
     if found.filter is not None:
         raise refusal(400, f"List {found.id} is not filled by hand", "VALIDATION_ERROR")
     table = store.tables[CONTACTS.name]
-    known = {record.id for id in call.body if (record := table.find(id))}
-    missing = [id for id in call.body if not table.find(id)]
+    known = {record.id for id in call.body if (record := table.look(id))}
+    missing = [id for id in call.body if not table.look(id)]
     changed = known - found.members if adding else known & found.members
     found.members = found.members | known if adding else found.members - known
     ids = [str(one) for one in sorted(changed)]
@@ -144,4 +144,4 @@ def _list(store: HubSpotStore, call: Call) -> ContactList:
 
 
 def _members(store: HubSpotStore, one: ContactList) -> list[Record]:
-    return [record for record in store.tables[CONTACTS.name].live() if one.holds(record)]
+    return [record for record in store.tables[CONTACTS.name].all_live() if one.holds(record)]

@@ -1,8 +1,7 @@
 """What HubSpot keeps outside the CRM: form submissions, marketing e-mail events, page views."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import merge
 from typing import Any, TypeVar
 
@@ -10,13 +9,14 @@ from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import invalid, refusal
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso, parse_instant
+from sandbox.timeline import Entry, Timeline
 
 Row = TypeVar("Row")
 
 
 def forms(store: HubSpotStore, call: Call) -> Answer:
     """Page through the account's forms."""
-    return _page(call, list(store.forms.values()), call.limit(20, 100))
+    return _page(call, list(store.forms.values()), call.limit(20, 100), _as_is)
 
 
 def submissions(store: HubSpotStore, call: Call) -> Answer:
@@ -24,7 +24,8 @@ def submissions(store: HubSpotStore, call: Call) -> Answer:
     guid = call.parameters["form_id"]
     if guid not in store.forms:
         raise refusal(404, f"No form found with guid {guid}", "OBJECT_NOT_FOUND")
-    return _page(call, store.submissions[guid], call.limit(20, 50))
+    log = store.submissions[guid]
+    return _page(call, range(len(log)), call.limit(20, 50), log.look)
 
 
 def email_events(store: HubSpotStore, call: Call) -> Answer:
@@ -37,13 +38,17 @@ def email_events(store: HubSpotStore, call: Call) -> Answer:
         equal["emailCampaignId"] = campaign
     if app := query.get("appId"):
         equal["appId"] = app
-    chosen = [
-        event
-        for event in _window(store.email_events, since, until, lambda each: each["created"])
-        if all(not wanted or str(event[name]) == wanted for name, wanted in equal.items())
-    ]
-    if query.get("excludeFilteredEvents") == "true":
-        chosen = [event for event in chosen if not event.get("filteredEvent")]
+    log = store.email_events
+    wanted = {name: value for name, value in equal.items() if value}
+    without_robots = query.get("excludeFilteredEvents") == "true"
+
+    def fits(event: Entry) -> bool:
+        is_robot = without_robots and event.get("filteredEvent")
+        return not is_robot and all(str(event[name]) == value for name, value in wanted.items())
+
+    chosen: Sequence[int] = log.between(since, until)
+    if wanted or without_robots:
+        chosen = [place for place in chosen if fits(log.look(place))]
     limit = call.limit(10, 1000)
     start = _position(query.get("offset"))
     more = start + limit < len(chosen)
@@ -51,7 +56,7 @@ def email_events(store: HubSpotStore, call: Call) -> Answer:
         {
             "hasMore": more,
             "offset": _cursor(start + limit) if more else _cursor(len(chosen)),
-            "events": chosen[start : start + limit],
+            "events": [log.look(place) for place in chosen[start : start + limit]],
         }
     )
 
@@ -61,15 +66,12 @@ def events(store: HubSpotStore, call: Call) -> Answer:
     query = call.query
     since = _instant(query.get("occurredAfter"), 0)
     until = _instant(query.get("occurredBefore"), 2**53)
-    wanted = query.get("eventType")
-    logs = [log for event_type, log in store.events.items() if wanted in (None, event_type)]
-    windows = [_window(log, since, until, lambda each: each[0]) for log in logs]
-    chosen = [event for _, event in merge(*windows, key=lambda each: each[0], reverse=True)]
+    chosen, look = _events(store, query.get("eventType"), since, until)
     if object_id := query.get("objectId"):
-        chosen = [event for event in chosen if event["objectId"] == object_id]
+        chosen = [one for one in chosen if look(one)["objectId"] == object_id]
     if query.get("sort") == "occurredAt":
         chosen = chosen[::-1]
-    return _page(call, chosen, call.limit(20, 1000))
+    return _page(call, chosen, call.limit(20, 1000), look)
 
 
 def event_types(store: HubSpotStore, _call: Call) -> Answer:
@@ -77,10 +79,27 @@ def event_types(store: HubSpotStore, _call: Call) -> Answer:
     return Answer({"eventTypes": sorted(store.events)})
 
 
-def _window(log: list[Row], since: int, until: int, at: Callable[[Row], int]) -> list[Row]:
-    """Cut what lies in [since, until] out of a log that is ordered newest first."""
-    start = bisect_left(log, -until, key=lambda row: -at(row))
-    return log[start : bisect_right(log, -since, key=lambda row: -at(row))]
+def _events(
+    store: HubSpotStore, kind: str | None, since: int, until: int
+) -> tuple[Sequence[Any], Callable[[Any], Entry]]:
+    """Say where the events of one kind or of all are, newest first, and how to look at one."""
+    if kind:
+        log = store.events.get(kind, Timeline())
+        return log.between(since, until), log.look
+    places = (
+        [(log, place) for place in log.between(since, until)] for log in store.events.values()
+    )
+    return list(merge(*places, key=_at, reverse=True)), _look
+
+
+def _at(one: tuple[Timeline, int]) -> int:
+    log, place = one
+    return log.at(place)
+
+
+def _look(one: tuple[Timeline, int]) -> Entry:
+    log, place = one
+    return log.look(place)
 
 
 def _instant(text: str | None, default: int) -> int:
@@ -92,9 +111,13 @@ def _instant(text: str | None, default: int) -> int:
     return at
 
 
-def _page(call: Call, rows: list[dict[str, Any]], limit: int) -> Answer:
+def _as_is(form: Entry) -> Entry:
+    return form
+
+
+def _page(call: Call, rows: Sequence[Row], limit: int, look: Callable[[Row], Entry]) -> Answer:
     start = _position(call.query.get("after"))
-    answer: dict[str, Any] = {"results": rows[start : start + limit]}
+    answer: dict[str, Any] = {"results": [look(row) for row in rows[start : start + limit]]}
     if start + limit < len(rows):
         answer["paging"] = call.next_page(_cursor(start + limit))
     return Answer(answer)

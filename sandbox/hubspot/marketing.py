@@ -1,5 +1,6 @@
 """From happenings to HubSpot's marketing logs: form submissions, events, e-mail events."""
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -81,9 +82,8 @@ _FORM: Final[dict[str, Any]] = {
 """What all forms have in common, in the shape of the API."""
 
 
-def add_forms(store: HubSpotStore, people: list[Person]) -> None:
-    """Add the forms of the account, which are older than all people."""
-    since = min((person.created_at for person in people), default=None)
+def add_forms(store: HubSpotStore, since: datetime | None) -> None:
+    """Add the forms of the account, which are as old as its oldest person."""
     created_at = iso(milliseconds(since)) if since else "2024-01-01T00:00:00Z"
     for name in FORMS.values():
         guid = form_guid(name)
@@ -109,7 +109,8 @@ def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> Non
     }
     guid = form_guid(FORMS[entry.kind])
     at = milliseconds(entry.at)
-    store.submissions[guid].append(
+    store.submissions[guid].add(
+        at,
         {
             "conversionId": str(
                 uuid5(NAMESPACE_URL, f"submission/{person.number}/{at}/{entry.kind}")
@@ -121,7 +122,7 @@ def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> Non
                 if value
             ],
             "pageUrl": f"https://www.onefunnel.example/{entry.kind.replace('_', '-')}",
-        }
+        },
     )
 
 
@@ -145,7 +146,7 @@ def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int)
         "id": f"leviathan-{person.number}-{index}",
         "properties": properties,
     }
-    store.events[event_type].append((at, event))
+    store.events[event_type].add(at, event)
 
 
 def add_email_event(
@@ -163,7 +164,8 @@ def add_email_event(
     if event["type"] == "SENT":
         sent[campaign] = {"id": event["id"], "created": event["created"]}
         delivered = _email_event(person, entry, index, campaign, "DELIVERED")
-        store.email_events.append(delivered | {"created": event["created"] + 1700})
+        delivered["created"] += 1700
+        store.email_events.add(delivered["created"], delivered)
     elif campaign in sent:
         event["sentBy"] = sent[campaign]
     if event["type"] in ("OPEN", "CLICK"):
@@ -171,7 +173,7 @@ def add_email_event(
         event["filteredEvent"] = entry.detail.endswith(ROBOT) and person.number % 4 != 0
     if event["type"] == "CLICK":
         event["url"] = "https://www.onefunnel.example/read-more"
-    store.email_events.append(event)
+    store.email_events.add(event["created"], event)
 
 
 def _email_event(

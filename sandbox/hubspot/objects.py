@@ -54,7 +54,7 @@ def list_records(store: HubSpotStore, call: Call) -> Answer:
 def read_record(store: HubSpotStore, call: Call) -> Answer:
     """Give one record, by id or by a unique property."""
     table = _table(store, call)
-    record = _find(
+    record = _look(
         table,
         call.parameters["record_id"],
         call.query.get("idProperty"),
@@ -116,7 +116,7 @@ def batch_read(store: HubSpotStore, call: Call) -> Answer:
     records: dict[int, Record] = {}
     missing: list[str] = []
     for each in inputs:
-        if record := _find(table, str(each.get("id")), id_property, archived=archived):
+        if record := _look(table, str(each.get("id")), id_property, archived=archived):
             records[record.id] = record
         else:
             missing.append(str(each.get("id")))
@@ -223,7 +223,7 @@ def search(store: HubSpotStore, call: Call) -> Answer:
         )
     hits, total = _cached_search(store, table, body)
     names = _names(table, body.get("properties") or [], [])
-    page = hits[after : after + limit]
+    page = filter(None, map(table.records.look, hits[after : after + limit]))
     answer: dict[str, Any] = {
         "total": total,
         "results": [
@@ -267,12 +267,21 @@ def _table(store: HubSpotStore, call: Call) -> ObjectTable:
 def _find(
     table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
 ) -> Record | None:
+    """Find a record to change it."""
+    seen = _look(table, id, id_property, archived=archived)
+    return table.find(seen.id, archived=archived) if seen else None
+
+
+def _look(
+    table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
+) -> Record | None:
+    """Find a record to read it."""
     if id_property and id_property != "hs_object_id":
         definition = table.properties.get(id_property)
         if definition is None or not definition.unique:
             raise invalid(f"{id_property} is not a unique property of {table.type.name}")
-        return table.find_by(id_property, id)
-    return table.find(id, archived=archived)
+        return table.look_by(id_property, id)
+    return table.look(id, archived=archived)
 
 
 def _properties_of(body: Any) -> dict[str, Any]:
@@ -282,7 +291,7 @@ def _properties_of(body: Any) -> dict[str, Any]:
 
 def _conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:
     email = values.get("email")
-    return table.find_by("email", email) if email and table.type is CONTACTS else None
+    return table.look_by("email", email) if email and table.type is CONTACTS else None
 
 
 def _types_linked_by(table: ObjectTable, type_id: int) -> list[str]:
@@ -302,7 +311,7 @@ def _offset(after: Any) -> int:
 
 def _cached_search(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
-) -> tuple[list[Record], int]:
+) -> tuple[list[int], int]:
     """Search once for all pages of a query, until something in the table changes."""
     asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
     key = (table.type.name, table.version, orjson.dumps(asked))

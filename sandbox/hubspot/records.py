@@ -1,5 +1,6 @@
 """From people to HubSpot: everything one account knows about them."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from sandbox.diary import Happening
@@ -32,23 +33,46 @@ INDUSTRY: Final = {
 }
 
 AMOUNTS: Final = {"Starter": 4800, "Team": 18000, "Enterprise": 96000}
+_COMPANIES_FROM: Final = 9_000_000_000
 
 
-def fill(store: HubSpotStore, people: list[Person]) -> None:
-    """Put everything HubSpot knows about the people into the account."""
-    _add_owners(store)
-    store.lists = make_lists()
-    add_forms(store, people)
-    known = [person for person in people if person.hubspot_records]
-    _add_companies(store, known)
-    for person in known:
-        add_contacts(store, person)
-        _add_happenings(store, person)
-    for log in store.submissions.values():
-        log.sort(key=lambda each: each["submittedAt"], reverse=True)
-    store.email_events.sort(key=lambda each: each["created"], reverse=True)
-    for events in store.events.values():
-        events.sort(key=lambda each: each[0], reverse=True)
+class Account:
+    """An account that hears of one person after the other."""
+
+    def __init__(self, now: datetime) -> None:
+        """Begin with what an account has before it knows anybody."""
+        self._store = HubSpotStore(now=now, access_token="", rate_limits=False)
+        self._companies: dict[str, int] = {}
+        self._since: datetime | None = None
+        _add_owners(self._store)
+        self._store.lists = make_lists()
+
+    def add(self, person: Person) -> None:
+        """Put everything HubSpot knows about a person into the account."""
+        self._since = min(self._since or person.created_at, person.created_at)
+        if not person.hubspot_records:
+            return
+        company = self._company(person.domain, person) if person.domain else None
+        add_contacts(self._store, person)
+        _add_happenings(self._store, person, company)
+
+    def settle(self) -> None:
+        """Pack what is known so far."""
+        self._store.settle()
+
+    def contents(self) -> tuple[Any, ...]:
+        """Give what the account holds, packed."""
+        add_forms(self._store, self._since)
+        return self._store.contents()
+
+    def _company(self, domain: str, person: Person) -> int:
+        """Link a person to the employer, which is made when the first of its people comes."""
+        if domain not in self._companies:
+            self._companies[domain] = _COMPANIES_FROM + len(self._companies) * 7
+            self._store.tables["companies"].add(_company(self._companies[domain], person))
+        id = self._companies[domain]
+        self._store.associate("contacts", contact_id(person), "companies", id)
+        return id
 
 
 def _add_owners(store: HubSpotStore) -> None:
@@ -71,27 +95,17 @@ def _add_owners(store: HubSpotStore) -> None:
         )
 
 
-def _add_companies(store: HubSpotStore, people: list[Person]) -> None:
-    table = store.tables["companies"]
-    first: dict[str, Person] = {}
-    for person in people:
-        if person.domain:
-            first.setdefault(person.domain, person)
-    for number, (domain, person) in enumerate(first.items()):
-        at = milliseconds(person.created_at)
-        properties = {"name": person.company, "domain": domain, "country": person.country}
-        if person.industry:
-            properties["industry"] = INDUSTRY[person.industry]
-        if person.employees:
-            properties["numberofemployees"] = str(person.employees)
-        table.add(Record(9_000_000_000 + number * 7, present(properties), at, at))
-    companies = {record.properties["domain"]: record.id for record in table.live()}
-    for person in people:
-        if person.domain:
-            store.associate("contacts", contact_id(person), "companies", companies[person.domain])
+def _company(id: int, person: Person) -> Record:
+    at = milliseconds(person.created_at)
+    properties = {"name": person.company, "domain": person.domain, "country": person.country}
+    if person.industry:
+        properties["industry"] = INDUSTRY[person.industry]
+    if person.employees:
+        properties["numberofemployees"] = str(person.employees)
+    return Record(id, present(properties), at, at)
 
 
-def _add_happenings(store: HubSpotStore, person: Person) -> None:
+def _add_happenings(store: HubSpotStore, person: Person, company: int | None) -> None:
     deal: Record | None = None
     sent: dict[str, dict[str, Any]] = {}
     for index, entry in enumerate(person.happenings):
@@ -104,12 +118,14 @@ def _add_happenings(store: HubSpotStore, person: Person) -> None:
         elif entry.kind in EMAIL_EVENTS or (entry.kind == "email_sent" and not entry.message_id):
             add_email_event(store, person, entry, index, sent)
         elif entry.kind.startswith("opportunity_"):
-            deal = _add_deal(store, person, entry, deal)
+            deal = _add_deal(store, person, entry, deal, company)
         elif entry.kind in ENGAGEMENT:
             add_engagement(store, person, entry, index)
 
 
-def _add_deal(store: HubSpotStore, person: Person, entry: Happening, deal: Record | None) -> Record:
+def _add_deal(
+    store: HubSpotStore, person: Person, entry: Happening, deal: Record | None, company: int | None
+) -> Record:
     """Open a deal, or close the open one."""
     table = store.tables["deals"]
     at = milliseconds(entry.at)
@@ -125,7 +141,7 @@ def _add_deal(store: HubSpotStore, person: Person, entry: Happening, deal: Recor
         deal = Record(7_000_000_000 + person.number * 3, properties, at, at)
         table.add(deal)
         store.associate("deals", deal.id, "contacts", contact_id(person))
-        for company in store.associated("contacts", contact_id(person), "companies"):
+        if company:
             store.associate("deals", deal.id, "companies", company)
     if entry.kind in ("opportunity_won", "opportunity_lost"):
         won = entry.kind == "opportunity_won"

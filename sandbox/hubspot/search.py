@@ -1,6 +1,7 @@
 """Search: filters compiled once to a test over properties, as the search index answers."""
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 from sandbox.hubspot.refusals import invalid
@@ -14,23 +15,24 @@ Test = Callable[[Record, dict[str, str]], bool]
 MAX_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS, MAX_BODY, WALL = 5, 6, 18, 3000, 10_000
 
 
-def found(
-    store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
-) -> tuple[list[Record], int]:
-    """Give what a search finds, in order, and the total, which runs ahead of a lagging index."""
+def found(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> tuple[list[int], int]:
+    """Give the ids of what a search finds, in order, and the total, ahead of a lagging index."""
     test = _any_group(store, table, body)
     words = str(body.get("query") or "").lower().split()
+    rank = _rank(table, body.get("sorts") or [])
     hits = []
     unindexed = 0
-    for record in table.live():
+    for record in table.all_live():
         properties = store.indexed(table, record)
         known = record.properties if properties is None else properties
         if test(record, known) and _has_words(known, words):
             if properties is None:
                 unindexed += 1
             else:
-                hits.append(record)
-    return _sorted(store, table, hits, body.get("sorts") or []), len(hits) + unindexed
+                hits.append((rank(properties), record.id))
+    if body.get("sorts"):
+        hits.sort(key=itemgetter(0), reverse=_is_descending(body["sorts"][0]))
+    return [id for _, id in hits], len(hits) + unindexed
 
 
 def _any_group(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> Test:
@@ -158,21 +160,26 @@ def _has_words(properties: dict[str, str], words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _sorted(
-    store: HubSpotStore, table: ObjectTable, hits: list[Record], sorts: list[Any]
-) -> list[Record]:
+def _rank(
+    table: ObjectTable, sorts: list[Any]
+) -> Callable[[dict[str, str]], tuple[bool, Comparable]]:
+    """Say how a search orders what it finds; without a wish all are equal."""
     if len(sorts) > 1:
         raise invalid("Only one sort is allowed")
     if not sorts:
-        return hits
+        return lambda _properties: (False, 0.0)
     sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": sorts[0]}
     definition = table.properties.get(sort.get("propertyName", ""))
     if definition is None:
         raise invalid(f"{sort.get('propertyName')} is not a valid property to sort by")
     key = _key(definition)
 
-    def rank(record: Record) -> tuple[bool, Comparable]:
-        have = key((store.indexed(table, record) or {}).get(definition.name))
+    def rank(properties: dict[str, str]) -> tuple[bool, Comparable]:
+        have = key(properties.get(definition.name))
         return (have is None, 0.0 if have is None else have)
 
-    return sorted(hits, key=rank, reverse=sort.get("direction") == "DESCENDING")
+    return rank
+
+
+def _is_descending(sort: Any) -> bool:
+    return isinstance(sort, dict) and sort.get("direction") == "DESCENDING"

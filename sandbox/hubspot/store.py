@@ -12,13 +12,16 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+import numpy as np
+import orjson
+
 from sandbox.hubspot.refusals import invalid_properties
 from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property
 from sandbox.hubspot.values import BadValue, iso, stored_value
+from sandbox.shelf import Form, Numbers, Shelf
+from sandbox.timeline import Timeline
 
 PORTAL_ID: Final = 44237313
-
-
 _CONTENTS: Final = (
     "associations",
     "owners",
@@ -46,6 +49,19 @@ class Record:
         self.archived_at: int | None = None
         self.history: dict[str, list[tuple[int, str, str]]] = {}
 
+    @classmethod
+    def load(cls, line: bytes) -> "Record":
+        """Read a record as `dump` wrote it."""
+        id, created_at, updated_at, archived_at, properties, history = orjson.loads(line)
+        record = cls(id, properties, created_at, updated_at)
+        record.archived_at, record.history = archived_at, history
+        return record
+
+    def dump(self) -> bytes:
+        """Write the record as a line of JSON."""
+        values = (self.id, self.created_at, self.updated_at, self.archived_at)
+        return orjson.dumps((*values, self.properties, self.history))
+
     def past(self, name: str) -> list[tuple[int, str, str]]:
         """Give (at, value, source), newest first; what nobody touched dates from the creation."""
         if name in self.history:
@@ -62,10 +78,11 @@ class ObjectTable:
         self.type = object_type
         self.properties: dict[str, Property] = {each.name: each for each in object_type.properties}
         self.archived_properties: dict[str, Property] = {}
-        self.records: dict[int, Record] = {}
+        self.records: Shelf[int, Record] = Shelf(_RECORDS)
         self.merged_into: dict[int, int] = {}
         self.version = 0
-        self._sorted: dict[bool, list[int]] = {}
+        self._archived: set[int] = set()
+        self._sorted: dict[bool, Numbers] = {}
         self._highest_id = 0
 
     def add(self, record: Record) -> None:
@@ -78,10 +95,19 @@ class ObjectTable:
         self._highest_id = max(self._highest_id, record.id)
         self.changed_members()
 
-    def hold(self, records: dict[int, Record], merged_into: dict[int, int]) -> None:
-        """Take the place of what was there."""
-        self.records, self.merged_into = records, merged_into
-        self._highest_id = max([0, *records, *merged_into])
+    def settle(self) -> None:
+        """Pack what was added."""
+        self._archived |= {one.id for one in self.records.held() if one.archived_at is not None}
+        self.records.settle()
+
+    def contents(self) -> tuple[Any, ...]:
+        """Give what the table holds."""
+        highest = max([self._highest_id, *self.merged_into])
+        return self.records, self.merged_into, self._archived, highest
+
+    def take(self, contents: tuple[Any, ...]) -> None:
+        """Hold what another table's `contents` gave."""
+        self.records, self.merged_into, self._archived, self._highest_id = contents
         self.changed_members()
 
     def changed_members(self) -> None:
@@ -90,29 +116,41 @@ class ObjectTable:
         self.version += 1
 
     def find(self, id: str | int, *, archived: bool = False) -> Record | None:
-        """Find a record by id, following merges; None where there is none in that state."""
-        try:
-            number = int(id)
-        except ValueError:
-            return None
-        while number in self.merged_into:
-            number = self.merged_into[number]
-        record = self.records.get(number)
-        return record if record and (record.archived_at is not None) == archived else None
+        """Find a record by id, to change it; None where there is none in that state."""
+        number = self._number(id)
+        return self.records[number] if self._is(number, archived=archived) else None
 
-    def find_by(self, property_name: str, value: str) -> Record | None:
+    def look(self, id: str | int, *, archived: bool = False) -> Record | None:
+        """Find a record by id, to read it."""
+        number = self._number(id)
+        return self.records.look(number) if self._is(number, archived=archived) else None
+
+    def is_live(self, id: int) -> bool:
+        """Tell whether there is a live record of this very id."""
+        return self._is(id, archived=False)
+
+    def look_by(self, property_name: str, value: str) -> Record | None:
         """Find a live record by a unique property, in any case; additional addresses count."""
-        wanted = value.strip().lower()
-        for record in self.live():
-            if record.properties.get(property_name, "").lower() == wanted:
-                return record
-            if property_name == "email" and wanted in _additional_emails(record):
-                return record
-        return None
+
+        def values(record: Record) -> list[str]:
+            own = record.properties.get(property_name, "").lower()
+            return [own, *_additional_emails(record)] if property_name == "email" else [own]
+
+        found = self.records.where(property_name, values, value.strip().lower())
+        live = (record for record in found if record.archived_at is None)
+        return min(live, key=lambda record: record.id, default=None)
 
     def live(self) -> Iterator[Record]:
-        """Walk over the live records by ascending id."""
-        return (self.records[id] for id in self._ids(archived=False))
+        """Walk over the live records by ascending id, to change them."""
+        return (self.records[id] for id in self.live_ids().tolist())
+
+    def all_live(self) -> Iterator[Record]:
+        """Walk over the live records by ascending id, to read them."""
+        return self._looked(self.live_ids())
+
+    def live_ids(self) -> Numbers:
+        """Give the ids of the live records, in order."""
+        return self._ids(archived=False)
 
     def page(self, after: int, limit: int, *, archived: bool) -> tuple[list[Record], int | None]:
         """Give the records from id `after` on, and where the next page starts (None: nowhere)."""
@@ -120,18 +158,36 @@ class ObjectTable:
         start = bisect_left(ids, after)
         chosen = ids[start : start + limit]
         more = start + limit < len(ids)
-        return [self.records[id] for id in chosen], chosen[-1] + 1 if more else None
+        return list(self._looked(chosen)), int(chosen[-1]) + 1 if more else None
 
     def next_id(self) -> int:
         """Give the id of the next new record."""
         return self._highest_id + 51
 
-    def _ids(self, *, archived: bool) -> list[int]:
+    def _number(self, id: str | int) -> int:
+        """Read an id and follow merges; what is none leads nowhere."""
+        try:
+            number = int(id)
+        except ValueError:
+            return -1
+        while number in self.merged_into:
+            number = self.merged_into[number]
+        return number
+
+    def _is(self, number: int, *, archived: bool) -> bool:
+        if self.records.is_held(number):
+            return (self.records[number].archived_at is not None) == archived
+        return number in self.records and (number in self._archived) == archived
+
+    def _looked(self, ids: Numbers) -> Iterator[Record]:
+        return (found for id in ids.tolist() if (found := self.records.look(id)))
+
+    def _ids(self, *, archived: bool) -> Numbers:
         if archived not in self._sorted:
-            chosen = (
-                r.id for r in self.records.values() if (r.archived_at is not None) == archived
-            )
-            self._sorted[archived] = sorted(chosen)
+            packed = self.records.packed_numbers()
+            chosen = packed[np.isin(packed, list(self._archived), invert=not archived)]
+            held = [r.id for r in self.records.held() if (r.archived_at is not None) == archived]
+            self._sorted[archived] = np.sort(np.append(chosen, np.array(held, np.int64)))
         return self._sorted[archived]
 
 
@@ -146,12 +202,12 @@ class HubSpotStore:
         self.oauth_tokens: dict[str, float] = {}
         self.rate_limits = rate_limits
         self.tables = {each.name: ObjectTable(each) for each in OBJECT_TYPES}
-        self.associations: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
+        self.associations: dict[tuple[str, str], Shelf[int, list[int]]] = defaultdict(_links)
         self.owners: list[dict[str, Any]] = []
         self.forms: dict[str, dict[str, Any]] = {}
-        self.submissions: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self.email_events: list[dict[str, Any]] = []
-        self.events: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        self.submissions: dict[str, Timeline] = defaultdict(Timeline)
+        self.email_events = Timeline()
+        self.events: dict[str, Timeline] = defaultdict(Timeline)
         self.lists: dict[str, Any] = {}
         self.exports: dict[str, Any] = {}
         self.denied_scopes: set[str] = set()
@@ -162,19 +218,32 @@ class HubSpotStore:
         self.time_zone = "Europe/Berlin"
         self.daily_limit = 625_000
         self.daily_used = 0
-        self.searches: dict[tuple[str, int, bytes], tuple[list[Record], int]] = {}
+        self.searches: dict[tuple[str, int, bytes], tuple[list[int], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
 
+    def settle(self) -> None:
+        """Pack what was added and is about one person; links of companies go on growing."""
+        for table in self.tables.values():
+            table.settle()
+        for (from_type, _), links in self.associations.items():
+            if from_type != "companies":
+                links.settle()
+
     def contents(self) -> tuple[Any, ...]:
-        """Give what the account holds, apart from its settings."""
-        tables = {name: (one.records, one.merged_into) for name, one in self.tables.items()}
+        """Give what the account holds, apart from its settings, all of it packed."""
+        self.settle()
+        for links in self.associations.values():
+            links.settle()
+        for log in (self.email_events, *self.submissions.values(), *self.events.values()):
+            log.settle()
+        tables = {name: one.contents() for name, one in self.tables.items()}
         return tables, *(getattr(self, name) for name in _CONTENTS)
 
     def take(self, contents: tuple[Any, ...]) -> None:
         """Hold what another account's `contents` gave."""
         tables, *rest = contents
-        for name, (records, merged_into) in tables.items():
-            self.tables[name].hold(records, merged_into)
+        for name, held in tables.items():
+            self.tables[name].take(held)
         for name, value in zip(_CONTENTS, rest, strict=True):
             setattr(self, name, value)
 
@@ -198,9 +267,8 @@ class HubSpotStore:
 
     def associated(self, from_type: str, from_id: int, to_type: str) -> list[int]:
         """Give the ids of the live records linked to one record."""
-        records = self.tables[to_type].records
-        linked = self.associations[from_type, to_type].get(from_id, [])
-        return [id for id in linked if id in records and records[id].archived_at is None]
+        linked = self.associations[from_type, to_type].look(from_id) or []
+        return list(filter(self.tables[to_type].is_live, linked))
 
     def dissociate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
         """Unlink two records in both directions."""
@@ -335,6 +403,18 @@ class HubSpotStore:
                     back = self.associations[to_type, from_type][other_id]
                     back.remove(old_id)
                     self.associate(from_type, new_id, to_type, other_id)
+
+
+def _number(id: int) -> int:
+    return id
+
+
+_RECORDS: Final = Form(_number, _number, Record.dump, Record.load)
+_LINKED: Final[Form[int, list[int]]] = Form(_number, _number, orjson.dumps, orjson.loads)
+
+
+def _links() -> Shelf[int, list[int]]:
+    return Shelf(_LINKED)
 
 
 def _set(record: Record, name: str, value: str, at: int, source: str = "INTEGRATION") -> None:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import csv
 import io
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -142,7 +143,7 @@ def _invalid_locator() -> Refused:
 
 
 def as_csv(
-    selection: Selection, page: list[Row], *, delimiter: str = ",", ending: str = "\n"
+    selection: Selection, page: Iterable[Row], *, delimiter: str = ",", ending: str = "\n"
 ) -> str:
     """Write rows with their header line, every value quoted."""
     columns = selection.columns

@@ -1,7 +1,7 @@
 """What happened to a person, as this CRM logs it: activities, mails, campaign members, deals."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sandbox.people import Happening, Person
@@ -47,6 +47,8 @@ class Journal:
     sent: Row | None = None
     opportunity: Row | None = None
     first_opportunity_id: str | None = None
+    members: dict[str, Row] = field(default_factory=dict)
+    """The person as a member of campaigns, by their ids."""
 
     def next_id(self, prefix: str) -> str:
         """Give the id of the person's next record; those of one happening share a number."""
@@ -194,12 +196,12 @@ def _response(journal: Journal, happening: Happening, at: datetime) -> None:
     """A person is a member of a campaign once: who registered and came is a member who came."""
     campaign = _campaign(journal.tables, happening, at)
     side = "ContactId" if journal.is_contact else "LeadId"
-    number = number_of(f"{campaign['Id']}{journal.person.number}")
-    row = journal.tables["CampaignMember"].get(record_id("00v", number))
+    row = journal.members.get(campaign["Id"])
     if row is None:
+        number = number_of(f"{campaign['Id']}{journal.person.number}")
         row = {"Id": record_id("00v", number), "CampaignId": campaign["Id"]}
         row[side] = journal.who["Id"]
-        journal.add("CampaignMember", row, at, at)
+        journal.members[campaign["Id"]] = journal.add("CampaignMember", row, at, at)
     row["Status"] = _MEMBER_STATUSES.get(happening.kind, "Responded")
     row["LastModifiedDate"] = row["SystemModstamp"] = instant(at)
     if happening.kind != "webinar_registered":

@@ -2,11 +2,13 @@
 
 import string
 from functools import lru_cache
+from typing import Any
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SUFFIX = string.ascii_uppercase + "012345"
 _POD = "ak0"
 _VALID = frozenset(_DIGITS)
+_VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 
 
 def record_id(prefix: str, number: int) -> str:
@@ -16,6 +18,16 @@ def record_id(prefix: str, number: int) -> str:
         number, digit = divmod(number, 62)
         digits = _DIGITS[digit] + digits
     return to_18(f"{prefix}{_POD}{digits:0>9}")
+
+
+def number_in(prefix: str, record: Any) -> int | None:
+    """Give the number that `record_id` made this id of; None where it made none like it."""
+    if not isinstance(record, str) or len(record) != 18 or record[:6] != prefix + _POD:
+        return None
+    number = 0
+    for digit in record[6:15]:
+        number = number * 62 + _VALUES.get(digit, 0)
+    return number if record_id(prefix, number) == record else None
 
 
 def to_18(id15: str) -> str:

@@ -1,5 +1,6 @@
 """Bulk API 2.0 jobs: their life from creation to results, which both kinds share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,7 @@ class Job:
     content: bytes | None = None
     error: str | None = None
     polls: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: Sequence[Row] = ()
     selection: Any = None
     header: str = ""
     succeeded: list[list[str]] = field(default_factory=list)

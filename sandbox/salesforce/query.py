@@ -6,7 +6,9 @@ from typing import Any
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.rendering import renderer
+from sandbox.salesforce.rows import Row
 from sandbox.salesforce.selection import Selection, select
+from sandbox.shelf import Found
 
 _PAGE = 2000
 _SMALLEST_PAGE = 200
@@ -16,9 +18,9 @@ _WIDE_FROM = 20
 
 @dataclass(frozen=True)
 class Cursor:
-    """What a locator stands for: ids, not values; rows are read when their page is asked for."""
+    """What a locator stands for: records, not values: those are of when a page is asked for."""
 
-    ids: list[str]
+    rows: Found[Row]
     selection: Selection
     page: int
 
@@ -37,7 +39,7 @@ def more(call: Call) -> Answer:
     """Answer with the page behind a locator."""
     cursor_id, _, offset = call.path["locator"].rpartition("-")
     cursor = call.store.cursors.get(cursor_id)
-    if cursor is None or not offset.isdecimal() or int(offset) >= len(cursor.ids):
+    if cursor is None or not offset.isdecimal() or int(offset) >= len(cursor.rows):
         raise Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
     return Answer(_page(call, cursor_id, cursor, int(offset)))
 
@@ -47,13 +49,12 @@ def _first_page(call: Call, *, deleted: bool) -> Answer:
         raise Refused("MALFORMED_QUERY", "A query string has to be specified")
     selection = select(call.store, call.query["q"])
     if selection.grouping:
-        table = call.store.tables[selection.sobject.name].values()
-        told = selection.grouping.records(selection.found(table, deleted=deleted))
+        told = selection.grouping.records(selection.found(call.store, deleted=deleted))
         return Answer(_groups(told, selection))
     rows = selection.rows(call.store, deleted=deleted)
     if selection.counts:
         return Answer({"totalSize": len(rows), "done": True, "records": []})
-    cursor = Cursor([row["Id"] for row in rows], selection, _page_size(call, selection))
+    cursor = Cursor(rows, selection, _page_size(call, selection))
     cursor_id = call.store.new_id("0r8")
     if len(rows) > cursor.page:
         call.store.cursors[cursor_id] = cursor
@@ -77,8 +78,10 @@ def _page(call: Call, cursor_id: str, cursor: Cursor, start: int) -> dict[str, A
     end = start + cursor.page
     table = call.store.tables[cursor.selection.sobject.name]
     render = renderer(call.store, cursor.selection, call.root)
-    records = [render(table[one]) for one in cursor.ids[start:end] if one in table]
-    answer: dict[str, Any] = {"totalSize": len(cursor.ids), "done": end >= len(cursor.ids)}
+    present = (table.now(row["Id"], row) for row in cursor.rows[start:end])
+    records = [render(row) for row in present if row is not None]
+    size = len(cursor.rows)
+    answer: dict[str, Any] = {"totalSize": size, "done": end >= size}
     if not answer["done"]:
         answer["nextRecordsUrl"] = f"{call.root}/query/{cursor_id}-{end}"
     return answer | {"records": records}

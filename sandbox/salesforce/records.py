@@ -11,7 +11,7 @@ from sandbox.people import Person
 from sandbox.salesforce.engagement import Journal, heard_at, log
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.objects import LIFECYCLE_STAGES, org
-from sandbox.salesforce.rows import Row, Tables, number_of, stamped
+from sandbox.salesforce.rows import Row, Tables, number_of, stamped, table
 from sandbox.salesforce.values import instant
 
 DUPLICATES_FROM = 1_000_000
@@ -24,16 +24,34 @@ INTEGRATION_USER = record_id("005", len(_USERS))
 _LEAD_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other", None)
 _QUALIFICATION = ("Budget__c", "Authority__c", "Need__c", "Timeline__c")
 _LOWEST_STATUS = "Open - Not Contacted"
+_SHARED = {"User", "Account", "Campaign"}
+"""Objects whose rows several people have in common."""
 
 
-def make_tables(people: list[Person], *, now: datetime) -> Tables:
-    """Make the rows of every object, by object and id. Fields without a value are left out."""
-    tables: Tables = {name: {} for name in org()}
-    tables["User"] = {row["Id"]: row for row in _users(now)}
-    for person in people:
+class Org:
+    """An org that hears of one person after the other. Fields without a value are left out."""
+
+    def __init__(self, now: datetime) -> None:
+        """Begin with the users."""
+        self._now = now
+        self._tables = {name: table(sobject.prefix) for name, sobject in org().items()}
+        self._tables["User"].update((row["Id"], row) for row in _users(now))
+
+    def add(self, person: Person) -> None:
+        """Make the rows of a person."""
         if person.salesforce_as is not None:
-            _add_person(person, tables, now)
-    return tables
+            _add_person(person, self._tables, self._now)
+
+    def settle(self) -> None:
+        """Pack what is about one person."""
+        for name in self._tables.keys() - _SHARED:
+            self._tables[name].settle()
+
+    def tables(self) -> Tables:
+        """Give the rows of every object, packed, by object and id."""
+        for rows in self._tables.values():
+            rows.settle()
+        return self._tables
 
 
 def _users(now: datetime) -> list[Row]:

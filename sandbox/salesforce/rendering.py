@@ -24,15 +24,17 @@ def renderer(store: SalesforceStore, selection: Selection, root: str) -> Render:
 def _lister(store: SalesforceStore, child: Child, root: str) -> Callable[[Row], Any]:
     """Make what gives the rows below a row as a query's result, or null where there are none."""
     selection, render = child.selection, renderer(store, child.selection, root)
-    by_parent: dict[str, list[Row]] = {}
-    for row in selection.found(store.tables[selection.sobject.name].values(), deleted=False):
-        by_parent.setdefault(row.get(child.reference) or "", []).append(row)
+    found = selection.found(store, deleted=False)
+    by_parent: dict[str, list[int]] = {}
+    for place, row in enumerate(found):
+        by_parent.setdefault(row.get(child.reference) or "", []).append(place)
 
     def listed(row: Row) -> dict[str, Any] | None:
-        found = by_parent.get(row["Id"], [])[: selection.query.limit]
-        if not found:
+        places = by_parent.get(row["Id"], [])[: selection.query.limit]
+        if not places:
             return None
-        return {"totalSize": len(found), "done": True, "records": [render(one) for one in found]}
+        records = [render(found[place]) for place in places]
+        return {"totalSize": len(records), "done": True, "records": records}
 
     return listed
 

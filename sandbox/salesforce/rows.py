@@ -2,15 +2,26 @@
 
 import hashlib
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import orjson
+
+from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.values import instant
+from sandbox.shelf import Form, Shelf
 
 Row = dict[str, Any]
 """A record's fields by name, as REST writes them; a field without a value may be absent."""
 
-Tables = dict[str, dict[str, Row]]
+Tables = dict[str, Shelf[str, Row]]
 """Rows by object and id."""
+
+
+def table(prefix: str) -> Shelf[str, Row]:
+    """Make an empty table for rows whose ids begin like this."""
+    form = Form(partial(number_in, prefix), partial(record_id, prefix), orjson.dumps, orjson.loads)
+    return Shelf(form)
 
 
 def stamped(row: Row, created: datetime, modified: datetime, by: str) -> Row:

@@ -49,13 +49,9 @@ class DuplicateRule:
         wanted = self._key(sobject, row)
         if None in wanted:
             return
-        twins = [
-            one
-            for one in store.tables[sobject.name].values()
-            if one["Id"] != row.get("Id")
-            and not one.get("IsDeleted")
-            and self._key(sobject, one) == wanted
-        ]
+        name = ",".join(self.fields)
+        same = store.tables[sobject.name].where(name, lambda one: [self._key(sobject, one)], wanted)
+        twins = [one for one in same if one["Id"] != row.get("Id") and not one.get("IsDeleted")]
         if twins:
             raise self._refusal(sobject, twins)
 

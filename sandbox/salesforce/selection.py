@@ -1,6 +1,6 @@
 """SOQL with its meaning: names found in the schema, conditions made into Python predicates."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from sandbox.salesforce.soql import (
     parse,
 )
 from sandbox.salesforce.store import NAMED, SalesforceStore
+from sandbox.shelf import Found
 
 _NAME_FIELDS = {
     "id": Field("Id", "id"),
@@ -72,19 +73,19 @@ class Selection:
         """Tell whether only the number of rows was asked for."""
         return self.query.columns is None
 
-    def rows(self, store: SalesforceStore, *, deleted: bool) -> list[Row]:
-        """Find the rows; deleted and archived ones only where asked for."""
-        found = self.found(store.tables[self.sobject.name].values(), deleted=deleted)
+    def rows(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
+        """Find the rows between offset and limit."""
+        found = self.found(store, deleted=deleted)
         start = self.query.offset or 0
-        stop = None if self.query.limit is None else start + self.query.limit
-        return found[start:stop]
+        found.cut(start, None if self.query.limit is None else start + self.query.limit)
+        return found
 
-    def found(self, table: Iterable[Row], *, deleted: bool) -> list[Row]:
-        """Find those of some rows that match, in order."""
-        seen = table if deleted else (row for row in table if _is_live(row))
-        found = [row for row in seen if self.matches(row)]
+    def found(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
+        """Find all rows that match, in order; deleted and archived ones only where asked for."""
+        table = store.tables[self.sobject.name]
+        found = table.found(lambda row: (deleted or _is_live(row)) and self.matches(row))
         for by, ordering in reversed(self.ordering):
-            found.sort(key=sort_key(by.field, by.read, ordering), reverse=ordering.descending)
+            found.sort(sort_key(by.field, by.read, ordering), reverse=ordering.descending)
         return found
 
 

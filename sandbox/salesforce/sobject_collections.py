@@ -85,7 +85,7 @@ def read(call: Call) -> Answer:
         raise Refused("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")
     table = call.store.tables[sobject.name]
     names = ["Id", *(name for name in fields if name.lower() != "id")]
-    found = [_live(table.get(normalised(one) or "")) for one in ids]
+    found = [_live(table.look(normalised(one) or "")) for one in ids]
     return Answer(
         [None if row is None else as_record(sobject, row, names, call.root) for row in found]
     )

@@ -69,7 +69,7 @@ def _live(store: SalesforceStore, sobject: SObject, record: str) -> Row:
     full = normalised(record)
     if full is None or not full.startswith(sobject.prefix):
         raise malformed_id(record)
-    row = store.tables[sobject.name].get(full)
+    row = store.tables[sobject.name].look(full)
     if row is None or row.get("IsDeleted"):
         raise not_found()
     return row
@@ -167,5 +167,5 @@ def _span(call: Call, days: int) -> tuple[datetime, datetime]:
 def _stamped_between(call: Call, start: datetime, end: datetime) -> list[Row]:
     sobject = call.store.sobject(call.path["object"])
     first, last = instant(start), instant(end)
-    rows = call.store.tables[sobject.name].values()
+    rows = call.store.tables[sobject.name].all()
     return [row for row in rows if first <= row["SystemModstamp"] <= last]

@@ -13,7 +13,7 @@ from sandbox.salesforce.errors import Refused, not_found
 from sandbox.salesforce.ids import normalised, record_id
 from sandbox.salesforce.objects import org
 from sandbox.salesforce.records import INTEGRATION_USER
-from sandbox.salesforce.rows import Row, Tables
+from sandbox.salesforce.rows import Row, Tables, table
 from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.values import instant
 
@@ -113,7 +113,7 @@ class SalesforceStore:
     def row(self, record: str) -> Row | None:
         """Find a row of any object by its 18-character id, deleted ones too."""
         sobject = self.owner_of(record)
-        return None if sobject is None else self.tables[sobject.name].get(record)
+        return None if sobject is None else self.tables[sobject.name].look(record)
 
     def children(self, sobject: SObject) -> dict[str, tuple[str, str, str]]:
         """Give what lies below an object: (relationship, object, reference) by lower-case name."""
@@ -138,7 +138,7 @@ class SalesforceStore:
         """Store a row in place of what was there, so that a transaction can take it back."""
         rows = self.tables[sobject]
         if self._undo is not None:
-            self._undo.append((sobject, row["Id"], rows.get(row["Id"])))
+            self._undo.append((sobject, row["Id"], rows.look(row["Id"])))
         rows[row["Id"]] = row
 
     @contextmanager
@@ -220,7 +220,7 @@ class SalesforceStore:
         self._set_schema(sobject)
         self._schemas_of_all[sobject.name] = sobject
         self._names[sobject.prefix] = sobject.name
-        self.tables.setdefault(sobject.name, {})
+        self.tables.setdefault(sobject.name, table(sobject.prefix))
 
     def define(self, sobject: str, *fields: Field) -> None:
         """Add fields, or change what they are: their type, options or permissions."""
@@ -235,9 +235,11 @@ class SalesforceStore:
         self._schemas_of_all[sobject] = self._schemas_of_all[sobject].without(old)
         self.hide(sobject, old)
         rows = self.tables[sobject]
-        for id, row in rows.items():
+        for row in rows.all():
             if old in row:
-                rows[id] = {new if name == old else name: value for name, value in row.items()}
+                rows[row["Id"]] = {
+                    new if name == old else name: value for name, value in row.items()
+                }
 
     def _set_schema(self, sobject: SObject) -> None:
         self.schema[sobject.name] = sobject

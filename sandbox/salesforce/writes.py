@@ -84,12 +84,10 @@ def upsert(
         raise not_found(f"{said}: {name}")
     if field.name == "Id":
         return update(store, sobject, value, values), False
-    wanted = key_of(field, value)
-    found = [
-        row["Id"]
-        for row in store.tables[sobject.name].values()
-        if not row.get("IsDeleted") and key_of(field, row.get(field.name)) == wanted
-    ]
+    same = store.tables[sobject.name].where(
+        field.name, lambda row: [key_of(field, row.get(field.name))], key_of(field, value)
+    )
+    found = [row["Id"] for row in same if not row.get("IsDeleted")]
     if len(found) > 1:
         raise Refused("DUPLICATE_EXTERNAL_ID", ",".join(found), status=300)
     if found:
@@ -110,7 +108,7 @@ def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool 
     full = normalised(record)
     if full is None or not full.startswith(sobject.prefix):
         raise malformed_id(record)
-    row = store.tables[sobject.name].get(full)
+    row = store.tables[sobject.name].look(full)
     if row is None:
         gone = Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
         raise not_found() if single else gone
@@ -196,7 +194,7 @@ def _referred(store: SalesforceStore, field: Field, value: str) -> str:
     if full is None or owner is None or owner.name not in field.to:
         said = f"{_label(field)}: id value of incorrect type: {value}"
         raise Refused("MALFORMED_ID", said, (field.name,))
-    target = store.tables[owner.name].get(full)
+    target = store.tables[owner.name].look(full)
     if target is None or target.get("IsDeleted"):
         raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
     return full
