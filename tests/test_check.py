@@ -611,6 +611,12 @@ HIDDEN = "(Or the user we log in as may not see it.)"
             "hubspot.yaml:22: `our_score` has no option `stop`: add it there, or a word to values",
             id="word written as it is into a restricted list",
         ),
+        pytest.param(
+            having(HUBSPOT, "contacts", Field("our_score", "text", max_length=3)),
+            ("hubspot", "from: score, min_change: 5", "from: pressure, values: {stop: end}"),
+            "hubspot.yaml:22: `our_score` takes 3 characters: `high` is longer",
+            id="word that would lose its end",
+        ),
     ],
 )
 def test_what_hubspot_does_not_have_is_told(catalog: Catalog, change: Change, said: str) -> None:

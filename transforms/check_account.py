@@ -51,6 +51,8 @@ def problems(
         if into.restricted:
             for at, text in _no_options(place, write, into, columns):
                 yield mapping.problem(at, text)
+        for at, text in _too_long(place, write, into, columns):
+            yield mapping.problem(at, text)
 
 
 def halted(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
@@ -85,16 +87,32 @@ def _no_options(
     place: Place, write: FieldWrite, into: Field, columns: Map[str, Answer]
 ) -> Iterator[tuple[Place, str]]:
     """Words to be written that the field's list of options lacks, and where they are named."""
-    if into.options is None:
-        return
+    for at, word in _words(place, write, columns):
+        if into.options is not None and word not in into.options:
+            as_it_is = ": add it there, or a word to values"
+            hint = as_it_is if at == place else did_you_mean(word, into.options)
+            yield at, f"`{into.name}` has no option `{word}`{hint}"
+
+
+def _too_long(
+    place: Place, write: FieldWrite, into: Field, columns: Map[str, Answer]
+) -> Iterator[tuple[Place, str]]:
+    """Words that would lose their end; free text, such as the reasons, is cut to what fits."""
+    for at, word in _words(place, write, columns):
+        if into.max_length is not None and len(word) > into.max_length:
+            yield at, f"`{into.name}` takes {into.max_length} characters: `{word}` is longer"
+
+
+def _words(
+    place: Place, write: FieldWrite, columns: Map[str, Answer]
+) -> Iterator[tuple[Place, str]]:
+    """The words that can be written into a field, and where they are named."""
     for ours, theirs in write.values.items():
-        for i, word in enumerate(theirs):
-            if word not in into.options:
-                text = f"`{into.name}` has no option `{word}`{did_you_mean(word, into.options)}"
-                yield (*place, "values", ours, i), text
-    for word in (columns[write.from_].words if write.from_ in columns else None) or ():
-        if word not in write.values and word not in into.options:
-            yield place, f"`{into.name}` has no option `{word}`: add it there, or a word to values"
+        yield from (((*place, "values", ours, i), word) for i, word in enumerate(theirs))
+    answer = columns.get(write.from_)
+    for word in (answer.words if answer else None) or ():
+        if word not in write.values:
+            yield place, word
 
 
 def _unknown(object: str, field: str, catalog: Catalog) -> str:
