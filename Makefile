@@ -7,6 +7,8 @@ ENGINES := $(VENV)/.engines
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
 NODE := tests/conformance/node
+PEERS := tests/conformance/peers
+EXTRACTORS := tap-hubspot tap-salesforce meltano-tap-hubspot
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-engines conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
@@ -35,7 +37,14 @@ test-engines: $(ENGINES) ## the definition engine on PostgreSQL and Spark as wel
 conformance: $(READY) ## the sandbox against the vendors' OpenAPI documents and against other people's clients
 	@if command -v npm >/dev/null; then npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent; \
 	else echo "node and npm are not installed: jsforce and @hubspot/api-client are skipped"; fi
+	@for peer in $(EXTRACTORS); do $(MAKE) --no-print-directory $(PEERS)/.venv/$$peer/.ready \
+	|| echo "$$peer could not be installed: it is skipped"; done
 	$(BIN)/python -m pytest -n 0 -rs tests/conformance
+
+$(PEERS)/.venv/%/.ready: $(PEERS)/%.lock
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(subst $(BIN),$(@D)/bin,$(INSTALL)) $<
+	touch $@
 
 lint: $(READY)   ## ruff
 	$(BIN)/ruff check .
@@ -68,6 +77,7 @@ schemas: $(READY) ## write the JSON Schemas of the YAML files, for editors
 lock: $(READY)   ## resolve the dependencies anew
 	$(LOCK) --extra sandbox --extra dev -o requirements.lock
 	$(LOCK) --all-extras -o requirements-engines.lock
+	for peer in $(EXTRACTORS); do echo $$peer | $(subst pyproject.toml,-,$(LOCK)) -o $(PEERS)/$$peer.lock; done
 
 clean:           ## remove what was made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache

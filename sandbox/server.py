@@ -35,6 +35,7 @@ from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.records import Org
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import SalesforceStore
+from sandbox.spelling import VendorsSpelling
 from sandbox.worlds import WORLDS
 
 HOST: Final = "127.0.0.1"
@@ -118,7 +119,9 @@ def serve(
         print(f"sandbox at {url} with {people} people")
         print(f"  HubSpot token        {sandbox.hubspot_token}")
         print(f"  Salesforce client id {sandbox.client_id}")
-        print(f"  Salesforce secret    {sandbox.client_secret}", flush=True)
+        print(f"  Salesforce secret    {sandbox.client_secret}")
+        print(f"  Salesforce refresh token {sandbox.salesforce.credentials.refresh_token}")
+        print(f"  HubSpot refresh token    {sandbox.hubspot_refresh_token}", flush=True)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(_config(app)).run([listener])
 
@@ -211,7 +214,7 @@ def _versioned(dated: re.Match[str]) -> str:
 
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        VendorsSpelling(app),
         http=CuttableProtocol,
         ws="none",
         loop="asyncio",

@@ -822,8 +822,8 @@ class TestAccess:
         """Its own limit shows in no header."""
         answer = http.post(f"{CONTACTS}/search", json={})
 
-        limits = [name for name in answer.headers if "ratelimit" in name]
-        assert limits == ["x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"]
+        limits = [name for name in answer.headers if "RateLimit" in name]
+        assert limits == ["X-HubSpot-RateLimit-Daily", "X-HubSpot-RateLimit-Daily-Remaining"]
 
     def test_a_sixth_search_in_a_second_is_refused_with_little_to_go_by(
         self, http: Http, box: Sandbox
@@ -943,3 +943,10 @@ def test_records_past_the_first_page_of_search_stay_put_while_nothing_is_written
 
     assert [len(page.json()["results"]) for page in pages] == [2, 2, 1]
     assert len({id for page in pages for id in ids_of(page)}) == 5
+
+
+def test_headers_are_spelt_as_the_vendor_spells_them(http: Http) -> None:
+    """A client that looks for them letter by letter finds them."""
+    names = set(http.get(CONTACTS, params={"limit": 1}).headers)
+
+    assert {"Content-Type", "X-HubSpot-Correlation-Id", "X-HubSpot-RateLimit-Max"} <= names

@@ -235,16 +235,33 @@ def test_a_refused_login_says_why(sandbox: Sandbox, form: dict[str, str], error:
     assert (answer.status_code, answer.json()["error"]) == (400, error)
 
 
-def test_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
-    """With rotation the reuse of an old token ends every session."""
-    credentials = sandbox.salesforce.credentials
-    form = {
+def refreshing(sandbox: Sandbox) -> dict[str, str]:
+    """What a client sends to renew its session."""
+    return {
         "grant_type": "refresh_token",
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
-        "refresh_token": credentials.refresh_token,
+        "refresh_token": sandbox.salesforce.credentials.refresh_token,
     }
+
+
+def test_a_refresh_token_stays_good(sandbox: Sandbox) -> None:
+    """Unless an administrator wants it otherwise, and no answer brings another."""
+    form = refreshing(sandbox)
+    first, second = log_in(sandbox, **form).json(), log_in(sandbox, **form).json()
+
+    assert first["access_token"] != second["access_token"]
+    assert "refresh_token" not in second
+
+
+def test_with_rotation_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
+    """The reuse of an old token ends every session."""
+    credentials = sandbox.salesforce.credentials
+    switch = f"{sandbox.url}/_sandbox/salesforce/rotation"
+    form = refreshing(sandbox)
+    requests.post(switch, json={"rotate": True}, timeout=5)
     first, second = log_in(sandbox, **form), log_in(sandbox, **form)
+    requests.post(switch, json={"rotate": False}, timeout=5)
 
     assert first.json()["refresh_token"] != form["refresh_token"]
     assert second.json()["error"] == "invalid_grant"

@@ -53,6 +53,7 @@ _OPEN: dict[str, dict[str, Handler]] = {
     "/services/Soap/u/{version}/{organization}": {"POST": soap.login},
     "/_sandbox/salesforce/locks": {"POST": control.locks},
     "/_sandbox/salesforce/revoke": {"POST": control.revoke},
+    "/_sandbox/salesforce/rotation": {"POST": control.rotation},
     "/_sandbox/salesforce/quota": {"POST": control.quota},
     "/_sandbox/salesforce/hide": {"POST": control.hide},
     "/_sandbox/salesforce/merge": {"POST": control.merge},

@@ -113,14 +113,15 @@ def _password(form: Form, credentials: Credentials) -> dict[str, str]:
 
 
 def _refresh(form: Form, credentials: Credentials) -> dict[str, str]:
-    """Rotate: a refresh token is good once, and its reuse ends everything."""
+    """Open a session; with rotation a refresh token is good once, and its reuse ends everything."""
     _check_client(form, credentials)
     given = form.get("refresh_token", "")
     if given in credentials.used_refresh_tokens:
         credentials.tokens.clear()
         credentials.new_refresh_token()
     elif given and given == credentials.refresh_token:
-        return {"scope": "refresh_token api", "refresh_token": credentials.new_refresh_token()}
+        rotated = {"refresh_token": credentials.new_refresh_token()} if credentials.rotates else {}
+        return {"scope": "refresh_token api"} | rotated
     raise Refused("invalid_grant", "expired access/refresh token")
 
 

@@ -17,6 +17,12 @@ def revoke(call: Call) -> Answer:
     return Answer({"revoked": True})
 
 
+def rotation(call: Call) -> Answer:
+    """Let every refresh token be good once, as an administrator may set it: `{"rotate": true}`."""
+    call.store.credentials.rotates = call.json()["rotate"]
+    return Answer({"rotates": call.store.credentials.rotates})
+
+
 def quota(call: Call) -> Answer:
     """Set how many calls a day has and how many are used: `{"limit": 100, "used": 99}`."""
     asked = call.json()

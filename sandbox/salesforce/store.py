@@ -39,6 +39,7 @@ class Credentials:
     password: str = "sandbox-password"
     security_token: str = "sandbox-security-token"
     refresh_token: str = ""
+    rotates: bool = False
     used_refresh_tokens: set[str] = field(default_factory=set)
     public_key: str | None = None
     tokens: set[str] = field(default_factory=set)

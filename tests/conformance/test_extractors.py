@@ -1,0 +1,111 @@
+"""Extractors nobody here wrote, unmodified: they discover what there is, and read all of it."""
+
+import json
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.server import Sandbox
+
+PEOPLE = 60
+PEERS = Path(__file__).parent / "peers"
+SINCE = {"start_date": "2015-01-01T00:00:00Z"}
+AT_ONCE = {"email_chunk_size": 10**12, "subscription_chunk_size": 10**12}
+"""One window instead of one a day."""
+
+
+def extracted(
+    peer: str, box: Sandbox, folder: Path, config: dict[str, Any], *, option: str = "--properties"
+) -> Counter[str]:
+    """Let a Singer tap discover and then read everything; count the records of each stream.
+
+    `option` names the catalog on its command line.
+    """
+    program = next((PEERS / ".venv" / peer / "bin").glob("tap-*"), None)
+    if program is None:
+        pytest.skip(f"{peer} is not installed: `make conformance` does it")
+    path, catalog = folder / "config.json", folder / "catalog.json"
+    path.write_text(json.dumps(SINCE | config))
+    environment = {**os.environ, "PYTHONPATH": str(PEERS), "ONEFUNNEL_SANDBOX": box.url}
+
+    def told(*options: str) -> str:
+        done = subprocess.run(
+            [program, "--config", path, *options],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    streams = json.loads(told("--discover"))["streams"]
+    everything = [entry["metadata"] for stream in streams for entry in stream["metadata"]]
+    for one in everything:
+        one["selected"] = one.get("inclusion") != "unsupported"
+    catalog.write_text(json.dumps({"streams": streams}))
+    said = [json.loads(line) for line in told(option, str(catalog)).splitlines()]
+    return Counter(one["stream"] for one in said if one["type"] == "RECORD")
+
+
+def live(box: Sandbox, name: str) -> int:
+    """Count the live records of a kind in HubSpot."""
+    return sum(1 for _ in box.hubspot.tables[name].live())
+
+
+def test_singers_tap_for_hubspot_reads_everything(box: Sandbox, tmp_path: Path) -> None:
+    """By today's API and by the older ones."""
+    login = {"api_key": box.hubspot_token} | AT_ONCE
+    found = extracted("tap-hubspot", box, tmp_path, login)
+    engagement = ("emails", "calls", "meetings", "notes", "tasks")
+
+    assert found["contacts"] == live(box, "contacts") > 20
+    assert found["companies"] == live(box, "companies") > 5
+    assert found["deals"] == live(box, "deals") > 0
+    assert found["engagements"] == sum(live(box, name) for name in engagement)
+    assert found["email_events"] == len(box.hubspot.email_events)
+    assert found["form_submissions"] == sum(map(len, box.hubspot.submissions.values()))
+
+
+def test_singers_tap_for_hubspot_renews_its_token(box: Sandbox, tmp_path: Path) -> None:
+    """It knows no more than a refresh token."""
+    login = {
+        "client_id": box.client_id,
+        "client_secret": box.client_secret,
+        "refresh_token": box.hubspot_refresh_token,
+        "redirect_uri": "https://example.com",
+    }
+    found = extracted("tap-hubspot", box, tmp_path, login | AT_ONCE)
+
+    assert found["contacts"] == live(box, "contacts")
+
+
+def test_meltanos_tap_for_hubspot_reads_everything(box: Sandbox, tmp_path: Path) -> None:
+    """By lists and searches."""
+    login = {"access_token": box.hubspot_token}
+    found = extracted("meltano-tap-hubspot", box, tmp_path, login, option="--catalog")
+    kinds = ("contacts", "companies", "deals", "emails", "calls", "meetings", "tasks")
+
+    assert {name: found[name] for name in kinds} == {name: live(box, name) for name in kinds}
+
+
+@pytest.mark.parametrize("api", ["REST", "BULK"])
+def test_singers_tap_for_salesforce_reads_everything(
+    box: Sandbox, tmp_path: Path, api: str
+) -> None:
+    """By queryAll, and by jobs of Bulk API 1.0; it sees deleted rows, too."""
+    login = {
+        "client_id": box.client_id,
+        "client_secret": box.client_secret,
+        "refresh_token": box.salesforce.credentials.refresh_token,
+        "api_type": api,
+        "select_fields_by_default": True,
+    }
+    found = extracted("tap-salesforce", box, tmp_path, login)
+
+    tables = box.salesforce.tables
+    assert found == Counter({name: len(rows) for name, rows in tables.items() if rows})
