@@ -5,6 +5,7 @@ does not fit: so the account's fields are looked at again where rows look like t
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
 
 from connectors.landing import Drifted, Page
 from contract import Field
@@ -12,6 +13,8 @@ from errors import RefusedError
 
 GONE = "FIELD_GONE"
 CHANGED = "FIELD_CHANGED"
+
+DRIFT = frozenset({GONE, CHANGED})
 
 Look = Callable[[], Mapping[str, Field]]
 """Asks the account for the fields that an object has now."""
@@ -27,12 +30,14 @@ class Watch:
         self._look = look
         self._count = count
         self._trusted: set[str] = set()
+        self._lock = Lock()
 
     def misfits(self, name: str, count: int) -> None:
         """Count values that do not fit. Raises: RefusedError where their field has changed."""
         if name in self._fields:
             self._confirm(name)
-        self._count(name, count)
+        with self._lock:
+            self._count(name, count)
 
     def complete(self, pages: Iterator[Page]) -> Iterator[Page]:
         """Hand on pages of rows. Raises: RefusedError where none has a field, which is gone."""

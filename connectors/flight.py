@@ -31,9 +31,9 @@ def most() -> int:
     return _at_once.get()
 
 
-def ahead(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
+def ahead(calls: Iterable[Callable[[], T]], *, at_most: int = AT_ONCE) -> Iterator[T]:
     """Have some calls on their way and give the answers in the order of the calls."""
-    at_once = most()
+    at_once = min(most(), at_most)
     with ThreadPoolExecutor(at_once) as threads:
         flying: deque[Future[T]] = deque()
         try:

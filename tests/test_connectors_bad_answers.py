@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connected import Warehouse, hubspot_client, salesforce_client, world
+from connectors import cause
 from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
 from sandbox.faults import Fault
@@ -16,6 +18,9 @@ from test_connectors_salesforce_source import add_leads
 
 CONTACTS: Wanted = {"contacts": ("email",)}
 LEADS: Wanted = {"Lead": ("Company",)}
+LIVE = "SELECT count(*) FROM contacts WHERE NOT archived"
+LONG = "x" * 5_000_000
+TIMES = {"createdAt": "0001-01-01T00:00:00Z", "updatedAt": "2026-02-01T00:00:00Z"}
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_a_record_without_id_is_left_out_and_counted(sandbox: Sandbox, tmp_path:
 
     live = sum(1 for _ in sandbox.hubspot.tables["contacts"].live())
     assert client.drift["contacts", "id"] == 1
-    assert warehouse.ask("SELECT count(*) FROM contacts WHERE NOT archived") == [(live,)]
+    assert warehouse.ask(LIVE) == [(live,)]
     assert warehouse.proofs[0].missed == live
 
 
@@ -100,3 +105,286 @@ def test_csv_that_came_cut_off_is_asked_for_again(
     warehouse.pull(salesforce_client(sandbox), LEADS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+@pytest.mark.parametrize(
+    ("object", "path"),
+    [
+        pytest.param("contacts", "/contacts/search", id="search"),
+        pytest.param("form_submissions", "/submissions/", id="form submissions"),
+        pytest.param("email_events", "/email/public/", id="e-mail events"),
+        pytest.param("page_views", "/events/v3/", id="page views"),
+    ],
+)
+@pytest.mark.parametrize("body", ["<html>", '{"results": [', {"events": None}])
+def test_no_page_of_hubspot_is_skipped_because_it_was_none(
+    sandbox: Sandbox, tmp_path: Path, object: str, path: str, body: Any
+) -> None:
+    """Whatever is read: it is asked for again."""
+    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse.pull(hubspot_client(sandbox), {object: ()})
+    fill(sandbox, "contacts", 1)
+    rows = warehouse.count(object)
+    sandbox.faults.plan(Fault(path=path, status=200, body=body))
+    client = hubspot_client(sandbox)
+
+    warehouse.pull(client, {object: ()})
+
+    assert warehouse.count(object) == rows + (object == "contacts")
+    assert (not client.halted, client.waited > 0) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("object", "path", "body"),
+    [
+        pytest.param(
+            "form_submissions",
+            "/submissions/",
+            {"results": [{"submittedAt": None, "values": []}]},
+            id="a submission",
+        ),
+        pytest.param(
+            "email_events",
+            "/email/public/",
+            {"hasMore": False, "events": [{"type": "OPEN", "created": 1}, {"id": "1"}]},
+            id="e-mail events",
+        ),
+        pytest.param("page_views", "/events/v3/", {"results": [{"objectId": "1"}]}, id="a view"),
+        pytest.param(
+            "list_memberships",
+            "/lists/4/memberships",
+            {"results": [{"membershipTimestamp": None}]},
+            id="a member",
+        ),
+    ],
+)
+def test_what_of_a_log_has_no_id_is_left_out_and_counted(
+    sandbox: Sandbox, tmp_path: Path, object: str, path: str, body: Any
+) -> None:
+    """There is nothing by which a second look could know it again."""
+    client = hubspot_client(sandbox)
+    warehouse = Warehouse("hubspot", tmp_path)
+    sandbox.faults.plan(Fault(path=path, status=200, body=body))
+
+    warehouse.pull(client, {object: ()})
+
+    assert client.drift[object, "id"] == len(next(iter(body.values())) or body["events"])
+
+
+def contact(id: object, **values: object) -> dict[str, Any]:
+    return {"id": id, "properties": values, "archived": False, **TIMES}
+
+
+def test_odd_values_of_hubspot_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Year 1, five megabytes of text, a number where text belongs, and text where a number does."""
+    wanted: Wanted = {"contacts": ("email", "company", "num_conversion_events")}
+    odd = [
+        contact("7", email=12.5, company=LONG, num_conversion_events="3"),
+        contact("8", email=None, company=None, num_conversion_events="many"),
+    ]
+    client = hubspot_client(sandbox)
+    warehouse = Warehouse("hubspot", tmp_path)
+    sandbox.faults.plan(Fault(path="/objects/contacts", status=200, body={"results": odd}, after=1))
+
+    warehouse.pull(client, wanted)
+
+    landed = warehouse.ask(
+        "SELECT email, length(company), num_conversion_events, year(createdAt) FROM contacts"
+        " WHERE id IN ('7', '8') ORDER BY id"
+    )
+    assert landed == [("12.5", len(LONG), 3.0, 1), (None, None, None, 1)]
+    assert client.drift == {("contacts", "num_conversion_events"): 1}
+
+
+@pytest.mark.parametrize(
+    ("object", "path", "body"),
+    [
+        pytest.param(
+            "contacts", "/objects/contacts", {"paging": {"next": {"after": "1"}}}, id="list"
+        ),
+        pytest.param(
+            "email_events",
+            "/email/public/",
+            {"hasMore": True, "offset": "", "events": []},
+            id="e-mail events",
+        ),
+        pytest.param(
+            "page_views", "/events/v3/", {"paging": {"next": {"after": "MA"}}}, id="page views"
+        ),
+    ],
+)
+def test_an_empty_page_of_hubspot_ends_nothing_while_there_is_a_next(
+    sandbox: Sandbox, tmp_path: Path, object: str, path: str, body: Any
+) -> None:
+    """Only the page that names no next one is the last."""
+    store = sandbox.hubspot
+    rows = {
+        "contacts": store.tables["contacts"].records,
+        "email_events": store.email_events,
+        "page_views": store.events["e_visited_page"],
+    }
+    warehouse = Warehouse("hubspot", tmp_path)
+    looks = int(object == "contacts")
+    empty = {"results": [], **body}
+    sandbox.faults.plan(Fault(path=path, method="GET", status=200, body=empty, after=looks))
+
+    warehouse.pull(hubspot_client(sandbox), {object: ()})
+
+    assert warehouse.count(object) == len(rows[object])
+
+
+def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its own cursor leads on."""
+    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse.pull(hubspot_client(sandbox), CONTACTS)
+    fill(sandbox, "contacts", 3)
+    body = {"total": 3, "results": [], "paging": {"next": {"after": "0"}}}
+    sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=body))
+
+    warehouse.pull(hubspot_client(sandbox), CONTACTS)
+
+    assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
+
+
+@pytest.mark.parametrize(
+    ("object", "method", "path", "body"),
+    [
+        pytest.param(
+            "contacts",
+            "POST",
+            "/contacts/search",
+            {"total": 9, "results": [contact("1", email="a")]},
+            id="search",
+        ),
+        pytest.param(
+            "contacts", "POST", "/contacts/search", {"total": 9, "results": []}, id="empty"
+        ),
+        pytest.param(
+            "contacts",
+            "GET",
+            "/objects/contacts",
+            {"results": [contact("1", email="a")]},
+            id="archive",
+        ),
+        pytest.param(
+            "email_events",
+            "GET",
+            "/email/public/",
+            {"hasMore": True, "offset": "x", "events": []},
+            id="e-mail events",
+        ),
+    ],
+)
+def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
+    sandbox: Sandbox, tmp_path: Path, object: str, method: str, path: str, body: Any
+) -> None:
+    """By name, instead of for ever."""
+    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse.pull(hubspot_client(sandbox), {object: ()})
+    again = body | {"paging": {"next": {"after": "x"}}}
+    sandbox.faults.plan(Fault(path=path, method=method, status=200, body=again, times=None))
+
+    with pytest.raises(PipelineStepFailed) as broken:
+        warehouse.pull(hubspot_client(sandbox), {object: ()})
+
+    assert "same page again and again" in str(cause(broken.value))
+
+
+def test_a_row_of_salesforce_without_id_is_left_out_and_counted(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The last of a page too, behind which the next one would begin."""
+    client = salesforce_client(sandbox)
+    warehouse = Warehouse("salesforce", tmp_path)
+    rows = [{"Id": "00Qak0000000001AAA", "Company": "A"}, {"Company": "B"}]
+    page = {"totalSize": 2, "done": True, "records": rows}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=page, after=1))
+
+    warehouse.pull(client, LEADS)
+
+    assert (warehouse.count("Lead"), client.drift["Lead", "Id"]) == (1, 1)
+
+
+def test_an_empty_page_of_salesforce_ends_nothing_while_there_is_a_next(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Only the page that says it is done is the last."""
+    warehouse = Warehouse("salesforce", tmp_path)
+    rows = [{"Id": "00Qak0000000001AAA", "Company": "A"}]
+    empty = {"totalSize": 1, "done": False, "records": [], "nextRecordsUrl": "/services/data/next"}
+    last = {"totalSize": 1, "done": True, "records": rows}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=empty, after=1))
+    sandbox.faults.plan(Fault(path="/services/data/next", status=200, body=last))
+
+    warehouse.pull(salesforce_client(sandbox), LEADS)
+
+    assert warehouse.count("Lead") == 1
+
+
+def test_a_page_of_salesforce_that_repeats_breaks_the_pull_off(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Of a query."""
+    warehouse = Warehouse("salesforce", tmp_path)
+    again = {"totalSize": 9, "done": False, "records": [], "nextRecordsUrl": "/services/data/next"}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=again, after=1))
+    sandbox.faults.plan(Fault(path="/services/data/next", status=200, body=again, times=None))
+
+    with pytest.raises(PipelineStepFailed) as broken:
+        warehouse.pull(salesforce_client(sandbox), LEADS)
+
+    assert "same page again and again" in str(cause(broken.value))
+
+
+def test_a_page_of_a_job_that_repeats_breaks_the_pull_off(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Of a bulk job."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    warehouse = Warehouse("salesforce", tmp_path)
+    told = {"Sforce-NumberOfRecords": "0", "Sforce-Locator": "again"}
+    sandbox.faults.plan(Fault(path="/results", status=200, body="", headers=told, times=None))
+
+    with pytest.raises(PipelineStepFailed) as broken:
+        warehouse.pull(salesforce_client(sandbox), LEADS)
+
+    assert "same page again and again" in str(cause(broken.value))
+
+
+def test_odd_values_of_salesforce_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
+    """By a query: year 1, five megabytes of text, a number for text, text for a number."""
+    wanted: Wanted = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
+    odd = {"Company": LONG, "Title": 12.5, "NumberOfEmployees": "3", "ConvertedDate": "0001-01-01"}
+    rows = [{"Id": "7", **odd}, {"Id": "8", "NumberOfEmployees": "many"}]
+    client = salesforce_client(sandbox)
+    warehouse = Warehouse("salesforce", tmp_path)
+    page = {"totalSize": 2, "done": True, "records": rows}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=page, after=1))
+
+    warehouse.pull(client, wanted)
+
+    assert odd_leads(warehouse) == [(len(LONG), "12.5", 3, 1), (None, None, None, None)]
+    assert client.drift == {("Lead", "NumberOfEmployees"): 1}
+
+
+def test_odd_values_of_a_job_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A row without id is left out."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    wanted: Wanted = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
+    names = "Id,CreatedDate,SystemModstamp,IsDeleted,Company,Title,NumberOfEmployees,ConvertedDate"
+    rows = (f'7,,,,"{LONG}",12.5,3,0001-01-01', "8,,,,,,many,", ",,,,nobody,,,")
+    csv = "\n".join((names, *rows, ""))
+    told = {"Sforce-NumberOfRecords": "3", "Sforce-Locator": "null"}
+    client = salesforce_client(sandbox)
+    warehouse = Warehouse("salesforce", tmp_path)
+    sandbox.faults.plan(Fault(path="/results", status=200, body=csv, headers=told))
+
+    warehouse.pull(client, wanted)
+
+    assert odd_leads(warehouse) == [(len(LONG), "12.5", 3, 1), (None, None, None, None)]
+    assert client.drift == {("Lead", "NumberOfEmployees"): 1, ("Lead", "Id"): 1}
+
+
+def odd_leads(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    return warehouse.ask(
+        """SELECT length("Company"), "Title", "NumberOfEmployees", year("ConvertedDate")
+           FROM "Lead" ORDER BY "Id" """
+    )

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -107,6 +108,7 @@ def test_an_increment_goes_on_as_well(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_a_bulk_job_goes_on_at_its_next_page(sandbox: Sandbox, tmp_path: Path) -> None:
     """Its results are kept for a week: no second job, and no page twice."""
     add_leads(sandbox.salesforce, BULK_FROM)
+    sandbox.salesforce.result_rows = PART_ROWS
     warehouse = Warehouse("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
     with pytest.raises(PipelineStepFailed):
@@ -116,14 +118,15 @@ def test_a_bulk_job_goes_on_at_its_next_page(sandbox: Sandbox, tmp_path: Path) -
 
     warehouse.pull(again, {"Lead": ()}, part_rows=PART_ROWS)
 
-    describe, pages_left, delete = 1, 3, 1
+    describe, look, pages_left, delete = 1, 1, 3, 1
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
-    assert again.calls["read"] == describe + pages_left + delete
+    assert again.calls["read"] == describe + look + pages_left + delete
 
 
 def test_a_bulk_job_that_is_gone_is_begun_anew(sandbox: Sandbox, tmp_path: Path) -> None:
     """Its object alone is read again."""
     add_leads(sandbox.salesforce, BULK_FROM)
+    sandbox.salesforce.result_rows = PART_ROWS
     warehouse = Warehouse("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
     with pytest.raises(PipelineStepFailed):
@@ -134,6 +137,116 @@ def test_a_bulk_job_that_is_gone_is_begun_anew(sandbox: Sandbox, tmp_path: Path)
     warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+def test_a_bulk_job_that_is_gone_meanwhile_is_begun_anew(sandbox: Sandbox, tmp_path: Path) -> None:
+    """In the same pull; its first pages come twice, and no row is missing."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    sandbox.salesforce.result_rows = PART_ROWS
+    warehouse = Warehouse("salesforce", tmp_path)
+    gone = [{"errorCode": "INVALIDJOBSTATE", "message": "no results"}]
+    sandbox.faults.plan(Fault(path="/results", status=400, body=gone, after=2))
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+    assert len(sandbox.salesforce.jobs) == 2 - 1  # the second one was deleted
+
+
+def test_pages_of_a_job_are_listed_and_read_side_by_side(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Five of them a list: two lists here."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    sandbox.salesforce.result_rows = 300
+    warehouse = Warehouse("salesforce", tmp_path)
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+
+    counts = sandbox.faults.calls()["salesforce"]
+    asked = {call.rsplit("/", 1)[1]: number for call, number in counts.items() if "/jobs/" in call}
+    rows = len(sandbox.salesforce.tables["Lead"])
+    assert warehouse.count("Lead") == rows
+    assert (asked["resultPages"], asked["results"]) == (2, -(-rows // 300))
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param({"status": 404, "body": []}, id="not at all"),
+        pytest.param({"status": 200, "body": {"resultPages": []}}, id="none of them"),
+    ],
+)
+def test_pages_that_are_not_listed_are_read_one_behind_the_other(
+    sandbox: Sandbox, tmp_path: Path, listed: dict[str, Any]
+) -> None:
+    """Each page says where the next begins."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    warehouse = Warehouse("salesforce", tmp_path)
+    sandbox.faults.plan(Fault(path="/resultPages", **listed))
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+def forgotten(path: str, *, after: int) -> Fault:
+    no = {"status": "error", "category": "VALIDATION_ERROR", "message": "invalid cursor"}
+    return Fault(path=path, method="GET", status=400, body=no, after=after)
+
+
+@pytest.mark.parametrize("at_page", [1, 9], ids=["at its second page", "midway"])
+def test_a_list_goes_on_where_hubspot_forgot_its_cursor(
+    sandbox: Sandbox, tmp_path: Path, at_page: int
+) -> None:
+    """From its beginning: no other cursor can be trusted. What was read is not landed twice."""
+    fill(sandbox, "contacts", 2500)
+    client = hubspot_client(sandbox)
+    warehouse = Warehouse("hubspot", tmp_path)
+    before_the_list = 1
+    sandbox.faults.plan(forgotten("/objects/contacts", after=before_the_list + at_page))
+
+    rows = warehouse.pull(client, {"contacts": ()}, part_rows=PART_ROWS)
+
+    assert not client.halted
+    assert rows == warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
+
+
+@pytest.mark.parametrize(
+    ("object", "path"),
+    [("email_events", "/email/public/"), ("page_views", "/events/v3/")],
+)
+def test_a_log_goes_on_where_hubspot_forgot_its_cursor(
+    tmp_path: Path, object: str, path: str
+) -> None:
+    """Its cursors do not last; what comes twice the key removes."""
+    with world(people=400) as sandbox:
+        client = hubspot_client(sandbox)
+        warehouse = Warehouse("hubspot", tmp_path)
+        store = sandbox.hubspot
+        held = {"email_events": store.email_events, "page_views": store.events["e_visited_page"]}
+        sandbox.faults.plan(forgotten(path, after=1))
+
+        warehouse.pull(client, {object: ()})
+
+        assert not client.halted
+        assert warehouse.count(object) == len(held[object]) > 1000
+
+
+def test_submissions_go_on_where_hubspot_forgot_the_cursor(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Of that form alone."""
+    client = hubspot_client(sandbox)
+    warehouse = Warehouse("hubspot", tmp_path)
+    form, some = next(iter(sandbox.hubspot.submissions.items()))
+    some[:] = [{**some[0], "conversionId": str(number)} for number in range(120)]
+    sandbox.faults.plan(forgotten(f"/submissions/forms/{form}", after=1))
+
+    warehouse.pull(client, {"form_submissions": ()})
+
+    assert not client.halted
+    assert warehouse.count("form_submissions") == sum(
+        map(len, sandbox.hubspot.submissions.values())
+    )
 
 
 def test_a_query_goes_on_where_the_server_forgot_its_cursor(

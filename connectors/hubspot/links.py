@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.hubspot.client import Client
 from connectors.hubspot.ranges import next_of
-from connectors.hubspot.reading import row
+from connectors.hubspot.reading import endless, row
 from connectors.landing import Page
 from errors import RefusedError
 
@@ -39,12 +39,11 @@ def contacts_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, st
     found: dict[str, list[str]] = {}
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
     limit = ASSOCIATION_LIMIT
+    path = f"/crm/v4/associations/{object}/contacts/batch/read"
     while asked:
         inputs, rest = asked[:limit], asked[limit:]
         try:
-            answer = client.post(
-                f"/crm/v4/associations/{object}/contacts/batch/read", {"inputs": inputs}
-            )
+            answer = client.post(path, {"inputs": inputs})
         except RefusedError:
             if limit == ASSOCIATION_LIMIT_OF_OLD or len(inputs) <= ASSOCIATION_LIMIT_OF_OLD:
                 raise
@@ -55,7 +54,10 @@ def contacts_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, st
             id = str(result["from"]["id"])
             found.setdefault(id, []).extend(str(to["toObjectId"]) for to in result["to"])
             if after := next_of(result):
-                asked.append({"id": id, "after": after})
+                following = {"id": id, "after": after}
+                if following in inputs:
+                    raise endless(f"POST {path}")
+                asked.append(following)
     return {id: joined(contacts) for id, contacts in found.items()}
 
 

@@ -50,7 +50,7 @@ def _lists(client: Client) -> Iterator[Row]:
 def _membership(one: Row, member: Row) -> Row:
     return {
         **member,
-        "id": f"{one['listId']}:{member['recordId']}",
+        "id": f"{one['listId']}:{member['recordId']}" if member.get("recordId") else None,
         "listId": one["listId"],
         "listName": one.get("name"),
     }

@@ -4,14 +4,16 @@ Their newest come first, and their cursors do not last: a reader that goes on as
 before the last row it gave.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from connectors.hubspot.client import Client
-from connectors.hubspot.reading import Question, milliseconds, paged
+from connectors.hubspot.reading import Question, endless, milliseconds, paged
 from connectors.landing import Page, Position, Row
+from errors import RefusedError
 
+EVENTS = "/email/public/v1/events"
 EVENT_LIMIT = 1000
 SUBMISSION_LIMIT = 50
 
@@ -43,8 +45,8 @@ def _submissions(client: Client, question: Question, form: Row, after: Position)
 def _submission(form: Row, submission: Row) -> Row:
     values = {value["name"]: value["value"] for value in submission.get("values") or ()}
     return {
-        "id": submission["conversionId"],
-        "submittedAt": submission["submittedAt"],
+        "id": submission.get("conversionId"),
+        "submittedAt": submission.get("submittedAt"),
         "formId": form["id"],
         "formName": form.get("name"),
         "email": values.get("email"),
@@ -59,15 +61,28 @@ def email_events(client: Client, question: Question, at: Position) -> Iterator[P
         window["startTimestamp"] = milliseconds(question.since)
     offset = None
     while True:
-        answer = client.get(
-            "/email/public/v1/events", holds="events", offset=offset, limit=EVENT_LIMIT, **window
-        )
+        try:
+            answer = client.get(EVENTS, holds="events", offset=offset, limit=EVENT_LIMIT, **window)
+        except RefusedError:
+            if offset is None:
+                raise
+            # forgotten, as they soon are: what lies before the last row is another window
+            offset, window["endTimestamp"] = None, at
+            continue
         events = answer["events"]
-        at = events[-1]["created"] if events else at
-        yield [{**event, "id": f"{event['id']}:{event['created']}"} for event in events], at
-        offset = answer.get("offset")
+        at = _last(events, "created") or at
+        yield [{**event, "id": _event_id(event)} for event in events], at
         if not answer.get("hasMore"):
             return
+        if (following := answer.get("offset")) == offset:
+            raise endless(f"GET {EVENTS}")
+        offset = following
+
+
+def _event_id(event: Row) -> str | None:
+    """One event may be told more than once: only its id and its instant together tell it apart."""
+    is_known = event.get("id") and event.get("created")
+    return f"{event['id']}:{event['created']}" if is_known else None
 
 
 def page_views(client: Client, question: Question, at: Position) -> Iterator[Page]:
@@ -82,7 +97,8 @@ def page_views(client: Client, question: Question, at: Position) -> Iterator[Pag
         limit=EVENT_LIMIT,
     )
     for page, _ in pages:
-        at = _just_after(page[-1]["occurredAt"]) if page else at
+        last = _last(page, "occurredAt")
+        at = _just_after(last) if last else at
         yield [{**one, "url": (one.get("properties") or {}).get("hs_url")} for one in page], at
 
 
@@ -92,5 +108,10 @@ def _just_after(instant: str) -> str:
     return datetime.fromtimestamp((milliseconds(at) + 1) / 1000, UTC).isoformat()
 
 
-def _is_since(at: int, since: datetime | None) -> bool:
-    return since is None or at >= milliseconds(since)
+def _last(rows: Sequence[Row], name: str) -> Any:
+    """Give the last instant of a page: a row may lack it."""
+    return next((row[name] for row in reversed(rows) if row.get(name)), None)
+
+
+def _is_since(at: int | None, since: datetime | None) -> bool:
+    return since is None or at is None or at >= milliseconds(since)

@@ -103,7 +103,15 @@ class _Reading:
         one, middle = self.flying.pop(future)
         if middle is not None:
             return self._begun(one, middle, future)
-        rows, is_done = one.take(future.result())
+        try:
+            answer = future.result()
+        except RefusedError:
+            if one.after is None:
+                raise
+            # HubSpot forgot the cursor: only from the beginning on is there another to be had
+            one.after = None
+            return []
+        rows, is_done = one.take(answer)
         if is_done:
             self.ranges.remove(one)
         return rows

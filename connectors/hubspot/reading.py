@@ -10,7 +10,7 @@ from connectors.hubspot.catalog import RECORD
 from connectors.hubspot.client import Client
 from connectors.hubspot.ranges import next_of, spread
 from connectors.landing import Page, Position, Row
-from errors import SyncError
+from errors import RefusedError, SyncError
 
 LIST_LIMIT = 100
 HISTORY_LIMIT = 50
@@ -45,13 +45,22 @@ def in_turn(at: Position, *readers: Reader) -> Iterator[Page]:
 def paged(client: Client, path: str, at: Position = None, **params: Any) -> Iterator[Page]:
     """Read a list to its end: the last page is the one that names no next.
 
+    A cursor that HubSpot has forgotten makes it begin anew, once.
+
     Raises: SyncError where a page names itself as the next one.
     """
+    may_begin_anew = True
     while True:
-        answer = client.get(path, holds="results", after=at, **params)
+        try:
+            answer = client.get(path, holds="results", after=at, **params)
+        except RefusedError:
+            if at is None or not may_begin_anew:
+                raise
+            at, may_begin_anew = None, False
+            continue
         after = next_of(answer)
         if after is not None and after == at:
-            raise SyncError(f"HubSpot answers GET {path} with the same page again and again")
+            raise endless(f"GET {path}")
         yield answer["results"], after
         if after is None:
             return
@@ -164,9 +173,16 @@ def by_id(
         if following is None:
             yield answer, None
             return
+        if (found and int(found[-1]["id"]) <= int(last)) or (not found and following == after):
+            raise endless(f"POST {path}")
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
         yield answer, last
+
+
+def endless(where: str) -> SyncError:
+    """Make the error for a list that leads back to itself: to read it for ever helps nobody."""
+    return SyncError(f"HubSpot answers {where} with the same page again and again")
 
 
 def counted(client: Client, object: str, *filters: Row) -> int:

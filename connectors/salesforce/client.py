@@ -299,13 +299,20 @@ class Client:
         return self._json("GET", path, kind="read", params=params)
 
     def rows(self, path: str, **params: str) -> dict[str, Any]:
-        """Read a page of rows; an answer that holds none of it is asked for again."""
+        """Read a page of rows; an answer that is none is asked for again.
+
+        Raises: SyncError where a page names itself as the next one.
+        """
 
         def page(answer: Answer) -> dict[str, Any]:
             body = parsed(answer, f"GET {path}")
-            if not isinstance(body, dict) or not isinstance(body.get("records"), list):
+            is_page = isinstance(body, dict) and isinstance(body.get("records"), list)
+            if not is_page or not (body.get("done") or body.get("nextRecordsUrl")):
                 raise lost(f"GET {path}", is_write=False)
-            return body
+            if not body.get("done") and body["nextRecordsUrl"] == path:
+                raise endless(f"GET {path}")
+            found: dict[str, Any] = body
+            return found
 
         return self.read(path, page, **params)
 
@@ -433,6 +440,11 @@ class Client:
         except requests.RequestException:
             raise lost("login", is_write=False) from None
         return str(token)
+
+
+def endless(where: str) -> SyncError:
+    """Make the error for a list that leads back to itself: to read it for ever helps nobody."""
+    return SyncError(f"Salesforce answers {where} with the same page again and again")
 
 
 def connect(settings: Settings) -> Client:

@@ -1,18 +1,21 @@
 """What Salesforce holds, as dlt resources that yield Arrow: all of it once, then what changed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pyarrow.csv
 from dlt.extract import DltResource
 
-from connectors.drifting import Watch
+from connectors.drifting import DRIFT, Watch
+from connectors.flight import ahead
 from connectors.increments import (
     PART_ROWS,
     Parts,
@@ -23,10 +26,10 @@ from connectors.increments import (
     repair,
     resource,
 )
-from connectors.landing import ROWS, Page, Position, tables, typed
+from connectors.landing import ROWS, Page, Position, Row, tables, typed
 from connectors.salesforce.catalog import KEY
 from connectors.salesforce.catalog import catalog as catalog_of
-from connectors.salesforce.client import DATA, Client
+from connectors.salesforce.client import DATA, Client, endless
 from connectors.salesforce.proof import counted, records_of
 from connectors.salesforce.roads import BULK_PAGE, is_job_cheaper, roads
 from connectors.wire import Answer, lost
@@ -38,6 +41,12 @@ SYSTEM = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted")
 
 RECYCLE_BIN = timedelta(days=15)
 """So long Salesforce shows what was deleted."""
+
+JOBS = 2
+"""So many are started for one reading: what one of them lost, another finds."""
+
+PAGES_AT_ONCE = 2
+"""Pages of a job on their way: 50,000 wide rows fill a hundred megabytes."""
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -196,19 +205,31 @@ def _read(client: Client, question: Question, at: Position) -> Parts:
     A job that is gone, because its results are kept for a week only, is begun anew.
     """
     if at and "job" in at:
-        try:
-            yield from _results(client, question, at["job"], at["locator"])
-        except RefusedError:
-            at = None
-        else:
+        if (yield from _by_job(client, question, at["job"], at["locator"])):
             return
+        at = None
     first = _page(client, question, at, None) if at or question.since else None
     rows = first["totalSize"] if first else counted(client, question.shape.object)
-    job = _start_job(client, question) if not at and is_job_cheaper(rows, question.since) else None
-    if job and _is_done(client, job):
-        yield from _results(client, question, job, None)
-    else:
-        yield from _by_pages(client, question, at, first)
+    for _ in range(JOBS if not at and is_job_cheaper(rows, question.since) else 0):
+        job = _start_job(client, question)
+        if job and (yield from _by_job(client, question, job, None)):
+            return
+    yield from _by_pages(client, question, at, first)
+
+
+def _by_job(
+    client: Client, question: Question, job: str, locator: str | None
+) -> Generator[tuple[pa.Table, Position], None, bool]:
+    """Read what a job finds, and say whether it was all: a job may fail, and its results expire."""
+    try:
+        found = _carried_out(client, job)
+        if found is not None:
+            yield from _results(client, question, job, found, locator)
+    except RefusedError as error:
+        if error.code in DRIFT:
+            raise
+        return False
+    return found is not None
 
 
 def _by_pages(
@@ -235,11 +256,18 @@ def _pages(
         records = answer["records"]
         rows += len(records)
         question.progress(question.shape.object, rows, answer["totalSize"])
-        at = {"after": [records[-1][name] for name in question.order]} if records else at
+        at = _last(question, records) or at
         yield records, at
         if answer["done"]:
             return
         next_page, answer = answer["nextRecordsUrl"], None
+
+
+def _last(question: Question, records: Sequence[Row]) -> Position:
+    """Name the last row that can be named: one without a key is left out, and counted."""
+    places = ([row.get(name) for name in question.order] for row in reversed(records))
+    found = next((place for place in places if None not in place), None)
+    return found and {"after": found}
 
 
 def _page(
@@ -270,29 +298,63 @@ def _start_job(client: Client, question: Question) -> str | None:
         return None
 
 
-def _is_done(client: Client, job: str) -> bool:
-    """Wait for a job; it may also fail."""
+def _carried_out(client: Client, job: str) -> int | None:
+    """Wait for a job, and give the number of rows it found; None: it failed."""
 
-    def look() -> str | None:
-        state: str = client.get(f"{DATA}/jobs/query/{job}")["state"]
-        return state if state in ("JobComplete", "Failed", "Aborted") else None
+    def look() -> dict[str, Any] | None:
+        told: dict[str, Any] = client.get(f"{DATA}/jobs/query/{job}")
+        return told if told["state"] in ("JobComplete", "Failed", "Aborted") else None
 
-    return client.traffic.until_done(look) == "JobComplete"
+    told = client.traffic.until_done(look)
+    return int(told.get("numberRecordsProcessed") or 0) if told["state"] == "JobComplete" else None
 
 
-def _results(client: Client, question: Question, job: str, locator: str | None) -> Parts:
-    """Read what a job found: few calls, pages of CSV."""
-    path = f"{DATA}/jobs/query/{job}"
-    rows = 0
-    while locator != "null":
-        params = {"maxRecords": str(question.page_rows)} | ({"locator": locator} if locator else {})
-        results = partial(_result, question.shape, path)
-        table, locator = client.read(f"{path}/results", results, **params)
+def _results(
+    client: Client, question: Question, job: str, found: int, locator: str | None
+) -> Parts:
+    """Read what a job found: few calls, pages of CSV, several of them on their way.
+
+    Where a page says that there is one behind it which was not listed, it is followed.
+    """
+    shape, path, rows = question.shape, f"{DATA}/jobs/query/{job}", 0
+
+    def read(asked: Mapping[str, str]) -> tuple[pa.Table, str]:
+        return client.read(f"{path}/results", partial(_result, shape, path), **asked)
+
+    def one_by_one() -> Iterator[tuple[pa.Table, str]]:
+        while locator != "null":
+            begin = {"locator": locator} if locator else {}
+            yield read({"maxRecords": str(question.page_rows)} | begin)
+
+    is_long = locator is None and found > question.page_rows
+    listed = (partial(read, asked) for asked in (_listed(client, path) if is_long else ()))
+    for table, following in chain(ahead(listed, at_most=PAGES_AT_ONCE), one_by_one()):
+        if following == locator != "null":
+            raise endless(f"GET {path}/results")
+        locator = following
         rows += len(table)
-        question.progress(question.shape.object, rows, None)
+        question.progress(shape.object, rows, found)
         yield table, {"job": job, "locator": locator}
     with suppress(RefusedError):  # it is gone already
         client.ask("DELETE", path, kind="read")
+
+
+def _listed(client: Client, path: str) -> Iterator[Mapping[str, str]]:
+    """Give what to ask for each page of a job; Salesforce lists up to five of them at a time."""
+    asked: dict[str, str] | None = {}
+    while asked is not None:
+        try:
+            answer = client.get(f"{path}/resultPages", **asked)
+        except RefusedError:
+            return
+        yield from (_query_of(page["resultUrl"]) for page in answer["resultPages"])
+        # spelt in two ways in Salesforce's own documents
+        following = answer.get("nextRecordsUrl") or answer.get("nextRecordUrl")
+        asked = _query_of(following) if following and _query_of(following) != asked else None
+
+
+def _query_of(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
 
 
 def _result(shape: Shape, path: str, answer: Answer) -> tuple[pa.Table, str]:

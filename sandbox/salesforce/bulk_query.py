@@ -18,7 +18,7 @@ from sandbox.salesforce.selection import Selection, select
 from sandbox.salesforce.store import SalesforceStore
 
 _KIND = "query"
-_PAGE = 50_000
+_LISTED = 5
 _SCIENTIFIC_FROM = 1e7
 
 
@@ -98,14 +98,15 @@ def results(call: Call) -> Answer:
 
 
 def result_pages(call: Call) -> Answer:
-    """Give the addresses of the pages, for several to be fetched at a time."""
+    """Give the addresses of up to five pages, for several to be fetched at a time."""
     job = _finished(call)
-    here = f"{call.root}/jobs/query/{job.id}/results"
-    pages = [
-        {"resultUrl": f"{here}?locator={_locator(job, start, _PAGE)}"}
-        for start in range(0, len(job.rows), _PAGE)
-    ]
-    return Answer({"resultPages": pages, "nextRecordsUrl": None, "done": True})
+    here, size = f"{call.root}/jobs/query/{job.id}", call.store.result_rows
+    starts = range(_start(call, job), len(job.rows), size)
+    locators = [_locator(job, start, size) for start in starts[: _LISTED + 1]]
+    pages = [{"resultUrl": f"{here}/results?locator={one}"} for one in locators[:_LISTED]]
+    more = [f"{here}/resultPages?locator={one}" for one in locators[_LISTED:]]
+    following = more[0] if more else None
+    return Answer({"resultPages": pages, "nextRecordsUrl": following, "done": not more})
 
 
 def _finished(call: Call) -> Job:
@@ -117,7 +118,7 @@ def _finished(call: Call) -> Job:
 
 def _page_size(call: Call) -> int:
     asked = call.query.get("maxRecords", "")
-    return max(1, int(asked)) if asked.isdecimal() else _PAGE
+    return max(1, int(asked)) if asked.isdecimal() else call.store.result_rows
 
 
 def _locator(job: Job, start: int, size: int) -> str:

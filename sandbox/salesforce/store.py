@@ -22,6 +22,9 @@ ORGANIZATION = record_id("00D", 1)
 NAMED = "Name"
 """What queries call the kind of a parent that may be one of several."""
 
+RESULT_ROWS = 50_000
+"""On a page of a query job whose size nobody asks for."""
+
 _CREATED_FROM = 100_000_000_000
 
 
@@ -83,6 +86,7 @@ class SalesforceStore:
         self.calls_used = 0
         self.clock = clock
         self.jobs: dict[str, Any] = {}
+        self.result_rows = RESULT_ROWS
         self.cursors: dict[str, Any] = {}
         self.rules: defaultdict[str, list[Any]] = defaultdict(list)
         self.allows_duplicates = False
