@@ -26,8 +26,7 @@ Drifted = Callable[[str, int], None]
 
 ROWS = 10_000
 INSTANT = pa.timestamp("us", "UTC")
-_FIRST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), INSTANT)
-_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), INSTANT)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _EXACT = 2.0**53
 TYPES: Mapping[FieldType, pa.DataType] = {
     "text": pa.string(),

@@ -136,10 +136,7 @@ def _free(run_id: str) -> None:
     with opened() as warehouse:
         holder = _holder(warehouse)
         if holder is not None and holder["run_id"] == run_id:
-            warehouse.store("lease", LEASE_OF_NOBODY)
-
-
-LEASE_OF_NOBODY = ibis.memtable(LEASE.to_pyarrow().empty_table())
+            warehouse.store("lease", ibis.memtable(LEASE.to_pyarrow().empty_table()))
 
 
 def _holder(warehouse: Warehouse) -> dict[str, Any] | None:

@@ -1,6 +1,8 @@
 """The house: imports only go down, from the flow to what it stands on."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +50,12 @@ def of_ours(room: str) -> set[str]:
 def test_imports_only_go_down(room):
     """Transforms never know a CRM, connectors never a decision, and nothing knows the flow."""
     assert of_ours(room) <= ALLOWED[room]
+
+
+def test_the_command_line_starts_without_pandas():
+    """It costs more than all of ours; a value made by Arrow while modules load brings it in."""
+    told = "import sync, sys; print('pandas' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", told], cwd=HERE, capture_output=True, check=True)
+
+    assert done.stdout == b"False\n"
