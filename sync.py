@@ -13,6 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+if __name__ == "__main__" and sys.argv[1:2] == ["sandbox"]:
+    # it starts in a second, for it needs nothing of what is imported below
+    from commands.playground import main as playground
+
+    playground(sys.argv[2:])
+    sys.exit()
+
 # before dlt is imported: its settings lie in the checkout, wherever the command is called from
 os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 

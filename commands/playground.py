@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from commands import plainly
 from errors import ConfigError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 People = Annotated[int, typer.Option(help="How many people there are.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds make equal worlds.")]
@@ -39,3 +40,9 @@ def sandbox_command(
         world=world,
         faults=[Fault(**one) for one in planned],
     )
+
+
+def main(arguments: list[str]) -> None:
+    """Run the one command of this file alone."""
+    with plainly():
+        app(arguments, prog_name="sync.py sandbox")

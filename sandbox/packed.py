@@ -52,4 +52,4 @@ def _unpacked(block: bytes) -> list[bytes]:
     return text.split(b"\n")
 
 
-_lines: Final = lru_cache(maxsize=256)(_unpacked)
+_lines: Final = lru_cache(maxsize=1024)(_unpacked)

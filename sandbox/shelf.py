@@ -20,14 +20,23 @@ Value = TypeVar("Value")
 Numbers = npt.NDArray[np.int64]
 
 
+def no_stamp(_value: Any) -> int:
+    """Know no more than the key."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Form(Generic[Key, Value]):
-    """How records are written as lines of JSON, and their keys as numbers (None: cannot be)."""
+    """How records are written as lines of JSON, and their keys as numbers (None: cannot be).
+
+    A stamp is another number that is known of a record without unpacking it.
+    """
 
     number: Callable[[Key], int | None]
     key: Callable[[int], Key]
     dump: Callable[[Value], bytes]
     load: Callable[[bytes], Value]
+    stamp: Callable[[Value], int] = no_stamp
 
 
 class Shelf(MutableMapping[Key, Value]):
@@ -38,6 +47,7 @@ class Shelf(MutableMapping[Key, Value]):
         self._form = form
         self._packed = Packed()
         self._numbers = array("q")
+        self._stamps = array("q")
         self._sorted: tuple[array[int], Numbers | None] | None = None
         self._indexes: dict[str, tuple[Numbers, Numbers]] = {}
         self._held: dict[Key, Value] = {}
@@ -52,6 +62,7 @@ class Shelf(MutableMapping[Key, Value]):
                 raise ValueError(f"{key!r} has no number")
             self._packed.add(self._form.dump(value))
             self._numbers.append(number)
+            self._stamps.append(self._form.stamp(value))
         self._new.clear()
         self._sorted = None
         self._indexes.clear()
@@ -144,15 +155,16 @@ class Shelf(MutableMapping[Key, Value]):
         """Tell whether a record is out of its package."""
         return key in self._held or key in self._new
 
-    def packed_numbers(self) -> Numbers:
-        """Give the numbers of the records that nobody holds."""
-        numbers = np.array(self._numbers, np.int64)
-        out = [
-            place
-            for key in (*self._held, *self._gone)
-            if (place := self._packed_at(key)) is not None
-        ]
-        return np.delete(numbers, out)
+    def columns(self) -> tuple[Numbers, Numbers]:
+        """Give the numbers and stamps of all that was packed, by number."""
+        numbers, stamps = np.array(self._numbers, np.int64), np.array(self._stamps, np.int64)
+        order = np.argsort(numbers, kind="stable")
+        return numbers[order], stamps[order]
+
+    def out_numbers(self) -> Numbers:
+        """Give the numbers of what was packed and is now held, or gone."""
+        numbers = (self._form.number(key) for key in (*self._held, *self._gone))
+        return np.array(sorted(number for number in numbers if number is not None), np.int64)
 
     def held(self) -> list[Value]:
         """Give the records that are out of their packages."""

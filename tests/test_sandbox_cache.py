@@ -1,5 +1,7 @@
 """Worlds that were made once are read from disk."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from sandbox.people import Everybody, make_people
 from sandbox.server import running
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,18 @@ def test_small_worlds_and_those_that_need_no_place_are_made(
     made = [cache.kept("w", lambda number=number: number, people=people) for number in (1, 2)]
 
     assert made == [1, 2]
+
+
+def test_the_command_loads_nothing_that_only_runs_need() -> None:
+    """So that it serves within seconds."""
+    run = "import runpy, sys; sys.argv = ['sync.py', 'sandbox', '--help']; "
+    run += "import atexit; atexit.register(lambda: print('dlt' in sys.modules)); "
+    run += "runpy.run_path('sync.py', run_name='__main__')"
+    told = subprocess.run(
+        [sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.splitlines()[-1] == "False"
 
 
 def test_people_are_made_when_they_are_asked_for() -> None:

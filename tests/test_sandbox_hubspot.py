@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -950,3 +951,32 @@ def test_headers_are_spelt_as_the_vendor_spells_them(http: Http) -> None:
     names = set(http.get(CONTACTS, params={"limit": 1}).headers)
 
     assert {"Content-Type", "X-HubSpot-Correlation-Id", "X-HubSpot-RateLimit-Max"} <= names
+
+
+@pytest.mark.parametrize("direction", ["ASCENDING", "DESCENDING"])
+def test_search_finds_what_was_just_changed_in_its_place(direction: str) -> None:
+    """Among all that changed in a span of time, and in the order of the changes."""
+    with running(people=40, seed=7, now=NOW) as own:
+        store, table = own.hubspot, own.hubspot.tables["contacts"]
+        first, second = islice(table.live(), 2)
+        store.write(table, first, {"city": "Oslo"})
+        store.archive(table, second)
+        since = sorted(one.updated_at for one in table.all_live())[10]
+        expected = sorted(
+            (one for one in table.all_live() if one.updated_at >= since),
+            key=lambda one: (
+                one.updated_at if direction == "ASCENDING" else -one.updated_at,
+                one.id,
+            ),
+        )
+        wanted = {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(since)}
+        asked = {
+            "filterGroups": [{"filters": [wanted]}],
+            "sorts": [{"propertyName": "lastmodifieddate", "direction": direction}],
+            "limit": 100,
+        }
+        with Http(own) as session:
+            found = session.post(f"{CONTACTS}/search", json=asked)
+
+    assert found.json()["total"] == len(expected)
+    assert ids_of(found) == [str(one.id) for one in expected]

@@ -1,5 +1,6 @@
 """Ids of the account's records, made from the numbers of people."""
 
+from functools import cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -18,6 +19,7 @@ def owner_id(number: int) -> str:
     return str(59_500_000 + number % OWNER_COUNT * 13)
 
 
+@cache
 def form_guid(name: str) -> str:
     """Give the id of the form with this name."""
     return str(uuid5(NAMESPACE_URL, f"form/{name}"))

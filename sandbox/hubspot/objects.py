@@ -1,7 +1,7 @@
 """The endpoints under /crm/v3/objects, the same for contacts, companies, deals, engagement."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -311,7 +311,7 @@ def _offset(after: Any) -> int:
 
 def _cached_search(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
-) -> tuple[list[int], int]:
+) -> tuple[Sequence[int], int]:
     """Search once for all pages of a query, until something in the table changes."""
     asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
     key = (table.type.name, table.version, orjson.dumps(asked))
@@ -339,7 +339,7 @@ def _body(
     have = record.properties if properties is None else properties
     body: dict[str, Any] = {
         "id": str(record.id),
-        "properties": {name: have.get(name) for name in names},
+        "properties": dict(zip(names, map(have.get, names), strict=True)),
         "createdAt": have[table.type.created],
         "updatedAt": have[table.type.modified],
         "archived": record.archived_at is not None,

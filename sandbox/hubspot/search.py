@@ -1,41 +1,115 @@
 """Search: filters compiled once to a test over properties, as the search index answers."""
 
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
+
+import numpy as np
 
 from sandbox.hubspot.refusals import invalid
 from sandbox.hubspot.schema import Property
 from sandbox.hubspot.store import HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
+from sandbox.shelf import Numbers
 
 Comparable = float | str
+Key = Callable[..., Comparable | None]
 Test = Callable[[Record, dict[str, str]], bool]
+Hit = tuple[tuple[bool, Any], int]
+"""A rank, and the id that has it."""
+
+_OF_COLUMNS = frozenset(("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN"))
 
 MAX_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS, MAX_BODY, WALL = 5, 6, 18, 3000, 10_000
 
 
-def found(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> tuple[list[int], int]:
-    """Give the ids of what a search finds, in order, and the total, ahead of a lagging index."""
-    test = _any_group(store, table, body)
+@dataclass(frozen=True)
+class Filter:
+    """One condition: of a record, and where the index has its property as a column, of that."""
+
+    holds: Test
+    column: str | None = None
+    holds_in: Callable[[Numbers], Any] = len
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a search orders what it finds, equal ones by id; without a name all are equal."""
+
+    name: str | None
+    rank: Callable[[dict[str, str]], tuple[bool, Comparable]]
+    descending: bool
+
+
+def found(
+    store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
+) -> tuple[Sequence[int], int]:
+    """Give the ids of what a search finds, in order, and the total, ahead of a lagging index.
+
+    Ids and times of change are columns of the index; what they leave open is looked at.
+    """
+    groups = _groups(store, table, body)
     words = str(body.get("query") or "").lower().split()
-    rank = _rank(table, body.get("sorts") or [])
-    hits = []
-    unindexed = 0
-    for record in table.all_live():
-        properties = store.indexed(table, record)
-        known = record.properties if properties is None else properties
-        if test(record, known) and _has_words(known, words):
-            if properties is None:
-                unindexed += 1
-            else:
-                hits.append((rank(properties), record.id))
-    if body.get("sorts"):
-        hits.sort(key=itemgetter(0), reverse=_is_descending(body["sorts"][0]))
+    order = _order(table, body.get("sorts") or [])
+
+    def fits(record: Record, properties: dict[str, str]) -> bool:
+        said = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
+        return said and _has_words(properties, words)
+
+    hits, unindexed = _changed(store, table, fits, order)
+    columns = table.packed(archived=False)
+    chosen = np.logical_or.reduce([_chosen(group, columns) for group in groups or [[]]])
+    ids = columns["hs_object_id"][chosen]
+    is_told = not words and all(one.column in columns for group in groups for one in group)
+    if is_told and order.name in (None, *columns):
+        values = columns[order.name or "hs_object_id"][chosen]
+        return _merged(ids, values, hits, order), len(ids) + len(hits) + unindexed
+    for record in table.looked(ids):
+        if fits(record, record.properties):
+            hits.append((order.rank(record.properties), record.id))
+    hits.sort(key=itemgetter(1))
+    hits.sort(key=itemgetter(0), reverse=order.descending)
     return [id for _, id in hits], len(hits) + unindexed
 
 
-def _any_group(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> Test:
+def _changed(
+    store: HubSpotStore,
+    table: ObjectTable,
+    fits: Callable[[Record, dict[str, str]], bool],
+    order: Order,
+) -> tuple[list[Hit], int]:
+    """Search what the packed index does not know; count what no index knows yet."""
+    hits: list[Hit] = []
+    unindexed = 0
+    for record in table.records.held():
+        properties = store.indexed(table, record)
+        known = record.properties if properties is None else properties
+        if record.archived_at is None and fits(record, known):
+            if properties is None:
+                unindexed += 1
+            else:
+                hits.append((order.rank(properties), record.id))
+    return hits, unindexed
+
+
+def _chosen(group: list[Filter], columns: dict[str, Numbers]) -> Any:
+    """Leave out what cannot fit a group."""
+    told = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
+    return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *told])
+
+
+def _merged(ids: Numbers, values: Numbers, hits: list[Hit], order: Order) -> "array[int]":
+    """Put what the index knows and what changed since in one order."""
+    ids = np.append(ids, np.array([id for _, id in hits], np.int64))
+    if order.name:
+        values = np.append(values, np.array([rank for (_, rank), _ in hits], np.int64))
+        ids = ids[np.lexsort((ids, -values if order.descending else values))]
+    return array("q", (ids if order.name else np.sort(ids)).tobytes())
+
+
+def _groups(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> list[list[Filter]]:
     groups = [group.get("filters", []) for group in body.get("filterGroups") or []]
     if body.get("filters"):
         groups.append(body["filters"])
@@ -43,26 +117,26 @@ def _any_group(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) ->
         raise invalid(f"At most {MAX_GROUPS} filter groups and {MAX_FILTERS} filters are allowed")
     if any(len(group) > MAX_FILTERS_PER_GROUP for group in groups):
         raise invalid(f"At most {MAX_FILTERS_PER_GROUP} filters are allowed in a group")
-    compiled = [[_filter(store, table, each) for each in group] for group in groups]
-    if not compiled:
-        return lambda _record, _properties: True
-    return lambda record, properties: any(
-        all(test(record, properties) for test in group) for group in compiled
-    )
+    return [[_filter(store, table, each) for each in group] for group in groups]
 
 
-def _filter(store: HubSpotStore, table: ObjectTable, each: dict[str, Any]) -> Test:
+def _filter(store: HubSpotStore, table: ObjectTable, each: dict[str, Any]) -> Filter:
     name = each.get("propertyName", "")
     if name.startswith("associations."):
-        return _association(store, table, name.removeprefix("associations."), each)
+        return Filter(_association(store, table, name.removeprefix("associations."), each))
     definition = table.properties.get(name)
     if definition is None:
         raise invalid(
             "There was a problem with the request.",
             errors=[{"message": f"{name} is not a valid property", "code": "INVALID_PROPERTY"}],
         )
-    holds = _operator(definition, each)
-    return lambda _record, properties: holds(properties.get(name))
+    key, test, when_empty = _operator(definition, each)
+
+    def holds(_record: Record, properties: dict[str, str]) -> bool:
+        have = key(properties.get(name))
+        return when_empty if have is None else test(have)
+
+    return Filter(holds, name if each["operator"] in _OF_COLUMNS else None, test)
 
 
 def _association(store: HubSpotStore, table: ObjectTable, to: str, each: dict[str, Any]) -> Test:
@@ -74,14 +148,14 @@ def _association(store: HubSpotStore, table: ObjectTable, to: str, each: dict[st
     )
 
 
-def _operator(definition: Property, each: dict[str, Any]) -> Callable[[str | None], bool]:
-    """Give one filter's test of a value; no value passes only the operators that say so."""
+def _operator(definition: Property, each: dict[str, Any]) -> tuple[Key, Callable[[Any], Any], bool]:
+    """Give how values compare, a filter's test of one, and whether no value passes as well."""
     operator = each.get("operator")
     key = _key(definition)
     value = key(each.get("value"))
     high = key(each.get("highValue"))
     values = {key(one, fold=False) for one in _list(each)}
-    tests: dict[Any, Callable[[Comparable], bool]] = {
+    tests: dict[Any, Callable[[Any], Any]] = {
         "EQ": lambda have: have == value,
         "NEQ": lambda have: have != value,
         "LT": lambda have: _ordered(have, value, lambda a, b: a < b),
@@ -89,7 +163,7 @@ def _operator(definition: Property, each: dict[str, Any]) -> Callable[[str | Non
         "GT": lambda have: _ordered(have, value, lambda a, b: a > b),
         "GTE": lambda have: _ordered(have, value, lambda a, b: a >= b),
         "BETWEEN": lambda have: (
-            _ordered(have, value, lambda a, b: a >= b) and _ordered(have, high, lambda a, b: a <= b)
+            _ordered(have, value, lambda a, b: a >= b) & _ordered(have, high, lambda a, b: a <= b)
         ),
         "IN": lambda have: have in values,
         "NOT_IN": lambda have: have not in values,
@@ -100,17 +174,11 @@ def _operator(definition: Property, each: dict[str, Any]) -> Callable[[str | Non
     }
     if operator not in tests:
         raise invalid(f"Invalid input JSON: unknown operator {operator}")
-    test = tests[operator]
     when_empty = operator in ("NOT_HAS_PROPERTY", "NEQ", "NOT_IN", "NOT_CONTAINS_TOKEN")
-
-    def holds(text: str | None) -> bool:
-        have = key(text)
-        return when_empty if have is None else test(have)
-
-    return holds
+    return key, tests[operator], when_empty
 
 
-def _key(definition: Property) -> Callable[..., Comparable | None]:
+def _key(definition: Property) -> Key:
     """How values of this property compare: numbers and instants as numbers, text in lower case."""
 
     def number(value: Any, *, fold: bool = True) -> Comparable | None:  # noqa: ARG001
@@ -135,7 +203,7 @@ def _key(definition: Property) -> Callable[..., Comparable | None]:
     return {"number": number, "datetime": instant, "date": instant}.get(definition.type, text)
 
 
-def _ordered(have: Comparable, limit: Comparable | None, test: Callable[[Any, Any], bool]) -> bool:
+def _ordered(have: Any, limit: Comparable | None, test: Callable[[Any, Any], Any]) -> Any:
     return limit is not None and test(have, limit)
 
 
@@ -160,14 +228,11 @@ def _has_words(properties: dict[str, str], words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _rank(
-    table: ObjectTable, sorts: list[Any]
-) -> Callable[[dict[str, str]], tuple[bool, Comparable]]:
-    """Say how a search orders what it finds; without a wish all are equal."""
+def _order(table: ObjectTable, sorts: list[Any]) -> Order:
     if len(sorts) > 1:
         raise invalid("Only one sort is allowed")
     if not sorts:
-        return lambda _properties: (False, 0.0)
+        return Order(None, lambda _properties: (False, 0.0), descending=False)
     sort = sorts[0] if isinstance(sorts[0], dict) else {"propertyName": sorts[0]}
     definition = table.properties.get(sort.get("propertyName", ""))
     if definition is None:
@@ -178,8 +243,4 @@ def _rank(
         have = key(properties.get(definition.name))
         return (have is None, 0.0 if have is None else have)
 
-    return rank
-
-
-def _is_descending(sort: Any) -> bool:
-    return isinstance(sort, dict) and sort.get("direction") == "DESCENDING"
+    return Order(definition.name, rank, descending=sort.get("direction") == "DESCENDING")

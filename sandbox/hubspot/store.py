@@ -7,12 +7,13 @@ under a new id, archived records, and a search index that may lag behind.
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from sandbox.hubspot.refusals import invalid_properties
@@ -31,12 +32,15 @@ _CONTENTS: Final = (
     "events",
     "lists",
 )
+_TAB: Final = b"\t"
+
+History = dict[str, list[tuple[int, str, str]]]
 
 
 class Record:
     """One object of one type; `properties` holds only what has a value."""
 
-    __slots__ = ("archived_at", "created_at", "history", "id", "properties", "updated_at")
+    __slots__ = ("_history", "archived_at", "created_at", "id", "properties", "updated_at")
 
     def __init__(
         self, id: int, properties: dict[str, str], created_at: int, updated_at: int
@@ -47,20 +51,33 @@ class Record:
         self.created_at = created_at
         self.updated_at = updated_at
         self.archived_at: int | None = None
-        self.history: dict[str, list[tuple[int, str, str]]] = {}
+        self._history: History | bytes = {}
 
     @classmethod
     def load(cls, line: bytes) -> "Record":
         """Read a record as `dump` wrote it."""
-        id, created_at, updated_at, archived_at, properties, history = orjson.loads(line)
+        present, _, past = line.partition(_TAB)
+        id, created_at, updated_at, archived_at, properties = orjson.loads(present)
         record = cls(id, properties, created_at, updated_at)
-        record.archived_at, record.history = archived_at, history
+        record.archived_at, record._history = archived_at, past
         return record
 
     def dump(self) -> bytes:
-        """Write the record as a line of JSON."""
-        values = (self.id, self.created_at, self.updated_at, self.archived_at)
-        return orjson.dumps((*values, self.properties, self.history))
+        """Write the record as a line of JSON, and its history behind a tab: few read that."""
+        values = (self.id, self.created_at, self.updated_at, self.archived_at, self.properties)
+        return orjson.dumps(values) + _TAB + orjson.dumps(self.history)
+
+    @property
+    def history(self) -> History:
+        """Give the past values (at, value, source) of the properties that somebody touched."""
+        past = self._history
+        if isinstance(past, bytes):
+            past = self._history = orjson.loads(past)
+        return past
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self._history = history
 
     def past(self, name: str) -> list[tuple[int, str, str]]:
         """Give (at, value, source), newest first; what nobody touched dates from the creation."""
@@ -82,6 +99,7 @@ class ObjectTable:
         self.merged_into: dict[int, int] = {}
         self.version = 0
         self._archived: set[int] = set()
+        self._columns: tuple[Numbers, Numbers, npt.NDArray[np.bool_]] | None = None
         self._sorted: dict[bool, Numbers] = {}
         self._highest_id = 0
 
@@ -99,6 +117,7 @@ class ObjectTable:
         """Pack what was added."""
         self._archived |= {one.id for one in self.records.held() if one.archived_at is not None}
         self.records.settle()
+        self._columns = None
 
     def contents(self) -> tuple[Any, ...]:
         """Give what the table holds."""
@@ -108,6 +127,7 @@ class ObjectTable:
     def take(self, contents: tuple[Any, ...]) -> None:
         """Hold what another table's `contents` gave."""
         self.records, self.merged_into, self._archived, self._highest_id = contents
+        self._columns = None
         self.changed_members()
 
     def changed_members(self) -> None:
@@ -122,8 +142,8 @@ class ObjectTable:
 
     def look(self, id: str | int, *, archived: bool = False) -> Record | None:
         """Find a record by id, to read it."""
-        number = self._number(id)
-        return self.records.look(number) if self._is(number, archived=archived) else None
+        record = self.records.look(self._number(id))
+        return record if record and (record.archived_at is not None) == archived else None
 
     def is_live(self, id: int) -> bool:
         """Tell whether there is a live record of this very id."""
@@ -146,7 +166,7 @@ class ObjectTable:
 
     def all_live(self) -> Iterator[Record]:
         """Walk over the live records by ascending id, to read them."""
-        return self._looked(self.live_ids())
+        return self.looked(self.live_ids())
 
     def live_ids(self) -> Numbers:
         """Give the ids of the live records, in order."""
@@ -158,7 +178,7 @@ class ObjectTable:
         start = bisect_left(ids, after)
         chosen = ids[start : start + limit]
         more = start + limit < len(ids)
-        return list(self._looked(chosen)), int(chosen[-1]) + 1 if more else None
+        return list(self.looked(chosen)), int(chosen[-1]) + 1 if more else None
 
     def next_id(self) -> int:
         """Give the id of the next new record."""
@@ -179,15 +199,25 @@ class ObjectTable:
             return (self.records[number].archived_at is not None) == archived
         return number in self.records and (number in self._archived) == archived
 
-    def _looked(self, ids: Numbers) -> Iterator[Record]:
+    def looked(self, ids: Numbers) -> Iterator[Record]:
+        """Walk over records by their ids, to read them."""
         return (found for id in ids.tolist() if (found := self.records.look(id)))
+
+    def packed(self, *, archived: bool) -> dict[str, Numbers]:
+        """Give the index of the records that nobody holds: ids and times of change, by id."""
+        if not self._columns:
+            ids, updated = self.records.columns()
+            self._columns = ids, updated, np.isin(ids, list(self._archived))
+        ids, updated, is_archived = self._columns
+        there = is_archived == archived
+        there[np.searchsorted(ids, self.records.out_numbers())] = False
+        return {"hs_object_id": ids[there], self.type.modified: updated[there]}
 
     def _ids(self, *, archived: bool) -> Numbers:
         if archived not in self._sorted:
-            packed = self.records.packed_numbers()
-            chosen = packed[np.isin(packed, list(self._archived), invert=not archived)]
+            packed = self.packed(archived=archived)["hs_object_id"]
             held = [r.id for r in self.records.held() if (r.archived_at is not None) == archived]
-            self._sorted[archived] = np.sort(np.append(chosen, np.array(held, np.int64)))
+            self._sorted[archived] = np.sort(np.append(packed, np.array(held, np.int64)))
         return self._sorted[archived]
 
 
@@ -218,7 +248,7 @@ class HubSpotStore:
         self.time_zone = "Europe/Berlin"
         self.daily_limit = 625_000
         self.daily_used = 0
-        self.searches: dict[tuple[str, int, bytes], tuple[list[int], int]] = {}
+        self.searches: dict[tuple[str, int, bytes], tuple[Sequence[int], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
 
     def settle(self) -> None:
@@ -409,7 +439,11 @@ def _number(id: int) -> int:
     return id
 
 
-_RECORDS: Final = Form(_number, _number, Record.dump, Record.load)
+def _updated_at(record: Record) -> int:
+    return record.updated_at
+
+
+_RECORDS: Final = Form(_number, _number, Record.dump, Record.load, _updated_at)
 _LINKED: Final[Form[int, list[int]]] = Form(_number, _number, orjson.dumps, orjson.loads)
 
 

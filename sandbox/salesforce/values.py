@@ -16,7 +16,7 @@ def instant(at: datetime) -> str:
 
     All instants look alike, so their order as text is their order in time.
     """
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000+0000"
+    return f"{at.astimezone(UTC).isoformat()[:19]}.000+0000"
 
 
 def moment(text: str) -> datetime:
