@@ -137,11 +137,13 @@ class Warehouse:
 
     def _add_column(self, name: str, column: str, of: dt.DataType) -> None:
         compiler = self.engine.compiler
-        table = sge.table_(name, db=DATASET, catalog=self.engine.current_catalog, quoted=True)
         kind = compiler.type_mapper.from_ibis(of)
         added = sge.ColumnDef(this=sge.to_identifier(column, quoted=True), kind=kind)
-        change = sge.Alter(this=table, kind="TABLE", actions=[added])
+        change = sge.Alter(this=self._named(name), kind="TABLE", actions=[added])
         self.engine.raw_sql(change.sql(compiler.dialect))
+
+    def _named(self, name: str) -> sge.Table:
+        return sge.table_(name, db=DATASET, catalog=self.engine.current_catalog, quoted=True)
 
     @contextmanager
     def aside(self) -> Iterator[Store]:
@@ -176,6 +178,14 @@ class Warehouse:
         table = table.select(**{column: table[column].cast(of) for column, of in schema.items()})
         self.ledger(name, schema)
         self.engine.insert(name, table, database=self._answers)
+
+    def forget(self, name: str, rows: ir.Table) -> None:
+        """Delete what has the same values as one of the rows, in the columns that they have."""
+        key = sge.Tuple(expressions=[sge.column(one, quoted=True) for one in rows.columns])
+        same = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
+        delete = sge.Delete(this=self._named(name), where=sge.Where(this=same))
+        if self.has(name):
+            self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
 
     def ledger(self, name: str, schema: ibis.Schema) -> ir.Table:
         """A table that is never rewritten, with these columns; empty until something is added."""

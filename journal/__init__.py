@@ -81,6 +81,13 @@ STATUSES = ("written", "held", "quarantined", "unchanged", "excluded")
 WAITING = ("approval", "guard", "quota")
 """Why a whole record is held that `apply` goes on with."""
 
+UNTOUCHED = ("unchanged", "excluded")
+KEPT_RUNS = 60
+"""Of so many runs every record's outcome is kept; of older ones, only of what was meant to change.
+
+How many were left untouched stays in `runs.counts`.
+"""
+
 PAGE = 5_000
 """Records whose changes are held in memory at once."""
 
@@ -197,10 +204,19 @@ def _close_killed(warehouse: Warehouse) -> None:
         _leave_open(warehouse, run_id)
 
 
+def forget_untouched(warehouse: Warehouse) -> None:
+    """Let the outcomes of older runs go that say of nearly all records that nothing was wrong."""
+    runs = warehouse.ledger("runs", RUNS)
+    old = runs.order_by(ibis.desc("started_at")).limit(None, offset=KEPT_RUNS).select("run_id")
+    untouched = [old.mutate(status=ibis.literal(status)) for status in UNTOUCHED]
+    warehouse.forget("outcomes", ibis.union(*untouched))
+
+
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
     """Store the changes of a run before the first call, and the outcome of all other records."""
     _close_killed(warehouse)
     save(warehouse, run)
+    forget_untouched(warehouse)
     warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
     _settle(warehouse, run.run_id, plan.verdicts.filter(plan.verdicts.status != "planned"))
 
