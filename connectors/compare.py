@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from contract import FieldType
 
@@ -25,7 +25,7 @@ def value(text: str | None, type: FieldType, *, instant: timedelta) -> Value | N
         return None
     try:
         read = _READERS.get(type, str)(text)
-    except (ValueError, InvalidOperation, OverflowError):
+    except (ValueError, KeyError, OverflowError):
         return text
     if isinstance(read, datetime):
         return read - (read - _EPOCH) % instant
@@ -47,9 +47,14 @@ def _day(text: str) -> date:
     return date.fromisoformat(text[:10]) if "-" in text[1:] else _instant(text).date()
 
 
+def _number(text: str) -> Decimal:
+    """Read a number as closely as a table keeps it: a CRM may hold a third to twenty digits."""
+    return Decimal(repr(float(text)))
+
+
 _READERS: Mapping[FieldType, Callable[[str], Value]] = {
-    "number": Decimal,
-    "integer": Decimal,
+    "number": _number,
+    "integer": _number,
     "boolean": _boolean,
     "date": _day,
     "datetime": _instant,

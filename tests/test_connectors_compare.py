@@ -15,6 +15,7 @@ MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
     [
         pytest.param("64", "64.0", "number", id="one number written twice"),
         pytest.param("1E+2", "100", "integer", id="with an exponent"),
+        pytest.param("33.333333333333336", "33.33333333333333333333", "number", id="to 53 bits"),
         pytest.param("true", "True", "boolean", id="one truth"),
         pytest.param("2026-03-04T12:00:00Z", "1772625600000", "datetime", id="ISO and epoch"),
         pytest.param("2026-03-04T12:00:00Z", "2026-03-04T13:00:00.000+0100", "datetime", id="zone"),
@@ -26,6 +27,7 @@ MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
         pytest.param(
             "unreadable", "unreadable", "number", id="what cannot be read, letter by letter"
         ),
+        pytest.param("perhaps", "perhaps", "boolean", id="nor is it a truth"),
     ],
 )
 def test_these_are_the_same(left: str, right: str | None, type: FieldType) -> None:
