@@ -208,6 +208,6 @@ class Traffic:
 
 def _asked_or_backoff(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, RetryableError) and error.retry_after is not None:
+    if isinstance(error, RetryableError) and error.retry_after:
         return error.retry_after.total_seconds()
     return _backoff(state)

@@ -41,7 +41,9 @@ class Answer:
         if asked.isdigit():
             return timedelta(seconds=int(asked))
         try:
-            return max(timedelta(), parsedate_to_datetime(asked) - datetime.now(UTC))
+            # by the server's own clock: ours may be minutes ahead
+            now = self.server_time or datetime.now(UTC)
+            return max(timedelta(), parsedate_to_datetime(asked) - now)
         except (TypeError, ValueError):
             return None
 

@@ -238,6 +238,13 @@ def test_retry_after_may_be_a_date() -> None:
     assert past.retry_after == timedelta()
 
 
+def test_a_date_to_wait_for_is_read_by_the_clock_of_the_server() -> None:
+    """Ours may be minutes ahead."""
+    told = {"Retry_After": "Sat, 01 Mar 2014 00:00:10 GMT", "Date": "Sat, 01 Mar 2014 00:00:00 GMT"}
+
+    assert answer(503, {}, **told).retry_after == timedelta(seconds=10)
+
+
 def test_retry_after_may_be_nonsense() -> None:
     """Then our own patience decides."""
     assert answer(503, {}, Retry_After="soon").retry_after is None

@@ -77,6 +77,13 @@ def test_a_wait_beyond_all_patience_is_not_begun(traffic: Traffic) -> None:
     assert traffic.waited == 0
 
 
+def test_a_crm_that_asks_for_no_wait_is_given_time_all_the_same(traffic: Traffic) -> None:
+    """Six tries at once would be the end of all patience."""
+    run(traffic, failing(*[RetryableError("busy", retry_after=timedelta())] * 4))
+
+    assert traffic.waited >= 0.5 + 1 + 2 + 4
+
+
 def test_waits_grow(traffic: Traffic) -> None:
     """From half a second on, with some chance in them."""
     run(traffic, failing(*[RetryableError("busy")] * 4))
