@@ -342,3 +342,51 @@ def test_a_missing_scope_ends_all_batches_on_their_way(sandbox: Sandbox, apply: 
 
     with pytest.raises(AccessError, match=r"contacts\.write"):
         apply(*(change(id, score(None, "64")) for id in ids))
+
+
+def test_a_stage_set_after_it_was_emptied_is_read_back(sandbox: Sandbox, apply: Apply) -> None:
+    """Somebody may have set a later one in between, which HubSpot keeps without a word."""
+    id = new(sandbox, lifecyclestage="customer")
+
+    def somebody_sets(moment: str, _: str, path: str, body: bytes) -> None:
+        if (moment, b'"lifecyclestage": ""' in body) == ("done", True) and "update" in path:
+            found(sandbox, id).properties["lifecyclestage"] = "opportunity"
+
+    sandbox.faults.watch(somebody_sets)
+    (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead", True)))
+
+    assert held_by(sandbox, id, "lifecyclestage") == "opportunity"
+    assert (outcome.status, outcome.reason) == ("held", "crm_ahead")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({}, id="no results"),
+        pytest.param([], id="a list"),
+        pytest.param({"status": "COMPLETE", "results": None}, id="results that are none"),
+        pytest.param({"status": "COMPLETE", "results": []}, id="not a word of the records"),
+    ],
+)
+def test_what_an_answer_does_not_mention_is_settled_by_reading(
+    sandbox: Sandbox, apply: Apply, body: object
+) -> None:
+    """The status says 200 all the same: what is not there is sent again."""
+    ids = several(sandbox, 2)
+    sandbox.faults.plan(Fault(path="/batch/update", status=200, body=body))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.attempts) for one in outcomes] == [("written", 2)] * 2
+    assert {held_by(sandbox, id, "onefunnel_score") for id in ids} == {"64"}
+
+
+def test_a_number_with_more_digits_than_we_keep_is_the_one_we_saw(
+    sandbox: Sandbox, apply: Apply
+) -> None:
+    """HubSpot keeps a third to twenty digits; nobody has changed it."""
+    id = new(sandbox, onefunnel_score="33.33333333333333333333")
+
+    (outcome,) = apply(change(id, score("33.333333333333336", "64.0")))
+
+    assert (outcome.status, outcome.reason) == ("written", "")

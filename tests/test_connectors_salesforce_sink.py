@@ -482,3 +482,39 @@ def test_a_session_is_renewed_once_for_all_who_met_its_end(sandbox: Sandbox) -> 
         list(pool.map(lambda _: client.account(), range(4)))
 
     assert client.calls["login"] == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([], id="no answers"),
+        pytest.param([{"success": True, "errors": []}] * 2, id="too few"),
+        pytest.param({}, id="no list"),
+        pytest.param([None] * 3, id="nothing about each"),
+        pytest.param([{"id": "00Q000000000000AAA", "success": True}] * 3, id="of other records"),
+    ],
+)
+def test_answers_that_do_not_fit_what_was_sent_are_settled_by_reading(
+    sandbox: Sandbox, apply: Apply, body: object
+) -> None:
+    """The status says 200 all the same; which record an answer is about is told by its place."""
+    ids = several(sandbox, 3)
+    sandbox.faults.plan(Fault(method="PATCH", status=200, body=body))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.attempts) for one in outcomes] == [("written", 2)] * 3
+    assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
+
+
+@pytest.mark.parametrize("body", [[], {}, [None] * 2, "<html>busy</html>"])
+def test_a_look_that_shows_something_else_is_asked_for_again(
+    sandbox: Sandbox, apply: Apply, body: object
+) -> None:
+    """A page of a proxy, or an answer about fewer records than were asked for."""
+    ids = several(sandbox, 3)
+    sandbox.faults.plan(Fault(path="/composite/sobjects/Lead", status=200, body=body))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [one.status for one in outcomes] == ["written"] * 3

@@ -222,13 +222,16 @@ class Client:
                 answer = Answer(raw.status, raw.headers, raw.data)
             except ApiException as error:
                 # The library has made text of the body.
-                body = (error.body or "").encode()
-                answer = Answer(error.status, error.headers or {}, body)
+                told = (error.body or "").encode()
+                answer = Answer(error.status, error.headers or {}, told)
             except (NewConnectionError, ConnectTimeoutError):
                 raise lost(where, is_write=False) from None
             except HTTPError:
                 raise lost(where, is_write=True) from None
-            return self._taken(answer, where, is_write=True)
+            body = self._taken(answer, where, is_write=True)
+            if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+                raise lost(where, is_write=True)
+            return body
 
         return self.traffic.run(where, send, kind="write", pace="general")
 

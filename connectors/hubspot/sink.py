@@ -20,7 +20,7 @@ from connectors.hubspot.client import (
 from connectors.meanings import codes
 from connectors.writing import carry_out
 from contract import Catalog, Field, FieldChange, Load, Outcome, RecordChange
-from errors import RefusedError, SyncError
+from errors import RefusedError, SyncError, UnclearError
 
 BATCH = 100
 INSTANT = timedelta(milliseconds=1)
@@ -54,8 +54,10 @@ def apply(
 
 
 def calls_for(_: Client | None, load: Load) -> int:
-    """Estimate the calls: to look and to write, per batch; to empty where a stage goes back."""
-    return 2 * ceil(load.records / BATCH) + ceil(load.backward / BATCH)
+    """Estimate the calls: to look and to write, per batch; where a stage goes back, to empty it
+    before and to look again behind.
+    """
+    return 2 * ceil(load.records / BATCH) + 2 * ceil(load.backward / BATCH)
 
 
 def _read(
@@ -101,9 +103,9 @@ def _refused(answer: Mapping[str, Any]) -> dict[str, RefusedError]:
 
 def _doubt(
     change: RecordChange, answered: Mapping[str, str | None] | None, catalog: Catalog
-) -> DoubtError | None:
+) -> UnclearError | None:
     if answered is None:
-        return DoubtError(f"HubSpot did not mention {change.object} {change.record_id}")
+        return UnclearError(f"HubSpot did not mention {change.object} {change.record_id}")
     fields = catalog.get(change.object, {})
     for field in change.fields:
         known = fields.get(field.field)
@@ -116,7 +118,11 @@ def _doubt(
 
 def _may_move_back(field: FieldChange, known: Field | None) -> bool:
     """Tell whether HubSpot may have kept the value before; its answer does not say so."""
-    if field.field not in ONLY_FORWARD or field.before is None or field.after is None:
+    if field.field not in ONLY_FORWARD or field.after is None:
+        return False
+    if field.clear_first:
+        return True  # it was emptied before: somebody may have set a later one in between
+    if field.before is None:
         return False
     order = (known.options if known else None) or ()
     steps = [order.index(stage) for stage in (field.before, field.after) if stage in order]

@@ -3,8 +3,9 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -296,7 +297,7 @@ class Client:
 
     def get(self, path: str, **params: str) -> Any:
         """Read the JSON at a path."""
-        return self._json("GET", path, kind="read", params=params)
+        return self._json("GET", path, bool, kind="read", params=params)
 
     def rows(self, path: str, **params: str) -> dict[str, Any]:
         """Read a page of rows; an answer that is none is asked for again.
@@ -320,9 +321,11 @@ class Client:
         """Read what `of` makes of an answer; where it raises RetryableError, ask again."""
         return self._asked("GET", path, of, kind="read", params=params)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Read through a path that takes its question as a body."""
-        return self._json("POST", path, kind="read", data=orjson.dumps(body))
+    def post(
+        self, path: str, body: Mapping[str, Any], *, is_sound: Callable[[Any], bool] = bool
+    ) -> Any:
+        """Read through a path that takes its question as a body; what is not sound is lost."""
+        return self._json("POST", path, is_sound, kind="read", data=orjson.dumps(body))
 
     def update(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Write up to 200 records; the answers come in their order.
@@ -332,19 +335,36 @@ class Client:
         body = {"allOrNone": False, "records": records}
         path = f"{DATA}/composite/sobjects"
         answers: list[dict[str, Any]] = self._json(
-            "PATCH", path, kind="write", data=orjson.dumps(body)
+            "PATCH", path, partial(_is_about, records), kind="write", data=orjson.dumps(body)
         )
         return answers
 
     def job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make, ask for or change a job; all but a change of its state may be repeated."""
         data = orjson.dumps(body) if body else None
-        answer = self.ask(method, path, kind="write", data=data, is_safe=method != "PATCH")
-        return parsed(answer, f"{method} {path}", is_write=method == "PATCH")
+        is_safe = method != "PATCH"
+        return self._json(method, path, bool, kind="write", data=data, is_safe=is_safe)
 
-    def _json(self, method: str, path: str, *, kind: str, **request: Any) -> Any:
-        answer = self.ask(method, path, kind=kind, **request)
-        return parsed(answer, f"{method} {path}", is_write=kind == "write")
+    def _json(
+        self,
+        method: str,
+        path: str,
+        is_sound: Callable[[Any], bool],
+        *,
+        kind: str,
+        is_safe: bool = False,
+        **request: Any,
+    ) -> Any:
+        """Read the JSON of an answer; one that is not sound counts as lost."""
+        where, is_write = f"{method} {path}", kind == "write" and not is_safe
+
+        def sound(answer: Answer) -> Any:
+            body = parsed(answer, where, is_write=is_write)
+            if not is_sound(body):
+                raise lost(where, is_write=is_write)
+            return body
+
+        return self._asked(method, path, sound, kind=kind, is_safe=is_safe, **request)
 
     def ask(
         self,
@@ -493,6 +513,20 @@ def problems_of(body: bytes | list[Any]) -> list[Problem]:
         return _PROBLEMS.validate_python(body) or [Problem()]
     except ValidationError:
         return [Problem()]
+
+
+def _is_about(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:
+    """Tell whether there is an answer for each record, in their order; a refusal has no id."""
+    return (
+        isinstance(answers, list)
+        and len(answers) == len(records)
+        and all(
+            isinstance(answer, dict)
+            and isinstance(answer.get("success"), bool)
+            and answer.get("id") in (None, record["id"])
+            for answer, record in zip(answers, records, strict=True)
+        )
+    )
 
 
 def _meaning(status: int, code: str) -> Meaning:

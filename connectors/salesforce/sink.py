@@ -74,7 +74,11 @@ def _read(
 ) -> Mapping[str, Seen]:
     """Read records as they are; where there is none, the answer has a null."""
     body = {"ids": list(ids), "fields": list(fields)}
-    answer = client.post(f"{DATA}/composite/sobjects/{object}", body)
+    answer = client.post(
+        f"{DATA}/composite/sobjects/{object}",
+        body,
+        is_sound=lambda told: isinstance(told, list) and len(told) == len(ids),
+    )
     return {
         id: "deleted" if record is None else {name: _text(record.get(name)) for name in fields}
         for id, record in zip(ids, answer, strict=True)
@@ -109,7 +113,7 @@ def _write(
 
 
 def _error(answer: Mapping[str, Any]) -> SyncError:
-    return refusal(problems_of(answer["errors"]), "a record of a batch")
+    return refusal(problems_of(answer.get("errors") or []), "a record of a batch")
 
 
 def _typed(field: FieldChange, object: str, catalog: Catalog) -> Any:
