@@ -213,7 +213,8 @@ class Work:
         ended = {change.record_id: self._ended.pop(change.record_id) for change in emptied}
         refilled: Written = {}
         try:
-            self._send([refilling(change) for change in emptied], refilled)
+            again = [refilling(change) for change in emptied]
+            self._send_parts(again, refilled, size=self._hands.writes_at_once)
         finally:
             for record_id in refilled:
                 self._ended[record_id] = ended[record_id]

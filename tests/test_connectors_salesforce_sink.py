@@ -518,3 +518,14 @@ def test_a_look_that_shows_something_else_is_asked_for_again(
     outcomes = apply(*(change(id, score(None, "64")) for id in ids))
 
     assert [one.status for one in outcomes] == ["written"] * 3
+
+
+def test_a_text_that_means_empty_in_a_job_goes_by_batches(sandbox: Sandbox, by_job: Client) -> None:
+    """`#N/A` as a word of the org would empty the field."""
+    ids = several(sandbox, 3)
+    word = FieldChange("onefunnel_reasons__c", None, "#N/A")
+
+    outcomes = applied("salesforce", by_job, [change(id, word) for id in ids])
+
+    assert [one.status for one in outcomes] == ["written"] * 3
+    assert {held_by(sandbox, id, "onefunnel_reasons__c") for id in ids} == {"#N/A"}

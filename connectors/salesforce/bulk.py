@@ -42,6 +42,8 @@ def write(
     Raises: UnclearError where the job was not taken, or nobody knows how far it came: the
             records themselves tell, and what is left goes by batches.
     """
+    if any(field.after == CLEARED for change in changes for field in change.fields):
+        raise UnclearError(f"a text for {object} would mean in a job to empty the field")
     rows = _csv(changes, partial(text, object))
     if len(rows) > MOST_BYTES:
         raise UnclearError(f"{len(rows)} bytes of {object} are too many for one job")
