@@ -132,14 +132,38 @@ class Shelf(MutableMapping[Key, Value]):
 
     def all(self) -> Iterator[Value]:
         """Go through the records to read them."""
-        return (value for _, value in self._all())
+        out = self._out()
+        for place, line in enumerate(self._packed):
+            if place not in out:
+                yield self._form.load(line)
+            elif out[place] in self._held:
+                yield self._held[out[place]]
+        yield from list(self._new.values())
 
-    def found(self, test: Callable[[Value], bool]) -> "Found[Value]":
-        """Find records; the answer stays as it is, whatever is put in their places later."""
+    def found(
+        self,
+        test: Callable[[Value], bool],
+        among: Callable[[Numbers], Any] = np.ones_like,
+        *,
+        is_told: bool = False,
+    ) -> "Found[Value]":
+        """Find records; the answer stays as it is, whatever is put in their places later.
+
+        `among` says by the stamps which packed ones may pass the test; where `is_told`, they do.
+        """
         found: Found[Value] = Found(self._packed, self._form.load)
-        for place, value in self._all():
+        out = self._out()
+        there = np.array(among(np.array(self._stamps, np.int64)), bool)
+        there[list(out)] = True
+        for place in np.flatnonzero(there).tolist():
+            if place in out:
+                if out[place] in self._held and test(self._held[out[place]]):
+                    found.add_held(self._held[out[place]])
+            elif is_told or test(self._form.load(self._packed[place])):
+                found.add(place)
+        for value in list(self._new.values()):
             if test(value):
-                found.add(place, value)
+                found.add_held(value)
         return found
 
     def where(
@@ -163,8 +187,7 @@ class Shelf(MutableMapping[Key, Value]):
 
     def out_numbers(self) -> Numbers:
         """Give the numbers of what was packed and is now held, or gone."""
-        numbers = (self._form.number(key) for key in (*self._held, *self._gone))
-        return np.array(sorted(number for number in numbers if number is not None), np.int64)
+        return np.array([self._numbers[place] for place in self._out()], np.int64)
 
     def held(self) -> list[Value]:
         """Give the records that are out of their packages."""
@@ -174,15 +197,10 @@ class Shelf(MutableMapping[Key, Value]):
         """Leave out what is made when it is needed."""
         return self.__dict__ | {"_sorted": None, "_indexes": {}}
 
-    def _all(self) -> Iterator[tuple[int | None, Value]]:
-        out = {self._packed_at(key): key for key in (*self._held, *self._gone)}
-        for place, line in enumerate(self._packed):
-            if place not in out:
-                yield place, self._form.load(line)
-            elif out[place] in self._held:
-                yield None, self._held[out[place]]
-        for value in list(self._new.values()):
-            yield None, value
+    def _out(self) -> dict[int, Key]:
+        """Tell which packed records are held or gone."""
+        places = ((self._packed_at(key), key) for key in (*self._held, *self._gone))
+        return {place: key for place, key in places if place is not None}
 
     def _place(self, key: Key) -> int | None:
         return None if key in self._gone else self._packed_at(key)
@@ -238,12 +256,14 @@ class Found(Sequence[Value]):
         self._places = array("q")
         self._values: list[Value] = []
 
-    def add(self, place: int | None, value: Value) -> None:
-        """Take one in: by its place, or what is held as it is."""
-        if place is None:
-            self._values.append(value)
-            place = -len(self._values)
+    def add(self, place: int) -> None:
+        """Take in what is packed."""
         self._places.append(place)
+
+    def add_held(self, value: Value) -> None:
+        """Take in what is not."""
+        self._values.append(value)
+        self._places.append(-len(self._values))
 
     def __len__(self) -> int:
         """Count them."""

@@ -14,28 +14,33 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 IDS = [record_id("00Q", number) for number in (7, 3, 500, 4)]
 
 
+def row(id: str, city: str = "Oslo") -> Row:
+    """A row as any other."""
+    return {"Id": id, "City": city, "SystemModstamp": "2026-01-01T00:00:00.000+0000"}
+
+
 @pytest.fixture
 def shelf() -> Shelf[str, Row]:
     """Three packed rows and a new one."""
     rows = table("00Q")
-    rows.update((id, {"Id": id, "City": "Oslo"}) for id in IDS[:3])
+    rows.update((id, row(id)) for id in IDS[:3])
     rows.settle()
-    rows[IDS[3]] = {"Id": IDS[3], "City": "Bern"}
+    rows[IDS[3]] = row(IDS[3], "Bern")
     return rows
 
 
 def test_rows_keep_the_order_in_which_they_came(shelf: Shelf[str, Row]) -> None:
     """As in a dictionary."""
     assert list(shelf) == IDS
-    assert [row["Id"] for row in shelf.all()] == IDS
+    assert [one["Id"] for one in shelf.all()] == IDS
 
 
 def test_what_somebody_holds_is_the_row(shelf: Shelf[str, Row]) -> None:
     """Who changes it changes it for everybody."""
     shelf[IDS[1]]["City"] = "Rome"
 
-    assert shelf.look(IDS[1]) == {"Id": IDS[1], "City": "Rome"}
-    assert [row["City"] for row in shelf.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
+    assert shelf.look(IDS[1]) == row(IDS[1], "Rome")
+    assert [one["City"] for one in shelf.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
 
 
 def test_what_somebody_reads_is_a_copy(shelf: Shelf[str, Row]) -> None:
@@ -65,19 +70,27 @@ def test_other_ids_lead_nowhere(shelf: Shelf[str, Row], id: str) -> None:
 
 def test_what_was_found_stays_as_it_was(shelf: Shelf[str, Row]) -> None:
     """Whatever is put in its place."""
-    found = shelf.found(lambda row: row["City"] == "Oslo")
-    shelf[IDS[0]] = {"Id": IDS[0], "City": "Rome"}
+    found = shelf.found(lambda one: one["City"] == "Oslo")
+    shelf[IDS[0]] = row(IDS[0], "Rome")
 
-    assert [row["City"] for row in found] == ["Oslo", "Oslo", "Oslo"]
-    assert shelf.now(IDS[0], found[0]) == {"Id": IDS[0], "City": "Rome"}
+    assert [one["City"] for one in found] == ["Oslo", "Oslo", "Oslo"]
+    assert shelf.now(IDS[0], found[0]) == row(IDS[0], "Rome")
+
+
+def test_stamps_leave_out_what_is_packed_and_nothing_else(shelf: Shelf[str, Row]) -> None:
+    """What is held may have another by now."""
+    shelf[IDS[0]]["City"] = "Rome"
+    found = shelf.found(lambda _row: True, lambda stamps: stamps < 0)
+
+    assert [one["City"] for one in found] == ["Rome", "Bern"]
 
 
 def test_an_index_finds_packed_and_changed_rows(shelf: Shelf[str, Row]) -> None:
     """And not those that had the value once."""
-    assert len(list(shelf.where("City", lambda row: [row["City"]], "Oslo"))) == 3
+    assert len(list(shelf.where("City", lambda one: [one["City"]], "Oslo"))) == 3
     shelf[IDS[0]]["City"] = "Bern"
 
-    assert [row["Id"] for row in shelf.where("City", lambda row: [row["City"]], "Bern")] == [
+    assert [one["Id"] for one in shelf.where("City", lambda one: [one["City"]], "Bern")] == [
         IDS[0],
         IDS[3],
     ]

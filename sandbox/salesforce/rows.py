@@ -11,6 +11,8 @@ from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.values import instant
 from sandbox.shelf import Form, Shelf
 
+_PUNCTUATION = str.maketrans("", "", "-T:")
+
 Row = dict[str, Any]
 """A record's fields by name, as REST writes them; a field without a value may be absent."""
 
@@ -20,8 +22,24 @@ Tables = dict[str, Shelf[str, Row]]
 
 def table(prefix: str) -> Shelf[str, Row]:
     """Make an empty table for rows whose ids begin like this."""
-    form = Form(partial(number_in, prefix), partial(record_id, prefix), orjson.dumps, orjson.loads)
-    return Shelf(form)
+    names = partial(number_in, prefix), partial(record_id, prefix)
+    return Shelf(Form(*names, orjson.dumps, orjson.loads, _stamp))
+
+
+def _stamp(row: Row) -> int:
+    """Tell when a row changed, below zero where it is not live."""
+    at = digits(row["SystemModstamp"])
+    return at if is_live(row) else -at
+
+
+def digits(at: str) -> int:
+    """Write an instant as a number, by whole seconds."""
+    return int(at[:19].translate(_PUNCTUATION))
+
+
+def is_live(row: Row) -> bool:
+    """Tell whether a row is neither deleted nor archived."""
+    return not row.get("IsDeleted") and not row.get("IsArchived")
 
 
 def stamped(row: Row, created: datetime, modified: datetime, by: str) -> Row:

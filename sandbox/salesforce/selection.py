@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from sandbox.salesforce.columns import Column, column, sort_key
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.grouping import Grouping, grouping, is_grouped
 from sandbox.salesforce.predicates import comparable, comparing, containing, key_of
-from sandbox.salesforce.rows import Row
+from sandbox.salesforce.rows import Row, digits, is_live
 from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.soql import (
     Aggregate,
@@ -17,6 +19,7 @@ from sandbox.salesforce.soql import (
     Comparison,
     Condition,
     Every,
+    Literal,
     Member,
     Name,
     Negation,
@@ -27,7 +30,7 @@ from sandbox.salesforce.soql import (
     parse,
 )
 from sandbox.salesforce.store import NAMED, SalesforceStore
-from sandbox.shelf import Found
+from sandbox.shelf import Found, Numbers
 
 _NAME_FIELDS = {
     "id": Field("Id", "id"),
@@ -37,6 +40,7 @@ _NAME_FIELDS = {
         for name in ("Name", "FirstName", "LastName", "Email", "Phone", "Title")
     },
 }
+_STAMP = Field("SystemModstamp", "datetime")
 _FIELDS_LIMIT = 200
 _OFFSET_LIMIT = 2000
 _HELP = (
@@ -65,6 +69,9 @@ class Selection:
     columns: tuple[Column, ...]
     matches: Predicate
     ordering: tuple[tuple[Column, Ordering], ...]
+    stamped: Callable[[Numbers], Any]
+    """Says by when they changed which rows may match."""
+
     children: tuple[Child, ...] = ()
     grouping: Grouping | None = None
 
@@ -82,8 +89,11 @@ class Selection:
 
     def found(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
         """Find all rows that match, in order; deleted and archived ones only where asked for."""
-        table = store.tables[self.sobject.name]
-        found = table.found(lambda row: (deleted or _is_live(row)) and self.matches(row))
+        found = store.tables[self.sobject.name].found(
+            lambda row: (deleted or is_live(row)) and self.matches(row),
+            lambda stamps: self.stamped(np.abs(stamps) if deleted else stamps),
+            is_told=self.query.where is None,
+        )
         for by, ordering in reversed(self.ordering):
             found.sort(sort_key(by.field, by.read, ordering), reverse=ordering.descending)
         return found
@@ -105,7 +115,7 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
     matches = scope.predicate(query.where) if query.where else _any_row
     if is_grouped(query):
         made = grouping(store, query, scope.column)
-        return Selection(query, sobject, (), matches, (), grouping=made)
+        return Selection(query, sobject, (), matches, (), scope.stamped, grouping=made)
     if query.having is not None:
         raise Refused("MALFORMED_QUERY", "HAVING needs GROUP BY")
     return Selection(
@@ -114,6 +124,7 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
         columns=tuple(_columns(scope, query)),
         matches=matches,
         ordering=tuple((scope.column(_plain(one.name)), one) for one in query.order),
+        stamped=scope.stamped,
         children=tuple(
             scope.children(one.query) for one in query.columns or () if isinstance(one, Children)
         ),
@@ -229,6 +240,19 @@ class _Scope:
                 one = self._filterable(name)
                 return _on(one, containing(one.field, self._members(one, values)))
 
+    def stamped(self, stamps: Numbers) -> Any:
+        """Say which rows may match by when they changed; a part of a second is left to the row."""
+        where = self.query.where
+        there = stamps > 0
+        for part in where.parts if isinstance(where, Every) else (where,):
+            match part:
+                case Comparison(Name(text), way, Literal("datetime") as at) if (
+                    text.lower() == _STAMP.name.lower() and way[0] in "<>"
+                ):
+                    limit = digits(comparable(_STAMP, at))
+                    there &= stamps >= limit if way[0] == ">" else stamps <= limit
+        return there
+
     def _filterable(self, name: Name) -> Column:
         found = self.column(name)
         if not found.field.filterable:
@@ -253,7 +277,3 @@ def _on(one: Column, test: Callable[[Any], bool]) -> Predicate:
         return lambda row: test(read(row))
     name, empty = one.field.name, one.field.empty
     return lambda row: test(row.get(name, empty))
-
-
-def _is_live(row: Row) -> bool:
-    return not row.get("IsDeleted") and not row.get("IsArchived")
