@@ -38,6 +38,7 @@ from commands import AsJson, err, out, plainly, print_json
 from commands.playground import People, Seed
 from configuration import Configuration, load
 from connections import Connection, by_crm, fit, log_in
+from erasure import forget_erased
 from guard import guard, limits
 from journal import Run, accounts, decisions, proofs, recorded
 from journal.lease import Lease, leased
@@ -80,6 +81,7 @@ def run(
             lease.renew(warehouse)
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
             landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
+            forget_erased(warehouse, configuration, crms, landed)
             found = resolve(
                 mappings,
                 landed,

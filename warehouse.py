@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -203,6 +204,16 @@ class Warehouse:
     def table(self, name: str) -> ir.Table:
         """A table of the answer or of the journal."""
         return self.engine.table(name, database=self._answers)
+
+    def forget(self, dataset: str, name: str, values: ir.Table) -> None:
+        """Delete the rows of a table that hold one of some values, named as their column."""
+        [column] = values.columns
+        self.step("forgotten", values)
+        table = partial(sge.table_, catalog=self.engine.current_catalog, quoted=True)
+        key = sge.column(column, quoted=True)
+        some = sge.select(key).from_(table("forgotten", db=STEPS))
+        gone = sge.delete(table(name, db=dataset), where=key.isin(query=some))
+        self.engine.raw_sql(gone.sql(self.engine.compiler.dialect))
 
     def landed(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
         """The landed tables of one CRM."""

@@ -37,7 +37,7 @@ def odd_addresses(read: ir.Table, happened: ir.Table) -> ir.Table:
 
     In:     read as `read_records` gives it, happened(who) as `events.happenings` does
     """
-    address = _addresses(read).select("address").union(happened.select(address=happened.who))
+    address = addresses(read).select("address").union(happened.select(address=happened.who))
     return address.filter(address.address.re_search(r"[^\x00-\x7F]")).select("address").distinct()
 
 
@@ -59,7 +59,7 @@ def records(
             (FALSE: a component too large to be joined by address)
     Source: docs/people.md, "One person".
     """
-    merged = store("merged", _in_full(_merged(mappings, landed), read))
+    merged = store("merged", _in_full(merges(mappings, landed), read))
     links = store("record_links", _in_full(_links(mappings, landed), read).union(merged))
     keys = ibis.union(read.select("key"), links.select(key="a"), links.select(key="b"))
     linked = store("linked", cluster(keys.distinct(), links))
@@ -118,7 +118,7 @@ def _links(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     )
 
 
-def _merged(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
+def merges(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     """Which records took in which others: a, and b that is gone (keys)."""
     return _edges(
         _named(crm, object, mappings, landed[crm], record.merged_ids, f"{crm}.{object}")
@@ -167,7 +167,7 @@ def _in_full(edges: ir.Table, read: ir.Table) -> ir.Table:
     return both.filter(both.a != both.b)
 
 
-def _addresses(read: ir.Table) -> ir.Table:
+def addresses(read: ir.Table) -> ir.Table:
     """Every address of every record: key, address (lower case)."""
     own = read.select("key", address=read.email)
     more = read.select("key", address=words(read.additional_emails))
@@ -186,7 +186,7 @@ def respelt(named: ir.Table, column: str, *, spelling: ir.Table) -> ir.Table:
 
 def identifying(read: ir.Table, people: People, *, spelling: ir.Table) -> ir.Table:
     """The addresses that identify one person, in one spelling: key, address."""
-    both = respelt(_addresses(read), "address", spelling=spelling)
+    both = respelt(addresses(read), "address", spelling=spelling)
     local = both.address.split("@")[0]
     if not people.role_addresses:
         return both
@@ -228,7 +228,7 @@ def identities(records: ir.Table, *, spelling: ir.Table) -> ir.Table:
     An address that several people share names nobody; a role address of one person names them.
     """
     by_key = records.select("person_id", who=records.key)
-    address = respelt(_addresses(records), "address", spelling=spelling)
+    address = respelt(addresses(records), "address", spelling=spelling)
     owners = address.join(records.select("key", "person_id"), "key")
     owners = owners.group_by("address").aggregate(
         person_id=owners.person_id.min(), count=owners.person_id.nunique()
