@@ -283,7 +283,13 @@ class Found(Sequence[Value]):
         """Put them in order."""
         keys = [key(value) for value in self]
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
-        self._places = array("q", [self._places[at] for at in order])
+        self._places = self.part(order)._places
+
+    def part(self, chosen: Iterable[int]) -> "Found[Value]":
+        """Give some of them."""
+        part = Found(self._packed, self._load)
+        part._values, part._places = self._values, array("q", map(self._places.__getitem__, chosen))
+        return part
 
     def cut(self, start: int, stop: int | None) -> None:
         """Keep a part."""

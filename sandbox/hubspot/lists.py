@@ -1,11 +1,14 @@
 """Lists of contacts: those a filter keeps, and one that people fill by hand."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.schema import CONTACTS
+from sandbox.hubspot.search import found
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso
 
@@ -61,20 +64,20 @@ def search(store: HubSpotStore, call: Call) -> Answer:
     wanted = str(call.body.get("query") or "").lower()
     kinds = call.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
     ids = call.body.get("listIds") or store.lists
-    found = [
+    known = [
         one.as_json()
         for one in store.lists.values()
         if wanted in one.name.lower() and one.id in ids
     ]
-    found = [one for one in found if one["processingType"] in kinds]
+    known = [one for one in known if one["processingType"] in kinds]
     start, count = int(call.body.get("offset") or 0), int(call.body.get("count") or 20)
     count = min(count, _MOST)  # more is not refused
-    page = found[start : start + count]
+    page = known[start : start + count]
     for one in page:
         size = len(_members(store, store.lists[one["listId"]]))
         one["additionalProperties"] = {"hs_list_size": str(size)}
     end = start + len(page)
-    told = {"lists": page, "offset": end, "hasMore": end < len(found), "total": len(found)}
+    told = {"lists": page, "offset": end, "hasMore": end < len(known), "total": len(known)}
     return Answer(told)
 
 
@@ -86,23 +89,24 @@ def all_lists(store: HubSpotStore, call: Call) -> Answer:
 
 def one_list(store: HubSpotStore, call: Call) -> Answer:
     """Give one list."""
-    found = _list(store, call)
-    return Answer({"list": found.as_json() | {"size": len(_members(store, found))}})
+    one = _list(store, call)
+    return Answer({"list": one.as_json() | {"size": len(_members(store, one))}})
 
 
 def memberships(store: HubSpotStore, call: Call) -> Answer:
     """Page through the contacts of a list by ascending id."""
     limit = call.limit(_PAGE, 250)
     after = int(call.query.get("after") or 0)
-    found = [one for one in _members(store, _list(store, call)) if one.id >= after]
+    ids = _members(store, _list(store, call))
+    start = bisect_left(ids, after)
+    page = filter(None, map(store.tables[CONTACTS.name].look, ids[start : start + limit]))
     answer: dict[str, Any] = {
         "results": [
-            {"recordId": str(one.id), "membershipTimestamp": iso(one.updated_at)}
-            for one in found[:limit]
+            {"recordId": str(one.id), "membershipTimestamp": iso(one.updated_at)} for one in page
         ]
     }
-    if len(found) > limit:
-        answer["paging"] = call.next_page(str(found[limit].id))
+    if start + limit < len(ids):
+        answer["paging"] = call.next_page(str(ids[start + limit]))
     return Answer(answer)
 
 
@@ -117,15 +121,15 @@ def remove_members(store: HubSpotStore, call: Call) -> Answer:
 
 
 def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
-    found = _list(store, call)
-    if found.filter is not None:
-        raise refusal(400, f"List {found.id} is not filled by hand", "VALIDATION_ERROR")
+    one = _list(store, call)
+    if one.filter is not None:
+        raise refusal(400, f"List {one.id} is not filled by hand", "VALIDATION_ERROR")
     table = store.tables[CONTACTS.name]
     known = {record.id for id in call.body if (record := table.look(id))}
     missing = [id for id in call.body if not table.look(id)]
-    changed = known - found.members if adding else known & found.members
-    found.members = found.members | known if adding else found.members - known
-    ids = [str(one) for one in sorted(changed)]
+    changed = known - one.members if adding else known & one.members
+    one.members = one.members | known if adding else one.members - known
+    ids = [str(id) for id in sorted(changed)]
     return Answer(
         {
             "recordsIdsAdded": ids if adding else [],
@@ -136,12 +140,18 @@ def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
 
 
 def _list(store: HubSpotStore, call: Call) -> ContactList:
-    found: ContactList | None = store.lists.get(call.parameters["list_id"])
-    if found is None:
+    one: ContactList | None = store.lists.get(call.parameters["list_id"])
+    if one is None:
         said = f"List does not exist with ID {call.parameters['list_id']}."
         raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
-    return found
+    return one
 
 
-def _members(store: HubSpotStore, one: ContactList) -> list[Record]:
-    return [record for record in store.tables[CONTACTS.name].all_live() if one.holds(record)]
+def _members(store: HubSpotStore, one: ContactList) -> Sequence[int]:
+    """Give the ids of the live members, in order."""
+    table = store.tables[CONTACTS.name]
+    if one.filter is None:
+        return sorted(filter(table.is_live, one.members))
+    name, values = one.filter
+    wanted = {"propertyName": name, "operator": "IN", "values": values}
+    return found(store, table, {"filters": [wanted]})[0]

@@ -1,7 +1,7 @@
 """The endpoints under /crm/v3/objects, the same for contacts, companies, deals, engagement."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -221,7 +221,7 @@ def search(store: HubSpotStore, call: Call) -> Answer:
         raise invalid(
             f"The search may not reach beyond {WALL} results: after {after}, limit {limit}"
         )
-    hits, total = _cached_search(store, table, body)
+    hits, total = found(store, table, body)
     names = _names(table, body.get("properties") or [], [])
     page = filter(None, map(table.records.look, hits[after : after + limit]))
     answer: dict[str, Any] = {
@@ -307,18 +307,6 @@ def _offset(after: Any) -> int:
         return int(after or 0)
     except ValueError:
         raise invalid(f"Invalid after: {after}") from None
-
-
-def _cached_search(
-    store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
-) -> tuple[Sequence[int], int]:
-    """Search once for all pages of a query, until something in the table changes."""
-    asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
-    key = (table.type.name, table.version, orjson.dumps(asked))
-    if store.index_lag_seconds or key not in store.searches:
-        store.searches.clear()
-        store.searches[key] = found(store, table, body)
-    return store.searches[key]
 
 
 def _names(table: ObjectTable, asked: Iterable[str], with_history: Iterable[str]) -> list[str]:

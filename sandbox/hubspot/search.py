@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import orjson
 
 from sandbox.hubspot.refusals import invalid
 from sandbox.hubspot.schema import Property
@@ -47,6 +48,22 @@ def found(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
     """Give the ids of what a search finds, in order, and the total, ahead of a lagging index.
+
+    All pages of a query have one answer, until something in the table changes.
+    """
+    asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
+    key = (table.type.name, table.version, orjson.dumps(asked))
+    if store.index_lag_seconds or key not in store.searches:
+        answer = _found(store, table, body)
+        store.searches.clear()
+        store.searches[key] = answer
+    return store.searches[key]
+
+
+def _found(
+    store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
+) -> tuple[Sequence[int], int]:
+    """Search anew.
 
     Ids and times of change are columns of the index; what they leave open is looked at.
     """

@@ -1,6 +1,6 @@
 """GROUP BY and the aggregate functions: rows made into groups, and what is told of each."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -23,6 +23,7 @@ from sandbox.salesforce.soql import (
     Some,
 )
 from sandbox.salesforce.store import SalesforceStore
+from sandbox.shelf import Found
 
 Resolve = Callable[[Name], Column]
 
@@ -43,7 +44,7 @@ class Figure:
     """One value of a group: under which name, and how to get it from the group's rows."""
 
     name: str
-    of: Callable[[list[Row]], Any]
+    of: Callable[[Sequence[Row]], Any]
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ class Grouping:
 
     keys: tuple[Column, ...]
     figures: tuple[Figure, ...]
-    holds: Callable[[list[Row]], bool]
-    ordering: tuple[tuple[Field, Callable[[list[Row]], Any], Ordering], ...]
+    holds: Callable[[Sequence[Row]], bool]
+    ordering: tuple[tuple[Field, Callable[[Sequence[Row]], Any], Ordering], ...]
 
-    def records(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    def records(self, rows: Found[Row]) -> list[dict[str, Any]]:
         """Answer with one record per group."""
-        groups: dict[tuple[Any, ...], list[Row]] = {} if self.keys else {(): []}
-        for row in rows:
+        groups: dict[tuple[Any, ...], list[int]] = {} if self.keys else {(): []}
+        for at, row in enumerate(rows):
             key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
-            groups.setdefault(key, []).append(row)
-        told = [group for group in groups.values() if self.holds(group)]
+            groups.setdefault(key, []).append(at)
+        told = [group for group in map(rows.part, groups.values()) if self.holds(group)]
         for field, read, ordering in reversed(self.ordering):
             told.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
         return [
@@ -104,7 +105,7 @@ def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterat
                 raise Refused("MALFORMED_QUERY", "Grouped query cannot select this")
 
 
-def _shared(key: Column) -> Callable[[list[Row]], Any]:
+def _shared(key: Column) -> Callable[[Sequence[Row]], Any]:
     """Read what all rows of a group have in common."""
     return lambda rows: key.read(rows[0])
 
@@ -117,7 +118,7 @@ def _key(name: Name, keys: tuple[Column, ...], resolve: Resolve) -> Column:
     return column
 
 
-def _of(asked: Aggregate, resolve: Resolve) -> Callable[[list[Row]], Any]:
+def _of(asked: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
     if asked.name is None:
         if asked.function != "count":
             raise Refused("MALFORMED_QUERY", "unexpected token: )")
@@ -127,7 +128,7 @@ def _of(asked: Aggregate, resolve: Resolve) -> Callable[[list[Row]], Any]:
         said = f"field {column.name} does not support aggregate operator {asked.function.upper()}"
         raise Refused("MALFORMED_QUERY", said)
 
-    def figure(rows: list[Row]) -> Any:
+    def figure(rows: Sequence[Row]) -> Any:
         return function([value for row in rows if (value := column.read(row)) is not None])
 
     return figure
@@ -135,7 +136,7 @@ def _of(asked: Aggregate, resolve: Resolve) -> Callable[[list[Row]], Any]:
 
 def _read(
     name: Name | Aggregate, keys: tuple[Column, ...], resolve: Resolve
-) -> tuple[Field, Callable[[list[Row]], Any]]:
+) -> tuple[Field, Callable[[Sequence[Row]], Any]]:
     if isinstance(name, Aggregate):
         return _NUMBER, _of(name, resolve)
     key = _key(name, keys, resolve)
@@ -144,7 +145,7 @@ def _read(
 
 def _holds(
     store: SalesforceStore, condition: Condition | None, resolve: Resolve
-) -> Callable[[list[Row]], bool]:
+) -> Callable[[Sequence[Row]], bool]:
     match condition:
         case None:
             return lambda _rows: True
