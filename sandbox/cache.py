@@ -1,9 +1,13 @@
-"""Worlds that were made once are kept on disk: by size, seed, day, and the code that made them."""
+"""Worlds that were made once are kept on disk: by size, seed, day, and the code that made them.
+
+Those of past weeks are thrown away when a new one is kept.
+"""
 
 import gc
 import hashlib
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -16,6 +20,8 @@ FOLDER: Final = "ONEFUNNEL_WORLDS"
 
 WORTH_KEEPING: Final = 1000
 """How many people a world has at least that is read faster than made."""
+
+_KEPT_SECONDS: Final = 7 * 86_400
 
 _CODE: Final = Path(__file__).parent
 
@@ -49,6 +55,9 @@ def _keep(path: Path, made: Any) -> None:
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
         pickle.dump(made, file, protocol=pickle.HIGHEST_PROTOCOL)
     Path(file.name).replace(path)
+    for old in path.parent.glob("*.pickle"):
+        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            old.unlink(missing_ok=True)
 
 
 @cache

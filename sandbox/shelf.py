@@ -87,13 +87,11 @@ class Shelf(MutableMapping[Key, Value]):
 
     def __delitem__(self, key: Key) -> None:
         """Take a record away."""
-        if key in self._new:
-            del self._new[key]
-        elif self._place(key) is None:
+        if key not in self:
             raise KeyError(key)
-        else:
-            self._held.pop(key, None)
-            self._gone.add(key)
+        self._held.pop(key, None)
+        self._new.pop(key, None)
+        self._gone.add(key)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is a record."""
@@ -101,7 +99,8 @@ class Shelf(MutableMapping[Key, Value]):
 
     def __len__(self) -> int:
         """Count the records."""
-        return len(self._packed) - len(self._gone) + len(self._new)
+        gone = sum(self._packed_at(key) is not None for key in self._gone)
+        return len(self._packed) - gone + len(self._new)
 
     def __iter__(self) -> Iterator[Key]:
         """Go through the keys."""
@@ -113,7 +112,7 @@ class Shelf(MutableMapping[Key, Value]):
 
     def clear(self) -> None:
         """Take everything away."""
-        self.__init__(self._form)  # type: ignore[misc]  # as a new one
+        self.__dict__ = Shelf(self._form).__dict__
 
     def look(self, key: Key) -> Value | None:
         """Give a record to read; None where there is none."""
@@ -126,9 +125,8 @@ class Shelf(MutableMapping[Key, Value]):
 
     def now(self, key: Key, seen: Value) -> Value | None:
         """Give what is there in place of a record seen earlier; None where it is gone."""
-        if key in self._gone:
-            return None
-        return self._held.get(key) or self._new.get(key) or seen
+        value = self._held.get(key) or self._new.get(key)
+        return seen if value is None and key not in self._gone else value
 
     def all(self) -> Iterator[Value]:
         """Go through the records to read them."""

@@ -59,10 +59,8 @@ class Timeline(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         """Go through the entries to read them."""
-        return (self._held.get(place) or orjson.loads(line) for place, line in self._lines())
-
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        return enumerate(self._packed)
+        lines = enumerate(self._packed)
+        return (self._held.get(place) or orjson.loads(line) for place, line in lines)
 
     @overload
     def __getitem__(self, place: int) -> Entry: ...

@@ -1,5 +1,6 @@
 """Worlds that were made once are read from disk."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -66,6 +67,16 @@ def test_nothing_is_left_beside_a_world(folder: Path) -> None:
     cache.kept("w", lambda: [1], people=10)
 
     assert [one.suffix for one in folder.iterdir()] == [".pickle"]
+
+
+def test_worlds_of_past_weeks_are_thrown_away(folder: Path) -> None:
+    """There is a new one every day, and large ones take gigabytes."""
+    cache.kept("old", lambda: [1], people=10)
+    [path] = folder.iterdir()
+    os.utime(path, (0, 0))
+    cache.kept("new", lambda: [2], people=10)
+
+    assert [one.name[:3] for one in folder.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize(("told", "people"), [("", 10), ("worlds", 9)])

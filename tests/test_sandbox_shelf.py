@@ -56,7 +56,7 @@ def test_what_is_taken_away_is_gone(shelf: Shelf[str, Row], id: str) -> None:
     del shelf[id]
 
     assert id not in shelf
-    assert shelf.look(id) is None
+    assert shelf.look(id) is shelf.now(id, row(id)) is None
     assert len(shelf) == len(list(shelf)) == len(list(shelf.all())) == 3
 
 
