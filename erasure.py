@@ -9,7 +9,7 @@ from connections import Connection, by_crm
 from report import crm_name
 from transforms.erased import addresses_of, erased, known, traces
 from transforms.records import merges, read_records
-from warehouse import DATASET, Warehouse
+from warehouse import Warehouse
 
 MOST = 0.5
 """A larger share of a CRM's records is not erased: another account was connected."""
@@ -45,9 +45,9 @@ def forget_erased(
             logs = [name for name in landed[crm.crm] if not crm.connector.is_provable(name)]
             mine = landed[crm.crm]
             for object, values in traces(crm.crm, crm.mapping, mine, logs, gone=gone, owned=owned):
-                warehouse.forget(crm.crm, object, values)
+                warehouse.forget(object, values, dataset=crm.crm)
             keys = gone.filter(gone.crm == crm.crm).select("key")
-            warehouse.forget(DATASET, "record_history", keys)
+            warehouse.forget("record_history", keys)
             crm.client.findings.append(
                 f"{crm_name(crm.crm)} has {count:,} records no more, not even deleted: what was "
                 "kept of them is deleted here too"

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,8 +142,8 @@ class Warehouse:
         change = sge.Alter(this=self._named(name), kind="TABLE", actions=[added])
         self.engine.raw_sql(change.sql(compiler.dialect))
 
-    def _named(self, name: str) -> sge.Table:
-        return sge.table_(name, db=DATASET, catalog=self.engine.current_catalog, quoted=True)
+    def _named(self, name: str, dataset: str = DATASET) -> sge.Table:
+        return sge.table_(name, db=dataset, catalog=self.engine.current_catalog, quoted=True)
 
     @contextmanager
     def aside(self) -> Iterator[Store]:
@@ -180,12 +179,12 @@ class Warehouse:
         self.ledger(name, schema)
         self.engine.insert(name, table, database=self._answers)
 
-    def forget(self, name: str, rows: ir.Table) -> None:
+    def forget(self, name: str, rows: ir.Table, *, dataset: str = DATASET) -> None:
         """Delete what has the same values as one of the rows, in the columns that they have."""
         key = sge.Tuple(expressions=[sge.column(one, quoted=True) for one in rows.columns])
         same = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
-        delete = sge.Delete(this=self._named(name), where=sge.Where(this=same))
-        if self.has(name):
+        delete = sge.Delete(this=self._named(name, dataset), where=sge.Where(this=same))
+        if name in self.engine.list_tables(database=(self.engine.current_catalog, dataset)):
             self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
 
     def ledger(self, name: str, schema: ibis.Schema) -> ir.Table:
@@ -204,16 +203,6 @@ class Warehouse:
     def table(self, name: str) -> ir.Table:
         """A table of the answer or of the journal."""
         return self.engine.table(name, database=self._answers)
-
-    def forget(self, dataset: str, name: str, values: ir.Table) -> None:
-        """Delete the rows of a table that hold one of some values, named as their column."""
-        [column] = values.columns
-        self.step("forgotten", values)
-        table = partial(sge.table_, catalog=self.engine.current_catalog, quoted=True)
-        key = sge.column(column, quoted=True)
-        some = sge.select(key).from_(table("forgotten", db=STEPS))
-        gone = sge.delete(table(name, db=dataset), where=key.isin(query=some))
-        self.engine.raw_sql(gone.sql(self.engine.compiler.dialect))
 
     def landed(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
         """The landed tables of one CRM."""
