@@ -44,6 +44,10 @@ class Pseudonyms:
         """Replace an id of Salesforce; its first three letters, which name the object, stay."""
         return self._salesforce_ids.get(id, id)
 
+    def locator(self, name: str) -> str:
+        """Replace the name of a query that goes on."""
+        return f"0r8{_MARK}{self._number('locator', name):08d}"
+
     def uuid(self, id: str) -> str:
         """Replace a GUID."""
         return f"00000000-0000-4000-8000-{self._number('uuid', id):012d}"

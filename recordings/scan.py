@@ -10,7 +10,10 @@ _MARKS: Final = {
     "a token": re.compile(
         r"pat-\w+-|Bearer \S|00D\w{12}!|5Aep861\w|eyJ[\w-]{10,}\.|-----BEGIN|refresh-\w+-"
     ),
-    "a header with credentials": re.compile(r"(?i)\"(authorization|cookie|set-cookie)\""),
+    "a header with credentials": re.compile(
+        r"(?im)(?:^|[\"'\s])(authorization|cookie|set-cookie|x-sfdc-session)[\"']?\s*:"
+    ),
+    "where a query goes on": re.compile(r"/query(All)?/(?!0r8Anon)0\w{14,17}-\d"),
     "an e-mail address": re.compile(
         r"[\w.+-]+@(?!company\d+\.example\.com\b)(?!example\.com\b)[\w-]+\.[a-z]"
     ),

@@ -10,8 +10,10 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import orjson
 
@@ -19,6 +21,7 @@ from recordings.pseudonyms import Pseudonyms, is_salesforce_id
 
 HUBSPOT: Final = "https://api.hubapi.com"
 SALESFORCE: Final = "https://example.my.salesforce.com"
+_TOKENS: Final = f"{SALESFORCE}/services/oauth2/token"
 LOGIN: Final = re.compile(r"/(oauth2?|oauth)/(v\d+/)?token$")
 SCRUBBED: Final = "scrubbed"
 
@@ -81,6 +84,13 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?|1[4-9]\d{11}"
 )
+_OFFSET: Final = re.compile(r"Z$|[+-]\d\d:?\d\d$")
+_LOCATOR: Final = re.compile(r"(0[1r]\w{13,16})(-\d+)")
+"""Where a query goes on: what it is called in the account, and behind how many rows."""
+
+_OF_ALL: Final = ("batch", "search", "merge", "gdpr-delete")
+"""What stands in a path of HubSpot where else a record does."""
+
 _SMALL: Final = re.compile(r"[+-]?\d{0,6}(\.\d+)?|[+-]?\d(\.\d+)?E\d+")
 _PHONE: Final = re.compile(r"[+(]?[\d\s()./x-]{6,}")
 _LITERAL: Final = re.compile(r"'((?:\\.|[^'\\])*)'")
@@ -105,8 +115,18 @@ class Call:
         return urlsplit(self.url).path
 
 
-def scrub(calls: Iterable[Call], kept: Iterable[str]) -> list[Call]:
-    """Replace everything in the calls that is nobody's business; `kept` are words that may stay."""
+def scrub(
+    calls: Iterable[Call],
+    kept: Iterable[str],
+    *,
+    at: datetime,
+    during: tuple[datetime, datetime],
+) -> list[Call]:
+    """Replace everything in the calls that is nobody's business; `kept` are words that may stay.
+
+    What happened `during` the recording is said to have happened `at` one moment, so that the same
+    calls make the same file tomorrow.
+    """
     ordered = sorted(calls, key=lambda one: (one.path, one.method, one.url, one.sent))
     words, ids, salesforce_ids = {*kept, *_PHRASES}, set[int](), set[str]()
     for call in ordered:
@@ -120,8 +140,26 @@ def scrub(calls: Iterable[Call], kept: Iterable[str]) -> list[Call]:
             for word in _WORD.findall(text)
             if is_salesforce_id(word)
         }
-    scrubber = _Scrubber(Pseudonyms(words, ids, salesforce_ids))
+    scrubber = _Scrubber(Pseudonyms(words, ids, salesforce_ids), at, during)
     return [scrubber.call(one) for one in ordered]
+
+
+def logged_in(calls: list[Call]) -> list[Call]:
+    """Let a cassette begin with the login that playing it back does, whichever was recorded.
+
+    A login that was refused stays as it is.
+    """
+    rest = [one for one in calls if not (_is_login(one) and one.status == 200)]
+    used = [one for one in rest if one.url.startswith(SALESFORCE)]
+    if not used or any(_is_login(one) for one in used):
+        return rest
+    told = {"access_token": SCRUBBED, "instance_url": SALESFORCE, "token_type": "Bearer"}
+    headers = {"content-type": ["application/json"]}
+    return [Call("POST", _TOKENS, b"", 200, headers, orjson.dumps(told)), *rest]
+
+
+def _is_login(call: Call) -> bool:
+    return call.url == _TOKENS or call.path.startswith("/services/Soap/")
 
 
 def _read(body: bytes) -> Any:
@@ -151,8 +189,12 @@ def _is_id(key: str) -> bool:
 class _Scrubber:
     """Scrubs call after call with one set of stand-ins."""
 
-    def __init__(self, stand_ins: Pseudonyms) -> None:
+    def __init__(
+        self, stand_ins: Pseudonyms, at: datetime, during: tuple[datetime, datetime]
+    ) -> None:
         self._stand_ins = stand_ins
+        self._at = at.astimezone(UTC)
+        self._began, self._ended = during
 
     def call(self, call: Call) -> Call:
         kept = {
@@ -172,7 +214,12 @@ class _Scrubber:
         )
 
     def _header(self, name: str, value: str) -> str:
-        return self._leaf(value, "locator") if name == "sforce-locator" else value
+        match name:
+            case "sforce-locator":
+                return self._leaf(value, "locator")
+            case "date":
+                return format_datetime(self._moment(parsedate_to_datetime(value)), usegmt=True)
+        return value
 
     def _sent(self, call: Call) -> bytes:
         if LOGIN.search(call.path):
@@ -233,11 +280,30 @@ class _Scrubber:
             return text
         if _is_id(key) and all(part.isdecimal() for part in re.split("[;:]", bare)):
             return _NUMBER.sub(lambda found: str(self._stand_ins.id(int(found[0]))), text)
-        if _INSTANT.fullmatch(bare) or _SMALL.fullmatch(bare):
+        if _INSTANT.fullmatch(bare):
+            return self._instant(text, bare)
+        if _SMALL.fullmatch(bare):
             return text
         if key in ("domain", "hs_email_domain") and "." in bare:
             return self._stand_ins.domain(text)
         return self._by_shape(text, bare)
+
+    def _moment(self, read: datetime) -> datetime:
+        """Give any moment of the recording as one and the same, and another as it is."""
+        return self._at if self._began <= read <= self._ended else read.astimezone(UTC)
+
+    def _instant(self, text: str, bare: str) -> str:
+        if bare.isdecimal():
+            read = datetime.fromtimestamp(int(bare) / 1000, UTC)
+            return text if self._moment(read) == read else str(int(self._at.timestamp() * 1000))
+        _, _, time = bare.replace(" ", "T").partition("T")
+        if not time:
+            return text
+        offset = _OFFSET.search(time)
+        read = datetime.fromisoformat(bare if offset else f"{bare}Z")
+        if self._moment(read) == read:
+            return text
+        return f"{self._at:%Y-%m-%dT%H:%M:%S}.000{offset[0] if offset else ''}"
 
     def _by_shape(self, text: str, bare: str) -> str:
         stand_ins = self._stand_ins
@@ -248,7 +314,8 @@ class _Scrubber:
         if bare.startswith(("http://", "https://")):
             return self._url(bare)
         if bare.startswith(("/services/", "services/")):
-            return self._fragments(text)
+            scrubbed = self._url(f"/{bare.lstrip('/')}").removeprefix(SALESFORCE)
+            return scrubbed if bare.startswith("/") else scrubbed[1:]
         if _PHONE.fullmatch(bare):
             return stand_ins.phone(text)
         return ";".join(self._text(part) for part in text.split(";"))
@@ -270,7 +337,7 @@ class _Scrubber:
         parts = urlsplit(url)
         query = [(name, self._parameter(name, one)) for name, one in parse_qsl(parts.query, True)]
         host = self._host(parts.netloc, parts.path)
-        path = "/".join(self._segment(one, is_ours=bool(host)) for one in parts.path.split("/"))
+        path = "/".join(self._segments(parts.path.split("/"), is_ours=bool(host)))
         netloc = host or f"https://{self._stand_ins.domain(parts.hostname or '')}"
         return urlunsplit(("", "", netloc + path, urlencode(query), ""))
 
@@ -284,7 +351,20 @@ class _Scrubber:
             return f"https://{netloc}"
         return SALESFORCE if netloc.endswith(".salesforce.com") or not path.strip("/") else None
 
+    def _segments(self, segments: list[str], *, is_ours: bool) -> Iterator[str]:
+        for at, segment in enumerate(segments):
+            plain = unquote(segment)
+            holds_value = "sobjects" in segments[at - 3 : at - 2] or (
+                "objects" in segments[at - 2 : at - 1] and plain not in _OF_ALL
+            )
+            if holds_value and not plain.isdecimal():
+                yield quote(self._leaf(plain, "id"), safe="@+")
+            else:
+                yield self._segment(plain if is_ours else segment, is_ours=is_ours)
+
     def _segment(self, segment: str, *, is_ours: bool) -> str:
+        if locator := _LOCATOR.fullmatch(segment):
+            return f"{self._stand_ins.locator(locator[1])}{locator[2]}"
         if segment.isdecimal():
             return str(self._stand_ins.id(int(segment)))
         if _UUID.fullmatch(segment):

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from vcr.serializers import jsonserializer
 from connectors.flight import one_by_one
 from errors import ConfigError
 from recordings.matching import asks_for_no_more
-from recordings.scrub import Call, scrub
+from recordings.scrub import Call, logged_in, scrub
 
 _LAST_CALLS = 5
+_CLOCKS_DIFFER = timedelta(seconds=2)
 _GZIP = b"\x1f\x8b"
 _DECODED = ("content-encoding", "content-length", "transfer-encoding")
 
@@ -32,6 +33,7 @@ class Recording:
 
     refusals_only: bool = False
     calls: list[Call] = field(default_factory=list)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC) - _CLOCKS_DIFFER)
     _last: deque[Call] = field(default_factory=lambda: deque(maxlen=_LAST_CALLS))
 
     def take(self, call: Call) -> None:
@@ -50,7 +52,8 @@ class Recording:
 
     def save(self, path: Path, *, kept: Iterable[str], at: datetime) -> int:
         """Scrub the calls, write them, and say how many there are."""
-        calls = scrub(self.calls, kept)
+        during = (self.began, datetime.now(UTC))
+        calls = logged_in(scrub(self.calls, kept, at=at, during=during))
         data = {
             "requests": [_request(one) for one in calls],
             "responses": [_response(one) for one in calls],

@@ -1,17 +1,16 @@
 """Record what both CRMs answer, one behaviour a cassette: `make cassettes`.
 
-The answers come from the sandbox over real HTTP and are scrubbed before they touch the disk:
-no token, no person, no moment of recording is left in them, so that recording twice gives equal
-files. The tests that replay them import the scenarios from here, and so ask the same questions.
+The answers come from the sandbox over real HTTP and go through the scrubber that users' recordings
+go through: no token, no person, no moment of recording is left in them, so that recording twice
+gives equal files. The tests that replay them import the scenarios from here, and so ask the same
+questions.
 """
 
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,22 @@ import orjson
 import requests
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import StateInjectableContext
-from vcr import VCR
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from configuration import load
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.resilience import without_waiting
 from connectors.salesforce import Settings as SalesforceSettings
 from contract import Field, FieldChange, Outcome, RecordChange
+from recordings.scrub import SALESFORCE
+from recordings.sessions import words
+from recordings.tape import recording
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, running
 
 CASSETTES = Path(__file__).parent / "cassettes"
-HOSTS = {
-    "hubspot": "https://api.hubapi.com",
-    "salesforce": "https://onefunnel-sandbox.my.salesforce.com",
-}
 MARKER = "zyxmarker"
 """Planted into records: it must never be found in a cassette."""
 
@@ -68,6 +66,17 @@ CATALOGS = {
 CONTACT, OTHER_CONTACT = "51", "153"
 LEAD, OTHER_LEAD = "00Qak0000000000EAA", "00Qak0000000002EAA"
 
+Ids = tuple[str, str]
+RECORDED: dict[str, Ids] = {
+    "hubspot": (CONTACT, OTHER_CONTACT),
+    "salesforce": (LEAD, OTHER_LEAD),
+}
+PLAYED: dict[str, Ids] = {
+    "hubspot": ("1001", "1002"),
+    "salesforce": ("00QAnon00001003MAA", "00QAnon00001004MAA"),
+}
+"""What the scrubber makes of two records' ids; their order stays."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -77,13 +86,13 @@ class Scenario:
 
     crm: str
     name: str
-    act: Callable[[Client], Any]
+    act: Callable[[Client, Ids], Any]
     prepare: Callable[[Sandbox], None] = lambda _: None
 
     @property
-    def cassette(self) -> str:
+    def cassette(self) -> Path:
         """Where its recording lies."""
-        return str(CASSETTES / self.crm / f"{self.name}.yaml")
+        return CASSETTES / self.crm / f"{self.name}.json"
 
 
 def read(client: Client, crm: str, object: str, since: datetime | None = None) -> Rows:
@@ -116,10 +125,10 @@ def lead(record_id: str, score: str) -> RecordChange:
 
 
 def pages_of(client: Any, path: str) -> Rows:
-    """Read a HubSpot list three records a page."""
+    """Read a HubSpot list two records a page."""
     from connectors.hubspot.reading import paged
 
-    pages = paged(client, path, limit=3, properties="email")
+    pages = paged(client, path, limit=2, properties="email")
     return [row for page, _ in pages for row in page]
 
 
@@ -189,35 +198,49 @@ RATE_LIMIT = {
 }
 NO_TOKEN = {"status": "error", "message": "", "category": "INVALID_AUTHENTICATION"}
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
-read_contacts = partial(read, crm="hubspot", object="contacts")
-read_leads = partial(read, crm="salesforce", object="Lead")
+
+
+def reading(crm: str, object: str, since: datetime | None = None) -> Callable[[Client, Ids], Rows]:
+    """Read an object, whichever records it holds."""
+    return lambda client, _: read(client, crm, object, since)
+
+
+def scoring(
+    crm: str, change: Callable[[str, str], RecordChange]
+) -> Callable[[Client, Ids], dict[str, Outcome]]:
+    """Give two records their scores."""
+    return lambda client, ids: apply(client, crm, map(change, ids, ("64", "65")))
+
+
+read_contacts = reading("hubspot", "contacts")
+read_leads = reading("salesforce", "Lead")
 
 SCENARIOS = (
     Scenario("hubspot", "first_page", read_contacts),
-    Scenario("hubspot", "next_page", partial(pages_of, path="/crm/v3/objects/contacts")),
-    Scenario("hubspot", "incremental", partial(read_contacts, since=SINCE)),
-    Scenario("hubspot", "empty", partial(read, crm="hubspot", object="companies", since=NOW)),
+    Scenario(
+        "hubspot", "next_page", lambda client, _: pages_of(client, "/crm/v3/objects/contacts")
+    ),
+    Scenario("hubspot", "incremental", reading("hubspot", "contacts", SINCE)),
+    Scenario("hubspot", "empty", reading("hubspot", "companies", NOW)),
     Scenario("hubspot", "rate_limit", read_contacts, busy("/objects/contacts", RATE_LIMIT)),
     Scenario("hubspot", "wrong_token", read_contacts, refused("/objects", 401, NO_TOKEN)),
     Scenario("hubspot", "missing_scope", read_contacts, deny("crm.objects.contacts.read")),
     Scenario(
         "hubspot",
         "one_bad_record",
-        lambda client: apply(
-            client, "hubspot", [contact(CONTACT, "64"), contact(OTHER_CONTACT, "65")]
-        ),
+        scoring("hubspot", contact),
         one_bad_record,
     ),
     Scenario("salesforce", "first_page", read_leads),
     Scenario("salesforce", "next_page", read_leads, two_pages),
-    Scenario("salesforce", "incremental", partial(read_leads, since=SINCE)),
-    Scenario("salesforce", "empty", partial(read_leads, since=NOW)),
+    Scenario("salesforce", "incremental", reading("salesforce", "Lead", SINCE)),
+    Scenario("salesforce", "empty", reading("salesforce", "Lead", NOW)),
     Scenario("salesforce", "busy", read_leads, busy("/queryAll", [])),
     Scenario("salesforce", "expired_session", read_leads, refused("/queryAll", 401, EXPIRED)),
     Scenario(
         "salesforce",
         "row_lock",
-        lambda client: apply(client, "salesforce", [lead(LEAD, "64"), lead(OTHER_LEAD, "65")]),
+        scoring("salesforce", lead),
         lock,
     ),
     Scenario(
@@ -247,78 +270,8 @@ def connect(crm: str, *, sandbox: Sandbox | None = None) -> Client:
             )
         )
     return connector(crm).connect(
-        SalesforceSettings(instance_url=HOSTS[crm], client_id="replayed", client_secret="replayed")
+        SalesforceSettings(instance_url=SALESFORCE, client_id="replayed", client_secret="replayed")
     )
-
-
-MATCH_ON = ("method", "scheme", "host", "path", "query", "raw_body")
-KEPT_HEADERS = {
-    "content-type",
-    "date",
-    "retry-after",
-    "sforce-limit-info",
-    "x-hubspot-ratelimit-daily-remaining",
-    "x-hubspot-ratelimit-interval-milliseconds",
-    "x-hubspot-ratelimit-max",
-}
-MOMENTS = {"completedAt", "startedAt", "hs_lastmodifieddate", "lastmodifieddate", "updatedAt"}
-"""Replaced where they tell when the cassette was recorded, and not when the record changed."""
-SECRETS = {"access_token", "correlationId", "id_token", "issued_at", "requestId", "signature"}
-PERSONAL = {"email", "firstname", "lastname", "phone", "name"}
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-
-
-class Scrubber:
-    """Takes out of requests and answers what must not be kept, the same way every time."""
-
-    def __init__(self, crm: str, url: str) -> None:
-        """Scrub what is exchanged with `url`, and give it the CRM's own address."""
-        self._url = url
-        self._host = HOSTS[crm]
-        self._people: dict[str, str] = {}
-
-    def request(self, request: Any) -> Any:
-        """Move a request to the CRM's host; drop its headers and any login."""
-        request.uri = request.uri.replace(self._url, self._host)
-        request.headers = {}
-        if request.path.endswith("/oauth2/token"):
-            request.body = b"grant_type=client_credentials"
-        return request
-
-    def response(self, response: dict[str, Any]) -> dict[str, Any]:
-        """Keep what the connectors read; replace people, secrets and the time of recording."""
-        headers = response["headers"]
-        kept = {name: headers[name] for name in headers if name.lower() in KEPT_HEADERS}
-        kept = {name: _fixed(name, value) for name, value in sorted(kept.items())}
-        body = response["body"]["string"].replace(self._url.encode(), self._host.encode())
-        if body:
-            body = orjson.dumps(self._scrubbed(orjson.loads(body)))
-        return response | {"headers": kept, "body": {"string": body}}
-
-    def _scrubbed(self, value: Any, key: str = "") -> Any:
-        match value:
-            case dict():
-                return {name: self._scrubbed(one, name) for name, one in value.items()}
-            case list():
-                return [self._scrubbed(one, key) for one in value]
-            case str() if key in SECRETS:
-                return "scrubbed"
-            case str() if key in MOMENTS and value > NOW.isoformat():
-                return "2026-03-01T00:00:00.000Z"
-            case str() if key.lower() in PERSONAL:
-                return self._person(value)
-            case str():
-                return _EMAIL.sub(lambda found: self._person(found[0]), value)
-        return value
-
-    def _person(self, value: str) -> str:
-        number = len(self._people)
-        domain = "@example.com" if "@" in value else ""
-        return self._people.setdefault(value, f"person-{number}{domain}")
-
-
-def _fixed(name: str, value: Any) -> Any:
-    return ["Sun, 01 Mar 2026 00:00:00 GMT"] if name.lower() == "date" else value
 
 
 def record(scenario: Scenario) -> None:
@@ -326,18 +279,12 @@ def record(scenario: Scenario) -> None:
     with running(people=4, seed=3, now=NOW, rate_limits=False) as sandbox, without_waiting():
         _plant(sandbox)
         scenario.prepare(sandbox)
-        scrubber = Scrubber(scenario.crm, sandbox.url)
-        vcr = VCR(
-            record_mode="all",
-            before_record_request=scrubber.request,
-            before_record_response=scrubber.response,
-            decode_compressed_response=True,
-        )
-        with vcr.use_cassette(scenario.cassette):
+        with recording() as taken:
             try:
-                scenario.act(connect(scenario.crm, sandbox=sandbox))
+                scenario.act(connect(scenario.crm, sandbox=sandbox), RECORDED[scenario.crm])
             except Exception as error:
                 sys.stderr.write(f"  ends with {type(error).__name__}\n")
+        taken.save(scenario.cassette, kept=words(load()), at=NOW)
 
 
 def _plant(sandbox: Sandbox) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import random
+import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from errors import ConfigError, SyncError
 from recordings import sessions
 from recordings.pseudonyms import Pseudonyms, is_salesforce_id
 from recordings.scan import check, suspicious
-from recordings.scrub import Call, scrub
+from recordings.scrub import Call, logged_in, scrub
 from recordings.tape import Recording, playing, recording
 from sandbox.faults import Fault
+from sandbox.salesforce.ids import to_18
 from sync import planned
 from synced import run_once, world
 
@@ -135,9 +137,14 @@ def contact(id, **properties):
     return {"id": id, "properties": properties}
 
 
+def scrubbed(calls, kept=()):
+    """Scrub calls that were recorded in the first minute of a day in March."""
+    return scrub(calls, kept, at=NOW, during=(NOW, NOW + timedelta(minutes=1)))
+
+
 def results(calls, kept=()):
     """Scrub calls and give the records of their answers."""
-    return [json.loads(one.body)["results"] for one in scrub(calls, kept)]
+    return [json.loads(one.body)["results"] for one in scrubbed(calls, kept)]
 
 
 def test_ids_keep_their_order_and_their_joins():
@@ -153,13 +160,131 @@ def test_salesforce_ids_stay_ids_of_their_objects():
     """With a check sum, in addresses and queries as well."""
     id = "003ak00000luKU1AAM"
     url = f"https://x.my.salesforce.com/services/data/v60.0/query?q=SELECT+Id+WHERE+Id='{id}'"
-    [scrubbed] = scrub([call({"records": [{"attributes": {}, "Id": id}]}, url=url)], ())
-    [record] = json.loads(scrubbed.body)["records"]
+    [told] = scrubbed([call({"records": [{"attributes": {}, "Id": id}]}, url=url)])
+    [record] = json.loads(told.body)["records"]
 
     assert record["Id"] != id
     assert record["Id"].startswith("003")
     assert is_salesforce_id(record["Id"])
-    assert record["Id"] in scrubbed.url
+    assert record["Id"] in told.url
+
+
+SF = "https://acme.my.salesforce.com"
+DATA = "/services/data/v60.0"
+JOB = to_18("7505g00000XyZ12")
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        pytest.param(
+            {"nextRecordsUrl": f"{DATA}/query/0r8xx0abcDEF123-2000"},
+            f"{SF}{DATA}/query/0r8xx0abcDEF123-2000",
+            id="the rest of a query",
+        ),
+        pytest.param(
+            {"resultUrl": f"{DATA}/jobs/query/{JOB}/results?locator=MjAwMDo3NTA"},
+            f"{SF}{DATA}/jobs/query/{JOB}/results?locator=MjAwMDo3NTA",
+            id="a page of a job",
+        ),
+        pytest.param(
+            {"contentUrl": f"{DATA[1:]}/jobs/ingest/{JOB}/batches"},
+            f"{SF}{DATA}/jobs/ingest/{JOB}/batches",
+            id="where to send rows",
+        ),
+        pytest.param(
+            {"paging": {"next": {"link": "https://api.hubapi.com/crm/v3/owners?after=MzI4Mzk2"}}},
+            "https://api.hubapi.com/crm/v3/owners?after=MzI4Mzk2",
+            id="the next page",
+        ),
+    ],
+)
+def test_a_link_leads_to_the_call_that_followed_it(told, asked):
+    """Scrubbed in the one as in the other, so that a client that follows links is played back."""
+    calls = [call(told, url=f"{SF}{DATA}/query"), call({}, url=asked)]
+    first, second = sorted(scrubbed(calls), key=lambda one: len(one.body), reverse=True)
+    [link] = re.findall(r'"((?:https:/)?/?(?:services|[a-z.]+)/[^"]+)"', first.body.decode())
+
+    assert second.url.endswith(link)
+    assert suspicious(first.body.decode()) == []
+    assert not re.search("xx0abc|MjAwMDo|MzI4Mzk2|XyZ12", f"{link}{second.url}")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param(
+            "2026-03-01T00:00:30.000+0000", "2026-03-01T00:00:00.000+0000", id="meanwhile"
+        ),
+        pytest.param("2026-03-01T00:00:30Z", "2026-03-01T00:00:00.000Z", id="without fractions"),
+        pytest.param("1772323230000", "1772323200000", id="in milliseconds"),
+        pytest.param("2026-03-01T00:02:00Z", "2026-03-01T00:02:00Z", id="an appointment"),
+        pytest.param("2026-02-28T23:59:59Z", "2026-02-28T23:59:59Z", id="before"),
+        pytest.param("2026-03-01", "2026-03-01", id="a day"),
+    ],
+)
+def test_what_happened_meanwhile_happened_at_one_moment(value, kept):
+    """Recorded again tomorrow, the same calls make the same file."""
+    [[record]] = results([call({"results": [contact("1", at=value)]})])
+
+    assert record["properties"]["at"] == kept
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        pytest.param(f"{SF}/services/oauth2/token", f"client_secret={MARKER}", id="by OAuth"),
+        pytest.param(f"{SF}/services/Soap/u/60.0", f"<p>{MARKER}</p>", id="by SOAP"),
+        pytest.param("", "", id="before it was recorded"),
+    ],
+)
+def test_a_cassette_is_played_back_with_one_login(url, sent):
+    """However the one who recorded it had logged in."""
+    login = [call(f"<sessionId>{MARKER}</sessionId>", url=url, sent=sent)] if url else []
+    query = call({"records": []}, url=f"{SF}{DATA}/query")
+    [first, second] = logged_in(scrubbed([*login, query]))
+
+    assert first.url == "https://example.my.salesforce.com/services/oauth2/token"
+    assert json.loads(first.body)["access_token"] == "scrubbed"
+    assert MARKER not in f"{first}{second}"
+
+
+def test_a_refused_login_is_kept():
+    """It is what somebody wants to see."""
+    refused = Call(
+        "POST", f"{SF}/services/oauth2/token", b"", 400, {}, b'{"error": "invalid_grant"}'
+    )
+
+    assert [one.status for one in logged_in(scrubbed([refused]))] == [400]
+
+
+PLANTED = f"{MARKER}-value"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        pytest.param({"sent": json.dumps({"inputs": [{"id": PLANTED}]})}, id="a request"),
+        pytest.param(
+            {"url": f"https://api.hubapi.com/crm/v3/objects/contacts/{PLANTED}%40x.test"},
+            id="an address in a path",
+        ),
+        pytest.param({"url": f"{SF}{DATA}/sobjects/Lead/Key__c/{PLANTED}"}, id="an external id"),
+        pytest.param({"url": f"{SF}{DATA}/query?q=WHERE+Name='{PLANTED}'"}, id="a query"),
+        pytest.param({"body": {"results": [contact("1", note=PLANTED)]}}, id="a property"),
+        pytest.param({"body": {"message": f"Contact {PLANTED} exists"}}, id="an error"),
+        pytest.param({"body": {"access_token": PLANTED}}, id="a token"),
+        pytest.param({"body": f"<html>{PLANTED}</html>"}, id="a page"),
+        pytest.param({"body": {"paging": {"next": {"after": PLANTED}}}}, id="a cursor"),
+    ],
+)
+def test_nothing_planted_gets_into_a_cassette(planted, tmp_path):
+    """Wherever in a call it stands."""
+    path = tmp_path / "planted.json"
+    Recording(calls=[call(**({"body": {}} | planted))]).save(path, kept=(), at=NOW)
+
+    assert MARKER.lower() not in path.read_text().lower()
+    assert check(path) == []
 
 
 @pytest.mark.parametrize(
@@ -203,18 +328,22 @@ def test_one_original_has_one_stand_in():
         "https://corp.test/page",
         "10.20.30.40",
         "003ak00000luKU1AAM",
+        "/query/0r8xx0abcDEF123-2000",
         '"Authorization": ["x"]',
+        "  Cookie:\n  - session",
+        "X-SFDC-Session: abc",
     ],
 )
 def test_the_scanner_finds_what_should_not_be_kept(planted):
     """And does not show it in full."""
-    [found] = suspicious(f'{{"body": "{planted}"}}' if '"' not in planted else planted)
+    is_header = ":" in planted and "//" not in planted
+    [found] = suspicious(planted if is_header else f'{{"body": "{planted}"}}')
 
     assert planted not in found
 
 
 def test_all_cassettes_of_the_project_are_clean():
-    """Those that users keep beside it, too."""
-    paths = sorted(Path(__file__).parents[1].glob("cassettes/*.json"))
+    """Those that users keep beside it, too; whatever their format, they are looked through."""
+    paths = [one for one in Path(__file__).parents[1].glob("**/cassettes/**/*") if one.is_file()]
 
     assert [fault for path in paths for fault in check(path)] == []
