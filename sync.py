@@ -345,6 +345,9 @@ for group in (
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    if not err.is_terminal:
+        # where nobody watches bars, a log tells the run
+        logging.getLogger("onefunnel.pull").setLevel(logging.INFO)
     with plainly():
         app()
 

@@ -32,6 +32,10 @@ class Client(Protocol):
         """Sum the seconds waited for rate limits and before repeated calls."""
 
     @property
+    def waits(self) -> Mapping[str, float]:
+        """Sum them per kind: those of calls, and job."""
+
+    @property
     def findings(self) -> list[str]:
         """List what an admin should know, one sentence each."""
 

@@ -4,6 +4,7 @@ What it remembers lies in dlt's state, which is stored together with the rows of
 that was killed goes on behind the last part that was landed, and no cursor moves before its rows.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ Parts = Iterator[tuple[pa.Table, Position]]
 """Tables, each with the position behind it: where a reader that is begun there goes on."""
 
 State = MutableMapping[str, Any]
+
+LOG = logging.getLogger("onefunnel.pull")
 
 Halted = Callable[[RefusedError], None]
 """Told why an object cannot be read to its end."""
@@ -81,15 +84,23 @@ def resource(
     the question, or a field vanished, `halted` is told, and what was landed by then stays.
     """
     reading: Parts | None = None
+    rows, begun_at = 0, 0.0
+
+    def counted(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        nonlocal rows
+        for table in tables:
+            rows += len(table)
+            yield table
 
     def pull() -> Iterator[pa.Table]:
-        nonlocal reading
+        nonlocal reading, begun_at
+        begun_at = begun_at or time.monotonic()
         state = dlt.current.resource_state()
         work = _opened(state, wanted, now(), full=full)
         # Between two parts the reader stays: answers that are on their way are not asked for again.
         reading = reading or read(work)
         try:
-            yield from _part(reading, state["open"], work, part_rows)
+            yield from counted(_part(reading, state["open"], work, part_rows))
         except AccessError as error:
             if denied is None:
                 raise
@@ -103,6 +114,14 @@ def resource(
         if state["open"].pop("is_read", False):
             reading = None
             _close(state)
+            LOG.info(
+                "object.pulled crm=%s object=%s rows=%d of=%s seconds=%.1f",
+                dlt.current.pipeline().dataset_name,
+                name,
+                rows,
+                "changed" if work.since else "all",
+                time.monotonic() - begun_at,
+            )
 
     return _merged(pull, name, key, latest)
 

@@ -1,18 +1,19 @@
 """One patience for every CRM: how fast to call, how often to try again, how long to wait.
 
 Nobody else in the connectors sleeps or loops over attempts. What the calls and the waits came to
-stands in `Traffic.calls` and `Traffic.waited`. All of it may be used by several threads at once.
+stands in `Traffic.calls` and `Traffic.waits`. All of it may be used by several threads at once.
 """
 
 import logging
 import random
 import time
 from bisect import bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from threading import Lock
 from typing import TypeVar, cast
 
@@ -118,22 +119,27 @@ class Traffic:
         self.crm = crm
         self.paces = paces
         self.calls: Counter[str] = Counter()
-        self.waited = 0.0
+        self.waits: dict[str, float] = defaultdict(float)
         self._waiting_until = 0.0
         self._lock = Lock()
         self._log = logging.getLogger(f"onefunnel.{crm}")
+
+    @property
+    def waited(self) -> float:
+        """Sum the seconds waited."""
+        return sum(self.waits.values(), 0.0)
 
     def run(self, operation: str, send: Callable[[], T], *, kind: str, pace: str) -> T:
         """Send until it succeeds, fails for good, or patience ends.
 
         Only a RetryableError is sent again. `operation` names the call in the log and so holds
-        no value; `kind` is what the call counts as; `pace` is the limit it falls under.
+        no value; `kind` is what the call and its waits count as; `pace` is the limit it is under.
         """
 
         limit = self.paces[pace]
 
         def attempt() -> T:
-            self.pause(limit.turn())
+            self.pause(limit.turn(), kind=kind)
             with self._lock:
                 self.calls[kind] += 1
             left_at = time.monotonic()
@@ -147,9 +153,9 @@ class Traffic:
             finally:
                 limit.answered(left_at)
 
-        return self.repeat(operation, attempt)
+        return self.repeat(operation, attempt, kind=kind)
 
-    def repeat(self, operation: str, attempt: Callable[[], T]) -> T:
+    def repeat(self, operation: str, attempt: Callable[[], T], *, kind: str = "write") -> T:
         """Do what takes several calls until it succeeds, fails for good, or patience ends."""
 
         def say(state: RetryCallState) -> None:
@@ -164,7 +170,7 @@ class Traffic:
             retry=retry_if_exception_type(RetryableError),
             stop=stop_any(stop_after_attempt(TRIES), stop_before_delay(LONGEST)),
             wait=_asked_or_backoff,
-            sleep=self.pause,
+            sleep=partial(self.pause, kind=kind),
             before_sleep=say,
             reraise=True,
         )(attempt)
@@ -184,24 +190,25 @@ class Traffic:
                 retry=retry_if_result(lambda result: result is None),
                 stop=stop_before_delay(JOB_LONGEST),
                 wait=JOB_LOOKS,
-                sleep=self.pause,
+                sleep=partial(self.pause, kind="job"),
                 retry_error_callback=give_up,
             )(look),
         )
 
     def back_off(self, attempt: int) -> None:
         """Wait before a part of a batch is sent again, the longer the more often it was."""
-        self.pause(min(30.0, 0.5 * 2**attempt) * (0.5 + random.random()))
+        self.pause(min(30.0, 0.5 * 2**attempt) * (0.5 + random.random()), kind="write")
 
-    def pause(self, seconds: float) -> None:
-        """Wait, and count it; what several threads wait at the same time counts once."""
+    def pause(self, seconds: float, *, kind: str) -> None:
+        """Wait, and count it as `kind`; what several threads wait at the same time counts once."""
         is_real = _pauses_are_real.get()
         with self._lock:
             begin = now = time.monotonic()
             if is_real:
                 begin = max(now, self._waiting_until)
                 self._waiting_until = max(begin, now + seconds)
-            self.waited += max(0.0, now + seconds - begin)
+            if (more := now + seconds - begin) > 0:
+                self.waits[kind] += more
         if seconds > 0 and is_real:
             time.sleep(seconds)
 

@@ -33,6 +33,7 @@ RUNS = ibis.schema(
         "counts": "string",
         "calls": "string",
         "waited_seconds": "float64",
+        "waits": "string",
         "versions": "string",
     }
 )
@@ -104,6 +105,7 @@ class Run:
     counts: dict[str, Any] = field(default_factory=dict)
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     waited_seconds: float = 0.0
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.run_id = self.run_id or f"{self.started_at:%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
@@ -117,15 +119,13 @@ def save(warehouse: Warehouse, run: Run) -> None:
         "ended_at": run.ended_at and run.ended_at.astimezone(UTC).replace(tzinfo=None),
         "counts": json.dumps(run.counts),
         "calls": json.dumps(run.calls),
+        "waits": json.dumps(run.waits),
         "versions": json.dumps({name: version(name) for name in ("dlt", "duckdb")}),
     }
     mine = pa.Table.from_pylist([row], schema=RUNS.to_pyarrow())
-    if warehouse.has("runs"):
-        runs = warehouse.table("runs")
-        others = warehouse.step("runs_before", runs.filter(runs.run_id != run.run_id))
-        warehouse.store("runs", others.union(ibis.memtable(mine)))
-    else:
-        warehouse.append("runs", mine, RUNS)
+    runs = warehouse.ledger("runs", RUNS).select(*RUNS)
+    others = warehouse.step("runs_before", runs.filter(runs.run_id != run.run_id))
+    warehouse.store("runs", others.union(ibis.memtable(mine)))
 
 
 @contextmanager
@@ -147,6 +147,9 @@ def _end(run: Run, clients: Mapping[str, Client]) -> None:
     for crm, client in clients.items():
         before = Counter(run.calls.get(crm, {}))
         run.calls[crm] = dict(before + client.calls)
+        waits = run.waits.get(crm, {})
+        seconds = {kind: waits.get(kind, 0.0) + more for kind, more in client.waits.items()}
+        run.waits[crm] = waits | {kind: round(some, 3) for kind, some in seconds.items()}
         run.waited_seconds += client.waited
     with opened() as warehouse:
         save(warehouse, run)
@@ -252,6 +255,7 @@ def load(warehouse: Warehouse, run_id: str) -> Run:
         counts=json.loads(row["counts"]),
         calls=json.loads(row["calls"]),
         waited_seconds=row["waited_seconds"],
+        waits=json.loads(row["waits"] or "{}"),
     )
 
 

@@ -8,10 +8,23 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
+from rich.text import Text
+
+
+class Rate(ProgressColumn):
+    """How many records a second."""
+
+    def render(self, task: Task) -> Text:
+        """Show it, once there is something to count from."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class Bars:
@@ -59,7 +72,9 @@ def bars(console: Console) -> Iterator[Bars]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        Rate(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
     )
     disable = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:

@@ -63,6 +63,7 @@ class Warehouse:
         dlt.config["schema.naming"] = "sql_cs_v1"
         self.swept: dict[str, datetime] = {}
         self.proofs: list[Proof] = []
+        self.told: list[tuple[int, int | None]] = []
         self.crm = crm
         self._crm = connector(crm)
         self._pipeline = dlt.pipeline(
@@ -76,8 +77,9 @@ class Warehouse:
         """Land what is wanted and say how many rows came, those that were mended left out."""
         rows: dict[str, int] = {}
 
-        def progress(object: str, count: int, _: int | None) -> None:
+        def progress(object: str, count: int, total: int | None) -> None:
             rows[object] = count
+            self.told.append((count, total))
 
         catalog = self._crm.catalog(client, wanted)
         if proves:

@@ -69,6 +69,16 @@ def test_what_the_crm_asks_for_is_waited(traffic: Traffic) -> None:
     assert traffic.waited == 7
 
 
+def test_waits_are_counted_per_kind_of_call(traffic: Traffic) -> None:
+    """So that `runs` can tell what was slow."""
+    run(traffic, failing(RetryableError("busy", retry_after=timedelta(seconds=7))))
+    looks = iter([None, "done"])
+    traffic.until_done(lambda: next(looks))
+
+    assert traffic.waits == {"read": 7, "job": 1}
+    assert traffic.waited == 8
+
+
 def test_a_wait_beyond_all_patience_is_not_begun(traffic: Traffic) -> None:
     """HubSpot may ask for a day while it moves an account."""
     with pytest.raises(RetryableError):

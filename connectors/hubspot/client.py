@@ -183,6 +183,11 @@ class Client:
         """Sum the seconds waited for rate limits and before repeated calls."""
         return self.traffic.waited
 
+    @property
+    def waits(self) -> Mapping[str, float]:
+        """Sum them per kind of call."""
+        return self.traffic.waits
+
     def account(self) -> str:
         """Name the account, after a look whether the token works.
 

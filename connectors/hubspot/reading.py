@@ -22,6 +22,21 @@ Progress = Callable[[str, int, int | None], None]
 Reader = Callable[[Position], Iterator[Page]]
 
 
+@dataclass
+class Tally:
+    """How many rows were read, and how many there are as far as an answer has told."""
+
+    object: str
+    progress: Progress
+    rows: int = 0
+    total: int | None = None
+
+    def count(self, rows: int) -> None:
+        """Count rows, and tell whoever watches."""
+        self.rows += rows
+        self.progress(self.object, self.rows, self.total)
+
+
 @dataclass(frozen=True)
 class Question:
     """What one pull asks for; `since` None asks for everything."""
@@ -30,7 +45,7 @@ class Question:
     properties: tuple[str, ...]
     since: datetime | None
     until: datetime
-    progress: Progress
+    tally: Tally
 
 
 def in_turn(at: Position, *readers: Reader) -> Iterator[Page]:
@@ -78,7 +93,7 @@ def listed(
         path = f"/crm/v3/objects/{object}"
         return sound(client, object, client.get(path, holds="results", after=after, **asked))
 
-    return spread(fetch, at, partial(_newest, client, object))
+    return spread(fetch, at, partial(_newest, client, object, question.tally))
 
 
 def sound(client: Client, object: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -103,15 +118,17 @@ def _asked(question: Question, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"limit": LIST_LIMIT, "properties": ",".join(question.properties), **params}
 
 
-def _newest(client: Client, object: str) -> int:
-    """Ask for the greatest id."""
+def _newest(client: Client, object: str, tally: Tally) -> int:
+    """Ask for the greatest id; the answer tells as well how many records there are."""
     body = {
         "filterGroups": [],
         "sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}],
         "properties": [],
         "limit": 1,
     }
-    found = client.post(f"/crm/v3/objects/{object}/search", body, kind="search")["results"]
+    answer = client.post(f"/crm/v3/objects/{object}/search", body, kind="search")
+    tally.total = answer.get("total")
+    found = answer["results"]
     return int(found[0]["id"]) if found else 0
 
 
@@ -127,6 +144,7 @@ def changed(client: Client, question: Question, at: Position) -> Iterator[Page]:
     answers = by_id(client, question.object, filters, question.properties, at)
     for answer, last in answers:
         many = at is None and answer["total"] > COUNTED_FROM
+        question.tally.total = question.tally.total or answer["total"]
         at = last
         if many and is_list_quicker(answer["total"], counted(client, question.object)):
             yield from listed(client, question, None)

@@ -18,6 +18,7 @@ from connectors.hubspot.reading import (
     HISTORY_LIMIT,
     Progress,
     Question,
+    Tally,
     archived,
     by_id,
     changed,
@@ -150,8 +151,9 @@ def _resource(
     object, stream = shape.object, shape.stream
 
     def read(pull: Pull) -> Parts:
-        question = Question(object, shape.names, pull.since, pull.started, progress)
-        pages = _counted(stream.pages(client, question, pull.at), question)
+        tally = Tally(object, progress)
+        question = Question(object, shape.names, pull.since, pull.started, tally)
+        pages = _counted(stream.pages(client, question, pull.at), tally)
         return shape.tables(pages, at_least=min(ROWS, part_rows))
 
     def denied(error: AccessError) -> pa.Table:
@@ -203,11 +205,9 @@ def _histories(client: Client, shape: Shape, ids: Sequence[str]) -> Iterator[Pag
         yield _past(_with_history(client, shape.names, some)), None
 
 
-def _counted(pages: Iterator[Page], question: Question) -> Iterator[Page]:
-    rows = 0
+def _counted(pages: Iterator[Page], tally: Tally) -> Iterator[Page]:
     for page, at in pages:
-        rows += len(page)
-        question.progress(question.object, rows, None)
+        tally.count(len(page))
         yield page, at
 
 

@@ -283,6 +283,11 @@ class Client:
         """Sum the seconds waited before repeated calls and for jobs."""
         return self.traffic.waited
 
+    @property
+    def waits(self) -> Mapping[str, float]:
+        """Sum them per kind of call."""
+        return self.traffic.waits
+
     def account(self) -> str:
         """Name the org, after a look whether the session works and may use the API.
 
