@@ -354,8 +354,9 @@ class _Scrubber:
     def _segments(self, segments: list[str], *, is_ours: bool) -> Iterator[str]:
         for at, segment in enumerate(segments):
             plain = unquote(segment)
-            holds_value = "sobjects" in segments[at - 3 : at - 2] or (
-                "objects" in segments[at - 2 : at - 1] and plain not in _OF_ALL
+            before = dict(enumerate(reversed(segments[:at]), 1))
+            holds_value = before.get(3) == "sobjects" or (
+                before.get(2) == "objects" and plain not in _OF_ALL
             )
             if holds_value and not plain.isdecimal():
                 yield quote(self._leaf(plain, "id"), safe="@+")
