@@ -25,7 +25,7 @@ from sandbox.hubspot import (
 )
 from sandbox.hubspot.call import Answer, Call, Handler
 from sandbox.hubspot.gate import Gate
-from sandbox.hubspot.refusals import NOT_FOUND_PAGE, Refusal, invalid
+from sandbox.hubspot.refusals import NOT_FOUND_PAGE, Refusal, unreadable
 from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.shapes import check_shape
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
@@ -208,10 +208,10 @@ async def _call(request: Request) -> Call:
     raw = await request.body()
     try:
         body = orjson.loads(raw) if raw else {}
-    except orjson.JSONDecodeError:
-        raise invalid("Invalid input JSON") from None
+    except orjson.JSONDecodeError as error:
+        raise unreadable(error.msg, line=error.lineno, column=error.colno) from None
     if not isinstance(body, dict if request.method != "PUT" else (dict, list)):
-        raise invalid("Invalid input JSON: an object is expected")
+        raise unreadable("Cannot deserialize value: an object is expected")
     return Call(
         path=request.scope.get("original_path", request.url.path),
         parameters=request.path_params,

@@ -126,7 +126,8 @@ class Gate:
 def _unauthenticated() -> Refusal:
     return refusal(
         401,
-        "Authentication credentials not found. This API supports OAuth 2.0 authentication.",
+        "Authentication credentials not found. This API supports OAuth 2.0 authentication and you "
+        "can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
         "INVALID_AUTHENTICATION",
     )
 

@@ -35,6 +35,11 @@ def invalid(message: str, **more: Any) -> Refusal:
     return refusal(400, message, "VALIDATION_ERROR", **more)
 
 
+def unreadable(message: str, *, line: int = 1, column: int = 2) -> Refusal:
+    """Refuse a body that is no JSON or of another shape; such a refusal has no category."""
+    return refusal(400, f"Invalid input JSON on line {line}, column {column}: {message}")
+
+
 def record_not_found() -> Refusal:
     """Refuse a single record that does not exist: a page of HTML, not JSON."""
     return Refusal(404, NOT_FOUND_PAGE)

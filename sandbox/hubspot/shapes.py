@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
-from sandbox.hubspot.refusals import invalid
+from sandbox.hubspot.refusals import invalid, unreadable
 
 Text = str | int | float | bool
 Properties = dict[str, Text | None]
@@ -295,5 +295,8 @@ def check_shape(method: str, path: str, body: Any) -> None:
             shape.validate_python(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "missing":
+            said = f"Some required fields were not set: [{first['loc'][-1]}]"
+            raise invalid(f"Invalid input JSON on line 1, column 2. {said}") from None
         place = ".".join(map(str, first["loc"]))
-        raise invalid(f"Invalid input JSON: {place}: {first['msg']}") from None
+        raise unreadable(f"Cannot deserialize value of {place}: {first['msg']}") from None

@@ -48,7 +48,7 @@ class Batch:
             "id": self.id,
             "jobId": self.job,
             "state": self.state,
-            **({"stateMessage": self.error} if self.error else {}),
+            "stateMessage": self.error,
             "createdDate": self.created_at,
             "systemModstamp": self.created_at,
             "numberRecordsProcessed": self.taken + self.failed,
@@ -86,7 +86,9 @@ class ClassicJob:
             "createdDate": self.created_at,
             "systemModstamp": self.created_at,
             "state": self.state,
-            **({"externalIdFieldName": self.external} if self.external else {}),
+            "externalIdFieldName": self.external,
+            "assignmentRuleId": None,
+            "fastPathEnabled": False,
             "concurrencyMode": "Parallel",
             "contentType": self.content_type,
             "numberBatchesQueued": states.count("Queued"),
@@ -96,7 +98,7 @@ class ClassicJob:
             "numberBatchesTotal": len(states),
             "numberRecordsProcessed": sum(one.taken + one.failed for one in self.batches.values()),
             "numberRetries": 0,
-            "apiVersion": self.version,
+            "apiVersion": float(self.version),
             "numberRecordsFailed": sum(one.failed for one in self.batches.values()),
             "totalProcessingTime": 0,
             "apiActiveProcessingTime": 0,
@@ -336,8 +338,18 @@ def _speaks_json(call: Call) -> bool:
 def _told(name: str, told: Any, *, in_json: bool, status: int = 200) -> Answer:
     if in_json:
         return Answer(told, status=status, media=_JSON)
-    text = DECLARATION + element(name, told, _NAMESPACE)
+    text = DECLARATION + element(name, _without_nulls(told), _NAMESPACE)
     return Answer(text, status=status, media=_XML)
+
+
+def _without_nulls(told: Any) -> Any:
+    """Leave out of XML what JSON says is null."""
+    match told:
+        case dict():
+            return {name: _without_nulls(one) for name, one in told.items() if one is not None}
+        case list():
+            return [_without_nulls(one) for one in told]
+    return told
 
 
 Handlers = dict[str, dict[str, Callable[[Call], Answer]]]

@@ -53,13 +53,19 @@ def _session(call: Call) -> dict[str, Any]:
     user = call.store.tables["User"][call.store.user_id]
     soap = f"{call.origin}/services/Soap"
     return {
-        "metadataServerUrl": f"{soap}/m/{call.version}/{ORGANIZATION}",
+        "metadataServerUrl": f"{soap}/m/{call.version}/{ORGANIZATION[:15]}",
         "passwordExpired": False,
         "sandbox": False,
         "serverUrl": f"{soap}/u/{call.version}/{ORGANIZATION[:15]}",
         "sessionId": call.store.credentials.new_token(),
         "userId": user["Id"],
         "userInfo": {
+            "accessibilityMode": False,
+            "orgAttachmentFileSizeLimit": 26_214_400,
+            "orgDefaultCurrencyIsoCode": "EUR",
+            "orgDisallowHtmlAttachments": False,
+            "orgHasPersonAccounts": False,
+            "organizationMultiCurrency": False,
             "organizationId": ORGANIZATION,
             "organizationName": "onefunnel",
             "sessionSecondsValid": _SESSION_SECONDS,
