@@ -65,7 +65,7 @@ bench-apply: $(READY) ## a hundred thousand changes to each CRM: calls against t
 soak: $(READY)   ## ten thousand random schedules of faults against both sinks
 	$(BIN)/python tests/soak.py
 
-bench-sandbox: $(READY) ## how fast the sandbox serves and starts, and its memory
+bench-sandbox: $(READY) ## how fast the sandbox starts and serves, and what a million people take (ten minutes)
 	$(BIN)/python benchmarks/sandbox.py
 
 cassettes: $(READY) ## record the API cassettes anew, against the sandbox

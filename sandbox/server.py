@@ -111,12 +111,14 @@ def serve(
     *, people: int, seed: int, port: int, world: str = "", faults: Iterable[Fault] = ()
 ) -> None:
     """Serve a world on loopback and print how to reach it, until interrupted (port 0: any)."""
+    began = time.perf_counter()
     with socket.create_server((HOST, port)) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         sandbox, app = _make(url, people=people, seed=seed, now=None, rate_limits=True, world=world)
         for fault in faults:
             sandbox.faults.plan(fault)
-        print(f"sandbox at {url} with {people} people")
+        seconds = time.perf_counter() - began
+        print(f"sandbox at {url} with {people:,} people, made or read in {seconds:.1f} s")
         print(f"  HubSpot token        {sandbox.hubspot_token}")
         print(f"  Salesforce client id {sandbox.client_id}")
         print(f"  Salesforce secret    {sandbox.client_secret}")
