@@ -39,7 +39,7 @@ from sandbox.spelling import VendorsSpelling
 from sandbox.worlds import WORLDS
 
 HOST: Final = "127.0.0.1"
-_SETTLED_AFTER: Final = 500
+_SETTLED_AFTER: Final = 5000
 """How many people are unpacked at a time while a world is made."""
 
 _ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]

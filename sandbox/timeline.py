@@ -22,7 +22,7 @@ class Timeline(Sequence[Entry]):
         """Start empty."""
         self._weeks: dict[int, tuple[array[int], Packed]] = defaultdict(_week)
         self._ago = array("q")
-        self._packed = Packed()
+        self._packed = Packed(tight=True)
         self._held: dict[int, Entry] = {}
 
     def add(self, at: int, entry: Entry) -> None:

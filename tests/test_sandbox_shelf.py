@@ -96,9 +96,10 @@ def test_an_index_finds_packed_and_changed_rows(shelf: Shelf[str, Row]) -> None:
     ]
 
 
-def test_lines_are_found_by_their_places() -> None:
+@pytest.mark.parametrize("tight", [False, True])
+def test_lines_are_found_by_their_places(tight: bool) -> None:
     """In full blocks and in the last one."""
-    packed = Packed()
+    packed = Packed(tight=tight)
     lines = [str(number).encode() for number in range(150)]
     [packed.add(line) for line in lines]
 
