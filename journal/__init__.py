@@ -76,6 +76,7 @@ OUTCOMES = ibis.schema(
         "at": "timestamp(6)",
     }
 )
+KEY = ("run_id", *RECORD)
 STATUSES = ("written", "held", "quarantined", "unchanged", "excluded")
 """In exactly one of these every live record ends a run (`unknown` is settled by the next)."""
 
@@ -211,8 +212,12 @@ def forget_untouched(warehouse: Warehouse) -> None:
     """Let the outcomes of older runs go that say of nearly all records that nothing was wrong."""
     runs = warehouse.ledger("runs", RUNS)
     old = runs.order_by(ibis.desc("started_at")).limit(None, offset=KEPT_RUNS).select("run_id")
-    untouched = [old.mutate(status=ibis.literal(status)) for status in UNTOUCHED]
-    warehouse.forget("outcomes", ibis.union(*untouched))
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    untouched = outcomes.filter(outcomes.status.isin(UNTOUCHED)).semi_join(old, "run_id")
+    untouched = untouched.select(*KEY)
+    # without its outcome a change would be open again: `apply` of that run would write it
+    meant = warehouse.ledger("changes", CHANGES)
+    warehouse.forget("outcomes", untouched.anti_join(meant, KEY))
 
 
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 import journal
@@ -56,8 +57,24 @@ def test_of_old_runs_only_what_was_meant_to_change_is_kept(warehouse, monkeypatc
     ]
 
 
-def test_a_first_run_has_nothing_to_forget(warehouse):
-    """There is no table of outcomes yet."""
+def test_what_was_meant_to_change_is_never_open_again(warehouse, monkeypatch):
+    """It was found to be so already: an `apply` of that run must not write it after all."""
+    monkeypatch.setattr(journal, "KEPT_RUNS", 0)
+    ended(warehouse, runs_ago=3, status="unchanged")
+    meant = {"run_id": "3", "crm": "hubspot", "object": "contacts", "record_id": "unchanged"}
+    warehouse.append(
+        "changes",
+        pa.Table.from_pylist([meant], schema=journal.CHANGES.to_pyarrow()),
+        journal.CHANGES,
+    )
+
     journal.forget_untouched(warehouse)
 
-    assert not warehouse.has("outcomes")
+    assert kept(warehouse) == [("3", "unchanged")]
+
+
+def test_a_first_run_has_nothing_to_forget(warehouse):
+    """No table has a row yet."""
+    journal.forget_untouched(warehouse)
+
+    assert kept(warehouse) == []
