@@ -40,7 +40,7 @@ from configuration import Configuration, load
 from connections import Connection, by_crm, fit, log_in
 from erasure import forget_erased
 from guard import guard, limits
-from journal import Run, accounts, decisions, proofs, recorded
+from journal import Run, accounts, decisions, proofs, recorded, settling
 from journal.lease import Lease, leased
 from recordings.sessions import record, refusals_saved, replay
 from report import Report
@@ -82,6 +82,7 @@ def run(
             mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
             landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
             forget_erased(warehouse, configuration, crms, landed)
+            settling.settle(warehouse, landed, mappings, catalogs)
             found = resolve(
                 mappings,
                 landed,
@@ -137,6 +138,7 @@ def begun(
     """Hold the lease, log in to both CRMs, and store how the run ends."""
     with leased(this.run_id, wait=wait) as lease:
         with opened() as warehouse:
+            journal.close_killed(warehouse)
             landed = {crm: warehouse.landed_types(crm) for crm in configuration.mappings}
         crms = log_in(configuration, landed)
         with recorded(this, {crm.crm: crm.client for crm in crms}):
@@ -187,12 +189,15 @@ def undo_run(
         fit(configuration, crms)
         with opened() as warehouse:
             lease.renew(warehouse)
+            mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
+            landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
+            settling.settle(warehouse, landed, mappings, catalogs)
             back = undo(
                 decisions.written(warehouse, run_id),
                 warehouse.table("records"),
-                {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms},
-                by_crm(crms),
-                {crm.crm: crm.catalog for crm in crms},
+                landed,
+                mappings,
+                catalogs,
                 store=warehouse.step,
             )
             journal.write_plan(warehouse, this, back)

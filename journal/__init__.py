@@ -197,7 +197,7 @@ def _settle(warehouse: Warehouse, run_id: str, records: ir.Table) -> None:
     warehouse.append("outcomes", told.mutate(**blank), OUTCOMES)
 
 
-def _close_killed(warehouse: Warehouse) -> None:
+def close_killed(warehouse: Warehouse) -> None:
     """Say of runs that were killed that they broke off: one that goes on would hold the file."""
     runs = warehouse.ledger("runs", RUNS)
     killed = runs.filter(runs.status == "running").select("run_id").to_pyarrow()["run_id"]
@@ -222,7 +222,6 @@ def forget_untouched(warehouse: Warehouse) -> None:
 
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
     """Store the changes of a run before the first call, and the outcome of all other records."""
-    _close_killed(warehouse)
     save(warehouse, run)
     forget_untouched(warehouse)
     warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
@@ -308,9 +307,34 @@ def write_outcomes(
         }
         for one in outcomes
     ]
+    if any((row["status"], row["reason"]) == ("unchanged", "already_so") for row in rows):
+        rows = list(_owned(warehouse, crm, rows))
     if rows:
         table = pa.Table.from_pylist(rows, schema=OUTCOMES.to_pyarrow())
         warehouse.append("outcomes", table, OUTCOMES)
+
+
+def _owned(
+    warehouse: Warehouse, crm: str, rows: Iterable[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Say written of what was so already, where it was so because we had sent it."""
+    open_ones = unanswered(warehouse)
+    mine = open_ones.filter(open_ones.crm == crm).select("object", "record_id").to_pyarrow()
+    ours = {(row["object"], row["record_id"]) for row in mine.to_pylist()}
+    for row in rows:
+        is_ours = row["reason"] == "already_so" and (row["object"], row["record_id"]) in ours
+        yield row | {"status": "written", "reason": ""} if is_ours else row
+
+
+def unanswered(warehouse: Warehouse) -> ir.Table:
+    """The records whose last outcome in a run is that nobody knows: of which run, and since when.
+
+    Out: run_id, crm, object, record_id, at
+    """
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    open_ones = outcomes.filter(outcomes.status == "unknown")
+    open_ones = open_ones.group_by(*KEY).aggregate(at=open_ones.at.max())
+    return open_ones.anti_join(outcomes.filter(outcomes.status != "unknown"), KEY)
 
 
 def written_to(warehouse: Warehouse) -> frozenset[str]:

@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from journal import CHANGES, OUTCOMES, Run
+from journal import CHANGES, KEY, OUTCOMES, Run, unanswered
 from transforms.holds import FIELD, RECORD, Past
 from warehouse import Warehouse
 
@@ -44,19 +44,19 @@ def past(warehouse: Warehouse) -> Past:
     """What earlier runs sent, field by field, with what became of it, and what was decided."""
     changes = warehouse.ledger("changes", CHANGES)
     outcomes = warehouse.ledger("outcomes", OUTCOMES)
-    told = outcomes.filter(outcomes.status.isin(["written", "quarantined"]))
-    told = told.select(
-        "run_id", *RECORD, "status", "error_code", "error", "at", refused_field=told.field
+    ended = outcomes.filter(outcomes.status.isin(["written", "quarantined"]))
+    in_doubt = unanswered(warehouse).mutate(
+        status=ibis.literal("unknown"),
+        **{name: ibis.null("string") for name in ("error_code", "error", "field")},
     )
-    return Past(
-        changes.inner_join(told, ["run_id", *RECORD]), warehouse.ledger("decisions", DECISIONS)
-    )
+    told = ended.select(*in_doubt.columns).union(in_doubt).rename(refused_field="field")
+    return Past(changes.inner_join(told, KEY), warehouse.ledger("decisions", DECISIONS))
 
 
 def written(warehouse: Warehouse, run_id: str) -> ir.Table:
-    """What a run wrote, field by field."""
+    """What a run wrote, or (status unknown) may have written, field by field."""
     attempts = past(warehouse).attempts
-    return attempts.filter(attempts.run_id == run_id, attempts.status == "written")
+    return attempts.filter(attempts.run_id == run_id, attempts.status.isin(["written", "unknown"]))
 
 
 def write_held(warehouse: Warehouse, run: Run, held: ir.Table) -> None:

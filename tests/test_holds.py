@@ -24,6 +24,7 @@ ATTEMPT = {
     "after": "mql",
     "fingerprint": "f1",
     "overruled": False,
+    "backward": False,
     "status": "written",
     "refused_field": None,
     "error_code": None,
@@ -224,6 +225,24 @@ def test_what_people_changed_is_treated_as_the_mapping_says(
 ):
     """A manual change is a value that is neither what we wrote last nor what we want."""
     assert hold_of(wrong(policy=policy), attempts, decisions, store=store) == hold
+
+
+def emptied(days):
+    """A run that meant to move the field back so many days ago, and was not heard of again."""
+    return wrote("lead", at=days_ago(days), status="unknown", backward=True)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "hold"),
+    [
+        pytest.param([wrote(at=days_ago(3)), emptied(1)], None, id="by us"),
+        pytest.param([wrote(at=days_ago(1)), emptied(3)], "manual_change", id="before we wrote"),
+        pytest.param([wrote(at=days_ago(1))], "manual_change", id="by somebody"),
+    ],
+)
+def test_what_a_run_emptied_and_did_not_set_is_no_manual_change(attempts, hold, store):
+    """Else it would stay empty for good."""
+    assert hold_of(wrong(shown=None, policy="keep"), attempts, store=store) == hold
 
 
 def tug(*days):

@@ -27,7 +27,8 @@ class Past(NamedTuple):
     """What the journal tells of fields that were sent before, and what was decided about fields.
 
     attempts:  run_id, crm, object, record_id, field, after, fingerprint, overruled boolean, status
-               (written / quarantined), refused_field, error_code, error, at; one row per field sent
+               (written / quarantined / unknown), refused_field, error_code, error, at, backward
+               boolean; one row per field sent
     decisions: at, decision (frozen / retry / accept), crm, object, record_id, field, value; what a
                retry leaves NULL stands for all
     """
@@ -55,12 +56,14 @@ def judge(wrong: ir.Table, past: Past, *, as_of: datetime, store: Store) -> ir.T
     known = wrong
     for fact in (
         store("last_written", _last_written(sent)),
+        _emptied(sent),
         _set_back(set_back, released, as_of=as_of),
         *facts,
         released,
     ):
         known = known.left_join(fact, FIELD).drop(f"{name}_right" for name in FIELD)
     overruled = known.wrote_at.notnull() & ~known.shown.identical_to(known.wrote)
+    overruled = overruled & ~(known.shown.isnull() & _is_after(known.emptied_at, known.wrote_at))
     known = known.mutate(overruled=overruled)
     known = known.mutate(hold=_hold(known))
     is_refused = known.hold == "refused"
@@ -132,6 +135,12 @@ def _last_written(sent: ir.Table) -> ir.Table:
     # argmax passes over NULL, and no value of ours is an empty text
     wrote = ours.after.fill_null("").argmax(ours.at).nullif("")
     return ours.group_by(*FIELD).aggregate(wrote=wrote, wrote_at=ours.at.max())
+
+
+def _emptied(sent: ir.Table) -> ir.Table:
+    """When we last may have emptied a field to move it back, and came no further."""
+    ours = sent.filter(sent.status == "unknown", sent.backward)
+    return ours.group_by(*FIELD).aggregate(emptied_at=ours.at.max())
 
 
 def _names(sent: ir.Table) -> ir.BooleanValue:
@@ -220,7 +229,7 @@ def _refused_sets(attempts: ir.Table, refused: ir.Table, released: ir.Table) -> 
     in_run = ibis.window(group_by=("run_id", *RECORD))
     unnamed = refused.mutate(is_named=_names(refused).any().over(in_run))
     unnamed = unnamed.filter(~unnamed.is_named)
-    sent = attempts.semi_join(unnamed, RECORD)
+    sent = attempts.filter(attempts.status != "unknown").semi_join(unnamed, RECORD)
     last = sent.group_by(*RECORD).aggregate(last_at=sent.at.max())
     unnamed = unnamed.inner_join(last, RECORD)
     unnamed = unnamed.filter(unnamed.at == unnamed.last_at)

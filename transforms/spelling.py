@@ -33,6 +33,20 @@ def spelt(value: ir.Value, field: Field) -> ir.StringValue:
     return text if field.max_length is None else as_text(text[: field.max_length])
 
 
+def is_still(seen: ir.Value, written: ir.StringValue, field: Field) -> ir.BooleanValue:
+    """Whether a field shows what was written into it, however many digits either was given in."""
+    return spelt(seen, field).identical_to(_spelt_anew(written, field))
+
+
+def _spelt_anew(text: ir.StringValue, field: Field) -> ir.StringValue:
+    match field.type:
+        case "number" | "integer":
+            return spelt(text.try_cast("float64"), field)
+        case "datetime":
+            return text.re_replace(r"\.\d+Z$", "Z")
+    return spelt(text, field)
+
+
 def fingerprint(write: FieldWrite, field: Field) -> str:
     """Tell one mapping and catalog of a field from another: what was refused may now be taken."""
     told = json.dumps([write.model_dump(mode="json"), asdict(field)], sort_keys=True)

@@ -11,10 +11,13 @@ from transforms.holds import RECORD, Store
 from transforms.mapping import Mapping
 from transforms.plan import Plan
 from transforms.rows import Landed
-from transforms.spelling import as_it_stands, fingerprint, spelt
+from transforms.spelling import as_it_stands, fingerprint, is_still, spelt
 
 TOUCHED = "changed_since"
 """Why a field is not put back: it no longer holds what the run wrote."""
+
+UNMAPPED = "not_mapped"
+"""Why a field is not put back: the mapping no longer writes it, so nobody looks what it holds."""
 
 OUT_OF_SCOPE = "not in that run"
 
@@ -30,21 +33,38 @@ def undo(
 ) -> Plan:
     """Plan to write `before` back in every field that still holds `after`.
 
-    In:     written(crm, object, record_id, person_id, field, before, after): what the run wrote;
-            `records` as they are known; the landed tables that hold what was observed
-    Out:    a plan like any other; `held` lists what somebody has touched since
+    In:     written(crm, object, record_id, person_id, field, before, after, backward, status): what
+            the run wrote, or (status unknown) may have; `records` as they are known; the landed
+            tables that hold what was observed
+    Out:    a plan like any other; `held` lists what somebody has touched since, and what is no
+            longer written at all
     """
-    compared = [
+    live = records.filter(~records.deleted).select(*RECORD, "person_id")
+    written = store("undo_written", written.semi_join(live, RECORD))
+    compared = [_unmapped(written, mappings)] + [
         _compared(written, crm, object, name, mapping, landed, catalogs[crm])
         for crm, mapping in mappings.items()
         for object, fields in mapping.write.items()
         for name in fields
     ]
-    both = store("undo", ibis.union(*compared) if len(compared) > 1 else compared[0])
+    both = store("undo", ibis.union(*compared))
     changes = both.filter(both.hold.isnull(), ~both.shown.identical_to(both.after))
     changes = store("plan_changes", changes.drop("shown", "hold"))
     held = store("plan_held", both.filter(both.hold.notnull()))
-    return Plan(changes, held, store("plan_verdicts", _verdicts(records, changes, held)))
+    return Plan(changes, held, store("plan_verdicts", _verdicts(live, changes, held)))
+
+
+def _unmapped(written: ir.Table, mappings: Map[str, Mapping]) -> ir.Table:
+    """What the run wrote into fields that the mapping no longer names: nobody reads them now."""
+    named = [
+        f"{crm}:{object}:{name}"
+        for crm, mapping in mappings.items()
+        for object, fields in mapping.write.items()
+        for name in fields
+    ]
+    name = written.crm + ":" + written.object + ":" + written.field
+    gone = written.filter(~name.isin(named), written.status == "written")
+    return _planned(gone, shown=ibis.null("string"), hold=ibis.literal(UNMAPPED))
 
 
 def _compared(
@@ -62,22 +82,43 @@ def _compared(
     seen = table.select(seen_id=table[mapping.columns.id].cast("string"), seen=table[name])
     mine = written.filter(written.crm == crm, written.object == object, written.field == name)
     both = mine.join(seen, mine.record_id == seen.seen_id)
-    both = both.mutate(shown=spelt(both.seen, field), was=_as_written(both.before, field))
-    is_ours = both.shown.identical_to(both.after)
-    # to put an earlier stage back it has to be emptied first, whatever its rank
+    is_ours = is_still(both.seen, both.after, field)
+    # nobody answered for it, and it had to be emptied first: so far the run came
+    was_emptied = (both.status == "unknown") & both.backward & spelt(both.seen, field).isnull()
+    both = both.filter((both.status == "written") | was_emptied)
+    return _planned(
+        both,
+        shown=spelt(both.seen, field),
+        hold=(is_ours | was_emptied).ifelse(ibis.null("string"), ibis.literal(TOUCHED)),
+        before=as_it_stands(both.seen),
+        after=_as_written(both.before, field),
+        # to put an earlier stage back it has to be emptied first, whatever its rank
+        backward=ibis.literal(write.backward == "clear_first"),
+        is_stage=ibis.literal(write.from_ in RANKED),
+        fingerprint=ibis.literal(fingerprint(write, field)),
+    )
+
+
+def _planned(
+    both: ir.Table, *, shown: ir.Value, hold: ir.StringValue, **known: ir.Value
+) -> ir.Table:
+    """A row of a plan; what is not `known` is as of a field that nobody reads."""
+    unread = {
+        "before": ibis.null("string"),
+        "after": both.before,
+        "backward": ibis.literal(False),
+        "is_stage": ibis.literal(False),
+        "fingerprint": ibis.null("string"),
+    }
     return both.select(
         *RECORD,
         "person_id",
         "field",
-        "shown",
-        before=as_it_stands(both.seen),
-        after=both.was,
+        shown=shown,
+        hold=hold,
         reason=ibis.literal("undo of ") + both.run_id,
-        backward=ibis.literal(write.backward == "clear_first"),
-        is_stage=ibis.literal(write.from_ in RANKED),
         overruled=ibis.literal(False),
-        fingerprint=ibis.literal(fingerprint(write, field)),
-        hold=is_ours.ifelse(ibis.null("string"), ibis.literal(TOUCHED)),
+        **(unread | known),
     )
 
 
@@ -88,20 +129,19 @@ def _as_written(value: ir.StringValue, field: Field) -> ir.StringValue:
     return value
 
 
-def _verdicts(records: ir.Table, changes: ir.Table, held: ir.Table) -> ir.Table:
-    live = records.filter(~records.deleted).select(*RECORD, "person_id")
+def _verdicts(live: ir.Table, changes: ir.Table, held: ir.Table) -> ir.Table:
     planned = changes.select(*RECORD).distinct().mutate(is_planned=ibis.literal(True))
-    touched = held.select(*RECORD).distinct().mutate(is_touched=ibis.literal(True))
+    left = held.group_by(*RECORD).aggregate(hold=held.hold.min())
     both = live.left_join(planned, RECORD).drop(f"{name}_right" for name in RECORD)
-    both = both.left_join(touched, RECORD)
+    both = both.left_join(left, RECORD)
     status = ibis.cases(
         (both.is_planned.notnull(), "planned"),
-        (both.is_touched.notnull(), "held"),
+        (both.hold.notnull(), "held"),
         else_="excluded",
     )
     reason = ibis.cases(
         (both.is_planned.notnull(), ""),
-        (both.is_touched.notnull(), TOUCHED),
+        (both.hold.notnull(), both.hold),
         else_=OUT_OF_SCOPE,
     )
     return both.select(*RECORD, "person_id", status=status, reason=reason)
