@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands import plainly
 from errors import ConfigError
+
+if TYPE_CHECKING:
+    from sandbox.faults import Fault
 
 app = typer.Typer(add_completion=False)
 
@@ -26,20 +29,21 @@ def sandbox_command(
     ] = None,
 ) -> None:
     """Serve both CRMs on loopback, with believable people."""
-    from sandbox.faults import Fault
     from sandbox.server import serve
     from sandbox.worlds import WORLDS
 
     if world and world not in WORLDS:
         raise ConfigError(f"there is no world {world}; there are {', '.join(WORLDS)}")
-    planned = json.loads(faults.read_text()) if faults else []
-    serve(
-        people=people,
-        seed=seed,
-        port=port,
-        world=world,
-        faults=[Fault(**one) for one in planned],
-    )
+    serve(people=people, seed=seed, port=port, world=world, faults=_planned(faults))
+
+
+def _planned(path: Path | None) -> "list[Fault]":
+    from sandbox.faults import faults_in
+
+    try:
+        return faults_in(json.loads(path.read_text())) if path else []
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} is no list of faults: {error}") from error
 
 
 def main(arguments: list[str]) -> None:

@@ -20,6 +20,7 @@ from random import Random
 from typing import Any, Final, Literal
 
 import orjson
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -63,6 +64,9 @@ class Fault:
     def fits(self, method: str, path: str) -> bool:
         """Say whether a call is one this fault waits for."""
         return self.path in path and self.method in (None, method)
+
+
+_FAULTS: Final = TypeAdapter(list[Fault])
 
 
 class Faults:
@@ -154,12 +158,7 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
     """Give the endpoints by which another process plans faults and reads the counts."""
 
     async def plan(request: Request) -> Response:
-        try:
-            asked = orjson.loads(await request.body())
-            planned = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
-        except (TypeError, orjson.JSONDecodeError) as error:
-            return _json({"message": str(error)}, 400)
-        for fault in planned:
+        for fault in faults_in(orjson.loads(await request.body())):
             faults.plan(fault)
         return _json({"planned": [asdict(each) for each in faults.planned()]}, 201)
 
@@ -171,10 +170,7 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
         return Response(status_code=204)
 
     async def edit(request: Request) -> Response:
-        try:
-            faults.editor(orjson.loads(await request.body()))
-        except (ValueError, KeyError) as error:
-            return _json({"message": str(error)}, 400)
+        faults.editor(orjson.loads(await request.body()))
         return Response(status_code=204)
 
     return [
@@ -183,6 +179,19 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
         Route(f"{_CONTROL}/calls", calls, methods=["GET"]),
         Route(f"{_CONTROL}/reset", reset, methods=["POST"]),
     ]
+
+
+def faults_in(asked: Any) -> list[Fault]:
+    """Read one fault, or a list of them. Raises: TypeError, ValueError for what is none."""
+    faults = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
+    return _FAULTS.validate_python([asdict(one) for one in faults])
+
+
+async def not_understood(request: Request, error: Exception) -> Response:
+    """Answer a control that cannot be read; a mistake in a CRM's own paths stays one of ours."""
+    if not request.url.path.startswith(_CONTROL):
+        raise error
+    return _json({"message": f"not understood: {error}"}, 400)
 
 
 class FaultyNetwork:

@@ -26,7 +26,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.cache import kept
 from sandbox.edits import Edit, apply_edit
-from sandbox.faults import CuttableProtocol, Fault, Faults, FaultyNetwork, control_routes
+from sandbox.faults import (
+    CuttableProtocol,
+    Fault,
+    Faults,
+    FaultyNetwork,
+    control_routes,
+    not_understood,
+)
 from sandbox.hubspot.api import hubspot, nowhere
 from sandbox.hubspot.records import Account
 from sandbox.hubspot.store import HubSpotStore
@@ -155,7 +162,9 @@ def _make(
     clock = Route("/_sandbox/clock", _clock(lambda: sandbox), methods=["POST"])
     known = [*hubspot_routes, *salesforce_routes, *control_routes(faults), clock]
     routes = [*known, Route("/{rest:path}", nowhere, methods=_ANY_METHOD)]
-    app = _OneSpelling(FaultyNetwork(Starlette(routes=routes), routes=routes, faults=faults))
+    mistakes = dict.fromkeys((AttributeError, KeyError, TypeError, ValueError), not_understood)
+    served = Starlette(routes=routes, exception_handlers=mistakes)
+    app = _OneSpelling(FaultyNetwork(served, routes=routes, faults=faults))
     sandbox = Sandbox(
         url=url,
         hubspot_token=hubspot_token,

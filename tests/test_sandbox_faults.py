@@ -231,3 +231,26 @@ def test_an_empty_portal_is_served_by_both(crms: Start) -> None:
     assert get(box, CONTACTS).json() == {"results": []}
     assert soql(box, "SELECT Id FROM Lead") == []
     assert get(box, "/crm/v3/properties/contacts").json()["results"]
+
+
+@pytest.mark.parametrize(
+    ("control", "body"),
+    [
+        pytest.param("faults", '{"effect": "explode"}', id="an effect that is none"),
+        pytest.param("faults", '{"efect": "refuse"}', id="a key that is none"),
+        pytest.param("faults", "{", id="no JSON"),
+        pytest.param("edit", '{"crm": "hubspot", "sett": {}}', id="an edit that is none"),
+        pytest.param("clock", "{}", id="no clock"),
+        pytest.param("salesforce/hide", '{"object": "Leed", "fields": []}', id="no such object"),
+        pytest.param("salesforce/rules", "[]", id="a list"),
+        pytest.param("hubspot", "none", id="no settings"),
+    ],
+)
+def test_a_control_that_cannot_be_read_is_refused(crms: Start, control: str, body: str) -> None:
+    """And says why; nothing is planned."""
+    box = crms()
+    answer = requests.post(f"{box.url}/_sandbox/{control}", data=body, timeout=10)
+
+    assert answer.status_code == 400
+    assert answer.json()
+    assert box.faults.planned() == []
