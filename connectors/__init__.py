@@ -4,7 +4,7 @@ A folder here that holds the four files is a CRM; nothing else has to know of it
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pkgutil import iter_modules
@@ -104,10 +104,11 @@ class Connector(Protocol):
         object: str,
         table: ir.Table,
         *,
+        fields: Collection[str],
         swept_at: datetime | None,
         is_whole: bool,
     ) -> Gaps:
-        """Find how the landed rows of an object differ from what the CRM has."""
+        """Find how the landed rows of an object, read for some fields, differ from the CRM's."""
 
 
 def crms() -> tuple[str, ...]:

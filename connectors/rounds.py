@@ -113,6 +113,7 @@ def prove(
                 client,
                 object,
                 shelf.table(object),
+                fields=wanted[object],
                 swept_at=swept.get(object),
                 is_whole=is_whole(_state(pipeline, object)),
             )

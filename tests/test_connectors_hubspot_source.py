@@ -152,6 +152,59 @@ def test_new_engagement_is_landed_with_its_contacts_too(
     assert again.calls == {"read": 4, "search": 1}
 
 
+def add_deal(store: HubSpotStore, contact: Record) -> Record:
+    deal = store.create(store.tables["deals"], {})
+    store.associate("deals", deal.id, "contacts", contact.id)
+    return deal
+
+
+LABELLED: Wanted = {"deals": ("dealstage", "contact_labels")}
+
+
+def labelled(deal: Record, contact: Record, *labels: str) -> Fault:
+    """Let HubSpot tell the labels of one link."""
+    types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
+    unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}
+    link = {"toObjectId": contact.id, "associationTypes": [*types, unlabelled]}
+    body = {"status": "COMPLETE", "results": [{"from": {"id": str(deal.id)}, "to": [link]}]}
+    return Fault(path="/associations/deals/", status=200, body=body)
+
+
+def test_labels_of_links_are_landed_where_a_mapping_asks_for_them(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """No list tells them: the associations are asked, a thousand records at a time."""
+    (contact,) = contacts(sandbox, 1)
+    deal = add_deal(sandbox.hubspot, contact)
+    warehouse.pull(client, {"deals": ("dealstage",)})
+    sandbox.faults.plan(labelled(deal, contact, "Decision maker", "Champion"))
+
+    warehouse.pull(client, LABELLED)
+
+    landed = warehouse.ask(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
+    assert landed == [("Champion;Decision maker",)]
+    assert warehouse.count("deals") == len(sandbox.hubspot.tables["deals"].records)
+
+
+def test_a_label_that_was_changed_is_read_again(
+    sandbox: Sandbox, client: Client, warehouse: Warehouse
+) -> None:
+    """It moves no date of the deal: the proof compares it."""
+    (contact,) = contacts(sandbox, 1)
+    deal = add_deal(sandbox.hubspot, contact)
+    warehouse.pull(client, LABELLED)
+    while_it_is_read, by_the_proof, again = (), ("Champion",), ("Champion",)
+    sandbox.faults.plan(labelled(deal, contact, *while_it_is_read))
+    sandbox.faults.plan(labelled(deal, contact, *by_the_proof))
+    sandbox.faults.plan(labelled(deal, contact, *again))
+
+    warehouse.pull(client, LABELLED, proves=True)
+
+    landed = warehouse.ask(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
+    assert landed == [("Champion",)]
+    assert warehouse.proofs[0].relinked == 1
+
+
 def test_associations_are_asked_for_in_smaller_batches_where_it_must_be(
     sandbox: Sandbox, client: Client, warehouse: Warehouse
 ) -> None:

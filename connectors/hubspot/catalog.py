@@ -30,6 +30,9 @@ RECORD = (
 """What every CRM object has beside its properties."""
 
 ASSOCIATED = Field("associated_contacts", "text", "Contact ids joined with ;", writable=False)
+LABELS = Field("contact_labels", "text", "Labels of these links joined with ;", writable=False)
+"""Read where a mapping asks for it: a list does not tell it."""
+
 PEOPLE = frozenset({"contacts", "companies"})
 """The objects that are not landed with the contacts they belong to."""
 
@@ -158,7 +161,7 @@ def _looked_at(client: Client, kind: str) -> list[Field] | AccessError | None:
 def _system(object: str) -> tuple[Field, ...]:
     if object.endswith("_history"):
         return ()
-    return RECORD if object in PEOPLE else (*RECORD, ASSOCIATED)
+    return RECORD if object in PEOPLE else (*RECORD, ASSOCIATED, LABELS)
 
 
 def properties(client: Client, object: str) -> list[Field] | None:

@@ -1,6 +1,6 @@
 """Holding what was landed of HubSpot against what HubSpot has, and reading again what differs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,9 +10,9 @@ from more_itertools import chunked
 
 from connectors.differences import Gaps, Rank, Shelf, differences
 from connectors.flight import ahead
-from connectors.hubspot.catalog import FIXED, PEOPLE
+from connectors.hubspot.catalog import ASSOCIATED, FIXED, LABELS, PEOPLE
 from connectors.hubspot.client import Client
-from connectors.hubspot.links import ASSOCIATION_LIMIT, contacts_of
+from connectors.hubspot.links import ASSOCIATION_LIMIT, links_of
 from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted
 
 BATCH = 100
@@ -32,6 +32,7 @@ def gaps(
     object: str,
     table: ir.Table,
     *,
+    fields: Collection[str],
     swept_at: datetime | None,
     is_whole: bool,
 ) -> Gaps:
@@ -41,6 +42,7 @@ def gaps(
     engagement, and at all of them where they are few or were not looked at for a day.
     """
     live = table.filter(~table.archived)
+    told = (ASSOCIATED.name, *({LABELS.name} & set(fields)))
     shelf = Shelf(
         partial(_count, client, object),
         partial(_ids, client, object),
@@ -53,23 +55,32 @@ def gaps(
     is_due = swept_at is None or client.now() - swept_at >= SWEEP_EVERY
     if found.landed > SWEPT_ALWAYS and not is_due:
         recent = live.filter(live.createdAt >= client.now() - RECENT)
-        return Gaps(found, _all_relinked(client, object, recent), swept_at)
-    return Gaps(found, _all_relinked(client, object, live), client.now())
+        return Gaps(found, _all_relinked(client, object, recent, told), swept_at)
+    return Gaps(found, _all_relinked(client, object, live, told), client.now())
 
 
-def _all_relinked(client: Client, object: str, live: ir.Table) -> tuple[str, ...]:
-    rows = live.select("id", "associated_contacts").to_pyarrow()
+def _all_relinked(
+    client: Client, object: str, live: ir.Table, told: Sequence[str]
+) -> tuple[str, ...]:
+    rows = live.select("id", *told).to_pyarrow()
     starts = range(0, len(rows), ASSOCIATION_LIMIT)
     asked = (
-        partial(_relinked, client, object, rows.slice(start, ASSOCIATION_LIMIT).to_pylist())
+        partial(_relinked, client, object, told, rows.slice(start, ASSOCIATION_LIMIT).to_pylist())
         for start in starts
     )
     return tuple(id for found in ahead(asked) for id in found)
 
 
-def _relinked(client: Client, object: str, rows: list[dict[str, Any]]) -> list[str]:
-    contacts = contacts_of(client, object, [row["id"] for row in rows])
-    return [row["id"] for row in rows if contacts.get(row["id"]) != row["associated_contacts"]]
+def _relinked(
+    client: Client, object: str, told: Sequence[str], rows: list[dict[str, Any]]
+) -> list[str]:
+    links = links_of(client, object, [row["id"] for row in rows])
+
+    def is_so(row: dict[str, Any]) -> bool:
+        now = links.get(row["id"], {})
+        return all(now.get(name) == row[name] for name in told)
+
+    return [row["id"] for row in rows if not is_so(row)]
 
 
 def _count(client: Client, object: str, above: Rank | None, up_to: Rank | None) -> int:

@@ -46,6 +46,7 @@ class Question:
     since: datetime | None
     until: datetime
     tally: Tally
+    has_labels: bool = False
 
 
 def in_turn(at: Position, *readers: Reader) -> Iterator[Page]:

@@ -10,7 +10,15 @@ from more_itertools import chunked
 
 from connectors.drifting import Watch
 from connectors.hubspot import lists, logs
-from connectors.hubspot.catalog import ASSOCIATED, FIXED, HISTORY, PEOPLE, RECORD, properties
+from connectors.hubspot.catalog import (
+    ASSOCIATED,
+    FIXED,
+    HISTORY,
+    LABELS,
+    PEOPLE,
+    RECORD,
+    properties,
+)
 from connectors.hubspot.client import Client
 from connectors.hubspot.links import ASSOCIATION_LIMIT, with_contacts, with_inline_contacts
 from connectors.hubspot.proof import records_of
@@ -102,7 +110,7 @@ def planned(
 ) -> list[Road]:
     """Say how the next pull reads each object; only counts are asked for."""
     shapes = [_shape(client, object, wanted, catalog) for object in wanted]
-    since = {one.object: next_since(states[one.object], one.names, full=full) for one in shapes}
+    since = {one.object: next_since(states[one.object], one.asked, full=full) for one in shapes}
     return roads(client, since)
 
 
@@ -116,6 +124,16 @@ class Shape:
     columns: tuple[Field, ...]
     watch: Watch
 
+    @property
+    def has_labels(self) -> bool:
+        """Say whether the labels of links are wanted as well."""
+        return LABELS in self.columns
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What makes the object be read whole when it is newly asked for."""
+        return (*self.names, LABELS.name) if self.has_labels else self.names
+
     def tables(self, pages: Iterator[Page], *, at_least: int = ROWS) -> Parts:
         """Collect pages into tables."""
         key, drifted = self.stream.key, self.watch.misfits
@@ -127,7 +145,8 @@ def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Sha
     stream = STREAMS.get(object, ENGAGEMENT)
     system = {field.name for field in stream.columns}
     fields = chosen(object, wanted[object], catalog)
-    own = tuple(field for field in fields if field.name not in system)
+    more = tuple(field for field in fields if field == LABELS)
+    own = tuple(field for field in fields if field.name not in system and field not in more)
     is_fixed = object in FIXED or object == "contacts_history"
 
     def count(field: str, misfits: int) -> None:
@@ -140,7 +159,7 @@ def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Sha
         object,
         stream,
         tuple(field.name for field in own),
-        stream.columns if is_fixed else (*stream.columns, *own),
+        stream.columns if is_fixed else (*stream.columns, *more, *own),
         Watch(object, () if is_fixed else own, look, count),
     )
 
@@ -152,7 +171,7 @@ def _resource(
 
     def read(pull: Pull) -> Parts:
         tally = Tally(object, progress)
-        question = Question(object, shape.names, pull.since, pull.started, tally)
+        question = Question(object, shape.names, pull.since, pull.started, tally, shape.has_labels)
         pages = _counted(stream.pages(client, question, pull.at), tally)
         return shape.tables(pages, at_least=min(ROWS, part_rows))
 
@@ -163,7 +182,7 @@ def _resource(
     return resource(
         object,
         read,
-        wanted=shape.names,
+        wanted=shape.asked,
         now=client.now,
         key=stream.key,
         latest=stream.latest,
@@ -224,9 +243,10 @@ def _engagement(client: Client, question: Question, at: Position) -> Iterator[Pa
     links = {"associations": "contacts"}
 
     def present(at: Position) -> Iterator[Page]:
-        if question.since is None:
+        if question.since is None and not question.has_labels:
             return inline(listed(client, question, at, **links))
-        pages = gathered(changed(client, question, at), ASSOCIATION_LIMIT)
+        records = listed if question.since is None else changed
+        pages = gathered(records(client, question, at), ASSOCIATION_LIMIT)
         return with_contacts(client, question.object, pages)
 
     def past(at: Position) -> Iterator[Page]:

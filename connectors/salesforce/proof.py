@@ -1,6 +1,6 @@
 """Holding what was landed of Salesforce against what Salesforce has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ def gaps(
     object: str,
     table: ir.Table,
     *,
+    fields: Collection[str],  # noqa: ARG001
     swept_at: datetime | None,  # noqa: ARG001
     is_whole: bool,  # noqa: ARG001
 ) -> Gaps:
