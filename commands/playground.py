@@ -1,6 +1,7 @@
 """Commands to play with: `sandbox`."""
 
 import json
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,13 @@ def sandbox_command(
 
     if world and world not in WORLDS:
         raise ConfigError(f"there is no world {world}; there are {', '.join(WORLDS)}")
-    serve(people=people, seed=seed, port=port, world=world, faults=_planned(faults))
+    planned = _planned(faults)
+    try:
+        serve(people=people, seed=seed, port=port, world=world, faults=planned)
+    except OSError as error:
+        if error.errno != EADDRINUSE:
+            raise
+        raise ConfigError(f"port {port} is taken: name another with --port") from error
 
 
 def _planned(path: Path | None) -> "list[Fault]":

@@ -1,14 +1,18 @@
 """Faults on demand, people who edit in mid-run, wrong clocks, and the hard worlds."""
 
+import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from commands.playground import sandbox_command
+from errors import ConfigError
 from sandbox.edits import Edit, apply_edit
 from sandbox.faults import Fault, Faults
 from sandbox.server import Sandbox
@@ -254,3 +258,21 @@ def test_a_control_that_cannot_be_read_is_refused(crms: Start, control: str, bod
     assert answer.status_code == 400
     assert answer.json()
     assert box.faults.planned() == []
+
+
+def test_a_file_of_faults_that_cannot_be_read_stops_the_command(tmp_path: Path) -> None:
+    """Before anything is served."""
+    path = tmp_path / "faults.json"
+    path.write_text('[{"effect": "explode"}]')
+
+    with pytest.raises(ConfigError, match="no list of faults"):
+        sandbox_command(faults=path)
+
+
+def test_a_port_that_is_taken_stops_the_command() -> None:
+    """And another can be named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ConfigError, match=f"port {port} is taken"):
+            sandbox_command(people=0, port=port)
