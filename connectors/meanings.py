@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from errors import SyncError
 
@@ -23,6 +23,13 @@ class Meaning:
     error: type[SyncError]
     fix: str
     about: About = ""
+
+
+def without_nulls(told: Any) -> Any:
+    """Leave out of an error what it only says nothing about: a null must not spoil the rest."""
+    if not isinstance(told, dict):
+        return told
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def meaning(table: Iterable[Meaning], status: int, code: str) -> Meaning | None:

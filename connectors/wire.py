@@ -130,7 +130,12 @@ def exchange(
         )
     except requests.ConnectTimeout:
         raise RetryableError(f"{where}: no connection in time") from None
-    except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+    except (
+        requests.Timeout,
+        requests.ConnectionError,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+    ):
         # `from None`: the library's text holds the whole URL, and the query in it.
         raise lost(where, is_write=is_write) from None
     return Answer(response.status_code, response.headers, response.content)

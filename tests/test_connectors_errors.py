@@ -202,6 +202,16 @@ def test_too_many_calls_at_once_are_not_a_spent_day() -> None:
     assert isinstance(salesforce.error_of(answer(403, body), "GET /x"), RetryableError)
 
 
+def test_a_null_in_an_error_does_not_hide_the_rest_of_it() -> None:
+    """The calls of the day are spent: nothing else may be tried."""
+    nothing = {"context": None, "errors": None, "subCategory": None}
+    daily = {"message": "You have reached your daily limit.", **nothing}
+    spent = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": None, "fields": None}]
+
+    assert isinstance(hubspot.error_of(answer(429, daily), "POST /x"), QuotaError)
+    assert isinstance(salesforce.error_of(answer(403, spent), "GET /x"), QuotaError)
+
+
 def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
     """The trigger failed only because it had to wait."""
     body = [

@@ -390,3 +390,27 @@ def test_a_number_with_more_digits_than_we_keep_is_the_one_we_saw(
     (outcome,) = apply(change(id, score("33.333333333333336", "64.0")))
 
     assert (outcome.status, outcome.reason) == ("written", "")
+
+
+def test_ids_of_refused_records_may_be_numbers(sandbox: Sandbox, apply: Apply) -> None:
+    """As HubSpot's older APIs write them."""
+    id = new(sandbox)
+    error = {"category": "OBJECT_NOT_FOUND", "message": "", "context": {"ids": [int(id)]}}
+    body = {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error]}
+    sandbox.faults.plan(Fault(path="/batch/update", status=207, body=body))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.reason) == ("excluded", "deleted")
+
+
+def test_an_answer_that_cannot_be_unpacked_counts_as_lost(sandbox: Sandbox, apply: Apply) -> None:
+    """Before the write it is asked for again, after it the record is read."""
+    id = new(sandbox)
+    broken = Fault(path="/batch/", status=200, body="no gzip", headers={"Content-Encoding": "gzip"})
+    sandbox.faults.plan(broken)
+    sandbox.faults.plan(replace(broken, path="/batch/update"))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.attempts) == ("written", 2)

@@ -529,3 +529,14 @@ def test_a_text_that_means_empty_in_a_job_goes_by_batches(sandbox: Sandbox, by_j
 
     assert [one.status for one in outcomes] == ["written"] * 3
     assert {held_by(sandbox, id, "onefunnel_reasons__c") for id in ids} == {"#N/A"}
+
+
+def test_an_answer_that_cannot_be_unpacked_counts_as_lost(sandbox: Sandbox, apply: Apply) -> None:
+    """The record is read, and written."""
+    id = new(sandbox)
+    told = {"Content-Encoding": "gzip"}
+    sandbox.faults.plan(Fault(method="PATCH", status=200, body="no gzip", headers=told))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.attempts) == ("written", 2)

@@ -14,11 +14,11 @@ from dlt.common.typing import TSecretStrValue
 from hubspot import HubSpot
 from hubspot.crm.objects import BatchInputSimplePublicObjectBatchInput
 from hubspot.crm.objects.exceptions import ApiException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from connectors.meanings import Meaning, codes, meaning
+from connectors.meanings import Meaning, codes, meaning, without_nulls
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
@@ -135,6 +135,9 @@ FIELD_CODES, VALUE_CODES = codes(MEANINGS, "field"), codes(MEANINGS, "value")
 
 class Problem(BaseModel):
     """HubSpot's error body; all but the message may be missing."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+    _without_nulls = model_validator(mode="before")(without_nulls)
 
     message: str = ""
     category: str = ""

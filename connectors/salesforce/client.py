@@ -17,12 +17,12 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 from jwt import PyJWTError
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
 
-from connectors.meanings import Meaning, codes, meaning
+from connectors.meanings import Meaning, codes, meaning, without_nulls
 from connectors.resilience import Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
@@ -212,6 +212,8 @@ FIELD_CODES = codes(MEANINGS, "field")
 
 class Problem(BaseModel):
     """One of the errors of an answer; collections and Bulk call the code `statusCode`."""
+
+    _without_nulls = model_validator(mode="before")(without_nulls)
 
     message: str = ""
     errorCode: str = ""
