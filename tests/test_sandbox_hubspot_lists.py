@@ -118,3 +118,51 @@ def test_a_token_tells_what_it_may(box: Sandbox, call: Call) -> None:
 
     assert "crm.objects.contacts.read" in told["scopes"]
     assert call("GET", "/oauth/v1/access-tokens/nonsense").status_code == 401
+
+
+def test_a_list_is_found_by_its_whole_name(call: Call) -> None:
+    """Of its kind of object; another name is none."""
+    path = "/crm/v3/lists/object-type-id/0-1/name"
+
+    assert call("GET", f"{path}/Customers").json()["list"]["listId"] == "1"
+    assert call("GET", f"{path}/Custom").status_code == 404
+
+
+def test_properties_are_read_and_archived_by_their_names(call: Call) -> None:
+    """What is not there makes the answer a 207, and HubSpot's own cannot be archived."""
+    path = "/crm/v3/properties/contacts/batch"
+    gone = call("POST", f"{path}/archive", {"inputs": [{"name": "bant_need"}, {"name": "none"}]})
+    asked = {"archived": False, "inputs": [{"name": "email"}, {"name": "bant_need"}]}
+    read = call("POST", f"{path}/read", asked)
+    archived = call("POST", f"{path}/read", asked | {"archived": True})
+    own = call("POST", f"{path}/archive", {"inputs": [{"name": "email"}]})
+
+    assert (gone.status_code, read.status_code, own.status_code) == (204, 207, 400)
+    assert read.json()["errors"][0]["context"] == {"name": ["bant_need"]}
+    assert [one["name"] for one in archived.json()["results"]] == ["bant_need"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/crm/v3/properties/contacts/groups/none",
+        "/crm/v3/pipelines/deals/default/stages/none",
+        "/marketing/v3/forms/none",
+        "/settings/v3/users/none",
+        "/email/public/v1/events/1/none",
+        "/email/public/v1/campaigns/1",
+    ],
+)
+def test_one_that_is_not_there_is_not_found(call: Call, path: str) -> None:
+    """Told in JSON."""
+    answer = call("GET", path)
+
+    assert (answer.status_code, answer.json()["message"]) == (404, "resource not found")
+
+
+def test_a_mail_event_is_read_by_the_two_parts_of_its_key(box: Sandbox, call: Call) -> None:
+    """Its id alone names none."""
+    event = box.hubspot.email_events[0]
+    path = f"/email/public/v1/events/{event['created']}/{event['id']}"
+
+    assert call("GET", path).json() == event

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from sandbox.hubspot import (
     account,
     associations,
+    catalog,
     exports,
     legacy,
     legacy_engagements,
@@ -34,6 +35,7 @@ _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
 _LINK = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _DEFAULT_LINK = "/crm/v4/objects/{object}/{record_id}/associations/default/{to_object}/{to_id}"
+_PIPELINE = "/crm/v3/pipelines/{object}/{pipeline_id}"
 _LINKS = "/crm/v4/associations/{object}/{to_object}"
 _LINKS_3 = "/crm/v3/associations/{object}/{to_object}"
 _LINK_3 = "/crm/v3/objects/{object}/{record_id}/associations"
@@ -78,16 +80,22 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", _PROPERTIES, account.properties, "schemas"),
     ("POST", _PROPERTIES, account.create_property, "schemas"),
     ("POST", f"{_PROPERTIES}/batch/create", account.create_properties, "schemas"),
+    ("POST", f"{_PROPERTIES}/batch/read", catalog.read_properties, "schemas"),
+    ("POST", f"{_PROPERTIES}/batch/archive", catalog.archive_properties, "schemas"),
     ("GET", f"{_PROPERTIES}/groups", account.groups, "schemas"),
+    ("GET", f"{_PROPERTIES}/groups/{{group}}", catalog.group, "schemas"),
     ("GET", f"{_PROPERTIES}/{{name}}", account.one_property, "schemas"),
     ("PATCH", f"{_PROPERTIES}/{{name}}", account.update_property, "schemas"),
     ("DELETE", f"{_PROPERTIES}/{{name}}", account.archive_property, "schemas"),
     ("GET", "/crm/v3/pipelines/{object}", account.pipelines, "read"),
-    ("GET", "/crm/v3/pipelines/{object}/{pipeline_id}", account.pipeline, "read"),
+    ("GET", _PIPELINE, account.pipeline, "read"),
+    ("GET", f"{_PIPELINE}/stages", catalog.stages, "read"),
+    ("GET", f"{_PIPELINE}/stages/{{stage_id}}", catalog.stage, "read"),
     ("GET", "/crm/v3/owners", account.owners, "crm.objects.owners.read"),
     ("GET", "/crm/v3/owners/{owner_id}", account.owner, "crm.objects.owners.read"),
     ("GET", "/crm/v3/lists", lists.all_lists, "crm.lists.read"),
     ("POST", "/crm/v3/lists/search", lists.search, "crm.lists.read"),
+    ("GET", "/crm/v3/lists/object-type-id/{object}/name/{name}", lists.by_name, "crm.lists.read"),
     ("GET", "/crm/v3/lists/{list_id}", lists.one_list, "crm.lists.read"),
     ("GET", "/crm/v3/lists/{list_id}/memberships", lists.memberships, "crm.lists.read"),
     ("PUT", "/crm/v3/lists/{list_id}/memberships/add", lists.add_members, "crm.lists.write"),
@@ -97,8 +105,11 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/account-info/v3/details", account.details, "oauth"),
     ("GET", "/account-info/v3/api-usage/daily/private-apps", account.usage, "oauth"),
     ("GET", "/marketing/v3/forms", logs.forms, "forms"),
+    ("GET", "/marketing/v3/forms/{form_id}", logs.form, "forms"),
+    ("GET", "/marketing/v3/emails", legacy_marketing.mails_today, "content"),
     ("GET", "/form-integrations/v1/submissions/forms/{form_id}", logs.submissions, "forms"),
     ("GET", "/email/public/v1/events", logs.email_events, "content"),
+    ("GET", "/email/public/v1/events/{created}/{id}", logs.email_event, "content"),
     ("GET", "/crm/v3/schemas", users.schemas, "crm.schemas.custom.read"),
     ("GET", "/crm/v3/schemas/{object}", users.schema, "schemas"),
     ("GET", "/crm-object-schemas/v3/schemas", users.schemas, "crm.schemas.custom.read"),
@@ -130,7 +141,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/forms/v2/forms", legacy_marketing.forms, "forms"),
     ("GET", "/automation/v3/workflows", legacy_marketing.workflows, "automation"),
     ("GET", "/settings/v3/users", users.users, "settings.users.read"),
+    ("GET", "/settings/v3/users/roles", users.roles, "settings.users.read"),
     ("GET", "/settings/v3/users/teams", users.teams, "settings.users.teams.read"),
+    ("GET", "/settings/v3/users/{user_id}", users.user, "settings.users.read"),
     ("GET", "/events/v3/events", logs.events, "business-intelligence"),
     ("GET", "/events/v3/events/event-types", logs.event_types, "business-intelligence"),
 )

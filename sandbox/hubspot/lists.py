@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import refusal
-from sandbox.hubspot.schema import CONTACTS
+from sandbox.hubspot.schema import CONTACTS, object_type
 from sandbox.hubspot.search import found
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso
@@ -91,6 +91,16 @@ def one_list(store: HubSpotStore, call: Call) -> Answer:
     """Give one list."""
     one = _list(store, call)
     return Answer({"list": one.as_json() | {"size": len(_members(store, one))}})
+
+
+def by_name(store: HubSpotStore, call: Call) -> Answer:
+    """Give the list of a name."""
+    wanted = call.parameters["name"]
+    for one in store.lists.values():
+        if one.name == wanted and object_type(call.parameters["object"]) is CONTACTS:
+            return Answer({"list": one.as_json() | {"size": len(_members(store, one))}})
+    said = f"List does not exist with name {wanted}."
+    raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
 
 
 def memberships(store: HubSpotStore, call: Call) -> Answer:

@@ -19,6 +19,23 @@ def forms(store: HubSpotStore, call: Call) -> Answer:
     return _page(call, list(store.forms.values()), call.limit(20, 100), _as_is)
 
 
+def form(store: HubSpotStore, call: Call) -> Answer:
+    """Give one form."""
+    found = store.forms.get(call.parameters["form_id"])
+    if found is None:
+        raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+    return Answer(found)
+
+
+def email_event(store: HubSpotStore, call: Call) -> Answer:
+    """Give one marketing e-mail event by the two parts of its key."""
+    created, id = call.parameters["created"], call.parameters["id"]
+    for one in store.email_events:
+        if one["id"] == id and str(one["created"]) == created:
+            return Answer(one)
+    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+
+
 def submissions(store: HubSpotStore, call: Call) -> Answer:
     """Page through the submissions of one form, newest first."""
     guid = call.parameters["form_id"]

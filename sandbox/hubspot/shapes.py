@@ -251,6 +251,25 @@ class PropertiesMade(TypedDict):
     inputs: list[PropertyMade]
 
 
+class PropertyName(TypedDict):
+    """A property by its name."""
+
+    name: str
+
+
+class PropertiesRead(TypedDict):
+    """Which properties, and whether of the archived ones."""
+
+    archived: bool
+    inputs: list[PropertyName]
+
+
+class PropertiesArchived(TypedDict):
+    """Which properties."""
+
+    inputs: list[PropertyName]
+
+
 _OBJECTS: Final = "/crm/v3/objects/{object}"
 _LINK: Final = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _LINKS: Final = "/crm/v4/associations/{object}/{to_object}"
@@ -282,6 +301,8 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
         ("POST", "/crm/v3/exports/export/async"): ExportStart,
         ("POST", _PROPERTIES): PropertyMade,
         ("POST", f"{_PROPERTIES}/batch/create"): PropertiesMade,
+        ("POST", f"{_PROPERTIES}/batch/read"): PropertiesRead,
+        ("POST", f"{_PROPERTIES}/batch/archive"): PropertiesArchived,
         ("PATCH", f"{_PROPERTIES}/{{name}}"): PropertyChange,
     }.items()
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.schema import ObjectType, object_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 
@@ -13,22 +14,25 @@ _TEAM = "480"
 def users(store: HubSpotStore, call: Call) -> Answer:
     """Page through the users; every owner is one."""
     limit, start = call.limit(100, 500), int(call.query.get("after") or 0)
-    told = [
-        {
-            "id": str(one["userId"]),
-            "email": one["email"],
-            "firstName": one["firstName"],
-            "lastName": one["lastName"],
-            "roleIds": [_ROLE],
-            "primaryTeamId": _TEAM,
-            "superAdmin": False,
-        }
-        for one in store.owners
-    ]
+    told = [_user(one) for one in store.owners]
     answer: dict[str, Any] = {"results": told[start : start + limit]}
     if start + limit < len(told):
         answer["paging"] = call.next_page(str(start + limit))
     return Answer(answer)
+
+
+def user(store: HubSpotStore, call: Call) -> Answer:
+    """Give one user, by id or address."""
+    wanted = call.parameters["user_id"]
+    for one in map(_user, store.owners):
+        if wanted in (one["id"], one["email"]):
+            return Answer(one)
+    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+
+
+def roles(_store: HubSpotStore, _call: Call) -> Answer:
+    """Give the only role."""
+    return Answer({"results": [{"id": _ROLE, "name": "Sales", "requiresBillingWrite": False}]})
 
 
 def teams(store: HubSpotStore, _call: Call) -> Answer:
@@ -49,6 +53,18 @@ def schema(store: HubSpotStore, call: Call) -> Answer:
     kind = object_type(call.parameters["object"])
     table = store.tables[kind.name]
     return Answer(_described(kind, [one.as_json() for one in table.properties.values()]))
+
+
+def _user(owner: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(owner["userId"]),
+        "email": owner["email"],
+        "firstName": owner["firstName"],
+        "lastName": owner["lastName"],
+        "roleIds": [_ROLE],
+        "primaryTeamId": _TEAM,
+        "superAdmin": False,
+    }
 
 
 def _described(kind: ObjectType, properties: list[dict[str, Any]]) -> dict[str, Any]:

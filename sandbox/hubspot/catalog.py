@@ -1,0 +1,73 @@
+"""Parts of the catalog asked for one by one or many at a time: properties, groups, stages."""
+
+from typing import Any
+
+from sandbox.hubspot import account
+from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.schema import object_type
+from sandbox.hubspot.store import HubSpotStore, ObjectTable
+from sandbox.hubspot.values import iso
+
+
+def read_properties(store: HubSpotStore, call: Call) -> Answer:
+    """Give many property definitions; names that are none are an error entry, and so 207."""
+    table = _table(store, call)
+    known = table.archived_properties if call.body.get("archived") else table.properties
+    names = [str(one["name"]) for one in call.inputs(100)]
+    missing = [name for name in names if name not in known]
+    now = iso(store.now_ms())
+    answer: dict[str, Any] = {
+        "status": "COMPLETE",
+        "results": [known[name].as_json() for name in names if name in known],
+        "startedAt": now,
+        "completedAt": now,
+    }
+    if missing:
+        error = {
+            "status": "error",
+            "category": "OBJECT_NOT_FOUND",
+            "message": "Could not get some properties. Check that the names are valid.",
+            "context": {"name": missing},
+        }
+        answer |= {"numErrors": 1, "errors": [error]}
+    return Answer(answer, 207 if missing else 200)
+
+
+def archive_properties(store: HubSpotStore, call: Call) -> Answer:
+    """Archive many properties; names that are none are passed over."""
+    table = _table(store, call)
+    for one in call.inputs(100):
+        found = table.properties.get(str(one["name"]))
+        if found and not found.custom:
+            raise invalid(f"{found.name} is defined by HubSpot and can't be archived")
+        if found:
+            table.archived_properties[found.name] = table.properties.pop(found.name)
+    return Answer(status=204)
+
+
+def group(store: HubSpotStore, call: Call) -> Answer:
+    """Give one group of properties."""
+    return Answer(_found(account.groups(store, call), "name", call.parameters["group"]))
+
+
+def stages(store: HubSpotStore, call: Call) -> Answer:
+    """Give the stages of a pipeline."""
+    return Answer({"results": account.pipeline(store, call).body["stages"]})
+
+
+def stage(store: HubSpotStore, call: Call) -> Answer:
+    """Give one stage of a pipeline."""
+    return Answer(_found(stages(store, call), "id", call.parameters["stage_id"]))
+
+
+def _table(store: HubSpotStore, call: Call) -> ObjectTable:
+    return store.tables[object_type(call.parameters["object"]).name]
+
+
+def _found(listed: Answer, key: str, wanted: str) -> dict[str, Any]:
+    for one in listed.body["results"]:
+        if one[key] == wanted:
+            found: dict[str, Any] = one
+            return found
+    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
