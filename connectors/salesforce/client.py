@@ -159,6 +159,12 @@ MEANINGS = (
     ),
     Meaning(
         None,
+        "ENTITY_IS_LOCKED",
+        RefusedError,
+        "the record is locked, such as by an approval: `retry` once that has ended",
+    ),
+    Meaning(
+        None,
         "DUPLICATE_VALUE",
         RefusedError,
         "another record holds this value: look in Salesforce, merge the two",
