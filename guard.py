@@ -56,15 +56,22 @@ class Verdict:
 def limits() -> Limits:
     """The limits configured, or the defaults.
 
-    Raises: ConfigError where one of them is no number.
+    Raises: ConfigError where one of them is no number, or a share above 1: 50 would never stop
+            anything, and whoever sets it means half of the records.
     """
     try:
-        return resolve_configuration(Limits(), sections=("guard",))
+        found = resolve_configuration(Limits(), sections=("guard",))
     except ConfigurationException as error:
-        raise ConfigError(
-            "a limit of the guard cannot be read: GUARD__CHANGED_SHARE and GUARD__DEMOTED_SHARE "
-            "are shares such as 0.5, GUARD__FROM_RECORDS is a number of records"
-        ) from error
+        raise ConfigError(_WRONG) from error
+    if not (0 <= found.changed_share <= 1 and 0 <= found.demoted_share <= 1):
+        raise ConfigError(_WRONG)
+    return found
+
+
+_WRONG = (
+    "a limit of the guard cannot be read: GUARD__CHANGED_SHARE and GUARD__DEMOTED_SHARE are "
+    "shares from 0 to 1, such as 0.5, GUARD__FROM_RECORDS is a number of records"
+)
 
 
 def guard(

@@ -1,6 +1,7 @@
 """The calls of the day: how many a plan needs, how many are left, and how many are for others."""
 
 from dataclasses import dataclass
+from math import inf
 
 from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.exceptions import ConfigurationException
@@ -50,7 +51,7 @@ def reserve() -> float:
         share = resolve_configuration(Settings(), sections=("quota",)).reserve
     except ConfigurationException as error:
         raise ConfigError(_WRONG) from error
-    if share < 0:
+    if not 0 <= share < inf:
         raise ConfigError(_WRONG)
     return share
 

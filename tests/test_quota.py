@@ -55,7 +55,7 @@ def test_as_many_records_are_written_as_the_reserve_leaves_calls_for(left, a_day
     assert budget(left, a_day, reserve=kept).affordable == affordable
 
 
-@pytest.mark.parametrize("text", ["much", "-1"])
+@pytest.mark.parametrize("text", ["much", "-1", "nan", "inf"])
 def test_a_reserve_that_is_none_is_refused(monkeypatch, text):
     """The setting is named."""
     monkeypatch.setenv("QUOTA__RESERVE", text)
