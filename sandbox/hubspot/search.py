@@ -118,12 +118,14 @@ def _chosen(group: list[Filter], columns: dict[str, Numbers]) -> Any:
 
 
 def _merged(ids: Numbers, values: Numbers, hits: list[Hit], order: Order) -> "array[int]":
-    """Put what the index knows and what changed since in one order."""
+    """Put what the index knows and what changed since in one order, as far as pages reach."""
     ids = np.append(ids, np.array([id for _, id in hits], np.int64))
-    if order.name:
-        values = np.append(values, np.array([rank for (_, rank), _ in hits], np.int64))
-        ids = ids[np.lexsort((ids, -values if order.descending else values))]
-    return array("q", (ids if order.name else np.sort(ids)).tobytes())
+    ranks = np.array([rank if order.name else id for (_, rank), id in hits], np.int64)
+    values = np.append(values, ranks) * (-1 if order.descending else 1)
+    if len(ids) > WALL:
+        near = values <= np.partition(values, WALL)[WALL]
+        ids, values = ids[near], values[near]
+    return array("q", ids[np.lexsort((ids, values))].tobytes())
 
 
 def _groups(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> list[list[Filter]]:
