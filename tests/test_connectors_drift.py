@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from configuration import load
 from connected import Warehouse, hubspot_client, salesforce_client, world
 from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
 from errors import ConfigError, DriftError
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
+from screens.progress import bars
+from sync import apply_run
 from synced import run_once, writes
 from synced import world as whole_world
 from test_connectors_parts import fill
@@ -282,6 +286,19 @@ def test_a_run_that_loses_a_field_meanwhile_names_the_line(synced: Sandbox) -> N
     again = run_once()
 
     assert again.run.status == "done"
+
+
+def test_a_stored_plan_is_not_written_to_an_account_that_changed(synced: Sandbox) -> None:
+    """It was made for the mapping as it fitted then."""
+    planned = run_once(write=False)
+    rename(synced, "country", "land")
+    before = writes(synced)
+
+    with bars(Console(quiet=True)) as shown, pytest.raises(DriftError, match="country"):
+        apply_run(load(), planned.run.run_id, bars=shown)
+
+    assert writes(synced) == before
+    rename(synced, "land", "country")
 
 
 def test_a_type_that_changed_is_named_with_the_way_out(synced: Sandbox) -> None:
