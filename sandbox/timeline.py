@@ -75,4 +75,4 @@ class Timeline(Sequence[Entry]):
 
 
 def _week() -> "tuple[array[int], Packed]":
-    return array("q"), Packed()
+    return array("q"), Packed(tight=True)

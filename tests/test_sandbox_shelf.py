@@ -60,7 +60,9 @@ def test_what_is_taken_away_is_gone(shelf: Shelf[str, Row], id: str) -> None:
     assert len(shelf) == len(list(shelf)) == len(list(shelf.all())) == 3
 
 
-@pytest.mark.parametrize("id", ["", "00Q", IDS[0][:15], record_id("003", 7), record_id("00Q", 8)])
+@pytest.mark.parametrize(
+    "id", ["", IDS[0][:15], "00Qak0!!!!!!!!!AAA", record_id("003", 7), record_id("00Q", 8)]
+)
 def test_other_ids_lead_nowhere(shelf: Shelf[str, Row], id: str) -> None:
     """Also those that look alike."""
     assert id not in shelf

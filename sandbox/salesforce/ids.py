@@ -22,12 +22,12 @@ def record_id(prefix: str, number: int) -> str:
 
 def number_in(prefix: str, record: Any) -> int | None:
     """Give the number that `record_id` made this id of; None where it made none like it."""
-    if not isinstance(record, str) or len(record) != 18 or record[:6] != prefix + _POD:
+    if not isinstance(record, str) or record[:6] != prefix + _POD or normalised(record) != record:
         return None
     number = 0
     for digit in record[6:15]:
-        number = number * 62 + _VALUES.get(digit, 0)
-    return number if record_id(prefix, number) == record else None
+        number = number * 62 + _VALUES[digit]
+    return number
 
 
 def to_18(id15: str) -> str:
