@@ -80,4 +80,4 @@ lock: $(READY)   ## resolve the dependencies anew
 	for peer in $(EXTRACTORS); do echo $$peer | $(subst pyproject.toml,-,$(LOCK)) -o $(PEERS)/$$peer.lock; done
 
 clean:           ## remove what was made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS)/.venv $(NODE)/node_modules .demo .pytest_cache .mypy_cache .ruff_cache

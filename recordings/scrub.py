@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 import orjson
 
 from recordings.pseudonyms import Pseudonyms, is_salesforce_id
+from recordings.vocabulary import CATALOG, MOMENTARY, PHRASES, SECRETS, VOCABULARY
 
 HUBSPOT: Final = "https://api.hubapi.com"
 SALESFORCE: Final = "https://example.my.salesforce.com"
@@ -28,54 +29,6 @@ SCRUBBED: Final = "scrubbed"
 _KEPT_HEADERS: Final = re.compile(
     r"content-type|date|last-modified|retry-after|sforce-.*|x-hubspot-ratelimit-.*"
 )
-_CATALOG: Final = re.compile(
-    r"/crm/v3/(properties|pipelines|schemas)/.*|/crm/v4/associations/.*/labels|/account-info/.*"
-    r"|/marketing/v3/forms/?|/events/v3/events/event-types|/services/data/?"
-    r"|/services/data/v[\d.]+/(limits.*|sobjects(/\w+/describe)?/?)"
-)
-"""Paths whose answers say what an account has, and nothing of its people."""
-
-_SECRETS: Final = frozenset(
-    ("access_token", "refresh_token", "id_token", "signature", "token", "client_secret")
-)
-_PHRASES: Final = (
-    "You have reached your secondly limit.",
-    "You have reached your ten_secondly_rolling limit.",
-    "You have reached your daily limit.",
-    "Session expired or invalid",
-    "TotalRequests Limit exceeded.",
-    "CONTACT",
-    "LEAD",
-)
-"""What the vendors say in answers that a client has to tell apart by their words."""
-
-_MOMENTARY: Final = {
-    "correlationId": "00000000-0000-4000-8000-000000000000",
-    "requestId": "00000000-0000-4000-8000-000000000000",
-    "startedAt": "2026-01-01T00:00:00.000Z",
-    "completedAt": "2026-01-01T00:00:00.000Z",
-    "issued_at": "1767225600000",
-}
-"""What differs from call to call and says nothing."""
-
-_VOCABULARY: Final = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        apiVersion archived associations associationCategory category code columnDelimiter
-        concurrencyMode contentType direction errorCode errorType eventType fields formType
-        fromObjectType in jobType label lineEnding object objectType objectTypeId operation
-        operator policyName processingType properties propertiesWithHistory propertyName
-        relationshipName requiredGranularScopes scope scopes sourceType state status
-        statusCode subCategory toObjectType token_type type version
-        """,
-    )
-)
-"""Keys of envelopes and parameters whose values are words of the API; not names of properties."""
-
-_FREE: Final = ("properties", "propertiesWithHistory", "values")
-"""Keys below which the keys are an administrator's."""
-
 _IDS: Final = re.compile(r"(^|_|[a-z])(id|ids|vid|vids|Id|Ids|after|DIdentifier)$")
 _NOT_IDS: Final = frozenset(("typeId", "associationTypeId", "objectTypeId", "message_id"))
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:()\[\]]+@[\w-]+(\.[\w-]+)+")
@@ -128,10 +81,10 @@ def scrub(
     calls make the same file tomorrow.
     """
     ordered = sorted(calls, key=lambda one: (one.path, one.method, one.url, one.sent))
-    words, ids, salesforce_ids = {*kept, *_PHRASES}, set[int](), set[str]()
+    words, ids, salesforce_ids = {*kept, *PHRASES}, set[int](), set[str]()
     for call in ordered:
         read = [_read(call.body), _read(call.sent), dict(parse_qsl(urlsplit(call.url).query))]
-        if _CATALOG.fullmatch(call.path):
+        if CATALOG.fullmatch(call.path):
             words |= set(_texts(read[0], ("value",)))
         ids |= {int(text) for one in read for text in _texts(one, ()) if text.isdecimal()}
         salesforce_ids |= {
@@ -203,7 +156,7 @@ class _Scrubber:
             if _KEPT_HEADERS.fullmatch(name.lower())
         }
         is_csv = "text/csv" in "".join(kept.get("content-type", ()))
-        in_catalog = _CATALOG.fullmatch(call.path) is not None
+        in_catalog = CATALOG.fullmatch(call.path) is not None
         return Call(
             method=call.method,
             url=self._url(call.url),
@@ -262,9 +215,9 @@ class _Scrubber:
                 return value
             case int():
                 return self._stand_ins.id(value) if _is_id(key) else value
-            case _ if in_catalog and key not in _SECRETS:
+            case _ if in_catalog and key not in SECRETS:
                 return self._fragments(value)
-            case _ if not inner and key in _VOCABULARY:
+            case _ if not inner and key in VOCABULARY:
                 return value
             case _:
                 return self._leaf(value, key)
@@ -272,10 +225,10 @@ class _Scrubber:
     def _leaf(self, text: str, key: str) -> str:
         """Scrub one text by what it looks like."""
         bare = text.strip()
-        if key in _SECRETS:
+        if key in SECRETS:
             return SCRUBBED
-        if key in _MOMENTARY:
-            return _MOMENTARY[key]
+        if key in MOMENTARY:
+            return MOMENTARY[key]
         if bare.lower() in _YES_OR_NO or self._stand_ins.is_kept(bare):
             return text
         if _is_id(key) and all(part.isdecimal() for part in re.split("[;:]", bare)):
@@ -373,7 +326,7 @@ class _Scrubber:
         return self._fragments(segment) if is_ours or not segment else self._text(segment)
 
     def _parameter(self, name: str, value: str) -> str:
-        if name in _VOCABULARY or name == "limit":
+        if name in VOCABULARY or name == "limit":
             return value
         return self._fragments(value) if name == "q" else self._leaf(value, name)
 
