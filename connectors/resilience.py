@@ -129,11 +129,15 @@ class Traffic:
         """Sum the seconds waited."""
         return sum(self.waits.values(), 0.0)
 
-    def run(self, operation: str, send: Callable[[], T], *, kind: str, pace: str) -> T:
+    def run(
+        self, operation: str, send: Callable[[], T], *, kind: str, pace: str, repeats: bool = True
+    ) -> T:
         """Send until it succeeds, fails for good, or patience ends.
 
-        Only a RetryableError is sent again. `operation` names the call in the log and so holds
-        no value; `kind` is what the call and its waits count as; `pace` is the limit it is under.
+        Only a RetryableError is sent again, and not where whoever sends has to look first what
+        changed meanwhile: then `repeats` is False. `operation` names the call in the log and so
+        holds no value; `kind` is what the call and its waits count as; `pace` is the limit it is
+        under.
         """
 
         limit = self.paces[pace]
@@ -153,7 +157,7 @@ class Traffic:
             finally:
                 limit.answered(left_at)
 
-        return self.repeat(operation, attempt, kind=kind)
+        return self.repeat(operation, attempt, kind=kind) if repeats else attempt()
 
     def repeat(self, operation: str, attempt: Callable[[], T], *, kind: str = "write") -> T:
         """Do what takes several calls until it succeeds, fails for good, or patience ends."""
@@ -194,6 +198,19 @@ class Traffic:
                 retry_error_callback=give_up,
             )(look),
         )
+
+    def wait_for(self, error: RetryableError, attempt: int) -> None:
+        """Wait as long as a CRM asked for, else the longer the more often it was tried.
+
+        Raises: the error, where patience ends.
+        """
+        if attempt >= TRIES or (error.retry_after or timedelta()) > LONGEST:
+            raise error
+        self._log.info("batch.retried attempt=%d", attempt)
+        if error.retry_after:
+            self.pause(error.retry_after.total_seconds(), kind="write")
+        else:
+            self.back_off(attempt)
 
     def back_off(self, attempt: int) -> None:
         """Wait before a part of a batch is sent again, the longer the more often it was."""

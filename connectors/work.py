@@ -88,14 +88,17 @@ class Work:
         self._todo = self._still_wrong(changes)
         self._todo.sort(key=lambda change: self._lock_of.get(change.record_id, ""))
 
-    def _still_wrong(self, changes: Batch) -> Batch:
+    def _still_wrong(self, changes: Batch, written: Written | None = None) -> Batch:
+        """Look, and end all but what is as it was; what had to be emptied and is has been."""
         todo = []
         for change, now in self._seen(changes):
             fields = [
                 field if now.get(field.field) else was_emptied(field) for field in change.fields
             ]
             wrong = tuple(field for field in fields if not self._is(now, field, field.after))
-            if not wrong:
+            if not wrong and written is not None and written is self._emptied:
+                written[change.record_id] = change
+            elif not wrong:
                 self._end(change, "unchanged", "already_so")
             elif all(self._is(now, field, field.before) for field in wrong):
                 todo.append(replace(change, fields=wrong))
@@ -134,6 +137,13 @@ class Work:
         except RefusedError as spoiled:
             with self._course.refusals.search:
                 self._narrow(changes, written, spoiled)
+            return
+        except RetryableError as not_now:
+            if by:
+                raise
+            self._traffic.wait_for(not_now, max(self._attempts[one.record_id] for one in changes))
+            again = self._still_wrong(changes, written)
+            self._send_parts(again, written, size=self._hands.writes_at_once)
             return
         except UnclearError as nobody_knows:
             answers = dict.fromkeys((change.record_id for change in changes), nobody_knows)
@@ -201,7 +211,7 @@ class Work:
             return
         self._traffic.back_off(attempt)
         # who held the row has changed it, perhaps just what we are about to write
-        changes = self._still_wrong(changes)
+        changes = self._still_wrong(changes, written)
         self._send_parts(changes, written, size=max(1, len(changes) // 2))
 
     def _send_parts(self, changes: Batch, written: Written, *, size: int) -> None:

@@ -414,3 +414,37 @@ def test_an_answer_that_cannot_be_unpacked_counts_as_lost(sandbox: Sandbox, appl
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert (outcome.status, outcome.attempts) == ("written", 2)
+
+
+def test_what_had_to_wait_is_looked_at_again(sandbox: Sandbox, apply: Apply) -> None:
+    """The CRM may ask for minutes, and people work on meanwhile."""
+    edited, other = several(sandbox, 2)
+    too_fast = Fault(path="/batch/update", status=429, headers={"Retry-After": "60"})
+    sandbox.faults.plan(too_fast)
+
+    def somebody_edits(moment: str, _: str, path: str, __: bytes) -> None:
+        if moment == "asked" and "update" in path:
+            found(sandbox, edited).properties.setdefault("onefunnel_score", "13")
+
+    sandbox.faults.watch(somebody_edits)
+    outcomes = {
+        one.record_id: one
+        for one in apply(*(change(id, score(None, "64")) for id in (edited, other)))
+    }
+
+    assert (outcomes[edited].status, outcomes[edited].reason) == ("held", "changed_meanwhile")
+    assert held_by(sandbox, edited, "onefunnel_score") == "13"
+    assert (outcomes[other].status, outcomes[other].attempts) == ("written", 2)
+
+
+def test_a_crm_that_has_no_time_is_given_up_after_six_tries(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """What was not written is held."""
+    id = new(sandbox)
+    sandbox.faults.plan(Fault(path="/batch/update", status=429, times=None))
+
+    (outcome,) = apply(change(id, score(None, "64")))
+
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("held", "unavailable", 6)
+    assert client.calls["write"] == 6

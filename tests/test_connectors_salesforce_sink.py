@@ -540,3 +540,20 @@ def test_an_answer_that_cannot_be_unpacked_counts_as_lost(sandbox: Sandbox, appl
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert (outcome.status, outcome.attempts) == ("written", 2)
+
+
+def test_what_somebody_emptied_while_we_waited_to_is_set(sandbox: Sandbox, apply: Apply) -> None:
+    """It is as empty as it had to be."""
+    id = new(sandbox, **{SCORE: 12})
+    sandbox.salesforce.lock([id], times=1)
+
+    def somebody_empties(moment: str, method: str, *_: object) -> None:
+        if (moment, method) == ("done", "PATCH"):
+            values = sandbox.salesforce.tables["Lead"][id]
+            values[SCORE] = None if values[SCORE] == 12 else values[SCORE]
+
+    sandbox.faults.watch(somebody_empties)
+    (outcome,) = apply(change(id, FieldChange(SCORE, "12", "64", True)))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, SCORE) == 64

@@ -216,7 +216,8 @@ class Client:
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
 
-        Raises: RefusedError where the batch is refused whole, UnclearError where nobody knows.
+        Raises: RefusedError where the batch is refused whole, UnclearError where nobody knows,
+                RetryableError where nothing was written: look again before it is sent again.
         """
         batch = BatchInputSimplePublicObjectBatchInput(inputs=inputs)
         where = f"POST /crm/v3/objects/{object}/batch/update"
@@ -241,7 +242,7 @@ class Client:
                 raise lost(where, is_write=True)
             return body
 
-        return self.traffic.run(where, send, kind="write", pace="general")
+        return self.traffic.run(where, send, kind="write", pace="general", repeats=False)
 
     def _ask(
         self, method: str, path: str, *, kind: str, holds: str, **request: Any

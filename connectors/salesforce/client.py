@@ -343,12 +343,18 @@ class Client:
     def update(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Write up to 200 records; the answers come in their order.
 
-        Raises: RefusedError where all are refused at once, UnclearError where nobody knows.
+        Raises: RefusedError where all are refused at once, UnclearError where nobody knows,
+                RetryableError where nothing was written: look again before it is sent again.
         """
         body = {"allOrNone": False, "records": records}
         path = f"{DATA}/composite/sobjects"
         answers: list[dict[str, Any]] = self._json(
-            "PATCH", path, partial(_is_about, records), kind="write", data=orjson.dumps(body)
+            "PATCH",
+            path,
+            partial(_is_about, records),
+            kind="write",
+            repeats=False,
+            data=orjson.dumps(body),
         )
         return answers
 
@@ -404,6 +410,7 @@ class Client:
         *,
         kind: str,
         is_safe: bool = False,
+        repeats: bool = True,
         content_type: str = "application/json",
         **request: Any,
     ) -> T:
@@ -432,12 +439,12 @@ class Client:
 
         operation, session = f"{method} {path}", self._salesforce
         try:
-            return self.traffic.run(operation, send, kind=kind, pace=pace)
+            return self.traffic.run(operation, send, kind=kind, pace=pace, repeats=repeats)
         except ExpiredSession:
             if not self._way_in:
                 raise
             self._renew(session)
-            return self.traffic.run(operation, send, kind=kind, pace=pace)
+            return self.traffic.run(operation, send, kind=kind, pace=pace, repeats=repeats)
 
     def _renew(self, ended: Salesforce) -> None:
         """Log in anew, once for all calls that met the end of one session."""
