@@ -11,7 +11,7 @@ PEERS := tests/conformance/peers
 EXTRACTORS := tap-hubspot tap-salesforce meltano-tap-hubspot
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
+.PHONY: help demo test test-engines postgres conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -32,7 +32,10 @@ test: $(READY)   ## the whole suite, offline
 	$(BIN)/python -m pytest --ignore tests/conformance
 
 test-engines: $(ENGINES) ## the definition engine on PostgreSQL and Spark as well, where they are installed
-	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py -rs
+	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py tests/test_typed.py tests/test_on_postgres.py -rs
+
+postgres: $(READY) ## what a warehouse on PostgreSQL takes
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra postgres -c requirements-engines.lock
 
 conformance: $(READY) ## the sandbox against the vendors' OpenAPI documents and against other people's clients
 	@if command -v npm >/dev/null; then npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent; \

@@ -17,16 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot.expressions as sge
 from dlt.common.destination import Destination
-from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
-from splink import DuckDBAPI
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from configuration import Configuration
 from connectors import chain_of
 from connectors.landed import field_types
 from contract import FieldType
+from engines import alone, check, linking, place
 from errors import ConfigError, HeldError, SyncError
 from transforms import past
 from transforms.instants import from_datetime
@@ -51,6 +50,10 @@ CLOSED = (
     "the warehouse cannot be opened: its folder is missing or cannot be written. Set "
     "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
 )
+AWAY = (
+    "the warehouse cannot be reached: see that its server is up, and that "
+    "DESTINATION__POSTGRES__CREDENTIALS (postgresql://USER:PASSWORD@HOST:5432/DATABASE) lead there"
+)
 
 
 class Warehouse:
@@ -58,9 +61,7 @@ class Warehouse:
 
     def __init__(self, engine: SQLBackend) -> None:
         self.engine = engine
-        # in full: a DuckDB file called onefunnel.duckdb is a catalog of that name as well
-        self._answers = (engine.current_catalog, DATASET)
-        self._steps = (engine.current_catalog, STEPS)
+        self._answers, self._steps = place(engine, DATASET), place(engine, STEPS)
         if DATASET not in engine.list_databases():
             engine.create_database(DATASET)
 
@@ -119,6 +120,10 @@ class Warehouse:
         # the histories as a whole: from when on a field has one is told by those of all records
         records, events = _only(memory.records, only), _only(memory.events, only)
         return memory._replace(records=records, events=events)
+
+    def alone(self) -> None:
+        """Make other processes wait here, until this one has closed the warehouse."""
+        alone(self.engine)
 
     def kept(self, name: str) -> ir.Table | None:
         """A table that an earlier run kept; None where there is none yet."""
@@ -225,15 +230,16 @@ class Warehouse:
         """Connected components: nodes(key), edges(a, b) -> (key, component)."""
         self.step("cluster_nodes", nodes)
         self.step("cluster_edges", edges)
+        splink, made_in = linking(self.engine, STEPS)
         found = cluster_pairwise_predictions_at_threshold(
             f"{STEPS}.cluster_nodes",
             f"{STEPS}.cluster_edges",
-            _splink(self.engine),
+            splink,
             node_id_column_name="key",
             edge_id_column_name_left="a",
             edge_id_column_name_right="b",
         )
-        made = self.engine.table(found.physical_name)
+        made = self.engine.table(found.physical_name, database=made_in)
         kept = self.step("clustered", made.select("key", component=made.cluster_id))
         found.drop_table_from_database_and_remove_from_cache()
         return kept
@@ -241,19 +247,6 @@ class Warehouse:
 
 def _only(table: ir.Table, person_id: str | None) -> ir.Table:
     return table if person_id is None else table.filter(table.person_id == person_id)
-
-
-def _splink(engine: SQLBackend) -> DuckDBAPI:
-    """Splink's own way into the engine that holds the data.
-
-    Raises: ConfigError on engines for which nobody has tried it yet.
-    """
-    if engine.name != "duckdb":
-        raise ConfigError(
-            f"whole runs are proven on DuckDB only, not yet on {engine.name}: set "
-            "DESTINATION__NAME to duckdb, or leave it out"
-        )
-    return DuckDBAPI(engine.con)
 
 
 @contextmanager
@@ -269,10 +262,10 @@ def opened() -> Iterator[Warehouse]:
             if not sql.has_dataset():
                 sql.create_dataset()
         engine = dataset.ibis()
-    except (duckdb.IOException, DatabaseException, DestinationConnectionError) as error:
+    except Exception as error:
+        # every engine's client has errors of its own
         raise _cause(error) from error
-    if engine.name == "duckdb":
-        engine.raw_sql("SET TimeZone = 'UTC'")
+    engine.raw_sql("SET TimeZone = 'UTC'")
     try:
         yield Warehouse(engine)
     finally:
@@ -298,12 +291,14 @@ def _cause(failure: Exception) -> BaseException:
             return error
         if isinstance(error, duckdb.IOException):
             return HeldError(IN_USE) if "set lock on file" in str(error) else SyncError(CLOSED)
+        if type(error).__name__ == "OperationalError":
+            return SyncError(AWAY)
     return failure
 
 
 def _destination() -> str | Destination[Any, Any]:
     """The configured warehouse; without a word of it a file in the checkout."""
-    name = str(dlt.config.get("destination.name") or "duckdb")
+    name = check(str(dlt.config.get("destination.name") or "duckdb"))
     if name != "duckdb" or dlt.secrets.get("destination.duckdb.credentials"):
         return name
     return dlt.destinations.duckdb(f"duckdb:///{HERE / 'warehouse.duckdb'}")

@@ -122,6 +122,7 @@ def length() -> timedelta:
 
 def _take(lease: Lease) -> None:
     with opened() as warehouse:
+        warehouse.alone()
         holder = _holder(warehouse)
         if holder is not None and not _is_over(holder):
             raise HeldError(

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planted
-from engines import ENGINES, load
 from histories import definitions, worlds
+from on_engines import ENGINES, load
 from planted import NOW, RULES, WITHIN, named
 from referee import Below, Case, counted, cycles_of, final_truth, patience, referee, true_since
 from screens import page

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from ibis.backends.sql import SQLBackend
 
-from engines import ENGINES, load
 from histories import World, definitions, event_rows, field_dates, knots, person_rows
+from on_engines import ENGINES, EVERY_ENGINE, load
 from referee import referee
 from transforms.definition import Definition
 from transforms.lifecycle import lifecycle
@@ -64,21 +64,7 @@ PATIENT = settings(
 )
 
 
-OF_SPARK = [
-    # pyspark 4.0 beside pandas 3, and what it leaves open when it ends
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-]
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        "duckdb",
-        pytest.param("postgres", marks=pytest.mark.postgres),
-        pytest.param("spark", marks=[pytest.mark.spark, *OF_SPARK]),
-    ],
-)
+@pytest.fixture(scope="module", params=EVERY_ENGINE)
 def engine(request: pytest.FixtureRequest) -> Iterator[SQLBackend]:
     with ENGINES[request.param]() as connected:
         yield connected

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from ibis.backends.sql import SQLBackend
 
-import engines
+import on_engines
 from transforms.history import field_history
 from transforms.mapping import Mapping, People
 from transforms.past import Known, Memory, known
@@ -43,7 +43,7 @@ CRMS = {"bare": mapping(None), "new": mapping(NEW), "both": mapping({**NEW, "bef
 @pytest.fixture(scope="module")
 def duckdb() -> Iterator[SQLBackend]:
     """DuckDB in memory."""
-    with engines.duckdb() as engine:
+    with on_engines.duckdb() as engine:
         yield engine
 
 
@@ -152,8 +152,8 @@ def remembered(engine: SQLBackend, world: World) -> Known:
     last = world.runs[-1]
     landed = {crm: _landed(world, crm, last) for crm in CRMS}
     memory = Memory(
-        engines.load(engine, "records", _records(world, last)),
-        engines.load(engine, "record_history", history),
+        on_engines.load(engine, "records", _records(world, last)),
+        on_engines.load(engine, "record_history", history),
         engine.create_table(
             "field_history", field_history(CRMS, landed, PEOPLE, ["need"]), overwrite=True
         ),

@@ -7,8 +7,7 @@ import ibis.expr.types as ir
 from transforms.facts import holds
 from transforms.mapping import CanonicalField, FieldRead
 from transforms.rows import as_text, as_type
-
-_MILLISECONDS = r"^-?\d{9,15}$"
+from transforms.typed import typed
 
 
 def canonical(value: ir.Value, name: str, read: FieldRead, field: CanonicalField) -> ir.Value:
@@ -24,15 +23,7 @@ def missing(field: CanonicalField) -> ir.Value:
 
 def landed(text: ir.StringValue, of: dt.DataType) -> ir.Value:
     """Read a value of a history, which is text, in the type of the field it is a value of."""
-    text = as_text(text)
-    if of.is_string():
-        return text
-    value = text.try_cast(of)
-    if of.is_timestamp() or of.is_date():
-        is_epoch = text.re_search(_MILLISECONDS)
-        instant = text.try_cast("int64").as_timestamp("ms").cast(of)
-        value = ibis.ifelse(is_epoch, instant, value)
-    return value
+    return typed(as_text(text), of)
 
 
 def _said(value: ir.Value, read: FieldRead) -> ir.Value:

@@ -10,29 +10,33 @@ from transforms.mapping import People
 
 # the first pattern that fits decides; whole words, any case
 _SENIORITY = (
-    ("vp", r"\b(s?vp|evp|vice[- ]president)\b"),
+    ("vp", r"(s?vp|evp|vice[- ]president)"),
     (
         "c_level",
-        r"\b(c[efitmorp]o|chief|(co-?)?founder|owner|president|managing director"
-        r"|g[ée]rante?|pdg|gesch[äa]ftsf[üu]hrer(in)?|inhaber(in)?)\b",
+        r"(c[efitmorp]o|chief|(co-?)?founder|owner|president|managing director"
+        r"|g[ée]rante?|pdg|gesch[äa]ftsf[üu]hrer(in)?|inhaber(in)?)",
     ),
-    ("director", r"\b(director|directeur|directrice|direktor(in)?)\b"),
-    ("head", r"\b(head|leiter(in)?|responsable)\b"),
-    ("manager", r"\b(manager|lead|chef|team ?leader|supervisor)\b"),
-    ("entry", r"\b(intern|trainee|junior|assistant|student|praktikant(in)?|stagiaire)\b"),
+    ("director", r"(director|directeur|directrice|direktor(in)?)"),
+    ("head", r"(head|leiter(in)?|responsable)"),
+    ("manager", r"(manager|lead|chef|team ?leader|supervisor)"),
+    ("entry", r"(intern|trainee|junior|assistant|student|praktikant(in)?|stagiaire)"),
 )
 _FUNCTIONS = (
-    ("marketing", r"\b(marketing|brand|growth|communications?|seo|content)\b"),
-    ("sales", r"\b(sales|account|business development|vertrieb|commercial|revenue)\b"),
+    ("marketing", r"(marketing|brand|growth|communications?|seo|content)"),
+    ("sales", r"(sales|account|business development|vertrieb|commercial|revenue)"),
     (
         "engineering",
-        r"\b(engineer(ing)?|developer|software|devops|technology|technical|cto|entwickler(in)?)\b",
+        r"(engineer(ing)?|developer|software|devops|technology|technical|cto|entwickler(in)?)",
     ),
-    ("it", r"\b(it|information|systems?|network|security|infrastructure|data)\b"),
-    ("finance", r"\b(finance|financial|accounting|controller|cfo|treasur(y|er))\b"),
-    ("people", r"\b(hr|human resources|people|talent|recruit(er|ing)|personal)\b"),
-    ("operations", r"\b(operations?|logistics|supply|procurement|purchasing|coo|einkauf)\b"),
+    ("it", r"(it|information|systems?|network|security|infrastructure|data)"),
+    ("finance", r"(finance|financial|accounting|controller|cfo|treasur(y|er))"),
+    ("people", r"(hr|human resources|people|talent|recruit(er|ing)|personal)"),
+    ("operations", r"(operations?|logistics|supply|procurement|purchasing|coo|einkauf)"),
 )
+
+
+_WORD = "(^|[^a-z0-9_]){}([^a-z0-9_]|$)"
+"""A whole word, spelt so that every engine understands it."""
 
 
 def enrich(people: ir.Table, config: People) -> ir.Table:
@@ -72,7 +76,7 @@ def _implied(people: ir.Table, config: People) -> dict[str, ir.Value]:
 
 
 def _first_match(title: ir.StringValue, patterns: tuple[tuple[str, str], ...]) -> ir.StringValue:
-    branches = ((title.re_search(pattern), word) for word, pattern in patterns)
+    branches = ((title.re_search(_WORD.format(pattern)), word) for word, pattern in patterns)
     return ibis.cases(*branches, else_=None).cast("string")
 
 

@@ -48,7 +48,7 @@ def events(
     placed = placed.mutate(event_id=event_id)
     once = placed.group_by("event_id").aggregate(
         **{
-            name: placed[name].arbitrary()
+            name: placed[name].max()
             for name in (
                 "person_id",
                 "kind",

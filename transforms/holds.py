@@ -109,7 +109,7 @@ def _is_refused(known: ir.Table) -> ir.BooleanValue:
 
 def _is_frozen(known: ir.Table) -> ir.BooleanValue:
     """Whether something else sets the field back: it stays frozen until somebody says retry."""
-    times = known.set_back_count.fill_null(0) + known.overruled.cast("int64")
+    times = known.set_back_count.fill_null(0) + known.overruled.ifelse(1, 0)
     is_new = known.overruled & (times >= TUG_TIMES)
     return is_new | _holds(known, known.frozen_at)
 

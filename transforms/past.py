@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from transforms import enrich, people, versions
@@ -17,6 +16,7 @@ from transforms.canonical import missing
 from transforms.instants import from_datetime, instant
 from transforms.literals import whole
 from transforms.mapping import People, with_sources
+from transforms.typed import typed
 
 Store = Callable[[str, ir.Table], ir.Table]
 
@@ -82,9 +82,9 @@ def _records(
         of = missing(field).type()
         seen = row.then_key.notnull() & _is_among(name, row.then_read_fields)
         unchanged = row.updated_at <= now
-        ways = [(seen, _typed(row[f"then_{name}"], of))]
+        ways = [(seen, typed(row[f"then_{name}"], of))]
         if name in told:
-            state, value = row[_state(name)], _typed(row[_value(name)], of)
+            state, value = row[_state(name)], typed(row[_value(name)], of)
             is_newest = row.then_valid_from.isnull() | (row.then_valid_from <= row[_since(name)])
             ways = [
                 (state == _DATED, value),
@@ -167,10 +167,6 @@ def _unknown(then: ir.Table, persons: ir.Table, told: list[str]) -> ir.Table:
     return both.select(
         "person_id", **{name: both[_unknown_of(name)] & both[name].isnull() for name in told}
     )
-
-
-def _typed(text: ir.Value, of: dt.DataType) -> ir.Value:
-    return text if of.is_string() else text.try_cast(of)
 
 
 def _is_among(name: str, listed: ir.Value) -> ir.BooleanValue:

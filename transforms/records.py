@@ -38,7 +38,7 @@ def odd_addresses(read: ir.Table, happened: ir.Table) -> ir.Table:
     In:     read as `read_records` gives it, happened(who) as `events.happenings` does
     """
     address = addresses(read).select("address").union(happened.select(address=happened.who))
-    return address.filter(address.address.re_search(r"[^\x00-\x7F]")).select("address").distinct()
+    return address.filter(address.address.re_search("[^ -~]")).select("address").distinct()
 
 
 def records(

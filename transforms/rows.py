@@ -3,10 +3,12 @@
 from collections.abc import Mapping as Map
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from contract import FieldType
 from transforms.mapping import Mapping, Where
+from transforms.typed import typed
 
 Landed = Map[str, Map[str, ir.Table]]
 """What was pulled: crm -> object -> table, in the CRM's own words."""
@@ -67,8 +69,7 @@ def as_type(value: ir.Value, of: FieldType) -> ir.Value:
     if of == "text":
         return as_text(value)
     if value.type().is_string():
-        value = as_text(value)
-        return value.try_cast(_TYPES[of])
+        return typed(as_text(value), dt.dtype(_TYPES[of]))
     if of == "integer" and value.type().is_floating():
         value = value.round()
     return value.cast(_TYPES[of])

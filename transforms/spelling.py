@@ -4,17 +4,19 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from contract import Field
 from transforms.mapping import FieldWrite
 from transforms.rows import as_text
+from transforms.typed import typed
 
 
 def as_it_stands(value: ir.Value) -> ir.StringValue:
     """What the CRM holds, unrounded: the sink looks for just that before it writes."""
     if value.type().is_timestamp():
-        return value.cast("timestamp(6)").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return _iso(value.cast("timestamp(6)"), "%H:%M:%S.%f")
     return value.cast("string")
 
 
@@ -22,13 +24,14 @@ def spelt(value: ir.Value, field: Field) -> ir.StringValue:
     """A value as text in the CRM's own type; what is empty is NULL."""
     match field.type:
         case "datetime" if value.type().is_timestamp():
-            return value.cast("timestamp(6)").strftime("%Y-%m-%dT%H:%M:%SZ")
+            return _iso(value.cast("timestamp(6)"))
         case "date" if value.type().is_temporal():
             return value.cast("date").strftime("%Y-%m-%d")
         case "number" | "integer" if value.type().is_numeric():
-            return value.cast("float64").round(2).cast("string")
+            # 12 is spelt 12.0 by one engine and 12 by the other
+            return value.cast("float64").round(2).cast("string").re_replace("[.]0$", "")
     if value.type().is_timestamp():
-        value = value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        value = _iso(value)
     text = as_text(value)
     return text if field.max_length is None else as_text(text[: field.max_length])
 
@@ -41,10 +44,15 @@ def is_still(seen: ir.Value, written: ir.StringValue, field: Field) -> ir.Boolea
 def _spelt_anew(text: ir.StringValue, field: Field) -> ir.StringValue:
     match field.type:
         case "number" | "integer":
-            return spelt(text.try_cast("float64"), field)
+            return spelt(typed(text, dt.float64), field)
         case "datetime":
             return text.re_replace(r"\.\d+Z$", "Z")
     return spelt(text, field)
+
+
+def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
+    # not in one format: PostgreSQL reads `TH` as an ending for numbers
+    return at.strftime("%Y-%m-%d") + "T" + at.strftime(time) + "Z"
 
 
 def fingerprint(write: FieldWrite, field: Field) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from socket import socket
 
 import ibis
 import ibis.expr.types as ir
@@ -26,8 +27,17 @@ def duckdb() -> Iterator[SQLBackend]:
 
 @contextmanager
 def postgres() -> Iterator[SQLBackend]:
-    """A PostgreSQL cluster of its own, reached over a socket in a folder of its own."""
-    pytest.importorskip("psycopg", reason="the extra `engines` is not installed")
+    """PostgreSQL as Ibis sees it."""
+    with postgres_server() as address:
+        engine = ibis.connect(address)
+        yield engine
+        engine.disconnect()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server of its own, with its data in a folder of its own; give its address."""
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs and not shutil.which("initdb"):
         pytest.skip("no PostgreSQL server is installed")
@@ -44,12 +54,13 @@ def postgres() -> Iterator[SQLBackend]:
             shutil.chown(folder, user)
         data, log = f"{folder}/data", f"{folder}/log"
         run("initdb", "--no-sync", "--auth=trust", "--username=onefunnel", f"--pgdata={data}")
-        settings = f"-c listen_addresses='' -c fsync=off -k {folder}"
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        settings = f"-c listen_addresses=127.0.0.1 -c port={port} -c fsync=off -k {folder}"
         run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={log}", f"--options={settings}")
         try:
-            engine = ibis.postgres.connect(host=folder, user="onefunnel", database="postgres")
-            yield engine
-            engine.disconnect()
+            yield f"postgresql://onefunnel:any@127.0.0.1:{port}/postgres"
         finally:
             run("pg_ctl", "stop", "--mode=immediate", f"--pgdata={data}")
 
@@ -86,6 +97,21 @@ ENGINES: dict[str, Callable[[], AbstractContextManager[SQLBackend]]] = {
     "postgres": postgres,
     "spark": spark,
 }
+
+EVERY_ENGINE = [
+    "duckdb",
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param(
+        "spark",
+        marks=[
+            pytest.mark.spark,
+            # pyspark 4.0 beside pandas 3, and what it leaves open when it ends
+            pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+            pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+        ],
+    ),
+]
+"""The names of all, each with its marks: the parameters of a fixture."""
 
 
 def load(engine: SQLBackend, name: str, rows: pa.Table) -> ir.Table:

@@ -1,0 +1,63 @@
+"""What the engines that carry a warehouse do not share; every other difference is Ibis' own."""
+
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from ibis.backends.sql import SQLBackend
+from splink import DuckDBAPI
+from splink.internals.database_api import DatabaseAPI
+
+from errors import ConfigError
+
+CARRYING = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalchemy")}
+"""On these whole runs are proven, with the help of these modules."""
+
+ALONE = 7_041_776
+"""The number of our lock among the advisory locks of a PostgreSQL database."""
+
+
+def check(name: str) -> str:
+    """Make sure that an engine can carry a warehouse.
+
+    Raises: ConfigError where nobody has tried it yet, or its libraries are not installed.
+    """
+    if name not in CARRYING:
+        raise ConfigError(
+            f"whole runs are proven on {' and '.join(CARRYING)}, not on {name}: set "
+            "DESTINATION__NAME to one of these, or leave it out"
+        )
+    if missing := [module for module in CARRYING[name] if find_spec(module) is None]:
+        raise ConfigError(
+            f"a warehouse on {name} needs {', '.join(missing)}: `make {name}` installs them"
+        )
+    return name
+
+
+def place(engine: SQLBackend, dataset: str) -> str | tuple[str, str]:
+    """Name a dataset so that nothing else can be meant."""
+    if engine.name == "duckdb":
+        # in full: a DuckDB file called onefunnel.duckdb is a catalog of that name as well
+        return (engine.current_catalog, dataset)
+    return dataset
+
+
+def alone(engine: SQLBackend) -> None:
+    """Make all other processes wait that call this, until the engine is disconnected."""
+    # a DuckDB file that is open for writing is open in one process alone
+    if engine.name == "postgres":
+        engine.raw_sql(f"SELECT pg_advisory_lock({ALONE})").close()
+
+
+def linking(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:
+    """Give Splink its own way into the engine, and say in which dataset its tables will be."""
+    if engine.name == "duckdb":
+        return DuckDBAPI(engine.con), None
+    from splink.backends.postgres import PostgresAPI
+    from sqlalchemy import NullPool, create_engine
+
+    server = engine.con.info
+    found = f"-c search_path={dataset}"
+    again = partial(type(engine.con).connect, server.dsn, password=server.password, options=found)
+    calls = create_engine("postgresql+psycopg://", creator=again, poolclass=NullPool)
+    return PostgresAPI(calls, dataset), dataset
