@@ -62,11 +62,11 @@ def test_a_property_that_vanishes_meanwhile_stops_its_object_alone(
     sandbox: Sandbox, hubspot: Warehouse
 ) -> None:
     """HubSpot leaves out what it does not know: the values landed are not emptied by it."""
-    fill(sandbox, "contacts", 300)
+    fill(sandbox, "contacts", 600)
     for record in sandbox.hubspot.tables["contacts"].live():
         sandbox.hubspot.write(sandbox.hubspot.tables["contacts"], record, {"bant_need": "yes"})
     client = hubspot_client(sandbox)
-    gone = renamed("hubspot", "contacts", "bant_need", "need", at="/objects/contacts", after=3)
+    gone = renamed("hubspot", "contacts", "bant_need", "need", at="/objects/contacts", after=7)
     sandbox.faults.plan(gone)
 
     hubspot.pull(client, HUBSPOT, part_rows=200)
