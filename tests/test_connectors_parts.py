@@ -16,6 +16,7 @@ from connectors.flight import AT_ONCE
 from connectors.salesforce.roads import BULK_FROM
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
+from sandbox.timeline import Timeline
 from test_connectors_salesforce_source import add_leads
 
 PART_ROWS = 500
@@ -238,7 +239,10 @@ def test_submissions_go_on_where_hubspot_forgot_the_cursor(
     client = hubspot_client(sandbox)
     warehouse = Warehouse("hubspot", tmp_path)
     form, some = next(iter(sandbox.hubspot.submissions.items()))
-    some[:] = [{**some[0], "conversionId": str(number)} for number in range(120)]
+    many = sandbox.hubspot.submissions[form] = Timeline()
+    for number in range(120):
+        many.add(some.at(0), {**some[0], "conversionId": str(number)})
+    many.settle()
     sandbox.faults.plan(forgotten(f"/submissions/forms/{form}", after=1))
 
     warehouse.pull(client, {"form_submissions": ()})
