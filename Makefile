@@ -31,7 +31,7 @@ demo: $(READY)   ## both CRMs on loopback, one run, what changed, and a second r
 test: $(READY)   ## the whole suite, offline
 	$(BIN)/python -m pytest --ignore tests/conformance
 
-test-engines: $(ENGINES) ## the definition engine on PostgreSQL and Spark as well, where they are installed
+test-engines: $(ENGINES) ## the definition on PostgreSQL and Spark, and whole runs on PostgreSQL, where they are installed
 	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py tests/test_typed.py tests/test_on_postgres.py -rs
 
 postgres: $(READY) ## what a warehouse on PostgreSQL takes
