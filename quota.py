@@ -36,11 +36,6 @@ class Budget:
     reserve: int | None
     affordable: int
 
-    @property
-    def is_short(self) -> bool:
-        """Whether some records have to wait for the next run."""
-        return self.affordable < self.records
-
 
 def reserve() -> float:
     """The reserve configured, or the default.

@@ -17,6 +17,7 @@ ALLOWED = {
     "sandbox": set(),
     "warehouse.py": {"configuration", "connectors", "engines", "transforms"} | VALUES,
     "engines.py": VALUES,
+    "erasure.py": {"report", "transforms"} | EDGES,
     "configuration.py": {"connectors", "transforms"} | VALUES,
     "journal": {"connectors", "transforms", "receipts", "quota"} | EDGES,
     "receipts": {"transforms"} | EDGES,
