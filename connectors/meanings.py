@@ -1,4 +1,4 @@
-"""What the answers of a CRM mean: the shape of the table each `client.py` has."""
+"""What the answers of a CRM mean: the shape of the table each `answers.py` has."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

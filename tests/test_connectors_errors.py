@@ -1,4 +1,4 @@
-"""What each answer of the two CRMs means: the tables of `client.py`, row by row."""
+"""What each answer of the two CRMs means: the tables of `answers.py`, row by row."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from connectors.hubspot import client as hubspot
+from connectors.hubspot import answers as hubspot
 from connectors.meanings import Meaning
-from connectors.salesforce import client as salesforce
+from connectors.salesforce import answers as salesforce
 from connectors.wire import Answer, exchange, open_session, parsed
 from errors import (
     AccessError,

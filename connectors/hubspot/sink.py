@@ -8,15 +8,14 @@ from typing import Any
 
 from connectors.compare import same
 from connectors.hands import DoubtError, Hands, Seen
-from connectors.hubspot.client import (
-    AT_ONCE,
+from connectors.hubspot.answers import (
     FIELD_CODES,
     MEANINGS,
     VALUE_CODES,
-    Client,
     problem_of,
     refusal,
 )
+from connectors.hubspot.client import AT_ONCE, Client
 from connectors.meanings import codes
 from connectors.writing import carry_out
 from contract import Catalog, Field, FieldChange, Load, Outcome, RecordChange

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from connectors.salesforce.client import DATA, Client, Problem, refusal
+from connectors.salesforce.answers import Problem, refusal
+from connectors.salesforce.client import DATA, Client
 from contract import FieldChange, RecordChange
 from errors import QuotaError, RefusedError, RetryableError, SyncError, UnclearError
 

@@ -11,14 +11,8 @@ from connectors.compare import value
 from connectors.hands import Hands, Seen
 from connectors.meanings import codes
 from connectors.salesforce import bulk
-from connectors.salesforce.client import (
-    DATA,
-    FIELD_CODES,
-    MEANINGS,
-    Client,
-    problems_of,
-    refusal,
-)
+from connectors.salesforce.answers import FIELD_CODES, MEANINGS, problems_of, refusal
+from connectors.salesforce.client import DATA, Client
 from connectors.writing import carry_out
 from contract import Catalog, FieldChange, Load, Outcome, RecordChange
 from errors import SyncError
