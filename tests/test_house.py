@@ -11,19 +11,35 @@ import pytest
 HERE = Path(__file__).parents[1]
 VALUES = {"contract", "errors"}
 EDGES = {"configuration", "connections", "warehouse"} | VALUES
+SHOWN = {"journal", "receipts", "report", "trials"}
 ALLOWED = {
+    "contract.py": set(),
+    "errors.py": set(),
     "transforms": VALUES,
     "connectors": VALUES,
     "sandbox": set(),
-    "warehouse.py": {"configuration", "connectors", "engines", "transforms"} | VALUES,
     "engines.py": VALUES,
-    "erasure.py": {"report", "transforms"} | EDGES,
     "configuration.py": {"connectors", "transforms"} | VALUES,
-    "journal": {"connectors", "transforms", "receipts", "quota"} | EDGES,
+    "connections.py": {"configuration", "connectors", "transforms"} | VALUES,
+    "warehouse.py": {"configuration", "connectors", "engines", "transforms"} | VALUES,
+    "quota.py": {"connectors"} | VALUES,
+    "guard.py": {"transforms"} | VALUES,
     "receipts": {"transforms"} | EDGES,
     "trials": {"connectors", "transforms"} | EDGES,
+    "journal": {"connectors", "transforms", "receipts", "quota"} | EDGES,
+    "report.py": {"guard", "journal", "transforms"} | EDGES,
+    "erasure.py": {"report", "transforms"} | EDGES,
+    "recordings": {"connectors", "report"} | EDGES,
+    "screens": SHOWN | VALUES,
+    "apply.py": {"journal", "quota", "screens"} | EDGES,
+    "commands": {"sandbox", "screens", "transforms"} | SHOWN | EDGES,
+    "demo.py": {"sandbox", "screens"} | SHOWN | EDGES,
+    "benchmarks": {"connectors", "sandbox", "transforms"} | VALUES,
 }
 """What of ours each room may import, besides itself."""
+
+FLOW = {"sync.py", "playback.py"}
+"""What everything meets in; nothing of the above may import it."""
 
 OURS = {path.stem for path in HERE.glob("*.py")}
 OURS |= {path.parent.name for path in HERE.glob("*/*.py")}
@@ -52,6 +68,11 @@ def of_ours(room: str) -> set[str]:
 def test_imports_only_go_down(room):
     """Transforms never know a CRM, connectors never a decision, and nothing knows the flow."""
     assert of_ours(room) <= ALLOWED[room]
+
+
+def test_every_room_says_what_it_stands_on():
+    """A new one is held to it as well."""
+    assert {Path(room).stem for room in ALLOWED.keys() | FLOW} == OURS - {"tests"}
 
 
 def test_the_command_line_starts_without_pandas():

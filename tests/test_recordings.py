@@ -22,6 +22,8 @@ from sandbox.salesforce.ids import to_18
 from sync import planned
 from synced import run_once, world
 
+pytest_plugins = ["playback"]
+
 MARKER = "Zyxmarker"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -57,9 +59,9 @@ def cassette(taken, tmp_path_factory):
     return path
 
 
-def test_a_cassette_leads_to_the_decisions_of_its_recording(taken, cassette):
+def test_a_cassette_leads_to_the_decisions_of_its_recording(taken, cassette, replayed):
     """Who is who, which stage, which score: all joins hold without a real id or address."""
-    again = sessions.replay(planned, load(), cassette)
+    again = replayed(cassette)
 
     assert again.stages == taken[1].stages
     assert again.disagreeing == taken[1].disagreeing

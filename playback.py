@@ -1,4 +1,4 @@
-"""Fixtures for users' own tests: `pytest_plugins = ["recordings.fixtures"]` in a conftest.py."""
+"""Fixtures for users' own tests: `pytest_plugins = ["playback"]` in a conftest.py."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,14 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from configuration import Configuration, load
+from configuration import load
 from connectors.resilience import without_waiting
 from recordings import sessions
 from recordings.tape import playing
 from report import Report
-from screens.progress import bars
+from sync import planned
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def replayed() -> Callable[[str | Path], Report]:
     """Plan from a cassette with mappings and definition as they are, and give the report."""
 
     def plan(cassette: str | Path) -> Report:
-        return sessions.replay(_planned, load(), Path(cassette))
+        return sessions.replay(planned, load(), Path(cassette))
 
     return plan
 
@@ -36,10 +35,3 @@ def played() -> Callable[[str | Path], AbstractContextManager[datetime]]:
             yield at
 
     return play
-
-
-def _planned(configuration: Configuration, at: datetime) -> Report:
-    from sync import run
-
-    with bars(Console(quiet=True)) as shown:
-        return run(configuration, write=False, as_of=at, bars=shown)
