@@ -16,6 +16,8 @@ from connectors.resilience import without_waiting
 from connectors.rounds import land, planned, pull
 from connectors.salesforce import Settings as SalesforceSettings
 from contract import Outcome, Proof, RecordChange, Road, Wanted
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox, running
 
 
@@ -45,6 +47,33 @@ def salesforce_client(sandbox: Sandbox, **more: Any) -> Client:
         **more,
     )
     return connector("salesforce").connect(settings)
+
+
+def fill(sandbox: Sandbox, object: str, count: int) -> None:
+    """Put that many blank records into HubSpot."""
+    store = sandbox.hubspot
+    for _ in range(count):
+        store.create(store.tables[object], {})
+
+
+def add_leads(store: SalesforceStore, count: int, **values: object) -> None:
+    """Put that many leads into Salesforce, alike but for their ids."""
+    for _ in range(count):
+        stamps = {"CreatedDate": store.stamp(), "SystemModstamp": store.stamp()}
+        row = live_lead(store) | {"Id": store.new_id("00Q")} | stamps
+        store.put("Lead", row | values)
+
+
+def live_lead(store: SalesforceStore) -> Row:
+    """Choose a lead that is neither deleted nor converted."""
+    leads = store.tables["Lead"].values()
+    return next(row for row in leads if not row.get("IsDeleted") and not row.get("IsConverted"))
+
+
+def calls(sandbox: Sandbox, path: str) -> int:
+    """Count the calls HubSpot has seen, of one path."""
+    counts = sandbox.faults.calls()["hubspot"]
+    return sum(number for call, number in counts.items() if call.endswith(path))
 
 
 def applied(crm: str, client: Client, changes: Iterable[RecordChange]) -> list[Outcome]:

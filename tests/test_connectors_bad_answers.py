@@ -1,32 +1,23 @@
 """Answers no CRM should give: asked for again, put aside and counted, or found by the proof."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, fill, hubspot_client, salesforce_client
 from connectors import cause
 from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
-from test_connectors_parts import fill
-from test_connectors_salesforce_source import add_leads
 
 CONTACTS: Wanted = {"contacts": ("email",)}
 LEADS: Wanted = {"Lead": ("Company",)}
 LIVE = "SELECT count(*) FROM contacts WHERE NOT archived"
 LONG = "x" * 5_000_000
 TIMES = {"createdAt": "0001-01-01T00:00:00Z", "updatedAt": "2026-02-01T00:00:00Z"}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
 
 
 @pytest.mark.parametrize(

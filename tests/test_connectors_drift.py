@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from configuration import load
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, fill, hubspot_client, live_lead, salesforce_client
 from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
 from errors import ConfigError, DriftError
@@ -19,28 +19,10 @@ from screens.progress import bars
 from sync import apply_run
 from synced import run_once, writes
 from synced import world as whole_world
-from test_connectors_parts import fill
-from test_connectors_salesforce_source import add_leads, live_lead
 from warehouse import opened
 
 HUBSPOT: Wanted = {"contacts": ("email", "bant_need"), "companies": ("name",)}
 SALESFORCE: Wanted = {"Lead": ("Email", "Need__c"), "Account": ("Name",)}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def hubspot(tmp_path: Path) -> Warehouse:
-    return Warehouse("hubspot", tmp_path)
-
-
-@pytest.fixture
-def salesforce(tmp_path: Path) -> Warehouse:
-    return Warehouse("salesforce", tmp_path)
 
 
 def renamed(crm: str, object: str, old: str, new: str, *, at: str, after: int = 0) -> Fault:

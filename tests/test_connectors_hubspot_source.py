@@ -1,12 +1,11 @@
 """Reading HubSpot: what a pull lands, what the next one costs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connected import Warehouse, hubspot_client, world
+from connected import Warehouse, hubspot_client
 from connectors import Client, cause, connector
 from contract import Wanted
 from errors import AccessError, ConfigError, RetryableError
@@ -27,12 +26,6 @@ WANTED: Wanted = {
     "contacts_history": ("lifecyclestage",),
 }
 CONTACTS: Wanted = {"contacts": ("email", "lifecyclestage")}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

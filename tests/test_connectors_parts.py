@@ -4,40 +4,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, calls, fill, hubspot_client, salesforce_client, world
 from connectors.flight import AT_ONCE
 from connectors.salesforce.roads import BULK_FROM
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from sandbox.timeline import Timeline
-from test_connectors_salesforce_source import add_leads
 
 PART_ROWS = 500
 """Five pages of the list, two of a search."""
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
-
-
-def fill(sandbox: Sandbox, object: str, count: int) -> None:
-    store = sandbox.hubspot
-    for _ in range(count):
-        store.create(store.tables[object], {})
-
-
-def calls(sandbox: Sandbox, path: str) -> int:
-    counts = sandbox.faults.calls()["hubspot"]
-    return sum(number for call, number in counts.items() if call.endswith(path))
 
 
 def pull_and_kill(sandbox: Sandbox, folder: Path, object: str, *, at_page: int) -> None:

@@ -1,16 +1,14 @@
 """Proving a pull: what counts do not explain is found, read again, or deleted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, hubspot_client, live_lead, salesforce_client
 from connectors.differences import Shelf, differences
 from contract import Wanted
 from journal import proofs
@@ -19,7 +17,6 @@ from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox
 from synced import run_once
 from synced import world as whole_world
-from test_connectors_salesforce_source import add_leads, live_lead
 from warehouse import opened
 
 PEOPLE: Wanted = {"contacts": ("email",), "contacts_history": ("lifecyclestage",)}
@@ -27,22 +24,6 @@ EMAILS: Wanted = {"emails": ()}
 LEADS: Wanted = {"Lead": ("Company",)}
 
 ids = st.sets(st.integers(1, 400))
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def hubspot(tmp_path: Path) -> Warehouse:
-    return Warehouse("hubspot", tmp_path)
-
-
-@pytest.fixture
-def salesforce(tmp_path: Path) -> Warehouse:
-    return Warehouse("salesforce", tmp_path)
 
 
 def some(sandbox: Sandbox, object: str, count: int) -> list[Record]:

@@ -1,40 +1,21 @@
 """Which road a pull takes, and that what is foretold is what it costs."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, calls, fill, hubspot_client, salesforce_client
 from connectors.hubspot.reading import COUNTED_FROM
 from connectors.salesforce.roads import BULK_CHANGED_FROM, BULK_FROM
 from contract import Road, Wanted
 from sandbox.server import Sandbox
 from sync import app
 from synced import environment
-from test_connectors_parts import calls, fill
-from test_connectors_salesforce_source import add_leads
 
 CONTACTS: Wanted = {"contacts": ()}
 LEADS: Wanted = {"Lead": ()}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def hubspot(tmp_path: Path) -> Warehouse:
-    return Warehouse("hubspot", tmp_path)
-
-
-@pytest.fixture
-def salesforce(tmp_path: Path) -> Warehouse:
-    return Warehouse("salesforce", tmp_path)
 
 
 def road(warehouse: Warehouse, sandbox: Sandbox, wanted: Wanted) -> Road:

@@ -1,11 +1,10 @@
 """Reading Salesforce: what a pull lands, what the next one costs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from connected import Warehouse, salesforce_client, world
+from connected import Warehouse, add_leads, live_lead, salesforce_client
 from connectors import Client, connector
 from connectors.salesforce.roads import BULK_FROM
 from contract import Wanted
@@ -36,12 +35,6 @@ LEADS: Wanted = {"Lead": ("Email", "Status")}
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Client:
     return salesforce_client(sandbox)
 
@@ -51,20 +44,8 @@ def warehouse(tmp_path: Path) -> Warehouse:
     return Warehouse("salesforce", tmp_path)
 
 
-def live_lead(store: SalesforceStore) -> Row:
-    leads = store.tables["Lead"].values()
-    return next(row for row in leads if not row.get("IsDeleted") and not row.get("IsConverted"))
-
-
 def edit(store: SalesforceStore, row: Row, **values: object) -> None:
     store.put("Lead", row | values | {"SystemModstamp": store.stamp()})
-
-
-def add_leads(store: SalesforceStore, count: int, **values: object) -> None:
-    for _ in range(count):
-        stamps = {"CreatedDate": store.stamp(), "SystemModstamp": store.stamp()}
-        row = live_lead(store) | {"Id": store.new_id("00Q")} | stamps
-        store.put("Lead", row | values)
 
 
 def test_first_pull_lands_exactly_what_the_org_holds(

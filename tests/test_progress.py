@@ -1,24 +1,15 @@
 """What people see while records are read: how far, how fast, and how long still."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.progress import Progress
 
-from connected import Warehouse, hubspot_client, salesforce_client, world
+from connected import Warehouse, add_leads, fill, hubspot_client, salesforce_client
 from connectors.salesforce.roads import BULK_FROM
 from sandbox.server import Sandbox
 from screens.progress import Bars, Rate
-from test_connectors_parts import fill
-from test_connectors_salesforce_source import add_leads
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
-        yield sandbox
 
 
 def test_a_long_list_says_how_much_there_is(sandbox: Sandbox, tmp_path: Path) -> None:
