@@ -11,7 +11,6 @@ from sandbox.hubspot.schema import (
     LIFECYCLE_PIPELINE,
     Option,
     Property,
-    object_type,
 )
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso, milliseconds
@@ -90,7 +89,12 @@ def properties(store: HubSpotStore, call: Call) -> Answer:
 
 def one_property(store: HubSpotStore, call: Call) -> Answer:
     """Give one property definition."""
-    return Answer(_definition(_table(store, call), call.parameters["name"]).as_json())
+    return Answer(definition(store, call).as_json())
+
+
+def definition(store: HubSpotStore, call: Call) -> Property:
+    """Find the property that a path names."""
+    return _definition(_table(store, call), call.parameters["name"])
 
 
 def create_property(store: HubSpotStore, call: Call) -> Answer:
@@ -138,7 +142,7 @@ def update_property(store: HubSpotStore, call: Call) -> Answer:
     """Change a property's label or options."""
     table = _table(store, call)
     old = _definition(table, call.parameters["name"])
-    changed = _property(old.as_json() | call.body | {"name": old.name}, custom=old.custom)
+    changed = property_of(old.as_json() | call.body | {"name": old.name}, custom=old.custom)
     table.properties[old.name] = changed
     return Answer(changed.as_json())
 
@@ -154,21 +158,16 @@ def archive_property(store: HubSpotStore, call: Call) -> Answer:
 
 
 def groups(store: HubSpotStore, call: Call) -> Answer:
-    """Give the property groups of an object type."""
-    names = dict.fromkeys(each.group for each in _table(store, call).properties.values())
-    return Answer(
-        {
-            "results": [
-                {"name": name, "label": name.title(), "displayOrder": -1, "archived": False}
-                for name in names
-            ]
-        }
-    )
+    """Give the property groups of an object type: those in use, and those that were made."""
+    table = store.table(call.parameters["object"])
+    used = dict.fromkeys(each.group for each in table.properties.values())
+    known = {name: _group(name) for name in used} | table.groups
+    return Answer({"results": list(known.values())})
 
 
 def pipelines(store: HubSpotStore, call: Call) -> Answer:
     """Give the pipelines of an object type: the contacts' lifecycle or the deals' stages."""
-    kind = object_type(call.parameters["object"])
+    kind = store.kind(call.parameters["object"])
     if kind is CONTACTS:
         options = store.tables[kind.name].properties["lifecyclestage"].options
         steps = [(option.value, option.label, dict[str, str]()) for option in options]
@@ -190,7 +189,7 @@ def pipeline(store: HubSpotStore, call: Call) -> Answer:
 
 
 def _table(store: HubSpotStore, call: Call) -> ObjectTable:
-    return store.tables[object_type(call.parameters["object"]).name]
+    return store.table(call.parameters["object"])
 
 
 def _owner_cursor(one: dict[str, Any]) -> str:
@@ -213,13 +212,14 @@ def _exists(name: str) -> tuple[str, str]:
 
 
 def _add_property(table: ObjectTable, body: dict[str, Any]) -> Property:
-    definition = _property(body, custom=True)
+    definition = property_of(body, custom=True)
     table.properties[definition.name] = definition
     table.archived_properties.pop(definition.name, None)
     return definition
 
 
-def _property(body: dict[str, Any], *, custom: bool) -> Property:
+def property_of(body: dict[str, Any], *, custom: bool) -> Property:
+    """Read the definition of a property, or refuse it."""
     for needed in ("name", "label", "type", "fieldType", "groupName"):
         if not body.get(needed):
             raise invalid(f"Invalid input JSON: {needed} is required")
@@ -237,6 +237,10 @@ def _property(body: dict[str, Any], *, custom: bool) -> Property:
         unique=bool(body.get("hasUniqueValue")),
         description=body.get("description") or "",
     )
+
+
+def _group(name: str) -> dict[str, Any]:
+    return {"name": name, "label": name.title(), "displayOrder": -1, "archived": False}
 
 
 def _deal_metadata(probability: str) -> dict[str, str]:

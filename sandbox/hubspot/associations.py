@@ -1,11 +1,11 @@
-"""Associations: who is linked to whom, and the labels of the links; version 3 knows no labels."""
+"""Associations: who is linked to whom, and the labels of the links."""
 
 import time
 from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import invalid
-from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType, object_type
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 
@@ -15,7 +15,7 @@ PAGE: Final = 500
 
 def batch_read(store: HubSpotStore, call: Call) -> Answer:
     """Give the links of many records; having none is an error entry, and so 207."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     results = []
     errors = []
     for each in call.inputs(MOST_INPUTS):
@@ -30,7 +30,7 @@ def batch_read(store: HubSpotStore, call: Call) -> Answer:
 
 def list_links(store: HubSpotStore, call: Call) -> Answer:
     """Page through the links of one record."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     limit = call.limit(PAGE, PAGE)
     start = int(call.query.get("after") or 0)
     linked = store.associated(origin.name, int(call.parameters["record_id"]), target.name)
@@ -42,27 +42,9 @@ def list_links(store: HubSpotStore, call: Call) -> Answer:
     return Answer(answer)
 
 
-def batch_read_3(store: HubSpotStore, call: Call) -> Answer:
-    """Give the links of many records as version 3 does: ids, and the name of the usual link."""
-    origin, target = _pair(call)
-    answer = batch_read(store, call)
-    for one in answer.body["results"]:
-        one["to"] = [_named(origin, target, each["toObjectId"]) for each in one["to"]]
-    return answer
-
-
-def list_links_3(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the links of one record as version 3 does."""
-    origin, target = _pair(call)
-    answer = list_links(store, call)
-    results = answer.body["results"]
-    answer.body["results"] = [_named(origin, target, each["toObjectId"]) for each in results]
-    return answer
-
-
-def labels(_store: HubSpotStore, call: Call) -> Answer:
+def labels(store: HubSpotStore, call: Call) -> Answer:
     """Give the types of link between two object types."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     plain, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
     types = [("Primary", primary), (None, plain)]
     return Answer(
@@ -78,25 +60,23 @@ def labels(_store: HubSpotStore, call: Call) -> Answer:
 
 def batch_create(store: HubSpotStore, call: Call) -> Answer:
     """Link pairs of records."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     results = []
     errors = []
     for each in call.inputs(MOST_INPUTS):
-        bad = _unknown(store, origin, each["from"]["id"]) or _unknown(
-            store, target, each["to"]["id"]
-        )
+        bad = unknown(store, origin, each["from"]["id"]) or unknown(store, target, each["to"]["id"])
         if bad:
             errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": bad})
             continue
         from_id, to_id = int(each["from"]["id"]), int(each["to"]["id"])
         store.associate(origin.name, from_id, target.name, to_id)
-        results.append(_labelled(origin, target, from_id, to_id))
+        results.append(_labelled(origin, target, from_id, to_id, each["types"]))
     return _answer({"results": results}, errors, 201)
 
 
 def batch_associate(store: HubSpotStore, call: Call) -> Answer:
     """Link pairs of records by the usual type of link."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     results = []
     for each in call.inputs(MOST_INPUTS):
         results += _associated(store, origin, target, each["from"]["id"], each["to"]["id"])
@@ -105,31 +85,32 @@ def batch_associate(store: HubSpotStore, call: Call) -> Answer:
 
 def associate(store: HubSpotStore, call: Call) -> Answer:
     """Link two records by the usual type of link."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     ids = call.parameters["record_id"], call.parameters["to_id"]
     return _answer({"results": _associated(store, origin, target, *ids)}, [], 200)
 
 
 def label(store: HubSpotStore, call: Call) -> Answer:
     """Link two records by the types the body names."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     from_id, to_id = call.parameters["record_id"], call.parameters["to_id"]
-    _link(store, origin, target, from_id, to_id)
-    return Answer(_labelled(origin, target, int(from_id), int(to_id)), 201)
+    link(store, origin, target, from_id, to_id)
+    return Answer(_labelled(origin, target, int(from_id), int(to_id), call.body), 201)
 
 
 def unlink(store: HubSpotStore, call: Call) -> Answer:
     """Unlink two records; once more does nothing."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     from_id, to_id = int(call.parameters["record_id"]), int(call.parameters["to_id"])
     store.dissociate(origin.name, from_id, target.name, to_id)
     return Answer(status=204)
 
 
-def _link(
+def link(
     store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
 ) -> None:
-    bad = _unknown(store, origin, from_id) or _unknown(store, target, to_id)
+    """Link two records, or refuse an id that is none."""
+    bad = unknown(store, origin, from_id) or unknown(store, target, to_id)
     if bad:
         raise invalid(bad)
     store.associate(origin.name, int(from_id), target.name, int(to_id))
@@ -139,7 +120,7 @@ def _associated(
     store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
 ) -> list[dict[str, Any]]:
     """Link two records and tell of it as of two links, one in each direction."""
-    _link(store, origin, target, str(from_id), str(to_id))
+    link(store, origin, target, str(from_id), str(to_id))
     ends = ((origin, from_id, target, to_id), (target, to_id, origin, from_id))
     return [
         {
@@ -154,27 +135,32 @@ def _associated(
     ]
 
 
-def _labelled(origin: ObjectType, target: ObjectType, from_id: int, to_id: int) -> dict[str, Any]:
+def _labelled(
+    origin: ObjectType, target: ObjectType, from_id: int, to_id: int, types: list[dict[str, Any]]
+) -> dict[str, Any]:
+    _, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (1, None))
+    asked = {one["associationTypeId"] for one in types}
     return {
         "fromObjectTypeId": origin.type_id,
         "fromObjectId": from_id,
         "toObjectTypeId": target.type_id,
         "toObjectId": to_id,
-        "labels": [],
+        "labels": ["Primary"] if primary in asked else [],
     }
 
 
 def batch_archive(store: HubSpotStore, call: Call) -> Answer:
     """Unlink pairs of records."""
-    origin, target = _pair(call)
+    origin, target = pair(store, call)
     for each in call.inputs(MOST_INPUTS):
         for to in each["to"]:
             store.dissociate(origin.name, int(each["from"]["id"]), target.name, int(to["id"]))
     return Answer(status=204)
 
 
-def _pair(call: Call) -> tuple[ObjectType, ObjectType]:
-    return object_type(call.parameters["object"]), object_type(call.parameters["to_object"])
+def pair(store: HubSpotStore, call: Call) -> tuple[ObjectType, ObjectType]:
+    """Find the two object types that a path names."""
+    return store.kind(call.parameters["object"]), store.kind(call.parameters["to_object"])
 
 
 def _result(
@@ -198,10 +184,6 @@ def _to(origin: ObjectType, target: ObjectType, id: int) -> dict[str, Any]:
     return {"toObjectId": id, "associationTypes": types}
 
 
-def _named(origin: ObjectType, target: ObjectType, id: int) -> dict[str, str]:
-    return {"id": str(id), "type": f"{origin.singular}_to_{target.singular}"}
-
-
 def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, Any]:
     return {
         "status": "error",
@@ -216,7 +198,8 @@ def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, An
     }
 
 
-def _unknown(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:
+def unknown(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:
+    """Say why an id is none of a live record."""
     found = store.tables[kind.name].look(str(id))
     return None if found else f"{kind.singular.upper()}={id} is not valid"
 

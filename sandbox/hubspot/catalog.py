@@ -5,7 +5,6 @@ from typing import Any
 from sandbox.hubspot import account
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import invalid, refusal
-from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.store import HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso
 
@@ -51,6 +50,43 @@ def group(store: HubSpotStore, call: Call) -> Answer:
     return Answer(_found(account.groups(store, call), "name", call.parameters["group"]))
 
 
+def create_group(store: HubSpotStore, call: Call) -> Answer:
+    """Add a group of properties."""
+    return Answer(add_group(store, call, call.body), 201)
+
+
+def update_group(store: HubSpotStore, call: Call) -> Answer:
+    """Change a group's label or place."""
+    return Answer(changed_group(store, call, call.body))
+
+
+def add_group(store: HubSpotStore, call: Call, said: dict[str, Any]) -> dict[str, Any]:
+    """Add a group of properties that is named in the body; `said` holds its label and place."""
+    name = call.body["name"]
+    if any(one["name"] == name for one in account.groups(store, call).body["results"]):
+        raise refusal(409, f"A property group named '{name}' already exists.", "CONFLICT")
+    made = {"name": name, "label": name, "displayOrder": -1} | said | {"archived": False}
+    _table(store, call).groups[name] = made
+    return made
+
+
+def changed_group(store: HubSpotStore, call: Call, said: dict[str, Any]) -> dict[str, Any]:
+    """Change a group of properties."""
+    old: dict[str, Any] = group(store, call).body
+    kept = {name: said[name] for name in ("label", "displayOrder") if name in said}
+    _table(store, call).groups[old["name"]] = old | kept
+    return old | kept
+
+
+def archive_group(store: HubSpotStore, call: Call) -> Answer:
+    """Archive a group that holds no property."""
+    name = group(store, call).body["name"]
+    if any(one.group == name for one in _table(store, call).properties.values()):
+        raise invalid(f"The group {name} still holds properties")
+    del _table(store, call).groups[name]
+    return Answer(status=204)
+
+
 def stages(store: HubSpotStore, call: Call) -> Answer:
     """Give the stages of a pipeline."""
     return Answer({"results": account.pipeline(store, call).body["stages"]})
@@ -62,7 +98,7 @@ def stage(store: HubSpotStore, call: Call) -> Answer:
 
 
 def _table(store: HubSpotStore, call: Call) -> ObjectTable:
-    return store.tables[object_type(call.parameters["object"]).name]
+    return store.table(call.parameters["object"])
 
 
 def _found(listed: Answer, key: str, wanted: str) -> dict[str, Any]:

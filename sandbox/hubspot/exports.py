@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import invalid, refusal
-from sandbox.hubspot.schema import object_type
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 
@@ -33,7 +32,7 @@ def start(store: HubSpotStore, call: Call) -> Answer:
     if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
         raise refusal(429, "There is already an export running.", "RATE_LIMITS")
     asked = call.body
-    table = store.tables[object_type(asked["objectType"]).name]
+    table = store.table(asked["objectType"])
     unknown = [name for name in asked["objectProperties"] if name not in table.properties]
     if unknown:
         raise invalid(f"Unknown properties: {', '.join(unknown)}")
@@ -69,7 +68,7 @@ def file(store: HubSpotStore, task_id: str) -> str | None:
     export = store.exports.get(task_id)
     if export is None or not 0 < time.monotonic() - export.signed_at < _SIGNED_SECONDS:
         return None
-    table = store.tables[object_type(export.asked["objectType"]).name]
+    table = store.table(export.asked["objectType"])
     names = export.asked["objectProperties"]
     internal = "NAMES" in export.asked["exportInternalValuesOptions"]
     lines = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""The first API of HubSpot, as far as other programs still read it: companies, deals, catalog.
+"""Companies and deals as HubSpot's first API gives them.
 
 Values come with their time and source, ids are numbers, and pages go on by `offset`.
 """
@@ -6,40 +6,39 @@ Values come with their time and source, ids are numbers, and pages go on by `off
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.hubspot import account
 from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.legacy_values import plain
 from sandbox.hubspot.refusals import refusal
-from sandbox.hubspot.schema import DEAL_STAGES, Property, object_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
 
 _MOST: Final = 250
+_APP: Final = "1024781"
 _RECENT_WALL: Final = 10_000
 
 Told = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
 
 
-def properties(store: HubSpotStore, call: Call) -> Answer:
-    """Give the property definitions of an object type as a plain list."""
-    table = store.tables[object_type(call.parameters.get("object", "companies")).name]
-    return Answer([_definition(one) for one in table.properties.values()])
-
-
 def companies(store: HubSpotStore, call: Call) -> Answer:
     """Page through the companies by id; they show no more than the properties asked for."""
     page, start = _page(store.tables["companies"], call)
-    told = [_company(store, one, call.names("properties"), False) for one in page]
+    told = [company_told(store, one, call.names("properties"), False) for one in page]
     return Answer({"companies": told, "has-more": start is not None, "offset": _after(page, start)})
 
 
 def recent_companies(store: HubSpotStore, call: Call) -> Answer:
     """Page through the companies changed of late, newest first."""
-    return _recent(store, call, "companies", _company)
+    return _recent(store, call, "companies", company_told)
+
+
+def new_companies(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the companies made of late, newest first."""
+    return _recent(store, call, "companies", company_told, by=_created_at)
 
 
 def company(store: HubSpotStore, call: Call) -> Answer:
     """Give a company with all its values and what they were before."""
-    return Answer(_company(store, _found(store, call, "companies"), [], True))
+    return Answer(company_told(store, _found(store, call, "companies"), [], True))
 
 
 def deals(store: HubSpotStore, call: Call) -> Answer:
@@ -49,7 +48,7 @@ def deals(store: HubSpotStore, call: Call) -> Answer:
     names = call.names("properties")
     if call.flag("includeAllProperties"):
         names = list(table.properties)
-    told = [_deal(store, one, names, False) for one in page]
+    told = [deal_told(store, one, names, False) for one in page]
     if not call.flag("includeAssociations"):
         told = [one | {"associations": {key: [] for key in _LINKS}} for one in told]
     return Answer({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
@@ -57,47 +56,17 @@ def deals(store: HubSpotStore, call: Call) -> Answer:
 
 def recent_deals(store: HubSpotStore, call: Call) -> Answer:
     """Page through the deals changed of late, newest first."""
-    return _recent(store, call, "deals", _deal)
+    return _recent(store, call, "deals", deal_told)
+
+
+def new_deals(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the deals made of late, newest first."""
+    return _recent(store, call, "deals", deal_told, by=_created_at)
 
 
 def deal(store: HubSpotStore, call: Call) -> Answer:
     """Give a deal with all its values and what they were before."""
-    return Answer(_deal(store, _found(store, call, "deals"), [], True))
-
-
-def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
-    """Give the deals' pipelines as a plain list."""
-    stages = [
-        {
-            "stageId": value,
-            "label": label,
-            "probability": float(probability),
-            "active": True,
-            "displayOrder": order,
-            "closedWon": probability == "1.0",
-        }
-        for order, (value, label, probability) in enumerate(DEAL_STAGES)
-    ]
-    pipeline = {"pipelineId": "default", "label": "Sales Pipeline", "displayOrder": 0}
-    return Answer([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
-
-
-def pipelines(store: HubSpotStore, call: Call) -> Answer:
-    """Give the pipelines of an object type as the first API that had any but the deals' did."""
-    kind = object_type(call.parameters["object"])
-    told = []
-    for one in account.pipelines(store, call).body["results"]:
-        stages = [_dated(each, "stageId") for each in one["stages"]]
-        whose = {"objectType": kind.singular.upper(), "objectTypeId": kind.type_id}
-        told.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
-    return Answer({"results": told})
-
-
-def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
-    """Name the id as it was called, and write its dates as numbers."""
-    kept = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
-    dates = {name: parse_instant(one[name]) for name in ("createdAt", "updatedAt")}
-    return {key: one["id"], "active": True} | kept | dates
+    return Answer(deal_told(store, _found(store, call, "deals"), [], True))
 
 
 def _page(table: ObjectTable, call: Call) -> tuple[list[Record], int | None]:
@@ -110,10 +79,25 @@ def _after(page: list[Record], start: int | None) -> int:
     return start or (page[-1].id + 1 if page else 0)
 
 
-def _recent(store: HubSpotStore, call: Call, name: str, told: Told) -> Answer:
+def _created_at(one: Record) -> int:
+    return one.created_at
+
+
+def _updated_at(one: Record) -> int:
+    return one.updated_at
+
+
+def _recent(
+    store: HubSpotStore,
+    call: Call,
+    name: str,
+    told: Told,
+    *,
+    by: Callable[[Record], int] = _updated_at,
+) -> Answer:
     since = parse_instant(call.query.get("since") or "0") or 0
-    found = [one for one in store.tables[name].all_live() if one.updated_at >= since]
-    found = sorted(found, key=lambda one: one.updated_at, reverse=True)[:_RECENT_WALL]
+    found = [one for one in store.tables[name].all_live() if by(one) >= since]
+    found = sorted(found, key=by, reverse=True)[:_RECENT_WALL]
     start = int(call.query.get("offset") or 0)
     end = start + page_size(call.query.get("count"), 20, 100)
     return Answer(
@@ -133,13 +117,14 @@ def _found(store: HubSpotStore, call: Call, name: str) -> Record:
     return record
 
 
-def _company(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+def company_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a company with some values, or the whole of it."""
     table = store.tables["companies"]
     return {
         "portalId": PORTAL_ID,
         "companyId": one.id,
         "isDeleted": False,
-        "properties": _values(one, list(table.properties) if whole else names, whole=whole),
+        "properties": _values(table, one, list(table.properties) if whole else names, whole=whole),
         "additionalDomains": [],
         "stateChanges": [],
         "mergeAudits": [],
@@ -154,7 +139,8 @@ _LINKS: Final = {
 }
 
 
-def _deal(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+def deal_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a deal with its links and some values, or the whole of it."""
     table = store.tables["deals"]
     return {
         "portalId": PORTAL_ID,
@@ -163,48 +149,30 @@ def _deal(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> di
         "associations": {
             key: store.associated("deals", one.id, other) for key, other in _LINKS.items()
         },
-        "properties": _values(one, list(table.properties) if whole else names, whole=whole),
+        "properties": _values(table, one, list(table.properties) if whole else names, whole=whole),
         "imports": [],
         "stateChanges": [],
     }
 
 
-def _values(record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
+def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
     """Give the values there are; the whole record shows every version of each."""
     told = {}
     for name in names:
         past = [
-            {"name": name, "value": value, "timestamp": at, "source": source, "sourceVid": []}
+            {
+                "name": name,
+                "value": plain(table, name, value),
+                "timestamp": at,
+                "sourceId": _APP,
+                "source": source,
+                "sourceVid": [],
+            }
             for at, value, source in record.past(name)
         ]
         if past and name in record.properties:
-            value = {"value": record.properties[name]}
-            newest = {key: past[0][key] for key in ("timestamp", "source")}
-            told[name] = (
-                value | newest | {"sourceId": None, "versions": past[: None if whole else 1]}
-            )
+            value = {"value": plain(table, name, record.properties[name])}
+            newest = {key: past[0][key] for key in ("timestamp", "source", "sourceId")}
+            versions = {"updatedByUserId": None, "versions": past[: None if whole else 1]}
+            told[name] = value | newest | versions
     return told
-
-
-_NOT_TOLD: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
-
-
-def _definition(one: Property) -> dict[str, Any]:
-    """Write a definition with the flags where they once were."""
-    said = {name: value for name, value in one.as_json().items() if name not in _NOT_TOLD}
-    return said | {
-        "hubspotDefined": not one.custom,
-        "readOnlyValue": one.read_only,
-        "readOnlyDefinition": not one.custom,
-        "deleted": False,
-        "mutableDefinitionNotDeletable": False,
-        "favorited": False,
-        "favoritedOrder": -1,
-        "displayMode": "current_value",
-        "textDisplayHint": None,
-        "numberDisplayHint": None,
-        "referencedObjectType": None,
-        "isCustomizedDefault": False,
-        "createdAt": None,
-        "updatedAt": None,
-    }

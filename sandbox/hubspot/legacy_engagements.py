@@ -6,7 +6,7 @@ import orjson
 
 from sandbox.hubspot.call import Answer, Call, page_size
 from sandbox.hubspot.refusals import refusal
-from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, Record
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
 
 _KINDS: Final = {
@@ -22,6 +22,26 @@ _LINKS: Final = {
     "dealIds": "deals",
     "ticketIds": "tickets",
 }
+_PROPERTIES: Final[dict[str, dict[str, str]]] = {
+    "EMAIL": {"subject": "hs_email_subject", "status": "hs_email_status", "text": "hs_email_text"},
+    "CALL": {
+        "status": "hs_call_status",
+        "durationMilliseconds": "hs_call_duration",
+        "disposition": "hs_call_disposition",
+        "title": "hs_call_title",
+        "body": "hs_call_body",
+    },
+    "MEETING": {
+        "title": "hs_meeting_title",
+        "startTime": "hs_meeting_start_time",
+        "endTime": "hs_meeting_end_time",
+        "meetingOutcome": "hs_meeting_outcome",
+    },
+    "NOTE": {"body": "hs_note_body"},
+    "TASK": {"subject": "hs_task_subject", "status": "hs_task_status", "taskType": "hs_task_type"},
+}
+"""What today's properties are called in the metadata of each kind."""
+
 _UNLINKED: Final = ("ownerIds", "workflowIds", "contentIds", "quoteIds")
 _MOST: Final = 250
 
@@ -56,11 +76,69 @@ def modified_after(store: HubSpotStore, call: Call) -> Answer:
 
 def one(store: HubSpotStore, call: Call) -> Answer:
     """Give one engagement."""
-    id = call.parameters["record_id"]
+    return Answer(_engagement(store, *_found(store, call)))
+
+
+def of_record(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the engagement of one record, newest first."""
+    name = store.kind(call.parameters["object"]).name
+    id = int(call.parameters["record_id"])
+    found = [
+        (kind, record)
+        for kind in _KINDS
+        for record in filter(None, map(store.tables[kind].look, store.associated(name, id, kind)))
+    ]
+    found.sort(key=_at, reverse=True)
+    return _told(store, call, found, page_size(call.query.get("limit"), 100, 100))
+
+
+def create(store: HubSpotStore, call: Call) -> Answer:
+    """Log an engagement and link it."""
+    said = str(call.body["engagement"].get("type")).upper()
+    name = next((name for name, kind in _KINDS.items() if kind == said), None)
+    if name is None:
+        raise refusal(400, f"Unknown engagement type: {said}", "VALIDATION_ERROR")
+    table = store.tables[name]
+    record = store.create(table, _values(store, table, call.body))
+    for key, ids in (call.body.get("associations") or {}).items():
+        for id in filter(None, ids if key in _LINKS else ()):
+            store.associate(name, record.id, _LINKS[key], int(id))
+    return Answer(_engagement(store, name, record))
+
+
+def change(store: HubSpotStore, call: Call) -> Answer:
+    """Change an engagement."""
+    name, record = _found(store, call)
+    table = store.tables[name]
+    if held := table.find(record.id):
+        store.write(table, held, _values(store, table, call.body))
+        return Answer(_engagement(store, name, held))
+    return Answer(_engagement(store, name, record))
+
+
+def archive(store: HubSpotStore, call: Call) -> Answer:
+    """Archive an engagement."""
+    name, record = _found(store, call)
+    if held := store.tables[name].find(record.id):
+        store.archive(store.tables[name], held)
+    return Answer(status=204)
+
+
+def _found(store: HubSpotStore, call: Call) -> Entry:
     for name in _KINDS:
-        if record := store.tables[name].look(id):
-            return Answer(_engagement(store, name, record))
+        if record := store.tables[name].look(call.parameters["record_id"]):
+            return name, record
     raise refusal(404, "resource not found")
+
+
+def _values(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> dict[str, str]:
+    """Read an engagement's values; what has no property here is passed over."""
+    about, known = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
+    pairs = {
+        "hs_timestamp": about.get("timestamp") or store.now_ms(),
+        "hubspot_owner_id": about.get("ownerId"),
+    } | {known[key]: value for key, value in (body.get("metadata") or {}).items() if key in known}
+    return store.checked(table, [pairs])[0]
 
 
 def _all(store: HubSpotStore) -> list[Entry]:

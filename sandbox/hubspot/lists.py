@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call
-from sandbox.hubspot.refusals import refusal
-from sandbox.hubspot.schema import CONTACTS, object_type
+from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.schema import CONTACTS
 from sandbox.hubspot.search import found
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso
@@ -25,6 +25,7 @@ class ContactList:
     name: str
     filter: tuple[str, tuple[str, ...]] | None = None
     members: set[int] = field(default_factory=set)
+    made_at: str = _MADE_AT
 
     def holds(self, record: Record) -> bool:
         """Tell whether a contact is on the list."""
@@ -42,9 +43,9 @@ class ContactList:
             "objectTypeId": CONTACTS.type_id,
             "processingStatus": "COMPLETE",
             "processingType": "MANUAL" if self.filter is None else "DYNAMIC",
-            "createdAt": _MADE_AT,
-            "updatedAt": _MADE_AT,
-            "filtersUpdatedAt": _MADE_AT,
+            "createdAt": self.made_at,
+            "updatedAt": self.made_at,
+            "filtersUpdatedAt": self.made_at,
         }
 
 
@@ -74,7 +75,7 @@ def search(store: HubSpotStore, call: Call) -> Answer:
     count = min(count, _MOST)  # more is not refused
     page = known[start : start + count]
     for one in page:
-        size = len(_members(store, store.lists[one["listId"]]))
+        size = len(members(store, store.lists[one["listId"]]))
         one["additionalProperties"] = {"hs_list_size": str(size)}
     end = start + len(page)
     told = {"lists": page, "offset": end, "hasMore": end < len(known), "total": len(known)}
@@ -90,24 +91,74 @@ def all_lists(store: HubSpotStore, call: Call) -> Answer:
 def one_list(store: HubSpotStore, call: Call) -> Answer:
     """Give one list."""
     one = _list(store, call)
-    return Answer({"list": one.as_json() | {"size": len(_members(store, one))}})
+    return Answer({"list": one.as_json() | {"size": len(members(store, one))}})
 
 
 def by_name(store: HubSpotStore, call: Call) -> Answer:
     """Give the list of a name."""
     wanted = call.parameters["name"]
     for one in store.lists.values():
-        if one.name == wanted and object_type(call.parameters["object"]) is CONTACTS:
-            return Answer({"list": one.as_json() | {"size": len(_members(store, one))}})
+        if one.name == wanted and store.kind(call.parameters["object"]) is CONTACTS:
+            return Answer({"list": one.as_json() | {"size": len(members(store, one))}})
     said = f"List does not exist with name {wanted}."
     raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+
+
+def create(store: HubSpotStore, call: Call) -> Answer:
+    """Make a list that is filled by hand; one with filters of its own is refused."""
+    if call.body["processingType"] == "DYNAMIC":
+        raise invalid("filterBranch: this account makes no lists with filters")
+    if store.kind(call.body["objectTypeId"]) is not CONTACTS:
+        raise invalid(f"objectTypeId: {call.body['objectTypeId']} is not listed in this account")
+    _check_name(store, call.body["name"])
+    return Answer({"list": add(store, call.body["name"]).as_json()})
+
+
+def rename(store: HubSpotStore, call: Call) -> Answer:
+    """Give a list another name."""
+    one, name = _list(store, call), call.query.get("listName") or ""
+    _check_name(store, name)
+    one.name = name
+    return Answer({"updatedList": one.as_json()})
+
+
+def remove(store: HubSpotStore, call: Call) -> Answer:
+    """Remove a list; its contacts stay."""
+    del store.lists[_list(store, call).id]
+    return Answer(status=204)
+
+
+def add(
+    store: HubSpotStore, name: str, chosen: tuple[str, tuple[str, ...]] | None = None
+) -> ContactList:
+    """Add a list to the account."""
+    id = str(max(map(int, store.lists), default=0) + 1)
+    store.lists[id] = ContactList(id, name, chosen, made_at=iso(store.now_ms()))
+    return store.lists[id]  # type: ignore[no-any-return]  # the store knows no lists
+
+
+def of_record(store: HubSpotStore, call: Call) -> Answer:
+    """Name the lists that hold a contact."""
+    record = store.table(call.parameters["object"]).look(call.parameters["record_id"])
+    holding = [
+        {
+            "listId": one.id,
+            "listVersion": 1,
+            "isPublicList": False,
+            "firstAddedTimestamp": one.made_at,
+            "lastAddedTimestamp": one.made_at,
+        }
+        for one in store.lists.values()
+        if record and one.holds(record)
+    ]
+    return Answer({"results": holding, "total": len(holding)})
 
 
 def memberships(store: HubSpotStore, call: Call) -> Answer:
     """Page through the contacts of a list by ascending id."""
     limit = call.limit(_PAGE, 250)
     after = int(call.query.get("after") or 0)
-    ids = _members(store, _list(store, call))
+    ids = members(store, _list(store, call))
     start = bisect_left(ids, after)
     page = filter(None, map(store.tables[CONTACTS.name].look, ids[start : start + limit]))
     answer: dict[str, Any] = {
@@ -130,10 +181,44 @@ def remove_members(store: HubSpotStore, call: Call) -> Answer:
     return _change(store, call, adding=False)
 
 
-def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
+def replace_members(store: HubSpotStore, call: Call) -> Answer:
+    """Put contacts on a list that is filled by hand, and take others off it."""
+    one, table = _by_hand(store, call), store.tables[CONTACTS.name]
+    wanted = {int(id) for id in call.body["recordIdsToAdd"] if table.is_live(int(id))}
+    unwanted = set(map(int, call.body["recordIdsToRemove"]))
+    before, one.members = one.members, (one.members | wanted) - unwanted
+    return Answer(
+        {
+            "recordsIdsAdded": [str(id) for id in sorted(one.members - before)],
+            "recordIdsRemoved": [str(id) for id in sorted(before - one.members)],
+            "recordIdsMissing": [],
+        }
+    )
+
+
+def clear(store: HubSpotStore, call: Call) -> Answer:
+    """Take all contacts off a list that is filled by hand."""
+    _by_hand(store, call).members = set()
+    return Answer(status=204)
+
+
+def _check_name(store: HubSpotStore, name: str) -> None:
+    if not name.strip():
+        raise invalid("name may not be empty")
+    if any(one.name == name for one in store.lists.values()):
+        said = f"A list with the name '{name}' already exists."
+        raise refusal(409, said, "CONFLICT", subCategory="ILS.DUPLICATE_LIST_NAMES")
+
+
+def _by_hand(store: HubSpotStore, call: Call) -> ContactList:
     one = _list(store, call)
     if one.filter is not None:
-        raise refusal(400, f"List {one.id} is not filled by hand", "VALIDATION_ERROR")
+        raise invalid(f"List {one.id} is not filled by hand")
+    return one
+
+
+def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
+    one = _by_hand(store, call)
     table = store.tables[CONTACTS.name]
     known = {record.id for id in call.body if (record := table.look(id))}
     missing = [id for id in call.body if not table.look(id)]
@@ -157,8 +242,8 @@ def _list(store: HubSpotStore, call: Call) -> ContactList:
     return one
 
 
-def _members(store: HubSpotStore, one: ContactList) -> Sequence[int]:
-    """Give the ids of the live members, in order."""
+def members(store: HubSpotStore, one: ContactList) -> Sequence[int]:
+    """Give the ids of the live members of a list, in order."""
     table = store.tables[CONTACTS.name]
     if one.filter is None:
         return sorted(filter(table.is_live, one.members))

@@ -8,7 +8,7 @@ import orjson
 
 from sandbox.hubspot.call import Answer, Call, page_size
 from sandbox.hubspot.refusals import invalid, not_found_entry, record_not_found, refusal
-from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS, object_type
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS
 from sandbox.hubspot.search import MAX_BODY, WALL, found
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import iso, parse_instant
@@ -17,9 +17,12 @@ BATCH: Final = 100
 _WRITTEN: Final = (
     "createdate",
     "hs_createdate",
+    "hs_is_contact",
+    "hs_is_unworked",
     "hs_lastmodifieddate",
     "hs_object_id",
     "hs_object_source",
+    "hs_object_source_id",
     "hs_object_source_label",
     "hs_pipeline",
     "lastmodifieddate",
@@ -38,7 +41,7 @@ def list_records(store: HubSpotStore, call: Call) -> Answer:
         raise invalid(f"Invalid after: {call.query.get('after')}")
     records, next_id = table.page(after, limit, archived=archived)
     names = _names(table, call.names("properties"), with_history)
-    links = [object_type(name).name for name in call.names("associations")]
+    links = [store.kind(name).name for name in call.names("associations")]
     results = []
     for record in records:
         body = _body(table, record, names, with_history)
@@ -64,7 +67,7 @@ def read_record(store: HubSpotStore, call: Call) -> Answer:
         raise record_not_found()
     with_history = call.names("propertiesWithHistory")
     body = _body(table, record, _names(table, call.names("properties"), with_history), with_history)
-    if links := [object_type(name).name for name in call.names("associations")]:
+    if links := [store.kind(name).name for name in call.names("associations")]:
         body["associations"] = _inline_associations(store, table, record, links)
     return Answer(body)
 
@@ -74,6 +77,7 @@ def create_record(store: HubSpotStore, call: Call) -> Answer:
     table = _table(store, call)
     properties = _properties_of(call.body)
     values = store.checked(table, [properties])[0]
+    _check_required(store, table, values)
     if existing := _conflict(table, values):
         raise refusal(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
     record = store.create(table, values)
@@ -154,6 +158,8 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
     table = _table(store, call)
     inputs = call.inputs(BATCH)
     checked = store.checked(table, [_properties_of(each) for each in inputs])
+    for values in checked:
+        _check_required(store, table, values)
     bodies = []
     errors = []
     for each, values in zip(inputs, checked, strict=True):
@@ -235,17 +241,19 @@ def search(store: HubSpotStore, call: Call) -> Answer:
     return Answer(answer)
 
 
-def merge_contacts(store: HubSpotStore, call: Call) -> Answer:
-    """Merge two contacts into a new one."""
-    table = store.tables[CONTACTS.name]
+def merge(store: HubSpotStore, call: Call) -> Answer:
+    """Merge two records into a new one."""
+    table = _table(store, call)
     primary = table.find(str(call.body.get("primaryObjectId")))
     other = table.find(str(call.body.get("objectIdToMerge")))
     if primary is None or other is None:
+        what = "vid" if table.type is CONTACTS else table.type.singular
         raise invalid(
-            "vid to merge is not a valid contact or is already in the process of being merged"
+            f"{what} to merge is not a valid {table.type.singular} or is already in the process of "
+            "being merged"
         )
     if primary is other:
-        raise invalid("Cannot merge a contact with itself")
+        raise invalid(f"Cannot merge a {table.type.singular} with itself")
     merged = store.merge(table, primary, other)
     return Answer(_body(table, merged, sorted(merged.properties), []))
 
@@ -261,7 +269,7 @@ def erase_contact(store: HubSpotStore, call: Call) -> Answer:
 
 
 def _table(store: HubSpotStore, call: Call) -> ObjectTable:
-    return store.tables[object_type(call.parameters["object"]).name]
+    return store.table(call.parameters["object"])
 
 
 def _find(
@@ -292,6 +300,17 @@ def _properties_of(body: Any) -> dict[str, Any]:
 def _conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:
     email = values.get("email")
     return table.look_by("email", email) if email and table.type is CONTACTS else None
+
+
+def _check_required(store: HubSpotStore, table: ObjectTable, values: dict[str, str]) -> None:
+    """Refuse a new record of the account's own kind that lacks what its schema requires."""
+    required = store.schemas.get(table.type.name, {}).get("requiredProperties", ())
+    if missing := [name for name in required if not values.get(name)]:
+        raise invalid(
+            f"Error creating {table.type.singular.upper()}. Some required properties were not set.",
+            context={"properties": missing},
+            subCategory="ObjectErrors.REQUIRED_PROPERTIES_NOT_SET",
+        )
 
 
 def _types_linked_by(table: ObjectTable, type_id: int) -> list[str]:
@@ -370,7 +389,8 @@ def _written_body(
 
 
 def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) -> dict[str, Any]:
-    shown = {*values, *_WRITTEN, "hs_all_contact_vids"} & record.properties.keys()
+    shown = {*values, *_WRITTEN, "hs_all_contact_vids", "hs_email_domain"}
+    shown &= record.properties.keys()
     body = _body(table, record, sorted(shown), [])
     if table.type is CONTACTS and body["properties"].get("lifecyclestage") == "lead":
         # answers to a creation spell this one date as epoch milliseconds
@@ -383,7 +403,7 @@ def _inline_associations(
 ) -> dict[str, Any]:
     answer = {}
     for to in links:
-        label = f"{table.type.singular}_to_{object_type(to).singular}"
+        label = f"{table.type.singular}_to_{store.kind(to).singular}"
         linked = store.associated(table.type.name, record.id, to)
         if linked:
             answer[to] = {"results": [{"id": str(id), "type": label} for id in linked]}

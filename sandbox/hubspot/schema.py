@@ -145,6 +145,9 @@ _SYSTEM: Final = (
     Property("hubspot_owner_id", "Owner", "number", "number"),
     _flag("hs_was_imported", "Performed in an import", read_only=True),
 )
+_MERGED: Final = Property(
+    "hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox", read_only=True
+)
 _LOGGED: Final = (
     *_SYSTEM,
     _instant("hs_timestamp", "Activity date"),
@@ -193,9 +196,7 @@ _CONTACT_PROPERTIES: Final = (
     Property(
         "hs_additional_emails", "Additional email addresses", field_type="text", read_only=True
     ),
-    Property(
-        "hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox", read_only=True
-    ),
+    _MERGED,
     Property("hs_calculated_merged_vids", "Merged vids", "enumeration", "checkbox", read_only=True),
     Property("salesforceleadid", "Salesforce Lead ID", read_only=True),
     Property("salesforcecontactid", "Salesforce Contact ID", read_only=True),
@@ -203,6 +204,7 @@ _CONTACT_PROPERTIES: Final = (
     _instant("lastmodifieddate", "Last Modified Date", read_only=True),
     _calculated("hs_all_contact_vids", "All vids"),
     _calculated("hs_pipeline", "Pipeline"),
+    _flag("hs_is_contact", "Is a contact", read_only=True),
     _flag("hs_is_unworked", "Contact unworked", read_only=True),
     _number("hubspotscore", "HubSpot Score", read_only=True),
     _number("num_conversion_events", "Number of Form Submissions", read_only=True),
@@ -240,6 +242,7 @@ _CONTACT_PROPERTIES: Final = (
     Property("bant_timeline", "Timeline", "date", "date", custom=True),
 )
 _COMPANY_PROPERTIES: Final = (
+    _MERGED,
     *_SYSTEM,
     Property("name", "Company name"),
     Property("domain", "Company Domain Name"),
@@ -257,11 +260,13 @@ _COMPANY_PROPERTIES: Final = (
         "OIL_ENERGY: Oil & Energy",
     ),
     _number("numberofemployees", "Number of Employees"),
+    _calculated("hs_pipeline", "Pipeline"),
     Property("lifecyclestage", "Lifecycle Stage", "enumeration", "radio", options=STAGES),
     _instant("createdate", "Create Date", read_only=True),
     _instant("hs_lastmodifieddate", "Last Modified Date", read_only=True),
 )
 _DEAL_PROPERTIES: Final = (
+    _MERGED,
     *_SYSTEM,
     Property("dealname", "Deal Name"),
     _number("amount", "Amount"),
@@ -313,6 +318,15 @@ def _unused(name: str, singular: str, type_id: str, title: str) -> ObjectType:
     return ObjectType(
         name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, properties
     )
+
+
+def custom_type(
+    name: str, singular: str, type_id: str, properties: tuple[Property, ...]
+) -> ObjectType:
+    """Make an object that an account added."""
+    dates = ("hs_createdate", "hs_lastmodifieddate")
+    own = (*_SYSTEM, *(_instant(one, one, read_only=True) for one in dates), *properties)
+    return ObjectType(name, singular, type_id, *dates, (*dates, "hs_object_id"), own)
 
 
 OBJECT_TYPES: Final = (
@@ -423,6 +437,19 @@ OBJECT_TYPES: Final = (
     _unused("forms", "form", "0-28", "name"),
     _unused("goal_targets", "goal_target", "0-74", "hs_goal_name"),
     _unused("postal_mail", "postal_mail", "0-116", "hs_postal_mail_body"),
+    _unused("users", "user", "0-115", "hs_given_name"),
+    _unused("appointments", "appointment", "0-421", "hs_appointment_name"),
+    _unused("carts", "cart", "0-142", "hs_cart_name"),
+    _unused("commerce_payments", "commerce_payment", "0-101", "hs_payment_id"),
+    _unused("courses", "course", "0-410", "hs_course_name"),
+    _unused("discounts", "discount", "0-84", "hs_label"),
+    _unused("fees", "fee", "0-85", "hs_label"),
+    _unused("invoices", "invoice", "0-53", "hs_title"),
+    _unused("listings", "listing", "0-420", "hs_name"),
+    _unused("orders", "order", "0-123", "hs_order_name"),
+    _unused("services", "service", "0-162", "hs_name"),
+    _unused("subscriptions", "subscription", "0-69", "hs_name"),
+    _unused("taxes", "tax", "0-86", "hs_label"),
 )
 _SPELLINGS: Final = {
     spelling: object_type

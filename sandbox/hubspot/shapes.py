@@ -270,16 +270,157 @@ class PropertiesArchived(TypedDict):
     inputs: list[PropertyName]
 
 
+class Named(TypedDict):
+    """A value of the first API, whose contacts say `property` for the name."""
+
+    name: str
+    value: NotRequired[Text | None]
+
+
+class Pair(TypedDict):
+    """A value of a contact of the first API."""
+
+    property: str
+    value: NotRequired[Text | None]
+
+
+class OldContact(TypedDict):
+    """A contact of the first API."""
+
+    properties: list[Pair]
+
+
+class OldBatchContact(OldContact):
+    """A contact of the first API among others."""
+
+    vid: NotRequired[Text]
+    email: NotRequired[str]
+
+
+class OldRecord(TypedDict):
+    """A company or a deal of the first API."""
+
+    properties: list[Named]
+
+
+class OldBatchRecord(OldRecord):
+    """A company or a deal of the first API among others."""
+
+    objectId: Text
+
+
+class OldEngagement(TypedDict):
+    """An engagement of the first API."""
+
+    engagement: dict[str, Any]
+    associations: NotRequired[dict[str, list[int | None]]]
+    metadata: NotRequired[dict[str, Any]]
+
+
+class OldLink(TypedDict):
+    """A link of the first API."""
+
+    fromObjectId: Text
+    toObjectId: Text
+    definitionId: Text
+
+
+LinkOf3 = TypedDict("LinkOf3", {"from": Id, "to": Id, "type": str})
+
+
+class LinksOf3(TypedDict):
+    """Links of version 3."""
+
+    inputs: list[LinkOf3]
+
+
+class Labels(TypedDict, total=False):
+    """What one and many objects of a kind are called."""
+
+    singular: str
+    plural: str
+
+
+class PropertyOfKind(TypedDict):
+    """A property of a new kind of object."""
+
+    name: str
+    label: str
+    type: str
+    fieldType: str
+
+
+class KindMade(TypedDict):
+    """A new kind of object."""
+
+    name: str
+    labels: Labels
+    requiredProperties: list[str]
+    properties: list[PropertyOfKind]
+    associatedObjects: list[str]
+
+
+class KindChanged(TypedDict, total=False):
+    """What is said of a kind of object."""
+
+    labels: Labels
+    requiredProperties: list[str]
+    primaryDisplayProperty: str
+    secondaryDisplayProperties: list[str]
+    searchableProperties: list[str]
+    description: str | None
+
+
+class KindLinked(TypedDict):
+    """A kind of object that is linked to another."""
+
+    fromObjectTypeId: str
+    toObjectTypeId: str
+
+
+class ListMade(TypedDict):
+    """A new list."""
+
+    name: str
+    objectTypeId: str
+    processingType: Literal["MANUAL", "DYNAMIC", "SNAPSHOT"]
+
+
+class ListChange(TypedDict):
+    """Members that come and go."""
+
+    recordIdsToAdd: list[str]
+    recordIdsToRemove: list[str]
+
+
+class GroupMade(TypedDict):
+    """A new group of properties."""
+
+    name: str
+    label: str
+    displayOrder: NotRequired[int]
+
+
+class GroupChanged(TypedDict, total=False):
+    """What is said of a group of properties."""
+
+    label: str
+    displayOrder: int
+
+
 _OBJECTS: Final = "/crm/v3/objects/{object}"
 _LINK: Final = "/crm/v4/objects/{object}/{record_id}/associations/{to_object}"
 _LINKS: Final = "/crm/v4/associations/{object}/{to_object}"
 _LINKS_3: Final = "/crm/v3/associations/{object}/{to_object}"
 _PROPERTIES: Final = "/crm/v3/properties/{object}"
 
+_OBJECT: Final[TypeAdapter[Any]] = TypeAdapter(dict[str, Any])
+"""Where nothing more is known of a body."""
+
 BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
     route: TypeAdapter(shape)
     for route, shape in {
-        ("POST", "/crm/v3/objects/contacts/merge"): Merge,
+        ("POST", f"{_OBJECTS}/merge"): Merge,
         ("POST", "/crm/v3/objects/contacts/gdpr-delete"): Erasure,
         ("POST", f"{_OBJECTS}/search"): Search,
         ("POST", f"{_OBJECTS}/batch/read"): Reading,
@@ -295,6 +436,36 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
         ("POST", f"{_LINKS}/batch/archive"): LinksCut,
         ("POST", f"{_LINKS}/batch/associate/default"): DefaultLinks,
         ("PUT", f"{_LINK}/{{to_id}}"): list[LinkType],
+        ("POST", f"{_LINKS_3}/batch/create"): LinksOf3,
+        ("POST", f"{_LINKS_3}/batch/archive"): LinksOf3,
+        **{
+            (method, f"{root}{path}"): shape
+            for root in ("/crm/v3/schemas", "/crm-object-schemas/v3/schemas")
+            for method, path, shape in (
+                ("POST", "", KindMade),
+                ("PATCH", "/{object}", KindChanged),
+                ("POST", "/{object}/associations", KindLinked),
+            )
+        },
+        ("POST", f"{_PROPERTIES}/groups"): GroupMade,
+        ("PATCH", f"{_PROPERTIES}/groups/{{group}}"): GroupChanged,
+        ("POST", "/crm/v3/lists"): ListMade,
+        ("PUT", "/crm/v3/lists/{list_id}/memberships/add-and-remove"): ListChange,
+        ("POST", "/contacts/v1/contact"): OldContact,
+        ("POST", "/contacts/v1/contact/vid/{vid}/profile"): OldContact,
+        ("POST", "/contacts/v1/contact/email/{email}/profile"): OldContact,
+        ("POST", "/contacts/v1/contact/createOrUpdate/email/{email}"): OldContact,
+        ("POST", "/contacts/v1/contact/batch"): list[OldBatchContact],
+        ("POST", "/companies/v2/companies"): OldRecord,
+        ("PUT", "/companies/v2/companies/{record_id}"): OldRecord,
+        ("POST", "/{object}/v1/batch-async/update"): list[OldBatchRecord],
+        ("POST", "/deals/v1/deal"): OldRecord,
+        ("PUT", "/deals/v1/deal/{record_id}"): OldRecord,
+        ("POST", "/engagements/v1/engagements"): OldEngagement,
+        ("PUT", "/crm-associations/v1/associations"): OldLink,
+        ("PUT", "/crm-associations/v1/associations/delete"): OldLink,
+        ("PUT", "/crm-associations/v1/associations/create-batch"): list[OldLink],
+        ("PUT", "/crm-associations/v1/associations/delete-batch"): list[OldLink],
         ("POST", "/crm/v3/lists/search"): ListSearch,
         ("PUT", "/crm/v3/lists/{list_id}/memberships/add"): list[str],
         ("PUT", "/crm/v3/lists/{list_id}/memberships/remove"): list[str],
@@ -310,10 +481,9 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
 
 def check_shape(method: str, path: str, body: Any) -> None:
     """Refuse a body that has not the shape its route takes."""
-    shape = BODIES.get((method, path))
+    shape = BODIES.get((method, path), _OBJECT)
     try:
-        if shape:
-            shape.validate_python(body)
+        shape.validate_python(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "missing":

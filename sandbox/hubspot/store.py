@@ -17,7 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from sandbox.hubspot.refusals import invalid_properties
-from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property
+from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property, object_type
 from sandbox.hubspot.values import BadValue, iso, stored_value
 from sandbox.shelf import Form, Numbers, Shelf
 from sandbox.timeline import Timeline
@@ -95,6 +95,7 @@ class ObjectTable:
         self.type = object_type
         self.properties: dict[str, Property] = {each.name: each for each in object_type.properties}
         self.archived_properties: dict[str, Property] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
         self.records: Shelf[int, Record] = Shelf(_RECORDS)
         self.merged_into: dict[int, int] = {}
         self.version = 0
@@ -232,6 +233,8 @@ class HubSpotStore:
         self.oauth_tokens: dict[str, float] = {}
         self.rate_limits = rate_limits
         self.tables = {each.name: ObjectTable(each) for each in OBJECT_TYPES}
+        self.custom: dict[str, ObjectType] = {}
+        self.schemas: dict[str, dict[str, Any]] = {}
         self.associations: dict[tuple[str, str], Shelf[int, list[int]]] = defaultdict(_links)
         self.owners: list[dict[str, Any]] = []
         self.forms: dict[str, dict[str, Any]] = {}
@@ -276,6 +279,14 @@ class HubSpotStore:
             self.tables[name].take(held)
         for name, value in zip(_CONTENTS, rest, strict=True):
             setattr(self, name, value)
+
+    def kind(self, spelling: str) -> ObjectType:
+        """Find an object type by name, singular, type id, in any case; refuse what is none."""
+        return self.custom.get(spelling.lower()) or object_type(spelling)
+
+    def table(self, spelling: str) -> ObjectTable:
+        """Give the records of an object type."""
+        return self.tables[self.kind(spelling).name]
 
     def now_ms(self) -> int:
         """Read the account's clock, in epoch milliseconds; it may be wrong by `skew_seconds`."""
@@ -356,14 +367,17 @@ class HubSpotStore:
         table.version += 1
 
     def create(self, table: ObjectTable, values: dict[str, str]) -> Record:
-        """Make a new record of checked values; a new contact is a lead by the account's default."""
+        """Make a new record of checked values; by the account's default it begins as a lead."""
         now = self.now_ms()
         record = Record(table.next_id(), {}, now, now)
-        if table.type is CONTACTS:
+        if table.type.name in ("contacts", "companies"):
             values = {"lifecyclestage": "lead", **values}
-            record.properties["hs_all_contact_vids"] = str(record.id)
+            record.properties["hs_pipeline"] = f"{table.type.name}-lifecycle-pipeline"
+        if table.type is CONTACTS:
+            record.properties |= _born(record.id, values.get("email", ""))
         record.properties |= {
             "hs_object_source": "INTEGRATION",
+            "hs_object_source_id": "4169410",
             "hs_object_source_label": "INTEGRATION",
         }
         table.add(record)
@@ -401,9 +415,11 @@ class HubSpotStore:
             str(other.id),
         ]
         merged.properties["hs_merged_object_ids"] = ";".join(old_ids)
-        merged.properties["hs_calculated_merged_vids"] = ";".join(f"{id}:{now}" for id in old_ids)
-        merged.properties["hs_all_contact_vids"] = ";".join([str(merged.id), *old_ids])
-        _join_emails(merged, primary, other)
+        if table.type is CONTACTS:
+            vids = ";".join(f"{id}:{now}" for id in old_ids)
+            merged.properties["hs_calculated_merged_vids"] = vids
+            merged.properties["hs_all_contact_vids"] = ";".join([str(merged.id), *old_ids])
+            _join_emails(merged, primary, other)
         for record in (primary, other):
             del table.records[record.id]
             table.merged_into[record.id] = merged.id
@@ -433,6 +449,12 @@ class HubSpotStore:
                     back = self.associations[to_type, from_type][other_id]
                     back.remove(old_id)
                     self.associate(from_type, new_id, to_type, other_id)
+
+
+def _born(id: int, email: str) -> dict[str, str]:
+    """Say what a new contact knows of itself."""
+    told = {"hs_all_contact_vids": str(id), "hs_is_contact": "true", "hs_is_unworked": "true"}
+    return told | ({"hs_email_domain": email.rpartition("@")[2].lower()} if email else {})
 
 
 def _number(id: int) -> int:

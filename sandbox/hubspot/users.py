@@ -1,11 +1,11 @@
-"""Who may log in to the account, and what kinds of objects it has."""
+"""Who may log in to the account, and who owns records there."""
 
 from typing import Any
 
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import refusal
-from sandbox.hubspot.schema import ObjectType, object_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
+from sandbox.hubspot.values import parse_instant
 
 _ROLE = "4800"
 _TEAM = "480"
@@ -30,6 +30,20 @@ def user(store: HubSpotStore, call: Call) -> Answer:
     raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
+def owners_2(store: HubSpotStore, call: Call) -> Answer:
+    """Give the owners as a plain list, as version 2 did."""
+    wanted = call.query.get("email")
+    return Answer([_owner_2(one) for one in store.owners if wanted in (None, one["email"])])
+
+
+def owner_2(store: HubSpotStore, call: Call) -> Answer:
+    """Give one owner, as version 2 did."""
+    for one in store.owners:
+        if one["id"] == call.parameters["owner_id"]:
+            return Answer(_owner_2(one))
+    raise refusal(404, "resource not found")
+
+
 def roles(_store: HubSpotStore, _call: Call) -> Answer:
     """Give the only role."""
     return Answer({"results": [{"id": _ROLE, "name": "Sales", "requiresBillingWrite": False}]})
@@ -41,18 +55,6 @@ def teams(store: HubSpotStore, _call: Call) -> Answer:
     return Answer(
         {"results": [{"id": _TEAM, "name": "Sales", "userIds": ids, "secondaryUserIds": []}]}
     )
-
-
-def schemas(_store: HubSpotStore, _call: Call) -> Answer:
-    """Give the objects that the account added: none."""
-    return Answer({"results": []})
-
-
-def schema(store: HubSpotStore, call: Call) -> Answer:
-    """Describe one kind of object."""
-    kind = object_type(call.parameters["object"])
-    table = store.tables[kind.name]
-    return Answer(_described(kind, [one.as_json() for one in table.properties.values()]))
 
 
 def _user(owner: dict[str, Any]) -> dict[str, Any]:
@@ -67,21 +69,18 @@ def _user(owner: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _described(kind: ObjectType, properties: list[dict[str, Any]]) -> dict[str, Any]:
-    name = kind.singular.upper()
+def _owner_2(owner: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": kind.type_id,
-        "objectTypeId": kind.type_id,
-        "fullyQualifiedName": name,
-        "name": name,
-        "labels": {"singular": kind.singular.title(), "plural": kind.name.title()},
-        "primaryDisplayProperty": kind.shown[-1],
-        "secondaryDisplayProperties": [],
-        "requiredProperties": [],
-        "searchableProperties": list(kind.shown),
-        "properties": properties,
-        "associations": [],
-        "archived": False,
-        "metaType": "HUBSPOT",
         "portalId": PORTAL_ID,
+        "ownerId": int(owner["id"]),
+        "type": "PERSON",
+        "firstName": owner["firstName"],
+        "lastName": owner["lastName"],
+        "email": owner["email"],
+        "createdAt": parse_instant(owner["createdAt"]),
+        "updatedAt": parse_instant(owner["updatedAt"]),
+        "remoteList": [],
+        "hasContactsAccess": False,
+        "activeUserId": owner["userId"],
+        "userIdIncludingInactive": owner["userId"],
     }

@@ -2,6 +2,7 @@
 documented shape, and refused once it is damaged."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from sandbox.server import Sandbox
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
-PEOPLE = 25
+PEOPLE = 150
 OBJECTS, LINKS, PROPERTIES = "/crm/v3/objects", "/crm/v4/associations", "/crm/v3/properties"
 REST = "/services/data/v60.0"
 TODAY = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
@@ -48,6 +49,16 @@ SEARCH = {
 }
 RECORD = {"attributes": {"type": "Lead"}, "id": "$lead", "Title": "CFO"}
 
+SCHEMAS, LISTS = "/crm-object-schemas/v3/schemas", "/crm/v3/lists"
+KIND = {
+    "name": "car",
+    "labels": {"singular": "Car", "plural": "Cars"},
+    "requiredProperties": ["vin"],
+    "properties": [{"name": "vin", "label": "VIN", "type": "string", "fieldType": "text"}],
+    "associatedObjects": ["CONTACT"],
+}
+LIST = {"name": "mine", "objectTypeId": "0-1", "processingType": "MANUAL"}
+
 READS = (
     f"{OBJECTS}/contacts?limit=3&properties=email,phone&associations=companies",
     f"{OBJECTS}/contacts?limit=3&propertiesWithHistory=lifecyclestage",
@@ -69,6 +80,8 @@ READS = (
     "/crm/v3/lists/1",
     "/crm/v3/lists/3/memberships?limit=2",
     "/crm/v3/lists/object-type-id/0-1/name/Customers",
+    "/crm/v3/lists/records/0-1/$contact/memberships",
+    "/crm/v3/lists/3/memberships/join-order?limit=2",
     "/oauth/v1/access-tokens/$token",
     f"{OBJECTS}/tickets",
     f"{PROPERTIES}/contacts",
@@ -146,6 +159,14 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
         f"{OBJECTS}/contacts/merge",
         {"primaryObjectId": "$contact", "objectIdToMerge": "$other"},
     ),
+    *(
+        (
+            "POST",
+            f"{OBJECTS}/{name}/merge",
+            {"primaryObjectId": f"${name}1", "objectIdToMerge": f"${name}2"},
+        )
+        for name in ("companies", "deals")
+    ),
     ("POST", f"{OBJECTS}/contacts/gdpr-delete", {"objectId": "$contact"}),
     ("POST", f"{LINKS}/contacts/companies/batch/read", {"inputs": [{"id": "$contact"}]}),
     (
@@ -170,6 +191,17 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/crm/v3/lists/search", {"query": "", "count": 2}),
     ("PUT", "/crm/v3/lists/4/memberships/add", ["$contact", "$other", "404404"]),
     ("PUT", "/crm/v3/lists/4/memberships/remove", ["$contact"]),
+    ("POST", f"{LISTS}/", LIST),
+    ("PUT", f"{LISTS}/4/update-list-name?listName=ours", None),
+    (
+        "PUT",
+        f"{LISTS}/4/memberships/add-and-remove",
+        {"recordIdsToAdd": ["$contact"], "recordIdsToRemove": []},
+    ),
+    ("DELETE", f"{LISTS}/4/memberships", None),
+    ("DELETE", f"{LISTS}/4", None),
+    ("POST", SCHEMAS, KIND),
+    ("POST", f"{PROPERTIES}/contacts/groups", {"name": "mine", "label": "Mine"}),
     ("POST", "/crm/v3/exports/export/async", EXPORT),
     ("POST", f"{PROPERTIES}/contacts", PROPERTY),
     ("POST", f"{PROPERTIES}/contacts/batch/create", {"inputs": [PROPERTY]}),
@@ -226,8 +258,14 @@ class Caller:
     def __init__(self, box: Sandbox) -> None:
         """Log in to both, and pick records."""
         contacts = [str(one.id) for one in box.hubspot.tables["contacts"].live()]
+        tables = box.hubspot.tables
+        merging = {
+            f"${name}{at}": str(one.id)
+            for name in ("companies", "deals")
+            for at, one in enumerate(islice(tables[name].live(), 2), 1)
+        }
         leads = box.salesforce.tables["Lead"].values()
-        self.ids = {
+        self.ids = merging | {
             "$contact": contacts[0],
             "$other": contacts[1],
             "$company": str(next(box.hubspot.tables["companies"].live()).id),

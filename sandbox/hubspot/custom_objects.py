@@ -1,0 +1,159 @@
+"""Kinds of objects that the account adds: their schemas, from which their records follow."""
+
+from typing import Any, Final
+
+from sandbox.hubspot.account import property_of
+from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType, custom_type
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
+from sandbox.hubspot.values import iso
+
+_FIRST: Final = 3_604_285
+_FIRST_LINK: Final = 100
+_SAID: Final = (
+    "labels",
+    "primaryDisplayProperty",
+    "secondaryDisplayProperties",
+    "requiredProperties",
+    "searchableProperties",
+    "description",
+)
+
+
+def all_schemas(store: HubSpotStore, _call: Call) -> Answer:
+    """Give the objects that the account added."""
+    kinds = dict.fromkeys(store.custom.values())
+    return Answer({"results": [_told(store, kind) for kind in kinds]})
+
+
+def schema(store: HubSpotStore, call: Call) -> Answer:
+    """Describe one kind of object, also one that every account has."""
+    return Answer(_told(store, store.kind(call.parameters["object"])))
+
+
+def create(store: HubSpotStore, call: Call) -> Answer:
+    """Add a kind of object; it can be had by its name, its full name and its type id."""
+    name = call.body["name"]
+    full_name = f"p{PORTAL_ID}_{name}"
+    if full_name in store.custom:
+        raise refusal(409, f"An object type named '{name}' already exists.", "CONFLICT")
+    made = tuple(
+        property_of({"groupName": f"{name}_information", **one}, custom=True)
+        for one in call.body["properties"]
+    )
+    missing = set(call.body["requiredProperties"]) - {one.name for one in made}
+    if missing:
+        raise invalid(f"requiredProperties: {', '.join(sorted(missing))} does not exist")
+    type_id = f"2-{_FIRST + len(dict.fromkeys(store.custom.values()))}"
+    kind = custom_type(full_name, name, type_id, made)
+    store.tables[full_name] = ObjectTable(kind)
+    for spelling in (name, full_name, type_id):
+        store.custom[spelling.lower()] = kind
+    now = iso(store.now_ms())
+    said = {key: call.body[key] for key in _SAID if key in call.body}
+    store.schemas[full_name] = said | {"createdAt": now, "updatedAt": now, "associations": []}
+    for other in call.body["associatedObjects"]:
+        _link(store, kind, store.kind(other))
+    return Answer(_told(store, kind), 201)
+
+
+def update(store: HubSpotStore, call: Call) -> Answer:
+    """Change what is said of a kind of object."""
+    kind = _own(store, call)
+    known = store.schemas[kind.name]
+    known |= {key: call.body[key] for key in _SAID if key in call.body}
+    known["updatedAt"] = iso(store.now_ms())
+    told = _told(store, kind)
+    return Answer({key: told[key] for key in told if key not in ("properties", "associations")})
+
+
+def remove(store: HubSpotStore, call: Call) -> Answer:
+    """Remove a kind of object that has no records."""
+    kind = _own(store, call)
+    if len(store.tables[kind.name].live_ids()):
+        raise invalid(f"There are still records of {kind.singular}: archive them first")
+    store.custom = {key: one for key, one in store.custom.items() if one is not kind}
+    del store.tables[kind.name], store.schemas[kind.name]
+    return Answer(status=204)
+
+
+def associate(store: HubSpotStore, call: Call) -> Answer:
+    """Let a kind of object be linked to another one."""
+    kind = _own(store, call)
+    return Answer(_link(store, kind, store.kind(call.body["toObjectTypeId"])), 201)
+
+
+def _own(store: HubSpotStore, call: Call) -> ObjectType:
+    kind = store.kind(call.parameters["object"])
+    if kind.name not in store.schemas:
+        raise invalid(f"{kind.name} is defined by HubSpot and can't be changed")
+    return kind
+
+
+def _link(store: HubSpotStore, kind: ObjectType, other: ObjectType) -> dict[str, Any]:
+    links: list[dict[str, Any]] = store.schemas[kind.name]["associations"]
+    here = {
+        "id": str(_FIRST_LINK + len(links)),
+        "fromObjectTypeId": kind.type_id,
+        "toObjectTypeId": other.type_id,
+        "name": f"{kind.singular}_to_{other.singular}",
+        "cardinality": "ONE_TO_MANY",
+        "inverseCardinality": "ONE_TO_MANY",
+        "createdAt": store.schemas[kind.name]["createdAt"],
+        "updatedAt": store.schemas[kind.name]["updatedAt"],
+    }
+    links.append(here)
+    return here
+
+
+def _told(store: HubSpotStore, kind: ObjectType) -> dict[str, Any]:
+    properties = [one.as_json() for one in store.tables[kind.name].properties.values()]
+    own = store.schemas.get(kind.name)
+    if own is None:
+        return _described(kind) | {"properties": properties}
+    usual: dict[str, Any] = {"secondaryDisplayProperties": [], "searchableProperties": []}
+    return (
+        usual
+        | own
+        | {
+            "id": kind.type_id,
+            "objectTypeId": kind.type_id,
+            "fullyQualifiedName": kind.name,
+            "name": kind.singular,
+            "properties": properties,
+            "archived": False,
+            "metaType": "PORTAL_SPECIFIC",
+            "portalId": PORTAL_ID,
+        }
+    )
+
+
+def _described(kind: ObjectType) -> dict[str, Any]:
+    """Describe a kind of object that every account has."""
+    name = kind.singular.upper()
+    links = [
+        {
+            "id": str(plain),
+            "fromObjectTypeId": kind.type_id,
+            "toObjectTypeId": to,
+            "name": f"{kind.singular}_to_{to}",
+        }
+        for (origin, to), (plain, _) in ASSOCIATION_TYPES.items()
+        if origin == kind.name
+    ]
+    return {
+        "id": kind.type_id,
+        "objectTypeId": kind.type_id,
+        "fullyQualifiedName": name,
+        "name": name,
+        "labels": {"singular": kind.singular.title(), "plural": kind.name.title()},
+        "primaryDisplayProperty": kind.shown[-1],
+        "secondaryDisplayProperties": [],
+        "requiredProperties": [],
+        "searchableProperties": list(kind.shown),
+        "associations": links,
+        "archived": False,
+        "metaType": "HUBSPOT",
+        "portalId": PORTAL_ID,
+    }

@@ -1,0 +1,304 @@
+"""HubSpot's first API over HTTP, as old clients write with it; shapes are from recorded traffic."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from sandbox.server import Sandbox, running
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+Call = Callable[..., requests.Response]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with running(people=60, seed=11, now=NOW, rate_limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def call(box: Sandbox) -> Call:
+    """Send one request with the account's token."""
+
+    def sent(method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {box.hubspot_token}"}
+        url = box.url + path
+        return requests.request(method, url, json=body, params=query, headers=headers, timeout=10)
+
+    return sent
+
+
+def contact(**values: str) -> dict[str, Any]:
+    """Write a contact as this API takes it."""
+    return {"properties": [{"property": name, "value": value} for name, value in values.items()]}
+
+
+def record(**values: str) -> dict[str, Any]:
+    """Write a company or a deal as this API takes it."""
+    return {"properties": [{"name": name, "value": value} for name, value in values.items()]}
+
+
+def vids(box: Sandbox) -> list[int]:
+    """Give the ids of the live contacts."""
+    return [one.id for one in box.hubspot.tables["contacts"].live()]
+
+
+def test_a_new_contact_shows_what_was_sent(call: Call) -> None:
+    """Each value with its only version."""
+    made = call("POST", "/contacts/v1/contact", contact(email="a@b.example", firstname="Anna"))
+
+    assert made.status_code == 200
+    assert made.json().keys() >= {"vid", "canonical-vid", "merged-vids", "identity-profiles"}
+    assert list(made.json()["properties"]) == ["email", "firstname"]
+    assert made.json()["properties"]["email"]["versions"][0]["source-type"] == "INTEGRATION"
+
+
+def test_an_address_that_is_known_is_a_conflict(call: Call) -> None:
+    """The refusal tells whose it is."""
+    made = call("POST", "/contacts/v1/contact", contact(email="a@b.example"))
+    again = call("POST", "/contacts/v1/contact", contact(email="a@b.example"))
+
+    assert again.status_code == 409
+    assert again.json()["error"] == "CONTACT_EXISTS"
+    assert again.json()["identityProfile"]["vid"] == made.json()["vid"]
+
+
+def test_a_bad_value_is_refused_without_a_category(call: Call) -> None:
+    """As the first API lists what was wrong."""
+    refused = call("POST", "/contacts/v1/contact", contact(email="no address"))
+
+    assert refused.status_code == 400
+    assert "category" not in refused.json()
+    assert refused.json()["validationResults"][0]["error"] == "INVALID_EMAIL"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_contact_that_is_not_there_is_told_in_json(call: Call, method: str) -> None:
+    """Unlike today's page of HTML."""
+    gone = call(method, "/contacts/v1/contact/vid/0/profile", contact(firstname="Anna"))
+
+    assert gone.status_code == 404
+    assert gone.headers["X-HubSpot-NotFound"] == "true"
+    assert gone.json()["category"] == "OBJECT_NOT_FOUND"
+    assert gone.json()["errors"] == [{"message": "The contact 0 does not exist."}]
+
+
+def test_instants_are_milliseconds(box: Sandbox, call: Call) -> None:
+    """In values and in their versions."""
+    one = call("GET", f"/contacts/v1/contact/vid/{vids(box)[0]}/profile").json()
+    created = one["properties"]["createdate"]
+
+    assert created["value"].isdecimal()
+    assert created["versions"][0]["value"] == created["value"]
+
+
+def test_a_contact_is_changed_without_an_answer(box: Sandbox, call: Call) -> None:
+    """By its id, or by its address."""
+    vid = vids(box)[0]
+    path = f"/contacts/v1/contact/vid/{vid}/profile"
+    changed = call("POST", path, contact(firstname="Anna"))
+
+    assert (changed.status_code, changed.content) == (204, b"")
+    assert call("GET", path).json()["properties"]["firstname"]["value"] == "Anna"
+
+
+def test_what_is_written_by_address_says_whether_it_is_new(call: Call) -> None:
+    """The second time it is not."""
+    path = "/contacts/v1/contact/createOrUpdate/email/a@b.example"
+    first, second = (call("POST", path, contact(firstname="Anna")).json() for _ in range(2))
+
+    assert (first["isNew"], second["isNew"]) == (True, False)
+    assert first["vid"] == second["vid"]
+
+
+def test_many_contacts_are_written_at_once(box: Sandbox, call: Call) -> None:
+    """By id or address; nothing is told of them."""
+    vid = vids(box)[0]
+    batch = [
+        {"vid": vid, **contact(firstname="Anna")},
+        {"email": "a@b.example", **contact(firstname="Berta")},
+    ]
+    taken = call("POST", "/contacts/v1/contact/batch/", batch)
+    found = call("GET", "/contacts/v1/contact/emails/batch", email="a@b.example").json()
+
+    assert taken.status_code == 202
+    assert [one["properties"]["firstname"]["value"] for one in found.values()] == ["Berta"]
+
+
+def test_all_contacts_come_in_pages_by_id(box: Sandbox, call: Call) -> None:
+    """Each page names where the next one starts."""
+    path = "/contacts/v1/lists/all/contacts/all"
+    first = call("GET", path, count=40).json()
+    rest = call("GET", path, count=100, vidOffset=first["vid-offset"]).json()
+
+    assert first["has-more"] is True
+    assert rest["has-more"] is False
+    assert [one["vid"] for one in first["contacts"] + rest["contacts"]] == vids(box)
+
+
+def test_contacts_changed_of_late_come_newest_first(box: Sandbox, call: Call) -> None:
+    """A page goes on behind an instant and an id."""
+    path = "/contacts/v1/lists/recently_updated/contacts/recent"
+    first = call("GET", path, count=40).json()
+    after = {"vidOffset": first["vid-offset"], "timeOffset": first["time-offset"]}
+    told = first["contacts"] + call("GET", path, count=100, **after).json()["contacts"]
+
+    assert sorted(one["vid"] for one in told) == vids(box)
+    assert told == sorted(told, key=lambda one: -one["addedAt"])
+
+
+def test_merged_contacts_answer_under_a_new_id(box: Sandbox, call: Call) -> None:
+    """The answer is one word."""
+    one, other = vids(box)[:2]
+    merged = call("POST", f"/contacts/v1/contact/merge-vids/{one}/", {"vidToMerge": other})
+    found = call("GET", f"/contacts/v1/contact/vid/{one}/profile").json()
+
+    assert (merged.status_code, merged.text) == (200, "SUCCESS")
+    assert {one, other} <= set(found["merged-vids"])
+
+
+def test_a_contact_that_is_none_is_not_merged(box: Sandbox, call: Call) -> None:
+    """The refusal says which of the two it was."""
+    refused = call("POST", "/contacts/v1/contact/merge-vids/1/", {"vidToMerge": vids(box)[0]})
+
+    assert refused.status_code == 400
+    assert refused.json()["message"].startswith("canonical vid is not a valid contact")
+
+
+def test_an_archived_contact_says_so(box: Sandbox, call: Call) -> None:
+    """And is gone."""
+    vid = vids(box)[0]
+    archived = call("DELETE", f"/contacts/v1/contact/vid/{vid}")
+
+    assert archived.json() == {"vid": vid, "deleted": True, "reason": "OK"}
+    assert call("GET", f"/contacts/v1/contact/vid/{vid}/profile").status_code == 404
+
+
+def test_contacts_are_found_by_words(box: Sandbox, call: Call) -> None:
+    """In pages that go on by `offset`."""
+    found = call("GET", "/contacts/v1/search/query", q="example", count=2).json()
+
+    assert found["query"] == "example"
+    assert found["has-more"] is (found["total"] > 2)
+    assert len(found["contacts"]) == 2
+
+
+def test_a_list_is_made_filled_and_removed(box: Sandbox, call: Call) -> None:
+    """What is put on it twice is discarded, what is no contact is named."""
+    vid = vids(box)[0]
+    made = call("POST", "/contacts/v1/lists", {"name": "mine", "dynamic": False}).json()
+    path = f"/contacts/v1/lists/{made['listId']}"
+    first = call("POST", f"{path}/add", {"vids": [vid, 7]}).json()
+    again = call("POST", f"{path}/add", {"vids": [vid]}).json()
+    members = call("GET", f"{path}/contacts/all").json()["contacts"]
+    removed = call("DELETE", path)
+
+    assert first == {"updated": [vid], "discarded": [], "invalidVids": [7], "invalidEmails": []}
+    assert again["discarded"] == [vid]
+    assert [one["vid"] for one in members] == [vid]
+    assert removed.status_code == 204
+    assert call("GET", path).status_code == 404
+
+
+def test_a_company_is_made_found_changed_and_archived(call: Call) -> None:
+    """Every answer but the last shows it whole."""
+    made = call("POST", "/companies/v2/companies", record(name="Yundt", domain="yundt.example"))
+    path = f"/companies/v2/companies/{made.json()['companyId']}"
+    by_domain = call("POST", "/companies/v2/domains/yundt.example/companies", {"limit": 5})
+    changed = call("PUT", path, record(name="Lockman-Yundt"))
+    archived = call("DELETE", path)
+
+    assert made.status_code == changed.status_code == 200
+    assert [one["companyId"] for one in by_domain.json()["results"]] == [made.json()["companyId"]]
+    assert changed.json()["properties"]["name"]["versions"][0]["value"] == "Lockman-Yundt"
+    assert archived.json() == {"companyId": made.json()["companyId"], "deleted": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/companies/v2/companies/0", "This company 0 does not exist."),
+        ("/deals/v1/deal/0", "This deal 0 does not exist."),
+    ],
+)
+def test_what_is_not_there_is_not_changed(call: Call, path: str, said: str) -> None:
+    """The refusal names it."""
+    gone = call("PUT", path, record())
+
+    assert gone.status_code == 404
+    assert gone.json()["errors"] == [{"message": said}]
+
+
+def test_a_deal_is_born_with_links(box: Sandbox, call: Call) -> None:
+    """And found by its contact."""
+    vid = vids(box)[0]
+    links = {"associatedVids": [vid], "associatedCompanyIds": []}
+    made = call("POST", "/deals/v1/deal", {"associations": links, **record(amount="30")}).json()
+    of_contact = call("GET", f"/deals/v1/deal/associated/contact/{vid}/paged").json()["deals"]
+
+    assert made["associations"]["associatedVids"] == [vid]
+    assert made["properties"]["amount"]["value"] == "30"
+    assert made["dealId"] in [one["dealId"] for one in of_contact]
+
+
+def test_an_engagement_is_logged_and_archived(box: Sandbox, call: Call) -> None:
+    """A contact that is nobody is passed over."""
+    vid = vids(box)[0]
+    note = {
+        "engagement": {"type": "NOTE"},
+        "associations": {"contactIds": [None, vid]},
+        "metadata": {"body": "A note"},
+    }
+    made = call("POST", "/engagements/v1/engagements", note).json()
+    id = made["engagement"]["id"]
+    path = f"/engagements/v1/engagements/{id}"
+    of_contact = call("GET", f"/engagements/v1/engagements/associated/CONTACT/{vid}/paged").json()
+
+    assert made["metadata"] == {"body": "A note"}
+    assert made["associations"]["contactIds"] == [vid]
+    assert id in [one["engagement"]["id"] for one in of_contact["results"]]
+    assert call("DELETE", path).status_code == 204
+    assert call("GET", path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "root", ["/properties/v1/contacts", "/properties/v2/contacts", "/contacts/v2"]
+)
+def test_properties_and_groups_are_made_and_removed(call: Call, root: str) -> None:
+    """Under all roots they had."""
+    group = {"name": "mine", "displayName": "Mine", "displayOrder": 100}
+    asked = {"name": "own", "label": "Own", "groupName": "mine", "type": "string"}
+    made_group = call("POST", f"{root}/groups", group).json()
+    made = call("POST", f"{root}/properties", asked | {"fieldType": "text"})
+
+    assert made_group.items() >= (group | {"deleted": False}).items()
+    assert made.json()["groupName"] == "mine"
+    assert call("DELETE", f"{root}/properties/named/own").status_code == 204
+    assert call("DELETE", f"{root}/groups/named/mine").status_code == 204
+    assert call("DELETE", f"{root}/properties/named/own").status_code == 404
+
+
+def test_records_are_linked_by_a_number(box: Sandbox, call: Call) -> None:
+    """1 is a contact's company."""
+    vid, company = vids(box)[0], next(box.hubspot.tables["companies"].live()).id
+    link = {"fromObjectId": vid, "toObjectId": company, "definitionId": 1}
+    root = "/crm-associations/v1/associations"
+    made = call("PUT", root, link | {"category": "HUBSPOT_DEFINED"})
+    found = call("GET", f"{root}/{vid}/HUBSPOT_DEFINED/1").json()["results"]
+    cut = call("PUT", f"{root}/delete", link | {"category": "HUBSPOT_DEFINED"})
+
+    assert made.status_code == cut.status_code == 204
+    assert company in found
+    assert company not in call("GET", f"{root}/{vid}/HUBSPOT_DEFINED/1").json()["results"]
+
+
+def test_owners_were_a_plain_list(box: Sandbox, call: Call) -> None:
+    """And found by their address."""
+    owners = call("GET", "/owners/v2/owners").json()
+    one = call("GET", "/owners/v2/owners", email=owners[0]["email"]).json()
+
+    assert len(owners) == len(box.hubspot.owners)
+    assert one == owners[:1]
