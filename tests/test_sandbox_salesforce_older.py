@@ -221,7 +221,7 @@ def test_written_rows_are_told_of_in_csv(sandbox: Sandbox) -> None:
         pytest.param("POST", "/job", "<j/>", "InvalidJob", id="no operation"),
         pytest.param("POST", "/job", "{", "InvalidXML", id="no XML"),
         pytest.param(
-            "POST", "/job", "<j><operation>query</operation></j>", "InvalidJob", id="data in XML"
+            "POST", "/job", "<j><operation>query</operation></j>", "InvalidEntity", id="no object"
         ),
         pytest.param("PUT", "/job", "", "METHOD_NOT_ALLOWED", id="method"),
     ],

@@ -21,11 +21,15 @@ from sandbox.salesforce import (
     bulk_query,
     composite,
     control,
+    finding,
+    identity,
     limits,
     query,
     soap,
     sobject_collections,
     sobjects,
+    tooling,
+    trees,
 )
 from sandbox.salesforce.calls import Answer, Call, Handler
 from sandbox.salesforce.errors import (
@@ -47,7 +51,9 @@ _ASYNC_ROOT = "/services/async/{version}"
 _OPEN: dict[str, dict[str, Handler]] = {
     "/services/oauth2/token": {"POST": auth.token},
     "/services/oauth2/revoke": {"POST": auth.revoke},
-    "/services/oauth2/userinfo": {"GET": auth.userinfo},
+    "/services/oauth2/userinfo": {"GET": auth.userinfo, "POST": auth.userinfo},
+    "/services/oauth2/introspect": {"POST": identity.introspect},
+    "/id/{organization}/{user}": {"GET": identity.identity, "POST": identity.identity},
     "/services/data": {"GET": limits.versions},
     "/services/Soap/u/{version}": {"POST": soap.login},
     "/services/Soap/u/{version}/{organization}": {"POST": soap.login},
@@ -78,7 +84,19 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
         "PATCH": sobjects.change,
         "DELETE": sobjects.remove,
     },
-    "/sobjects/{object}/{field}/{value}": {"PATCH": sobjects.upsert},
+    "/sobjects/{object}/{field}/{value}": {
+        "GET": sobjects.reached,
+        "PATCH": sobjects.upsert,
+        "DELETE": sobjects.remove_reached,
+    },
+    "/search": {"GET": finding.search},
+    "/parameterizedSearch": {"GET": finding.parameterized, "POST": finding.parameterized},
+    "/recent": {"GET": finding.recent},
+    "/tooling": {"GET": tooling.resources},
+    "/tooling/query": {"GET": query.of_catalog},
+    "/tooling/query/{locator}": {"GET": query.more},
+    "/tooling/sobjects": {"GET": tooling.objects},
+    "/tooling/sobjects/{object}/describe": {"GET": tooling.described},
     "/composite": {"POST": composite.composite},
     "/composite/batch": {"POST": composite.batch},
     "/composite/sobjects": {
@@ -92,6 +110,7 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
     },
     "/composite/sobjects/{object}/{field}": {"PATCH": sobject_collections.upsert},
     "/composite/graph": {"POST": composite.graph},
+    "/composite/tree/{object}": {"POST": trees.create},
     "/jobs/query": {"GET": bulk_query.listed, "POST": bulk_query.create},
     "/jobs/query/{job}": {
         "GET": bulk_query.state,
@@ -166,7 +185,7 @@ class _Resource:
         request = Request(scope, receive)
         call = Call(
             store=self.store,
-            method=request.method,
+            method=_method(request),
             path=request.path_params,
             query=request.query_params,
             headers=request.headers,
@@ -179,6 +198,13 @@ class _Resource:
         media = answer.media if body else None
         response = Response(body, answer.status, dict(answer.headers), media_type=media)
         await response(scope, receive, send)
+
+
+def _method(request: Request) -> str:
+    """Take the method, which clients that cannot send every one may name in the query of a POST."""
+    if request.method == "POST":
+        return request.query_params.get("_HttpMethod", "POST").upper()
+    return request.method
 
 
 def _variants(path: str, resource: _Resource) -> list[Route]:

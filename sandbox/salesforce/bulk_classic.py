@@ -1,4 +1,4 @@
-"""Bulk API 1.0: jobs of batches in CSV or JSON, told of in JSON or XML, as clients ask for it."""
+"""Bulk API 1.0: jobs of batches in CSV, JSON or XML, told of in JSON or XML, as clients ask."""
 
 import csv
 import io
@@ -8,20 +8,26 @@ from typing import Any, Final
 
 import orjson
 
+from sandbox.salesforce import bulk_xml
 from sandbox.salesforce.bulk_ingest import CLEAR, OPERATIONS, is_external, written
 from sandbox.salesforce.bulk_query import as_csv, checked
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.markup import DECLARATION, NoMarkup, element, leaves
 from sandbox.salesforce.rendering import renderer
+from sandbox.salesforce.rows import Row
 from sandbox.salesforce.selection import Selection
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.values import moment
+from sandbox.shelf import Found
 
 KIND: Final = "classic"
 _JSON: Final = "application/json"
 _XML: Final = "application/xml"
-_NAMESPACE: Final = "http://www.force.com/2009/06/asyncapi/dataload"
+_MEDIA: Final = {"CSV": "text/csv", "JSON": _JSON, "XML": _XML}
+_CHUNKS: Final = "sforce-enable-pkchunking"
+_CHUNK: Final = 100_000
+_MOST_IN_CHUNK: Final = 250_000
 _QUERIES: Final = ("query", "queryAll")
 _NOTHING_FOUND: Final = "Records not found for this query"
 _MOST_ROWS: Final = 10_000
@@ -41,6 +47,7 @@ class Batch:
     content: Any = None
     taken: int = 0
     failed: int = 0
+    part: slice | None = None
 
     def told(self) -> dict[str, Any]:
         """Say how far it is; work is done when it is first asked after."""
@@ -72,6 +79,7 @@ class ClassicJob:
     created_at: str
     created_by: str
     state: str = "Open"
+    chunk: int | None = None
     batches: dict[str, Batch] = field(default_factory=dict)
     kind: str = KIND
 
@@ -118,7 +126,7 @@ def create(call: Call) -> Answer:
     operation, content_type = asked.get("operation"), asked.get("contentType", "XML")
     if operation not in (*_QUERIES, *OPERATIONS):
         raise Refused("InvalidJob", f"Unsupported operation: {operation}")
-    if content_type not in ("CSV", "JSON"):
+    if content_type not in _MEDIA:
         raise Refused("InvalidJob", f"Unsupported content type: {content_type}")
     sobject = call.store.find_sobject(asked.get("object") or "")
     if sobject is None:
@@ -136,9 +144,20 @@ def create(call: Call) -> Answer:
         external=external,
         created_at=call.store.stamp(),
         created_by=call.store.user_id,
+        chunk=_chunk(call) if operation in _QUERIES else None,
     )
     call.store.jobs[job.id] = job
     return _told("jobInfo", job.told(), in_json=_speaks_json(call), status=201)
+
+
+def _chunk(call: Call) -> int | None:
+    """Read how many rows are to be in a chunk; a header that says so cuts queries by their ids."""
+    said = call.headers.get(_CHUNKS, "").strip()
+    if said.lower() in ("", "false"):
+        return None
+    _, _, size = said.partition("chunkSize=")
+    asked = size.partition(";")[0].strip()
+    return min(int(asked), _MOST_IN_CHUNK) if asked.isdecimal() and int(asked) else _CHUNK
 
 
 def state(call: Call) -> Answer:
@@ -160,15 +179,32 @@ def add_batch(call: Call) -> Answer:
     job = _job(call)
     if job.state != "Open":
         raise Refused("InvalidJobState", f"The job is {job.state}")
+    batch = _new_batch(call, job)
+    if job.chunk:
+        _cut(call, job, batch, job.chunk)
+    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON", status=201)
+
+
+def _new_batch(call: Call, job: ClassicJob, part: slice | None = None) -> Batch:
     batch = Batch(
         id=call.store.new_id("751"),
         job=job.id,
         created_at=call.store.stamp(),
         sent=call.body,
         result=call.store.new_id("752"),
+        part=part,
     )
     job.batches[batch.id] = batch
-    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON", status=201)
+    return batch
+
+
+def _cut(call: Call, job: ClassicJob, whole: Batch, size: int) -> None:
+    """Make a batch of each chunk; the one that was sent is never carried out itself."""
+    selection = checked(call.store, call.body.decode(errors="replace"))
+    count = len(selection.rows(call.store, deleted=job.operation == "queryAll"))
+    whole.state = "NotProcessed"
+    for start in range(0, count, size):
+        _new_batch(call, job, slice(start, start + size))
 
 
 def batches(call: Call) -> Answer:
@@ -187,7 +223,7 @@ def batch_state(call: Call) -> Answer:
 def request(call: Call) -> Answer:
     """Give back what was sent."""
     job, batch = _batch(call)
-    return _data(batch.sent, in_json=job.content_type == "JSON")
+    return _data(batch.sent, job.content_type)
 
 
 def result(call: Call) -> Answer:
@@ -195,9 +231,9 @@ def result(call: Call) -> Answer:
     job, batch = _batch(call)
     if batch.state == "Failed":
         raise Refused("InvalidBatch", batch.error or "")
-    in_json = job.content_type == "JSON"
     if job.operation not in _QUERIES:
-        return _rows_told(batch.content, in_json=in_json)
+        return _data(_WRITTEN[job.content_type](batch.content), job.content_type)
+    in_json = job.content_type == "JSON"
     results: Any = [batch.result] if in_json else {"result": [batch.result]}
     return _told("result-list", results, in_json=in_json)
 
@@ -207,7 +243,7 @@ def rows(call: Call) -> Answer:
     job, batch = _batch(call)
     if call.path["result"] != batch.result or batch.state != "Completed":
         raise Refused("InvalidResult", "There is no such result")
-    return _data(batch.content, in_json=job.content_type == "JSON")
+    return _data(batch.content, job.content_type)
 
 
 def _job(call: Call) -> ClassicJob:
@@ -242,12 +278,23 @@ def _done(call: Call, job: ClassicJob, batch: Batch) -> Batch:
 def _find(call: Call, job: ClassicJob, batch: Batch) -> None:
     selection = checked(call.store, batch.sent.decode(errors="replace"))
     found = selection.rows(call.store, deleted=job.operation == "queryAll")
+    if batch.part:
+        found = found.part(_by_id(found)[batch.part])
     batch.taken = len(found)
     if job.content_type == "CSV":
         batch.content = as_csv(selection, found) if found else _NOTHING_FOUND
+        return
+    render = renderer(call.store, selection, f"/services/data/v{job.version}")
+    if job.content_type == "XML":
+        batch.content = bulk_xml.found(selection.sobject.name, [render(row) for row in found])
     else:
-        render = renderer(call.store, selection, f"/services/data/v{job.version}")
         batch.content = [_in_milliseconds(selection, render(row)) for row in found]
+
+
+def _by_id(found: Found[Row]) -> list[int]:
+    """Give the places of rows in the order of their ids."""
+    ids = [row["Id"] for row in found]
+    return sorted(range(len(ids)), key=ids.__getitem__)
 
 
 def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, Any]:
@@ -265,8 +312,7 @@ def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, 
 
 
 def _write(call: Call, job: ClassicJob, batch: Batch) -> None:
-    reader = _json_rows if job.content_type == "JSON" else _csv_rows
-    sent = reader(batch.sent)
+    sent = _READ[job.content_type](batch.sent)
     if len(sent) > _MOST_ROWS:
         raise Refused("ExceededQuota", f"Too many rows: at most {_MOST_ROWS}")
     batch.content = [_written(call.store, job, one) for one in sent]
@@ -301,9 +347,7 @@ def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _rows_told(told: list[dict[str, Any]], *, in_json: bool) -> Answer:
-    if in_json:
-        return _data(told, in_json=True)
+def _csv_told(told: list[dict[str, Any]]) -> str:
     lines = io.StringIO(newline="")
     writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(("Id", "Success", "Created", "Error"))
@@ -313,12 +357,28 @@ def _rows_told(told: list[dict[str, Any]], *, in_json: bool) -> Answer:
         ]
         flags = (str(one[name]).lower() for name in ("success", "created"))
         writer.writerow((one["id"] or "", *flags, ";".join(errors)))
-    return _data(lines.getvalue(), in_json=False)
+    return lines.getvalue()
 
 
-def _data(content: Any, *, in_json: bool) -> Answer:
+def _json_told(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return told
+
+
+_READ: Final[dict[str, Callable[[bytes], list[dict[str, Any]]]]] = {
+    "CSV": _csv_rows,
+    "JSON": _json_rows,
+    "XML": bulk_xml.rows,
+}
+_WRITTEN: Final[dict[str, Callable[[list[dict[str, Any]]], Any]]] = {
+    "CSV": _csv_told,
+    "JSON": _json_told,
+    "XML": bulk_xml.outcomes,
+}
+
+
+def _data(content: Any, content_type: str) -> Answer:
     """Write rows; their type is named without a charset, and clients compare it as it is."""
-    return Answer(content, headers={"Content-Type": _JSON if in_json else "text/csv"})
+    return Answer(content, headers={"Content-Type": _MEDIA[content_type]})
 
 
 def _sent(call: Call) -> dict[str, Any]:
@@ -338,7 +398,7 @@ def _speaks_json(call: Call) -> bool:
 def _told(name: str, told: Any, *, in_json: bool, status: int = 200) -> Answer:
     if in_json:
         return Answer(told, status=status, media=_JSON)
-    text = DECLARATION + element(name, _without_nulls(told), _NAMESPACE)
+    text = DECLARATION + element(name, _without_nulls(told), bulk_xml.NAMESPACE)
     return Answer(text, status=status, media=_XML)
 
 

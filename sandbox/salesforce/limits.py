@@ -2,6 +2,7 @@
 
 from sandbox.salesforce import bulk_classic
 from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce.store import ORGANIZATION
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 DAILY_LIMIT = 100_000
@@ -9,6 +10,46 @@ DAILY_LIMIT = 100_000
 _BULK_JOBS = 10_000
 _BULK_BATCHES = 15_000
 _SEASONS = ("Summer", "Winter", "Spring")
+
+
+_RESOURCES = (
+    "sobjects",
+    "query",
+    "queryAll",
+    "search",
+    "parameterizedSearch",
+    "recent",
+    "limits",
+    "composite",
+    "jobs",
+    "tooling",
+)
+_UNUSED = {
+    "ConcurrentAsyncGetReportInstances": 200,
+    "ConcurrentSyncReportRuns": 20,
+    "DailyAsyncApexExecutions": 250_000,
+    "DailyDurableGenericStreamingApiEvents": 10_000,
+    "DailyDurableStreamingApiEvents": 10_000,
+    "DailyGenericStreamingApiEvents": 10_000,
+    "DailyStandardVolumePlatformEvents": 10_000,
+    "DailyStreamingApiEvents": 10_000,
+    "DailyWorkflowEmails": 1_000,
+    "DataStorageMB": 10_240,
+    "DurableStreamingApiConcurrentClients": 20,
+    "FileStorageMB": 10_240,
+    "HourlyAsyncReportRuns": 1_200,
+    "HourlyDashboardRefreshes": 200,
+    "HourlyDashboardResults": 5_000,
+    "HourlyDashboardStatuses": 999_999_999,
+    "HourlyODataCallout": 1_000,
+    "HourlySyncReportRuns": 500,
+    "HourlyTimeBasedWorkflow": 1_000,
+    "MassEmail": 5_000,
+    "PermissionSets": 1_500,
+    "SingleEmail": 5_000,
+    "StreamingApiConcurrentClients": 20,
+}
+"""Limits of what the sandbox has not got, and nobody uses up."""
 
 
 def versions(_: Call) -> Answer:
@@ -29,8 +70,8 @@ def _version(number: int) -> dict[str, str]:
 
 def resources(call: Call) -> Answer:
     """List what the version offers."""
-    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
-    return Answer({name: f"{call.root}/{name}" for name in names})
+    user = f"{call.origin}/id/{ORGANIZATION}/{call.store.user_id}"
+    return Answer({name: f"{call.root}/{name}" for name in _RESOURCES} | {"identity": user})
 
 
 def limits(call: Call) -> Answer:
@@ -48,6 +89,7 @@ def limits(call: Call) -> Answer:
             "DailyBulkV2QueryJobs": {"Max": _BULK_JOBS, "Remaining": _BULK_JOBS - spent},
             "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
         }
+        | {name: {"Max": most, "Remaining": most} for name, most in _UNUSED.items()}
     )
 
 

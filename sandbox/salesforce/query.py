@@ -1,6 +1,6 @@
 """The query resources: a page of records, and a locator for the next one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.salesforce.calls import Answer, Call
@@ -8,6 +8,8 @@ from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.rendering import renderer
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.selection import Selection, select
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.tooling import catalog
 from sandbox.shelf import Found
 
 _PAGE = 2000
@@ -20,6 +22,7 @@ _WIDE_FROM = 20
 class Cursor:
     """What a locator stands for: records, not values: those are of when a page is asked for."""
 
+    store: SalesforceStore
     rows: Found[Row]
     selection: Selection
     page: int
@@ -27,12 +30,18 @@ class Cursor:
 
 def query(call: Call) -> Answer:
     """Answer with what is neither deleted nor archived."""
-    return _first_page(call, deleted=False)
+    if "explain" in call.query:
+        return explained(call)
+    return _first_page(_with_catalog(call), deleted=False)
 
 
 def query_all(call: Call) -> Answer:
     """Answer with deleted, merged and archived rows as well."""
-    return _first_page(call, deleted=True)
+    return _first_page(_with_catalog(call), deleted=True)
+
+
+def _with_catalog(call: Call) -> Call:
+    return replace(call, store=catalog(call.store, _asked(call), of_data=True))
 
 
 def more(call: Call) -> Answer:
@@ -44,17 +53,53 @@ def more(call: Call) -> Answer:
     return Answer(_page(call, cursor_id, cursor, int(offset)))
 
 
-def _first_page(call: Call, *, deleted: bool) -> Answer:
+def of_catalog(call: Call) -> Answer:
+    """Answer a query of the Tooling API."""
+    text = _asked(call)
+    return _first_page(replace(call, store=catalog(call.store, text, of_data=False)), deleted=False)
+
+
+def explained(call: Call) -> Answer:
+    """Say how a query would be carried out: by looking at every row, or through ids."""
+    text = call.query["explain"]
+    selection = select(call.store, text)
+    rows = len(call.store.tables[selection.sobject.name])
+    found = len(selection.found(call.store, deleted=False))
+    indexed = selection.query.where is not None
+    plan = {
+        "cardinality": found,
+        "fields": [],
+        "leadingOperationType": "Other" if indexed else "TableScan",
+        "notes": [
+            {
+                "description": "Not considering filter for optimization because unindexed",
+                "fields": ["IsDeleted"],
+                "tableEnumOrId": selection.sobject.name,
+            }
+        ],
+        "relativeCost": round(found / rows, 4) if rows else 0.0,
+        "sobjectCardinality": rows,
+        "sobjectType": selection.sobject.name,
+    }
+    return Answer({"plans": [plan], "sourceQuery": text})
+
+
+def _asked(call: Call) -> str:
     if not call.query.get("q"):
         raise Refused("MALFORMED_QUERY", "A query string has to be specified")
-    selection = select(call.store, call.query["q"])
+    return call.query["q"]
+
+
+def _first_page(call: Call, *, deleted: bool) -> Answer:
+    text = _asked(call)
+    selection = select(call.store, text)
     if selection.grouping:
         told = selection.grouping.records(selection.found(call.store, deleted=deleted))
         return Answer(_groups(told, selection))
     rows = selection.rows(call.store, deleted=deleted)
     if selection.counts:
         return Answer({"totalSize": len(rows), "done": True, "records": []})
-    cursor = Cursor(rows, selection, _page_size(call, selection))
+    cursor = Cursor(call.store, rows, selection, _page_size(call, selection))
     cursor_id = call.store.new_id("0r8")
     if len(rows) > cursor.page:
         call.store.cursors[cursor_id] = cursor
@@ -76,8 +121,8 @@ def _page_size(call: Call, selection: Selection) -> int:
 
 def _page(call: Call, cursor_id: str, cursor: Cursor, start: int) -> dict[str, Any]:
     end = start + cursor.page
-    table = call.store.tables[cursor.selection.sobject.name]
-    render = renderer(call.store, cursor.selection, call.root)
+    table = cursor.store.tables[cursor.selection.sobject.name]
+    render = renderer(cursor.store, cursor.selection, call.root)
     present = (table.now(row["Id"], row) for row in cursor.rows[start:end])
     records = [render(row) for row in present if row is not None]
     size = len(cursor.rows)

@@ -107,7 +107,27 @@ class JobState(TypedDict):
     state: str
 
 
+class TreeNode(TypedDict):
+    """What a record of a tree is, and what the client calls it."""
+
+    type: str
+    referenceId: str
+
+
+class TreeRecord(TypedDict):
+    """A record of a tree, with fields and records below it."""
+
+    attributes: TreeNode
+
+
+class Tree(TypedDict):
+    """Records with others below them."""
+
+    records: list[TreeRecord]
+
+
 COLLECTION: Final = TypeAdapter(Collection)
+TREE: Final = TypeAdapter(Tree)
 RETRIEVAL: Final = TypeAdapter(Retrieval)
 COMPOSITE: Final = TypeAdapter(Composite)
 GRAPHS: Final = TypeAdapter(Graphs)

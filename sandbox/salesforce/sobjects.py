@@ -16,6 +16,8 @@ from sandbox.salesforce.values import instant, moment
 _UPDATED_DAYS = 30
 _DELETED_DAYS = 15
 _LATEST_BATCH = 200
+_NOT_IMITATED = ("describe", "listviews", "quickActions")
+_ID_LENGTHS = (15, 18)
 
 
 def all_objects(call: Call) -> Answer:
@@ -46,10 +48,10 @@ def described(call: Call) -> Answer:
 def read(call: Call) -> Answer:
     """Read one record: all fields, or those asked for."""
     sobject = call.store.sobject(call.path["object"])
-    row = _live(call.store, sobject, call.path["id"])
-    asked = call.query.get("fields")
-    names = asked.split(",") if asked else list(sobject.fields)
-    return Answer(as_record(sobject, row, names, call.root))
+    id = call.path["id"]
+    if len(id) not in _ID_LENGTHS or not id.isalnum():
+        raise not_found(f"Provided external ID field does not exist or is not accessible: {id}")
+    return _read(call, sobject, _live(call.store, sobject, id))
 
 
 def as_record(sobject: SObject, row: Row, names: list[str], root: str) -> Row:
@@ -104,6 +106,66 @@ def remove(call: Call) -> Answer:
     return Answer(status=204)
 
 
+def reached(call: Call) -> Answer:
+    """Read the record with an external id, or what a relationship of a record leads to."""
+    sobject = call.store.sobject(call.path["object"])
+    if call.path["field"] in _NOT_IMITATED:
+        raise not_found()
+    if normalised(call.path["field"]):
+        return _related(call, sobject, call.path["field"], call.path["value"])
+    try:
+        row = writes.by_external_id(call.store, sobject, (call.path["field"], call.path["value"]))
+    except Refused as error:
+        return _choices(call, sobject, error)
+    return _read(call, sobject, row)
+
+
+def remove_reached(call: Call) -> Answer:
+    """Delete the record with an external id."""
+    sobject = call.store.sobject(call.path["object"])
+    row = writes.by_external_id(call.store, sobject, (call.path["field"], call.path["value"]))
+    writes.delete(call.store, sobject, row["Id"], single=True)
+    return Answer(status=204)
+
+
+def _choices(call: Call, sobject: SObject, error: Refused) -> Answer:
+    """Give the addresses of the records that share an external id. Raises: any other refusal."""
+    if error.status != 300:
+        raise error
+    ids = error.message.partition("[")[2].rstrip("]").split(", ")
+    return Answer([f"{call.root}/sobjects/{sobject.name}/{one}" for one in ids], status=300)
+
+
+def _related(call: Call, sobject: SObject, record: str, relationship: str) -> Answer:
+    row = _live(call.store, sobject, record)
+    if reference := sobject.parents.get(relationship.lower()):
+        parent = call.store.parent(row, reference)
+        above = call.store.owner_of(parent["Id"]) if parent else None
+        if parent is None or above is None:
+            raise not_found()
+        return _read(call, above, parent)
+    below = call.store.children(sobject).get(relationship.lower())
+    if below is None:
+        raise not_found()
+    _, name, reference_name = below
+    child = call.store.schema[name]
+    rows = call.store.tables[name].where(
+        reference_name, lambda one: [one.get(reference_name)], row["Id"]
+    )
+    names = _names(call, child)
+    records = [as_record(child, one, names, call.root) for one in rows if not one.get("IsDeleted")]
+    return Answer({"totalSize": len(records), "done": True, "records": records})
+
+
+def _read(call: Call, sobject: SObject, row: Row) -> Answer:
+    return Answer(as_record(sobject, row, _names(call, sobject), call.root))
+
+
+def _names(call: Call, sobject: SObject) -> list[str]:
+    asked = call.query.get("fields")
+    return asked.split(",") if asked else list(sobject.fields)
+
+
 def upsert(call: Call) -> Answer:
     """Change the record with an external id, or make it; several are told as their addresses."""
     sobject = call.store.sobject(call.path["object"])
@@ -111,10 +173,7 @@ def upsert(call: Call) -> Answer:
     try:
         made, is_new = writes.upsert(call.store, sobject, key, sent_fields(call.json()))
     except Refused as error:
-        if error.status != 300:
-            raise
-        here = f"{call.root}/sobjects/{sobject.name}"
-        return Answer([f"{here}/{one}" for one in error.message.split(",")], status=300)
+        return _choices(call, sobject, error)
     told = {"id": made, "success": True, "errors": [], "created": is_new}
     return Answer(told, status=201 if is_new else 200)
 

@@ -227,6 +227,14 @@ class SalesforceStore:
         self._names[sobject.prefix] = sobject.name
         self.tables.setdefault(sobject.name, table(sobject.prefix))
 
+    def beside(self, *objects: SObject) -> "SalesforceStore":
+        """Make an org of other objects, which shares sessions, cursors and ids with this one."""
+        other = SalesforceStore({}, self.credentials, daily_limit=None, clock=self.clock)
+        other._numbers, other.cursors, other.schema = self._numbers, self.cursors, {}
+        for one in objects:
+            other.add(one)
+        return other
+
     def define(self, sobject: str, *fields: Field) -> None:
         """Add fields, or change what they are: their type, options or permissions."""
         for one in fields:

@@ -78,21 +78,50 @@ def upsert(
     Raises: Refused: also with MULTIPLE_CHOICES where several records have it; WrongType.
     """
     name, value = key
+    field = _external(sobject, name)
+    if field.name == "Id":
+        return update(store, sobject, value, values), False
+    found = _with_external_id(store, sobject, field, value)
+    if found:
+        return update(store, sobject, found["Id"], values), False
+    return create(store, sobject, {field.name: value, **values}), True
+
+
+def by_external_id(store: SalesforceStore, sobject: SObject, key: tuple[str, str]) -> Row:
+    """Find the one live record with this external id (field, value), to read it.
+
+    Raises: Refused: also with MULTIPLE_CHOICES where several records have it.
+    """
+    name, value = key
+    field = _external(sobject, name)
+    if field.name == "Id":
+        return find(store, sobject, value, single=True)
+    found = _with_external_id(store, sobject, field, value)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _external(sobject: SObject, name: str) -> Field:
     field = sobject.by_lower_name.get(name.lower())
     if field is None or not (field.external or field.name == "Id"):
         said = "Provided external ID field does not exist or is not accessible"
         raise not_found(f"{said}: {name}")
-    if field.name == "Id":
-        return update(store, sobject, value, values), False
+    return field
+
+
+def _with_external_id(
+    store: SalesforceStore, sobject: SObject, field: Field, value: str
+) -> Row | None:
     same = store.tables[sobject.name].where(
         field.name, lambda row: [key_of(field, row.get(field.name))], key_of(field, value)
     )
-    found = [row["Id"] for row in same if not row.get("IsDeleted")]
+    found = [row for row in same if not row.get("IsDeleted")]
     if len(found) > 1:
-        raise Refused("DUPLICATE_EXTERNAL_ID", ",".join(found), status=300)
-    if found:
-        return update(store, sobject, found[0], values), False
-    return create(store, sobject, {field.name: value, **values}), True
+        ids = ", ".join(row["Id"] for row in found)
+        said = f"{field.name}: more than one record found for external id field: [{ids}]"
+        raise Refused("DUPLICATE_EXTERNAL_ID", said, (), status=300)
+    return found[0] if found else None
 
 
 def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> str:

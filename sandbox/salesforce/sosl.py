@@ -1,0 +1,119 @@
+"""SOSL as text: a grammar, and what a search asks for. Its conditions are SOQL's own."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedInput
+
+from sandbox.salesforce.errors import Refused
+
+_GRAMMAR = r"""
+search: "FIND"i TERM scope? returning? limit?
+scope: "IN"i SCOPE "FIELDS"i
+returning: "RETURNING"i kind ("," kind)*
+kind: NAME ("(" fields tail? ")")?
+fields: NAME ("," NAME)*
+tail: CLAUSE rest
+rest: (STRING | WORD | COMMA | NAME | CLAUSE | "(" rest ")")*
+limit: "LIMIT"i INTEGER
+
+TERM: /\{(\\.|[^}\\])*\}/s
+SCOPE.2: /(ALL|NAME|EMAIL|PHONE|SIDEBAR)\b/i
+CLAUSE.2: /(WHERE|ORDER|LIMIT|OFFSET)\b/i
+NAME: /[a-z_][a-z0-9_.]*/i
+STRING: /'(\\.|[^'\\])*'/s
+WORD: /[^\s'(),a-zA-Z_][^\s'(),]*/
+COMMA: ","
+INTEGER: /\d+/
+%ignore /\s+/
+"""
+_SHORTEST = 2
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An object to look in, what of its records to give, and the rest of a query of them."""
+
+    name: str
+    fields: tuple[str, ...] = ()
+    tail: str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for, in which fields, in which objects (none: in all), and how many."""
+
+    words: str
+    scope: str = "ALL"
+    kinds: tuple[Kind, ...] = ()
+    limit: int | None = None
+
+
+def parse(text: str) -> Search:
+    """Read a search. Raises: Refused with MALFORMED_SEARCH."""
+    if "{" not in text:
+        said = "No search term found. The search term must be enclosed in braces."
+        raise Refused("MALFORMED_SEARCH", said)
+    try:
+        tree = _PARSER.parse(text)
+    except UnexpectedInput as error:
+        said = f"unexpected token at line {error.line}, column {error.column}"
+        raise Refused("MALFORMED_SEARCH", said) from error
+    search: Search = _Builder(text).transform(tree)
+    check(search.words)
+    return search
+
+
+def check(words: str) -> None:
+    """Refuse to look for next to nothing."""
+    if len(words.strip(" *?")) < _SHORTEST:
+        said = f"search term must be longer than one character: {words}"
+        raise Refused("MALFORMED_SEARCH", said)
+
+
+def pattern(words: str) -> list[re.Pattern[str]]:
+    """Make what finds each word, or phrase in quotes, at the borders of words; * and ? stand in."""
+    phrases = re.findall(r'"([^"]+)"|(\S+)', words)
+    plain = [quoted or word for quoted, word in phrases if word.upper() != "AND"]
+    return [re.compile(rf"(?<!\w){_wild(one)}(?!\w)", re.IGNORECASE) for one in plain]
+
+
+def _wild(word: str) -> str:
+    return re.escape(word).replace(r"\*", r"\w*").replace(r"\?", r"\w")
+
+
+@v_args(inline=True)
+class _Builder(Transformer[Token, Any]):
+    """Turns the parsed text into a `Search`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def search(self, term: Token, *parts: Any) -> Search:
+        given = dict(parts)
+        return Search(words=term[1:-1].replace("\\", ""), **given)
+
+    def scope(self, scope: Token) -> tuple[str, str]:
+        return "scope", scope.upper()
+
+    def returning(self, *kinds: Kind) -> tuple[str, tuple[Kind, ...]]:
+        return "kinds", kinds
+
+    def limit(self, number: Token) -> tuple[str, int]:
+        return "limit", int(number)
+
+    def kind(self, name: Token, fields: tuple[str, ...] = (), tail: str = "") -> Kind:
+        return Kind(str(name), fields, tail)
+
+    def fields(self, *names: Token) -> tuple[str, ...]:
+        return tuple(map(str, names))
+
+    @v_args(meta=True, inline=True)
+    def tail(self, meta: Any, *_: Any) -> str:
+        return self.text[meta.start_pos : meta.end_pos]
+
+
+_PARSER = Lark(_GRAMMAR, parser="lalr", start="search", propagate_positions=True)

@@ -1,0 +1,310 @@
+"""What clients of Salesforce ask beside records and queries: searches, trees, the catalog, XML."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.schema import Field
+from sandbox.server import Sandbox, running
+
+REST = "/services/data/v60.0"
+BULK = "/services/async/60.0"
+Call = Callable[..., requests.Response]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    with running(people=60, seed=7, now=now, rate_limits=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def call(box: Sandbox) -> Call:
+    """Send one request in the first session."""
+
+    def sent(method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
+        token = box.salesforce_token
+        usual = {"Authorization": f"Bearer {token}", "X-SFDC-Session": token}
+        kind = {"data": body.encode()} if isinstance(body, str) else {"json": body}
+        url = box.url + path
+        return requests.request(method, url, headers=usual | headers, timeout=10, **kind)
+
+    return sent
+
+
+def some(box: Sandbox, name: str) -> Row:
+    """Give a live record."""
+    return next(one for one in box.salesforce.tables[name].all() if not one.get("IsDeleted"))
+
+
+def sosl(words: str, version: str = "60.0") -> str:
+    """Write a search in SOSL as a path."""
+    return f"/services/data/v{version}/search/?q={quote(words)}"
+
+
+def test_words_are_found_where_a_search_says(box: Sandbox, call: Call) -> None:
+    """In the fields of a scope, in objects with fields, conditions and order of their own."""
+    contact = some(box, "Contact")
+    text = f'FIND {{"{contact["LastName"]}"}} IN NAME FIELDS RETURNING Contact(Id, LastName '
+    text += f"WHERE Id = '{contact['Id']}' ORDER BY LastName LIMIT 5), Lead(Id)"
+    found = call("GET", sosl(text)).json()["searchRecords"]
+
+    assert found[0]["attributes"]["type"] == "Contact"
+    assert found[0]["Id"] == contact["Id"]
+    assert found[0]["LastName"] == contact["LastName"]
+
+
+def test_older_versions_answer_with_a_plain_list(call: Call) -> None:
+    """Before 37.0."""
+    assert isinstance(call("GET", sosl("FIND {example}", "36.0")).json(), list)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("FIND Anna", "MALFORMED_SEARCH"),
+        ("FIND {a}", "MALFORMED_SEARCH"),
+        ("FIND {Anna} RETURNING", "MALFORMED_SEARCH"),
+        ("FIND {Anna} RETURNING Nothing(Id)", "INVALID_TYPE"),
+        ("FIND {Anna} RETURNING Lead(Nothing)", "INVALID_FIELD"),
+    ],
+)
+def test_a_bad_search_is_refused(call: Call, text: str, code: str) -> None:
+    """With codes of its own, and with those of queries."""
+    refused = call("GET", sosl(text))
+
+    assert refused.status_code == 400
+    assert refused.json()[0]["errorCode"] == code
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_search_is_written_as_parameters(call: Call, method: str) -> None:
+    """In the address or in the body."""
+    path = f"{REST}/parameterizedSearch"
+    asked = {"GET": f"{path}?q=example&sobject=Lead&Lead.fields=id,name&Lead.limit=2", "POST": path}
+    body = {"q": "example", "fields": ["id", "name"], "sobjects": [{"name": "Lead", "limit": 2}]}
+    found = call(method, asked[method], body if method == "POST" else None).json()["searchRecords"]
+
+    assert [sorted(one) for one in found] == [["Id", "Name", "attributes"]] * 2
+
+
+def test_a_record_is_read_and_deleted_by_its_external_id(box: Sandbox, call: Call) -> None:
+    """And one that is not there is not found."""
+    box.salesforce.define("Lead", Field("Key__c", "string", 40, external=True))
+    path = f"{REST}/sobjects/Lead/Key__c/k1"
+    made = call("PATCH", path, {"LastName": "Smith", "Company": "Smith Ltd"})
+    read = call("GET", f"{path}?fields=LastName")
+
+    assert read.json()["LastName"] == "Smith"
+    assert read.json()["attributes"]["url"].endswith(made.json()["id"])
+    assert call("DELETE", path).status_code == 204
+    assert call("GET", path).status_code == 404
+
+
+def test_records_that_share_an_external_id_are_named(box: Sandbox, call: Call) -> None:
+    """By their addresses, with 300."""
+    box.salesforce.define("Lead", Field("Key__c", "string", 40, external=True))
+    lead = {"LastName": "Smith", "Company": "Smith Ltd", "Key__c": "k2"}
+    ids = [call("POST", f"{REST}/sobjects/Lead", lead).json()["id"] for _ in range(2)]
+    several = call("GET", f"{REST}/sobjects/Lead/Key__c/k2")
+
+    assert several.status_code == 300
+    assert sorted(several.json()) == sorted(f"{REST}/sobjects/Lead/{one}" for one in ids)
+
+
+def test_relationships_lead_up_and_down(box: Sandbox, call: Call) -> None:
+    """To the record above, and to those below as the result of a query."""
+    contact = next(one for one in box.salesforce.tables["Contact"].all() if one.get("AccountId"))
+    up = call("GET", f"{REST}/sobjects/Contact/{contact['Id']}/Account?fields=Name").json()
+    down = call("GET", f"{REST}/sobjects/Account/{contact['AccountId']}/Contacts?fields=Id").json()
+
+    assert up["attributes"]["type"] == "Account"
+    assert contact["Id"] in [one["Id"] for one in down["records"]]
+    assert call("GET", f"{REST}/sobjects/Contact/{contact['Id']}/Nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sobjects/Lead/describe/layouts",
+        "/sobjects/Lead/listviews",
+        "/sobjects/Lead/quickActions/New",
+        "/tooling/sobjects/ApexClass/describe",
+        "/chatter/users/me",
+        "/analytics/reports",
+        "/actions",
+    ],
+)
+def test_what_is_not_imitated_is_not_found(call: Call, path: str) -> None:
+    """As an object or resource nobody has."""
+    missed = call("GET", REST + path)
+
+    assert missed.status_code == 404
+    assert missed.json()[0]["errorCode"] == "NOT_FOUND"
+
+
+def test_a_tree_is_made_at_once(box: Sandbox, call: Call) -> None:
+    """With the records below."""
+    below = {"attributes": {"type": "Contact", "referenceId": "c"}, "LastName": "Smith"}
+    above = {"attributes": {"type": "Account", "referenceId": "a"}, "Name": "Smith Ltd"}
+    tree = {"records": [above | {"Contacts": {"records": [below]}}]}
+    made = call("POST", f"{REST}/composite/tree/Account", tree)
+    ids = {one["referenceId"]: one["id"] for one in made.json()["results"]}
+
+    assert made.status_code == 201
+    assert made.json()["hasErrors"] is False
+    assert box.salesforce.tables["Contact"][ids["c"]]["AccountId"] == ids["a"]
+
+
+def test_a_tree_with_a_fault_leaves_nothing(box: Sandbox, call: Call) -> None:
+    """The answer holds only what was refused."""
+    before = len(box.salesforce.tables["Account"])
+    below = {"attributes": {"type": "Contact", "referenceId": "c"}, "FirstName": "No last name"}
+    above = {"attributes": {"type": "Account", "referenceId": "a"}, "Name": "Smith Ltd"}
+    tree = {"records": [above | {"Contacts": {"records": [below]}}]}
+    refused = call("POST", f"{REST}/composite/tree/Account", tree)
+
+    assert refused.status_code == 400
+    assert refused.json()["hasErrors"] is True
+    assert [one["referenceId"] for one in refused.json()["results"]] == ["c"]
+    assert refused.json()["results"][0]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
+    assert len(box.salesforce.tables["Account"]) == before
+
+
+@pytest.mark.parametrize("root", [f"{REST}/query", f"{REST}/tooling/query"])
+def test_the_catalog_is_found_by_queries(box: Sandbox, call: Call, root: str) -> None:
+    """As records: objects and their fields."""
+    text = "SELECT QualifiedApiName, DataType FROM FieldDefinition"
+    text += " WHERE EntityDefinition.QualifiedApiName = 'Lead'"
+    found = call("GET", f"{root}?q={quote(text)}").json()["records"]
+
+    assert [one["QualifiedApiName"] for one in found] == list(box.salesforce.schema["Lead"].fields)
+
+
+def test_custom_fields_are_told_by_the_tooling_api_only(call: Call) -> None:
+    """A query of the data API knows no such object."""
+    text = quote("SELECT Id, DeveloperName FROM CustomField WHERE TableEnumOrId = 'Lead'")
+
+    assert call("GET", f"{REST}/tooling/query?q={text}").json()["totalSize"] > 0
+    assert call("GET", f"{REST}/query?q={text}").json()[0]["errorCode"] == "INVALID_TYPE"
+
+
+def test_long_catalogs_go_on_in_pages(call: Call) -> None:
+    """Behind a locator, as all queries do."""
+    text = quote("SELECT Id FROM FieldDefinition")
+    headers = {"Sforce-Query-Options": "batchSize=200"}
+    first = call("GET", f"{REST}/tooling/query?q={text}", None, **headers).json()
+    second = call("GET", first["nextRecordsUrl"]).json()
+
+    assert first["done"] is False
+    assert len(first["records"]) == 200
+    assert second["records"]
+
+
+def test_a_query_is_explained(call: Call) -> None:
+    """How many rows it would find, of how many."""
+    text = quote("SELECT Id FROM Lead")
+    plan = call("GET", f"{REST}/query?explain={text}").json()["plans"][0]
+
+    assert plan["sobjectType"] == "Lead"
+    assert plan["leadingOperationType"] == "TableScan"
+    assert 0 < plan["cardinality"] <= plan["sobjectCardinality"]
+
+
+def test_a_method_is_named_in_the_query(box: Sandbox, call: Call) -> None:
+    """By clients that cannot send PATCH."""
+    path = f"{REST}/sobjects/Account/{some(box, 'Account')['Id']}"
+
+    assert call("POST", f"{path}?_HttpMethod=PATCH", {"Name": "Other Ltd"}).status_code == 204
+    assert call("GET", path).json()["Name"] == "Other Ltd"
+
+
+def test_a_token_says_whose_it_is(box: Sandbox, call: Call) -> None:
+    """At the address that the answer with the token named."""
+    login = {
+        "grant_type": "client_credentials",
+        "client_id": box.client_id,
+        "client_secret": box.client_secret,
+    }
+    given = requests.post(f"{box.url}/services/oauth2/token", data=login, timeout=10).json()
+    told = call("GET", given["id"].removeprefix("https://login.salesforce.com")).json()
+
+    assert told["username"] == box.salesforce.credentials.username
+    assert told["urls"]["rest"] == f"{box.url}/services/data/v{{version}}/"
+    assert told["id"] == given["id"]
+
+
+def test_a_token_is_looked_at(box: Sandbox) -> None:
+    """By who knows the client's secret."""
+    known = {"client_id": box.client_id, "client_secret": box.client_secret}
+    url = f"{box.url}/services/oauth2/introspect"
+    good, bad = (
+        requests.post(url, data=known | {"token": token}, timeout=10).json()
+        for token in (box.salesforce_token, "none")
+    )
+
+    assert good["active"] is True
+    assert bad == {"active": False}
+    assert requests.post(url, data={"token": "x"}, timeout=10).status_code == 401
+
+
+def job(call: Call, **said: str) -> str:
+    """Open a job of Bulk API 1.0 that speaks XML, and give its id."""
+    inside = "".join(f"<{name}>{one}</{name}>" for name, one in said.items())
+    asked = f"<jobInfo>{inside}<contentType>XML</contentType></jobInfo>"
+    made = call("POST", f"{BULK}/job", asked, **{"Content-Type": "application/xml"})
+    return made.text.partition("<id>")[2].partition("</id>")[0]
+
+
+def told(answer: requests.Response, name: str) -> list[str]:
+    """Give the texts of all elements of a name."""
+    return [one.partition(f"</{name}>")[0] for one in answer.text.split(f"<{name}>")[1:]]
+
+
+def test_rows_are_found_in_xml(box: Sandbox, call: Call) -> None:
+    """With their kind, as the SOAP interfaces write them."""
+    id = job(call, operation="query", object="Account")
+    batch = told(call("POST", f"{BULK}/job/{id}/batch", "SELECT Id, Name FROM Account"), "id")[0]
+    here = f"{BULK}/job/{id}/batch/{batch}/result"
+    result = told(call("GET", here), "result")[0]
+    found = call("GET", f"{here}/{result}")
+
+    assert found.headers["Content-Type"] == "application/xml"
+    assert told(found, "type")[0] == "Account"
+    assert some(box, "Account")["Id"] in told(found, "Id")
+
+
+def test_rows_are_written_in_xml(box: Sandbox, call: Call) -> None:
+    """Their outcomes come in the order of the rows."""
+    id = job(call, operation="insert", object="Lead")
+    row = "<sObject><LastName>Smith</LastName><Company>Smith Ltd</Company></sObject>"
+    rows = f"<sObjects>{row}<sObject><Company>No name</Company></sObject></sObjects>"
+    batch = told(call("POST", f"{BULK}/job/{id}/batch", rows), "id")[0]
+    outcomes = call("GET", f"{BULK}/job/{id}/batch/{batch}/result")
+    made = told(outcomes, "id")[0]
+
+    assert told(outcomes, "success") == ["true", "false"]
+    assert told(outcomes, "statusCode") == ["REQUIRED_FIELD_MISSING"]
+    assert box.salesforce.tables["Lead"][made]["LastName"] == "Smith"
+
+
+def test_a_query_is_cut_into_chunks_by_id(box: Sandbox, call: Call) -> None:
+    """The batch that was sent is not carried out; those of the chunks hold all rows."""
+    headers = {"Sforce-Enable-PKChunking": "chunkSize=10"}
+    asked = {"operation": "query", "object": "Lead", "contentType": "JSON"}
+    id = call("POST", f"{BULK}/job", asked, **headers).json()["id"]
+    sent = call("POST", f"{BULK}/job/{id}/batch", "SELECT Id FROM Lead").json()
+    batches = call("GET", f"{BULK}/job/{id}/batch").json()["batchInfo"]
+    counts = [one["numberRecordsProcessed"] for one in batches]
+    leads = [one for one in box.salesforce.tables["Lead"].all() if not one.get("IsDeleted")]
+
+    assert sent["state"] == "NotProcessed"
+    assert {one["state"] for one in batches[1:]} == {"Completed"}
+    assert sum(counts) == len(leads) > 10
+    assert max(counts) == 10
