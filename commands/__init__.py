@@ -16,7 +16,8 @@ from rich.console import Console
 from errors import ConfigError, DriftError, SyncError
 
 out = Console()
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+"""In a log a sentence stays on one line, whatever its length."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 AsOf = Annotated[

@@ -114,8 +114,10 @@ def resource(
         if state["open"].pop("is_read", False):
             reading = None
             _close(state)
-            LOG.info(
-                "object.pulled crm=%s object=%s rows=%d of=%s seconds=%.1f",
+            LOG.log(
+                # where nothing changed there is nothing to tell: 23 such lines hide the others
+                logging.INFO if rows or work.since is None else logging.DEBUG,
+                "object.pulled crm=%-10s object=%-22s rows=%-7d of=%-7s seconds=%.1f",
                 dlt.current.pipeline().dataset_name,
                 name,
                 rows,

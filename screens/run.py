@@ -176,18 +176,17 @@ def _unread(report: Report) -> Table:
     return table
 
 
-def _calls(report: Report) -> Text:
-    calls = "; ".join(
-        f"{crm_name(crm)} {sum(kinds.values()):,} calls"
+def _calls(report: Report) -> RenderableType:
+    lines = [
+        f"{crm_name(crm)}: {sum(kinds.values()):,} calls"
         + "".join(f", {count:,} {kind}" for kind, count in sorted(kinds.items()))
         for crm, kinds in report.run.calls.items()
-    )
+    ]
     waited = report.run.waited_seconds
     took = (report.run.ended_at or report.run.started_at) - report.run.started_at
-    told = f"{calls}; {took.total_seconds():.1f} s" + (
-        f", {waited:.1f} s of it waiting" if waited else ""
-    )
-    return Text(told, style="dim")
+    waiting = f", {waited:.1f} s of it waiting" if waited else ""
+    lines.append(f"{took.total_seconds():.1f} s{waiting}")
+    return Text("\n".join(lines), style="dim")
 
 
 def grid(title: str, *columns: str) -> Table:

@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from connected import Warehouse, add_leads, fill, hubspot_client, salesforce_client
 from connectors.salesforce.roads import BULK_FROM
+from contract import Wanted
 from sandbox.server import Sandbox
 from screens.progress import Bars, Rate
 
@@ -58,9 +59,26 @@ def test_the_log_has_a_line_per_object(
     warehouse.pull(hubspot_client(sandbox), {"contacts": (), "companies": ()}, part_rows=100)
 
     rows = len(sandbox.hubspot.tables["contacts"].records)
-    lines = [record.getMessage().rpartition(" ")[0] for record in caplog.records]
-    assert f"object.pulled crm=hubspot object=contacts rows={rows} of=all" in lines
+    lines = [record.getMessage().split()[:-1] for record in caplog.records]
+    told = ["object.pulled", "crm=hubspot", "object=contacts", f"rows={rows}", "of=all"]
+    assert told in lines
     assert len(lines) == 2
+
+
+def test_the_log_has_no_line_where_nothing_changed(
+    sandbox: Sandbox, hubspot: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a quiet night nothing hides what did."""
+    caplog.set_level(logging.INFO, logger="onefunnel.pull")
+    wanted: Wanted = {"contacts": (), "companies": ()}
+    hubspot.pull(hubspot_client(sandbox), wanted)
+    caplog.clear()
+    fill(sandbox, "contacts", 2)
+
+    hubspot.pull(hubspot_client(sandbox), wanted)
+
+    [line] = [record.getMessage().split()[:-1] for record in caplog.records]
+    assert line == ["object.pulled", "crm=hubspot", "object=contacts", "rows=2", "of=changed"]
 
 
 def test_a_bar_shows_records_a_second() -> None:
