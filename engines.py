@@ -1,5 +1,7 @@
 """What the engines that carry a warehouse do not share; every other difference is Ibis' own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -47,6 +49,22 @@ def alone(engine: SQLBackend) -> None:
     # a DuckDB file that is open for writing is open in one process alone
     if engine.name == "postgres":
         engine.raw_sql(f"SELECT pg_advisory_lock({ALONE})").close()
+
+
+@contextmanager
+def together(engine: SQLBackend) -> Iterator[None]:
+    """Let all that is written meanwhile take effect at the end, or none of it."""
+    if engine.name == "postgres":
+        with engine.con.transaction():
+            yield
+        return
+    engine.con.begin()
+    try:
+        yield
+    except BaseException:
+        engine.con.rollback()
+        raise
+    engine.con.commit()
 
 
 def linking(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:

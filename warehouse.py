@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from configuration import Configuration
 from connectors import chain_of
 from connectors.landed import field_types
 from contract import FieldType
-from engines import alone, check, linking, place
+from engines import alone, check, linking, place, together
 from errors import ConfigError, HeldError, SyncError
 from transforms import past
 from transforms.instants import from_datetime
@@ -124,6 +124,10 @@ class Warehouse:
     def alone(self) -> None:
         """Make other processes wait here, until this one has closed the warehouse."""
         alone(self.engine)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let all that is written meanwhile take effect at the end; killed before, none of it."""
+        return together(self.engine)
 
     def kept(self, name: str) -> ir.Table | None:
         """A table that an earlier run kept; None where there is none yet."""

@@ -126,7 +126,9 @@ def save(warehouse: Warehouse, run: Run) -> None:
     mine = pa.Table.from_pylist([row], schema=RUNS.to_pyarrow())
     runs = warehouse.ledger("runs", RUNS).select(*RUNS)
     others = warehouse.step("runs_before", runs.filter(runs.run_id != run.run_id))
-    warehouse.store("runs", others.union(ibis.memtable(mine)))
+    with warehouse.together():
+        # one table takes the other's place: killed in between, all runs would be forgotten
+        warehouse.store("runs", others.union(ibis.memtable(mine)))
 
 
 @contextmanager
@@ -221,11 +223,15 @@ def forget_untouched(warehouse: Warehouse) -> None:
 
 
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
-    """Store the changes of a run before the first call, and the outcome of all other records."""
+    """Store the changes of a run before the first call, and the outcome of all other records.
+
+    Both or neither: the records of a run that is killed meanwhile would not add up.
+    """
     save(warehouse, run)
     forget_untouched(warehouse)
-    warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
-    _settle(warehouse, run.run_id, plan.verdicts.filter(plan.verdicts.status != "planned"))
+    with warehouse.together():
+        warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
+        _settle(warehouse, run.run_id, plan.verdicts.filter(plan.verdicts.status != "planned"))
 
 
 def _in_order(changes: ir.Table, run_id: str) -> ir.Table:

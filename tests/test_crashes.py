@@ -12,12 +12,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+import journal
 from configuration import load
 from connectors.resilience import without_waiting
 from journal import accounts
@@ -25,8 +28,8 @@ from sandbox.faults import Fault, Moment
 from sandbox.server import Sandbox
 from screens.progress import bars
 from sync import apply_run
-from synced import environment, run_once, world
-from warehouse import opened
+from synced import environment, rows, run_once, world
+from warehouse import Warehouse, opened
 
 State = dict[str, dict[str, Any]]
 """What a CRM's records hold, by id."""
@@ -111,14 +114,21 @@ def in_a_process(settings: Mapping[str, str], run_id: str) -> None:
         apply(run_id) if run_id else run_once()
 
 
-def killed(plan: Planned, run_id: str, moment: Moment, call: str, nth: int, **settings: str) -> int:
-    """Run in a process until the nth such call, kill it there, and say how it ended."""
-    # modules are imported once, and each process forked from there
+def forking() -> ForkServerContext:
+    """Import our modules once, and fork each process from there."""
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sync", "synced"])
-    environ = environment(plan.sandbox, plan.folder) | settings
-    process = context.Process(target=in_a_process, args=(environ, run_id))
+    return context
+
+
+def settings_of(plan: Planned) -> dict[str, str]:
+    return environment(plan.sandbox, plan.folder)
+
+
+def killed(plan: Planned, run_id: str, moment: Moment, call: str, nth: int, **settings: str) -> int:
+    """Run in a process until the nth such call, kill it there, and say how it ended."""
+    process = forking().Process(target=in_a_process, args=(settings_of(plan) | settings, run_id))
     method, path = call.split()
     if moment == "asked":
         plan.sandbox.faults.plan(Fault(method=method, path=path, effect="reset", after=nth - 1))
@@ -207,6 +217,32 @@ def test_the_next_run_ends_right(plan: Planned, call: str, nth: int) -> None:
 
     assert written(held(plan.sandbox), SCORES) == written(plan.after, SCORES)
     assert {row["status"] for row in told.records} <= {"written", "unchanged", "excluded"}
+
+
+def until_changes(settings: Mapping[str, str]) -> None:
+    """Run, and die as soon as the changes of the plan are written, before any outcome."""
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        is_appended = event == "return" and frame.f_code is Warehouse.append.__code__
+        if is_appended and frame.f_locals["name"] == "changes":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(watch)
+    in_a_process(settings, "")
+
+
+def test_a_plan_is_stored_whole_or_not_at_all(plan: Planned) -> None:
+    """Of its records some would have an outcome and some none: they would not add up."""
+    process = forking().Process(target=until_changes, args=(settings_of(plan),))
+    process.start()
+    process.join(120)
+    with opened() as warehouse:
+        journal.close_killed(warehouse)
+
+    newest = max(rows("runs"), key=lambda run: run["started_at"])
+    assert (process.exitcode, newest["status"]) == (KILLED, "broken off")
+    assert newest["run_id"] not in {row["run_id"] for row in rows("changes")}
+    assert outcomes(newest["run_id"]) == set()
 
 
 SCORES = "onefunnel_score"

@@ -1,9 +1,17 @@
 """Tables that outlive a release: what an older one kept is gone on with."""
 
+import os
+import signal
+import subprocess
+import sys
+from contextlib import nullcontext, suppress
+
 import ibis
 import pyarrow as pa
 import pytest
 
+from errors import SyncError
+from on_engines import postgres_server
 from warehouse import Warehouse, opened
 
 OF_OLD = ibis.schema({"run_id": "string", "status": "string"})
@@ -15,6 +23,16 @@ def warehouse(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{tmp_path}/w.duckdb")
     with opened() as found:
         yield found
+
+
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def engine(request, tmp_path, monkeypatch):
+    """Settings that lead to a warehouse on that engine."""
+    monkeypatch.setenv("DESTINATION__NAME", request.param)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{tmp_path}/w.duckdb")
+    with postgres_server() if request.param == "postgres" else nullcontext() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address or "")
+        yield request.param
 
 
 def rows(warehouse: Warehouse) -> list[dict[str, str | None]]:
@@ -41,3 +59,46 @@ def test_a_journal_of_an_older_release_can_be_read_by_its_new_columns(warehouse)
     read = warehouse.ledger("outcomes", OF_NOW)
 
     assert read.field.to_pyarrow().to_pylist() == [None]
+
+
+KILLED = """
+import os, signal
+import pyarrow as pa
+from test_warehouse import OF_OLD, OF_NOW
+from warehouse import opened
+
+with opened() as warehouse:
+    warehouse.append("outcomes", pa.table({"run_id": ["1"], "status": ["held"]}), OF_OLD)
+    with warehouse.together():
+        new = pa.table({"run_id": ["2"], "field": ["Email"], "status": ["written"]})
+        warehouse.append("outcomes", new, OF_NOW)
+        warehouse.append("made_now", new, OF_NOW)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_written_together_is_there_whole_or_not_at_all(engine):
+    """Rows, columns and tables alike; what was there before stays."""
+    found = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", KILLED], env=found)
+
+    with opened() as warehouse:
+        assert ended.returncode == -signal.SIGKILL
+        assert warehouse.table("outcomes").to_pyarrow().to_pylist() == [
+            {"run_id": "1", "status": "held"}
+        ]
+        assert not warehouse.has("made_now")
+
+
+def test_what_is_written_together_and_breaks_off_is_taken_back(engine):
+    """The warehouse can be used on."""
+    one = pa.table({"run_id": ["1"], "status": ["held"]})
+    with opened() as warehouse:
+        with suppress(SyncError), warehouse.together():
+            warehouse.append("outcomes", one, OF_OLD)
+            raise SyncError("broken off")
+        had = warehouse.has("outcomes")
+        with warehouse.together():
+            warehouse.append("outcomes", one, OF_OLD)
+
+        assert (had, warehouse.table("outcomes").count().to_pyarrow().as_py()) == (False, 1)
