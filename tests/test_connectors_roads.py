@@ -46,6 +46,17 @@ def test_an_increment_searches(sandbox: Sandbox, hubspot: Warehouse) -> None:
     assert found.calls == sum(client.calls.values()) - catalog
 
 
+def test_the_calls_for_labels_of_links_are_foretold(sandbox: Sandbox, hubspot: Warehouse) -> None:
+    """No list tells them: they cost a call for each thousand records."""
+    fill(sandbox, "deals", 1001)
+    plain = road(hubspot, sandbox, {"deals": ()})
+
+    labelled = road(hubspot, sandbox, {"deals": ("contact_labels",)})
+
+    assert (plain.road, labelled.road) == ("list", "list")
+    assert labelled.calls == plain.calls + 2
+
+
 def test_where_most_records_were_modified_the_list_is_read(
     sandbox: Sandbox, hubspot: Warehouse
 ) -> None:

@@ -1,6 +1,6 @@
 """How the next pull would read HubSpot, and what that costs: from counts, before it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -25,16 +25,24 @@ ARCHIVE, COUNT = 1, 1
 """Calls at least: a look at the archive, and the count that proves the pull."""
 
 
-def roads(client: Client, since: Mapping[str, datetime | None]) -> list[Road]:
-    """Choose a road for each object that is read from an instant on, or (None) whole."""
-    asked = (partial(_road, client, object, begin) for object, begin in since.items())
+def roads(
+    client: Client, since: Mapping[str, datetime | None], labelled: Collection[str]
+) -> list[Road]:
+    """Choose a road for each object that is read from an instant on, or (None) whole.
+
+    Of those `labelled` the labels of links are wanted, which no list tells.
+    """
+    asked = (
+        partial(_road, client, object, begin, has_labels=object in labelled)
+        for object, begin in since.items()
+    )
     return list(ahead(asked))
 
 
-def _road(client: Client, object: str, since: datetime | None) -> Road:
+def _road(client: Client, object: str, since: datetime | None, *, has_labels: bool) -> Road:
     if object == "form_submissions":
-        forms = len(client.get("/marketing/v3/forms/", limit=LIST_LIMIT)["results"])
-        return Road(object, "log", "newest first, form by form", None, 1 + forms)
+        forms = client.get("/marketing/v3/forms/", holds="results", limit=LIST_LIMIT)["results"]
+        return Road(object, "log", "newest first, form by form", None, 1 + len(forms))
     if object in WHOLE:
         return Road(object, "list", "read whole by every pull", None, 1)
     if object in FIXED:
@@ -44,13 +52,14 @@ def _road(client: Client, object: str, since: datetime | None) -> Road:
     total = counted(client, object)
     if since is None:
         calls = _calls(total, LIST_LIMIT) + ARCHIVE + COUNT
+        calls += _links(object, total) if has_labels else 0
         return Road(object, "list", "everything is read", total, calls)
     modified = counted(client, object, modified_since(object, since))
-    again = ARCHIVE + COUNT + _links(object, modified, total)
+    again = ARCHIVE + COUNT + _links(object, min(total, SWEPT_ALWAYS))
     if is_list_quicker(modified, total):
-        calls = _calls(total, LIST_LIMIT) + again
+        calls = _calls(total, LIST_LIMIT) + _links(object, total) + again
         return Road(object, "list", "most records were modified", total, calls)
-    calls = _calls(modified, SEARCH_LIMIT) + again
+    calls = _calls(modified, SEARCH_LIMIT) + _links(object, modified) + again
     return Road(object, "search", f"modified since {since:%Y-%m-%d %H:%M}", modified, calls)
 
 
@@ -64,11 +73,9 @@ def _history(client: Client, since: datetime | None) -> Road:
     return Road(object, "search and batch read", "of modified contacts", modified, calls)
 
 
-def _links(object: str, modified: int, total: int) -> int:
-    """Count the calls that ask to whom engagement belongs: new one, and all of it where few."""
-    if object in PEOPLE:
-        return 0
-    return ceil(modified / ASSOCIATION_LIMIT) + ceil(min(total, SWEPT_ALWAYS) / ASSOCIATION_LIMIT)
+def _links(object: str, records: int) -> int:
+    """Count the calls that ask to whom engagement belongs."""
+    return 0 if object in PEOPLE else ceil(records / ASSOCIATION_LIMIT)
 
 
 def _calls(records: int, limit: int) -> int:

@@ -111,7 +111,7 @@ def planned(
     """Say how the next pull reads each object; only counts are asked for."""
     shapes = [_shape(client, object, wanted, catalog) for object in wanted]
     since = {one.object: next_since(states[one.object], one.asked, full=full) for one in shapes}
-    return roads(client, since)
+    return roads(client, since, {one.object for one in shapes if one.has_labels})
 
 
 @dataclass(frozen=True)
