@@ -20,6 +20,9 @@ from sandbox.salesforce.rows import Row
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox, running
 
+LOCATOR_GONE = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
+"""What Salesforce says of a cursor that it has forgotten."""
+
 
 @contextmanager
 def world(people: int = 40) -> Iterator[Sandbox]:

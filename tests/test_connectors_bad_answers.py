@@ -28,6 +28,7 @@ TIMES = {"createdAt": "0001-01-01T00:00:00Z", "updatedAt": "2026-02-01T00:00:00Z
         pytest.param([], id="a list"),
         pytest.param({}, id="nothing"),
         pytest.param({"results": None}, id="no records"),
+        pytest.param({"results": [None, "x"]}, id="records that are none"),
     ],
 )
 def test_a_page_that_is_none_is_asked_for_again(
@@ -43,11 +44,21 @@ def test_a_page_that_is_none_is_asked_for_again(
     assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
 
-def test_a_record_without_id_is_left_out_and_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"properties": {"email": "x"}}, id="without id"),
+        pytest.param({"id": "x", "properties": {"email": "x"}}, id="a word as its id"),
+        pytest.param({"id": "1"}, id="without properties"),
+    ],
+)
+def test_what_is_no_record_is_left_out_and_counted(
+    sandbox: Sandbox, tmp_path: Path, record: dict[str, Any]
+) -> None:
     """And the page that had it in place of others is made good by the proof."""
     client = hubspot_client(sandbox)
     warehouse = Warehouse("hubspot", tmp_path)
-    nobody = {"results": [{"properties": {"email": "x"}}]}
+    nobody = {"results": [record]}
     sandbox.faults.plan(Fault(path="/objects/contacts", status=200, body=nobody, after=1))
 
     warehouse.pull(client, CONTACTS, proves=True)
@@ -63,6 +74,8 @@ def test_a_record_without_id_is_left_out_and_counted(sandbox: Sandbox, tmp_path:
     [
         pytest.param("<html><body>Maintenance</body></html>", id="a page for people"),
         pytest.param({"totalSize": 3, "done": True}, id="no records"),
+        pytest.param({"totalSize": 1, "done": True, "records": [None]}, id="rows that are none"),
+        pytest.param({"done": True, "records": []}, id="no count"),
     ],
 )
 def test_rows_that_are_none_are_asked_for_again(
@@ -75,6 +88,42 @@ def test_rows_that_are_none_are_asked_for_again(
     warehouse.pull(salesforce_client(sandbox), LEADS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+@pytest.mark.parametrize(
+    ("path", "after"),
+    [
+        pytest.param("/describe", 0, id="the fields"),
+        pytest.param("/queryAll", 0, id="a count"),
+        pytest.param("/jobs/query", 0, id="a job"),
+        pytest.param("/jobs/query", 1, id="the state of a job"),
+    ],
+)
+def test_an_answer_without_what_was_asked_for_is_none(
+    sandbox: Sandbox, tmp_path: Path, path: str, after: int
+) -> None:
+    """Such as the JSON of a proxy, with a good status."""
+    add_leads(sandbox.salesforce, BULK_FROM)
+    warehouse = Warehouse("salesforce", tmp_path)
+    upstream = {"status": "error", "message": "upstream"}
+    sandbox.faults.plan(Fault(path=path, status=200, body=upstream, after=after))
+
+    warehouse.pull(salesforce_client(sandbox), LEADS, proves=True)
+
+    assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+@pytest.mark.parametrize("path", ["/properties/contacts", "/contacts/search"])
+def test_an_answer_of_hubspot_without_what_was_asked_for_is_none(
+    sandbox: Sandbox, tmp_path: Path, path: str
+) -> None:
+    """A search without a count, or fields that are none."""
+    warehouse = Warehouse("hubspot", tmp_path)
+    sandbox.faults.plan(Fault(path=path, status=200, body={"status": "error", "results": [1]}))
+
+    warehouse.pull(hubspot_client(sandbox), CONTACTS, proves=True)
+
+    assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +312,13 @@ def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_pat
             "/email/public/",
             {"hasMore": True, "offset": "x", "events": []},
             id="e-mail events",
+        ),
+        pytest.param(
+            "list_memberships",
+            "POST",
+            "/lists/search",
+            {"hasMore": True, "offset": 0, "lists": []},
+            id="lists",
         ),
     ],
 )

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connected import Warehouse, add_leads, calls, fill, hubspot_client, salesforce_client, world
+from connected import (
+    LOCATOR_GONE,
+    Warehouse,
+    add_leads,
+    calls,
+    fill,
+    hubspot_client,
+    salesforce_client,
+    world,
+)
 from connectors.flight import AT_ONCE
 from connectors.salesforce.roads import BULK_FROM
 from sandbox.faults import Fault
@@ -234,6 +243,25 @@ def test_submissions_go_on_where_hubspot_forgot_the_cursor(
     )
 
 
+def test_links_go_on_where_hubspot_forgot_their_cursor(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A record with more contacts than an answer holds is asked for from its first one."""
+    store = sandbox.hubspot
+    fill(sandbox, "contacts", 1200)
+    contacts = [one.id for one in store.tables["contacts"].live()]
+    email = store.create(store.tables["emails"], {})
+    for contact in contacts:
+        store.associate("emails", email.id, "contacts", contact)
+    warehouse = Warehouse("hubspot", tmp_path)
+    client = hubspot_client(sandbox)
+    sandbox.faults.plan(forgotten("/associations/emails/", after=1))
+
+    warehouse.pull(client, {"emails": ()})
+
+    told = f"SELECT associated_contacts FROM emails WHERE id = '{email.id}'"
+    assert not client.halted
+    assert warehouse.ask(told)[0][0].split(";") == sorted(map(str, contacts))
+
+
 def test_a_query_goes_on_where_the_server_forgot_its_cursor(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -241,9 +269,43 @@ def test_a_query_goes_on_where_the_server_forgot_its_cursor(
     warehouse = Warehouse("salesforce", tmp_path)
     warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
     add_leads(sandbox.salesforce, 4500, SystemModstamp=sandbox.salesforce.stamp())
-    gone = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
-    sandbox.faults.plan(Fault(path="/query/", status=400, body=gone))
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=LOCATOR_GONE))
 
     warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+def test_a_query_goes_on_behind_no_row_that_was_edited_meanwhile(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It stands where it stood when the query was asked, but shows the stamp of its edit."""
+    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
+    before = warehouse.count("Lead")
+    add_leads(sandbox.salesforce, 3)
+    edited = {"Id": "00Q000000000001AAA", "SystemModstamp": "2999-01-01T00:00:00.000+0000"}
+    page = {"totalSize": 4, "done": False, "nextRecordsUrl": "/services/data/v60.0/query/x"}
+    first = Fault(path="/queryAll", status=200, body=page | {"records": [edited]})
+    sandbox.faults.plan(first)
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=LOCATOR_GONE))
+
+    warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
+
+    assert warehouse.count("Lead") == before + 3 + len([edited])
+
+
+def test_a_query_whose_every_cursor_is_forgotten_stops_its_object(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Unless a page led further, it is asked anew once only."""
+    client = salesforce_client(sandbox)
+    warehouse = Warehouse("salesforce", tmp_path)
+    bare = {"totalSize": 9, "done": False, "nextRecordsUrl": "/services/data/v60.0/query/x"}
+    empty = bare | {"records": []}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=empty, after=1, times=None))
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=LOCATOR_GONE, times=None))
+
+    warehouse.pull(client, {"Lead": ()})
+
+    assert client.halted["Lead"].code == "INVALID_QUERY_LOCATOR"

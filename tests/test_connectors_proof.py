@@ -8,7 +8,14 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connected import Warehouse, add_leads, hubspot_client, live_lead, salesforce_client
+from connected import (
+    LOCATOR_GONE,
+    Warehouse,
+    add_leads,
+    hubspot_client,
+    live_lead,
+    salesforce_client,
+)
 from connectors.differences import Shelf, differences
 from contract import Wanted
 from journal import proofs
@@ -175,6 +182,30 @@ def test_a_row_that_is_gone_for_good_is_forgotten(sandbox: Sandbox, salesforce: 
     assert proof(salesforce) == (0, 1, 0, True)
 
 
+def test_a_proof_asks_anew_where_the_server_forgot_its_cursor(
+    sandbox: Sandbox, salesforce: Warehouse
+) -> None:
+    """From the beginning: it keeps nothing in between."""
+    salesforce.pull(salesforce_client(sandbox), LEADS)
+    add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
+    cut = {"totalSize": 9, "done": False, "nextRecordsUrl": "/services/data/v60.0/query/x"}
+    behind_the_pull_and_the_count = 2
+    sandbox.faults.plan(
+        Fault(
+            path="/queryAll",
+            status=200,
+            body=cut | {"records": []},
+            after=behind_the_pull_and_the_count,
+        )
+    )
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=LOCATOR_GONE))
+
+    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+
+    assert salesforce.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+    assert proof(salesforce) == (1, 0, 0, True)
+
+
 def test_a_row_that_came_late_is_read(sandbox: Sandbox, salesforce: Warehouse) -> None:
     """A transaction may end hours after the instant its rows bear."""
     add_leads(sandbox.salesforce, 2100)
@@ -192,7 +223,8 @@ def test_a_formula_is_read_anew_though_no_cursor_moved(
 ) -> None:
     """Its object is read whole by every pull; the description says what is a formula."""
     client = salesforce_client(sandbox)
-    described: Any = client.get("/services/data/v60.0/sobjects/Lead/describe")  # type: ignore[attr-defined]
+    path = "/services/data/v60.0/sobjects/Lead/describe"
+    described: Any = client.get(path, holds="fields")  # type: ignore[attr-defined]
     formula = next(field for field in described["fields"] if field["name"] == "Company")
     formula["calculated"] = True
     sandbox.faults.plan(Fault(path="/Lead/describe", status=200, body=described, times=None))

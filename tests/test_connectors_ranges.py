@@ -101,6 +101,30 @@ def test_a_page_that_names_itself_as_the_next_is_an_error() -> None:
         read(lambda _: stuck, whole)
 
 
+def test_pages_that_lead_round_in_a_circle_are_an_error() -> None:
+    """As the one that names itself is."""
+    circle = {None: "2", "2": "3", "3": "2"}
+
+    def page(after: str | None) -> dict[str, Any]:
+        return {"results": [{"id": "1"}], "paging": {"next": {"after": circle[after]}}}
+
+    with pytest.raises(SyncError, match="same page"):
+        read(page, List({1, 2}))
+
+
+def test_a_list_whose_every_cursor_is_forgotten_is_an_error() -> None:
+    """It is begun anew while that leads further, and no longer."""
+    whole = List(set(range(1, 12)))
+
+    def page(after: str | None) -> dict[str, Any]:
+        if after:
+            raise RefusedError("no such cursor", code="400")
+        return whole.page(after)
+
+    with pytest.raises(RefusedError, match="no such cursor"):
+        read(page, whole)
+
+
 def test_a_short_list_asks_for_nothing_more() -> None:
     """Not even for the newest id."""
     whole = List({1, 2, 3})

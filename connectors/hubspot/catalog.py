@@ -167,7 +167,7 @@ def _system(object: str) -> tuple[Field, ...]:
 def properties(client: Client, object: str) -> list[Field] | None:
     """Ask for the properties an object has now; None: there is no such object."""
     try:
-        answer = client.get(f"/crm/v3/properties/{object}")
+        answer = client.get(f"/crm/v3/properties/{object}", holds="results")
     except RefusedError:
         return None
     return [_field(described) for described in answer["results"]]

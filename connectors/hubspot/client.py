@@ -152,7 +152,7 @@ class Client:
         def send() -> dict[str, Any]:
             answer = exchange(self._session, method, self._url + path, headers=headers, **request)
             body = self._taken(answer, where)
-            if not isinstance(body, dict) or (holds and not isinstance(body.get(holds), list)):
+            if not _is_sound(body, holds, kind):
                 raise lost(where, is_write=False)
             return body
 
@@ -177,6 +177,14 @@ class Client:
         milliseconds = told.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if calls.isdigit() and milliseconds.isdigit():
             self.traffic.paces["general"].learn(int(calls), int(milliseconds) / 1000)
+
+
+def _is_sound(body: Any, holds: str, kind: str) -> bool:
+    """Tell an answer with the list it `holds` from anything else; a search counts as well."""
+    if not isinstance(body, dict) or (kind == "search" and not isinstance(body.get("total"), int)):
+        return False
+    listed = body.get(holds) if holds else []
+    return isinstance(listed, list) and all(isinstance(one, dict) for one in listed)
 
 
 def connect(settings: Settings) -> Client:

@@ -1,17 +1,22 @@
 """Which contacts engagement belongs to, and as what: HubSpot's associations, version 4."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.hubspot.catalog import ASSOCIATED, LABELS
 from connectors.hubspot.client import Client
 from connectors.hubspot.ranges import next_of
-from connectors.hubspot.reading import endless, row
+from connectors.hubspot.reading import row
 from connectors.landing import Page, Row
+from connectors.trail import Trail
 from errors import RefusedError
 
 ASSOCIATION_LIMIT = 1000
 ASSOCIATION_LIMIT_OF_OLD = 100
 """HubSpot documents both; the greater one is tried first."""
+
+ANEW = 3
+"""So often the links of one record are begun anew at most."""
 
 
 def with_inline_contacts(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
@@ -38,30 +43,35 @@ def with_contacts(client: Client, object: str, pages: Iterator[Page]) -> Iterato
 def links_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
     """Give the columns that tell of each record's links to contacts.
 
-    A record without any has no entry: HubSpot calls that an error.
+    A record without any has no entry: HubSpot calls that an error. Where a cursor for the rest of
+    a record's links is forgotten, that record is begun anew.
     """
     found: dict[str, list[Row]] = {}
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
-    limit = ASSOCIATION_LIMIT
+    limit, begun_anew = ASSOCIATION_LIMIT, Counter[str]()
     path = f"/crm/v4/associations/{object}/contacts/batch/read"
+    trail = Trail(f"HubSpot: POST {path}")
     while asked:
         inputs, rest = asked[:limit], asked[limit:]
+        midway = {one["id"] for one in inputs if "after" in one and begun_anew[one["id"]] < ANEW}
         try:
             answer = client.post(path, {"inputs": inputs})
         except RefusedError:
-            if limit == ASSOCIATION_LIMIT_OF_OLD or len(inputs) <= ASSOCIATION_LIMIT_OF_OLD:
+            if limit > ASSOCIATION_LIMIT_OF_OLD and len(inputs) > ASSOCIATION_LIMIT_OF_OLD:
+                limit = ASSOCIATION_LIMIT_OF_OLD
+            elif midway:
+                begun_anew.update(midway)
+                asked = [{"id": one["id"]} if one["id"] in midway else one for one in inputs] + rest
+            else:
                 raise
-            limit = ASSOCIATION_LIMIT_OF_OLD
             continue
         asked = rest
         for result in answer["results"]:
             id = str(result["from"]["id"])
             found.setdefault(id, []).extend(result["to"])
             if after := next_of(result):
-                following = {"id": id, "after": after}
-                if following in inputs:
-                    raise endless(f"POST {path}")
-                asked.append(following)
+                trail.follow(f"{id} {after} {begun_anew[id]}")
+                asked.append({"id": id, "after": after})
     return {id: _columns(links) for id, links in found.items()}
 
 

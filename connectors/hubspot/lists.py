@@ -6,6 +6,7 @@ from typing import Any
 from connectors.hubspot.client import Client
 from connectors.hubspot.reading import Question, in_turn, paged
 from connectors.landing import Page, Position, Row
+from connectors.trail import Trail
 
 OWNER_LIMIT = 500
 LIST_LIMIT = 500
@@ -37,14 +38,15 @@ def memberships(client: Client, _: Question, at: Position) -> Iterator[Page]:
 
 
 def _lists(client: Client) -> Iterator[Row]:
-    offset = 0
+    path, offset = "/crm/v3/lists/search", 0
+    trail = Trail(f"HubSpot: POST {path}")
     while True:
-        body = {"offset": offset, "count": LIST_LIMIT}
-        answer = client.post("/crm/v3/lists/search", body, holds="lists")
+        trail.follow(str(offset))
+        answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, holds="lists")
         yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
-        if not answer.get("hasMore") or answer["offset"] <= offset:
+        if not answer.get("hasMore"):
             return
-        offset = answer["offset"]
+        offset = answer.get("offset", offset)
 
 
 def _membership(one: Row, member: Row) -> Row:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.hubspot.client import Client
-from connectors.hubspot.reading import Question, endless, milliseconds, paged
+from connectors.hubspot.reading import Question, is_since, milliseconds, paged
 from connectors.landing import Page, Position, Row
+from connectors.trail import Trail
 from errors import RefusedError
 
 EVENTS = "/email/public/v1/events"
@@ -21,9 +22,9 @@ SUBMISSION_LIMIT = 50
 def form_submissions(client: Client, question: Question, at: Position) -> Iterator[Page]:
     """Read form by form; a position is the form and its cursor, or None behind its end."""
     form_at, after = at or (None, None)
-    forms = [form for page, _ in paged(client, "/marketing/v3/forms/", limit=100) for form in page]
-    forms.sort(key=lambda form: str(form["id"]))
-    for form in forms:
+    pages = paged(client, "/marketing/v3/forms/", limit=100)
+    forms = [form for page, _ in pages for form in page if form.get("id")]
+    for form in sorted(forms, key=lambda form: str(form["id"])):
         id = str(form["id"])
         if form_at is not None and (id < form_at or (id == form_at and after is None)):
             continue
@@ -36,14 +37,14 @@ def _submissions(client: Client, question: Question, form: Row, after: Position)
     path = f"/form-integrations/v1/submissions/forms/{form['id']}"
     for page, position in paged(client, path, after, limit=SUBMISSION_LIMIT):
         rows = [_submission(form, submission) for submission in page]
-        new = [row for row in rows if _is_since(row["submittedAt"], question.since)]
+        new = [row for row in rows if is_since(row["submittedAt"], question.since)]
         yield new, position
         if len(new) < len(rows):
             return  # newest first, and there is no filter by date
 
 
 def _submission(form: Row, submission: Row) -> Row:
-    values = {value["name"]: value["value"] for value in submission.get("values") or ()}
+    values = {one.get("name"): one.get("value") for one in submission.get("values") or ()}
     return {
         "id": submission.get("conversionId"),
         "submittedAt": submission.get("submittedAt"),
@@ -59,24 +60,23 @@ def email_events(client: Client, question: Question, at: Position) -> Iterator[P
     window: dict[str, Any] = {"endTimestamp": at or milliseconds(question.until)}
     if question.since:
         window["startTimestamp"] = milliseconds(question.since)
-    offset = None
+    offset, trail = None, Trail(f"HubSpot: GET {EVENTS}")
     while True:
         try:
             answer = client.get(EVENTS, holds="events", offset=offset, limit=EVENT_LIMIT, **window)
         except RefusedError:
-            if offset is None:
+            if offset is None or window["endTimestamp"] == at:
                 raise
             # forgotten, as they soon are: what lies before the last row is another window
             offset, window["endTimestamp"] = None, at
+            trail = Trail(f"HubSpot: GET {EVENTS}")
             continue
         events = answer["events"]
         at = _last(events, "created") or at
         yield [{**event, "id": _event_id(event)} for event in events], at
         if not answer.get("hasMore"):
             return
-        if (following := answer.get("offset")) == offset:
-            raise endless(f"GET {EVENTS}")
-        offset = following
+        offset = trail.follow(str(answer.get("offset")))
 
 
 def _event_id(event: Row) -> str | None:
@@ -111,7 +111,3 @@ def _just_after(instant: str) -> str:
 def _last(rows: Sequence[Row], name: str) -> Any:
     """Give the last instant of a page: a row may lack it."""
     return next((row[name] for row in reversed(rows) if row.get(name)), None)
-
-
-def _is_since(at: int | None, since: datetime | None) -> bool:
-    return since is None or at is None or at >= milliseconds(since)

@@ -13,7 +13,7 @@ from connectors.flight import ahead
 from connectors.hubspot.catalog import ASSOCIATED, FIXED, LABELS, PEOPLE
 from connectors.hubspot.client import Client
 from connectors.hubspot.links import ASSOCIATION_LIMIT, links_of
-from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted
+from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted, sound
 
 BATCH = 100
 RECENT = timedelta(days=30)
@@ -116,4 +116,4 @@ def records_of(
         for some in chunked(ids, BATCH)
     )
     for answer in ahead(partial(client.post, path, body) for body in bodies):
-        yield from answer["results"]
+        yield from sound(client, object, answer)["results"]

@@ -8,13 +8,14 @@ refuses a beginning, or answers from somewhere else, nothing is begun in the mid
 
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from connectors.flight import launch, most
 from connectors.landing import Page, Position, Row
-from errors import RefusedError, SyncError
+from connectors.trail import Trail
+from errors import RefusedError
 
 Answer = dict[str, Any]
 Fetch = Callable[[str | None], Answer]
@@ -37,20 +38,28 @@ class Range:
     bound: int = 0
     span: int = 0
     is_halved: bool = False
+    begun_anew_at: int | None = None
+    trail: Trail = field(default_factory=lambda: Trail("HubSpot: GET of a list"))
 
     def take(self, answer: Answer) -> tuple[list[Row], bool]:
         """Take the rows of a page that belong here, and say whether it was the last one."""
         records = answer["results"]
         rows = [one for one in records if self._holds(int(one["id"]))]
         after = next_of(answer)
-        if after is not None and after == self.after:
-            raise SyncError("HubSpot answers with the same page of a list again and again")
-        self.after = after
+        self.after = after and self.trail.follow(after)
         if rows:
             newest = int(rows[-1]["id"])
             self.span, self.last = newest - self.last, newest
         is_met = bool(records) and self.until is not None and int(records[-1]["id"]) >= self.until
         return rows, after is None or is_met
+
+    def begin_anew(self) -> bool:
+        """Go back to the beginning, and say whether that helps: not twice from the same record."""
+        if self.after is None or self.begun_anew_at == self.last:
+            return False
+        self.after, self.begun_anew_at = None, self.last
+        self.trail = Trail("HubSpot: GET of a list")
+        return True
 
     def _holds(self, id: int) -> bool:
         return id > self.last and (self.until is None or id < self.until)
@@ -106,10 +115,9 @@ class _Reading:
         try:
             answer = future.result()
         except RefusedError:
-            if one.after is None:
-                raise
             # HubSpot forgot the cursor: only from the beginning on is there another to be had
-            one.after = None
+            if not one.begin_anew():
+                raise
             return []
         rows, is_done = one.take(answer)
         if is_done:

@@ -1,6 +1,7 @@
 """The roads to HubSpot's records: the list, the search, the archive; each may be begun midway."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,7 +11,8 @@ from connectors.hubspot.catalog import RECORD
 from connectors.hubspot.client import Client
 from connectors.hubspot.ranges import next_of, spread
 from connectors.landing import Page, Position, Row
-from errors import RefusedError, SyncError
+from connectors.trail import Trail
+from errors import RefusedError
 
 LIST_LIMIT = 100
 HISTORY_LIMIT = 50
@@ -63,24 +65,21 @@ def paged(client: Client, path: str, at: Position = None, **params: Any) -> Iter
 
     A cursor that HubSpot has forgotten makes it begin anew, once.
 
-    Raises: SyncError where a page names itself as the next one.
+    Raises: SyncError where its pages lead round in a circle.
     """
-    may_begin_anew = True
+    may_begin_anew, trail = True, Trail(f"HubSpot: GET {path}")
     while True:
         try:
-            answer = client.get(path, holds="results", after=at, **params)
+            answer = client.get(path, holds="results", after=at and trail.follow(at), **params)
         except RefusedError:
             if at is None or not may_begin_anew:
                 raise
-            at, may_begin_anew = None, False
+            at, may_begin_anew, trail = None, False, Trail(f"HubSpot: GET {path}")
             continue
-        after = next_of(answer)
-        if after is not None and after == at:
-            raise endless(f"GET {path}")
-        yield answer["results"], after
-        if after is None:
+        at = next_of(answer)
+        yield answer["results"], at
+        if at is None:
             return
-        at = after
 
 
 def listed(
@@ -98,12 +97,18 @@ def listed(
 
 
 def sound(client: Client, object: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Leave out, and count, records without an id."""
+    """Leave out, and count, what is no record: without properties, or an id that is a number."""
     records = answer["results"]
-    answer["results"] = [one for one in records if one.get("id")]
+    answer["results"] = [one for one in records if _is_record(one)]
+    for one in answer["results"]:
+        one["id"] = str(one["id"])
     if bare := len(records) - len(answer["results"]):
         client.drift[object, "id"] += bare
     return answer
+
+
+def _is_record(one: Row) -> bool:
+    return str(one.get("id")).isdecimal() and isinstance(one.get("properties"), dict)
 
 
 def archived(client: Client, question: Question, at: Position, **params: Any) -> Iterator[Page]:
@@ -112,7 +117,7 @@ def archived(client: Client, question: Question, at: Position, **params: Any) ->
     asked = _asked(question, params) | {"archived": "true"}
     for page, after in paged(client, f"/crm/v3/objects/{question.object}", at, **asked):
         records = sound(client, question.object, {"results": page})["results"]
-        yield [one for one in records if since is None or _archived_at(one) >= since], after
+        yield [one for one in records if is_since(_archived_at(one), since)], after
 
 
 def _asked(question: Question, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +183,8 @@ def by_id(
     at 10,000, and a record that leaves the result meanwhile moves no other out of sight.
     """
     last, after = last or "0", None
+    path = f"/crm/v3/objects/{object}/search"
+    trail = Trail(f"HubSpot: POST {path}")
     while True:
         above = {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}
         body = {
@@ -186,22 +193,15 @@ def by_id(
             "properties": list(properties),
             "limit": SEARCH_LIMIT,
         } | ({"after": after} if after else {})
-        path = f"/crm/v3/objects/{object}/search"
         answer = sound(client, object, client.post(path, body, kind="search"))
         found, following = answer["results"], next_of(answer)
         if following is None:
             yield answer, None
             return
-        if (found and int(found[-1]["id"]) <= int(last)) or (not found and following == after):
-            raise endless(f"POST {path}")
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
+        trail.follow(f"{last} {after}")
         yield answer, last
-
-
-def endless(where: str) -> SyncError:
-    """Make the error for a list that leads back to itself: to read it for ever helps nobody."""
-    return SyncError(f"HubSpot answers {where} with the same page again and again")
 
 
 def counted(client: Client, object: str, *filters: Row) -> int:
@@ -239,8 +239,19 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _archived_at(record: Row) -> datetime:
-    return datetime.fromisoformat(record.get("archivedAt") or record["updatedAt"])
+def is_since(at: object, since: datetime | None) -> bool:
+    """Compare an instant, in milliseconds or as ISO 8601; what is none might be of today."""
+    if since is None:
+        return True
+    with suppress(ValueError):
+        text = str(at)
+        told = int(text) if text.isdecimal() else milliseconds(datetime.fromisoformat(text))
+        return told >= milliseconds(since)
+    return True
+
+
+def _archived_at(record: Row) -> object:
+    return record.get("archivedAt") or record.get("updatedAt")
 
 
 _SYSTEM = tuple(field.name for field in RECORD)

@@ -35,6 +35,7 @@ from connectors.hubspot.reading import (
     listed,
     modified_since,
     row,
+    sound,
 )
 from connectors.hubspot.roads import roads
 from connectors.increments import (
@@ -279,7 +280,8 @@ def _with_history(client: Client, names: Sequence[str], ids: Sequence[str]) -> l
         "propertiesWithHistory": list(names),
         "inputs": [{"id": id} for id in ids],
     }
-    records: list[Row] = client.post("/crm/v3/objects/contacts/batch/read", body)["results"]
+    answer = client.post("/crm/v3/objects/contacts/batch/read", body)
+    records: list[Row] = sound(client, "contacts_history", answer)["results"]
     return records
 
 

@@ -35,7 +35,7 @@ def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     found: dict[str, Mapping[str, Field]] = {}
     for object in dict.fromkeys(objects):
         try:
-            described = client.get(f"{DATA}/sobjects/{object}/describe")
+            described = client.get(f"{DATA}/sobjects/{object}/describe", holds="fields")
         except RefusedError:
             continue
         fields = [_field(one) for one in described["fields"] if one["type"] not in COMPOUND]

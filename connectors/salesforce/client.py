@@ -18,11 +18,13 @@ from connectors.salesforce.answers import ExpiredSession, error_of
 from connectors.salesforce.login import VERSION, Settings, log_in, way_in
 from connectors.settings import setting
 from connectors.wire import Answer, checked_url, exchange, lost, open_session, parsed
-from errors import ConfigError, RefusedError, SyncError
+from errors import ConfigError, RefusedError
 
 T = TypeVar("T")
 
 DATA = f"/services/data/v{VERSION}"
+LOCATOR_GONE = "INVALID_QUERY_LOCATOR"
+"""The server forgot where a query had come to."""
 
 for _library in ("simple_salesforce", "urllib3"):
     # Their debug lines hold URLs and bodies, and e-mail addresses in them.
@@ -76,34 +78,24 @@ class Client:
 
         Raises: AccessError naming the permission that is missing.
         """
-        self.get(f"{DATA}/limits")
+        self.get(f"{DATA}/limits", holds="DailyApiRequests")
         return f"Salesforce org {urlsplit(self._url).hostname}"
 
     def now(self) -> datetime:
         """Read Salesforce's clock as of its last answer: a cursor must not follow our own."""
         return self._server_time or datetime.now(UTC)
 
-    def get(self, path: str, **params: str) -> Any:
-        """Read the JSON at a path."""
-        return self._json("GET", path, bool, kind="read", params=params)
+    def get(self, path: str, *, holds: str, **params: str) -> dict[str, Any]:
+        """Read the JSON at a path; an answer without what it `holds` is asked for again."""
+        found: dict[str, Any] = self._json(
+            "GET", path, partial(has, holds), kind="read", params=params
+        )
+        return found
 
     def rows(self, path: str, **params: str) -> dict[str, Any]:
-        """Read a page of rows; an answer that is none is asked for again.
-
-        Raises: SyncError where a page names itself as the next one.
-        """
-
-        def page(answer: Answer) -> dict[str, Any]:
-            body = parsed(answer, f"GET {path}")
-            is_page = isinstance(body, dict) and isinstance(body.get("records"), list)
-            if not is_page or not (body.get("done") or body.get("nextRecordsUrl")):
-                raise lost(f"GET {path}", is_write=False)
-            if not body.get("done") and body["nextRecordsUrl"] == path:
-                raise endless(f"GET {path}")
-            found: dict[str, Any] = body
-            return found
-
-        return self.read(path, page, **params)
+        """Read a page of rows; an answer that is none is asked for again."""
+        found: dict[str, Any] = self._json("GET", path, _is_page, kind="read", params=params)
+        return found
 
     def read(self, path: str, of: Callable[[Answer], T], **params: str) -> T:
         """Read what `of` makes of an answer; where it raises RetryableError, ask again."""
@@ -243,11 +235,6 @@ class Client:
         )
 
 
-def endless(where: str) -> SyncError:
-    """Make the error for a list that leads back to itself: to read it for ever helps nobody."""
-    return SyncError(f"Salesforce answers {where} with the same page again and again")
-
-
 def connect(settings: Settings) -> Client:
     """Log in to the org.
 
@@ -255,6 +242,21 @@ def connect(settings: Settings) -> Client:
     Salesforce refuses them.
     """
     return Client(settings)
+
+
+def has(name: str, body: Any) -> bool:
+    """Tell an answer that holds something from anything else."""
+    return isinstance(body, dict) and name in body
+
+
+def _is_page(body: Any) -> bool:
+    """Tell a page of rows, with how many there are and where it goes on, from anything else."""
+    return (
+        has("totalSize", body)
+        and isinstance(body.get("records"), list)
+        and all(isinstance(row, dict) for row in body["records"])
+        and bool(body.get("done") or body.get("nextRecordsUrl"))
+    )
 
 
 def _is_about(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:

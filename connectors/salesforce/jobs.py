@@ -16,8 +16,9 @@ from connectors.flight import ahead
 from connectors.increments import Parts
 from connectors.landing import Position, typed
 from connectors.salesforce.catalog import KEY
-from connectors.salesforce.client import DATA, Client, endless
+from connectors.salesforce.client import DATA, Client, has
 from connectors.salesforce.reading import Question, Shape
+from connectors.trail import Trail
 from connectors.wire import Answer, lost
 from errors import RefusedError
 
@@ -29,7 +30,8 @@ def start(client: Client, question: Question) -> str | None:
     """Start a bulk job where the object allows it; pages can read every object."""
     body = {"operation": "queryAll", "query": question.soql()}
     try:
-        return str(client.post(f"{DATA}/jobs/query", body)["id"])
+        job = client.post(f"{DATA}/jobs/query", body, is_sound=partial(has, "id"))
+        return str(job["id"])
     except RefusedError:
         return None
 
@@ -53,7 +55,7 @@ def _carried_out(client: Client, job: str) -> int | None:
     """Wait for a job, and give the number of rows it found; None: it failed."""
 
     def look() -> dict[str, Any] | None:
-        told: dict[str, Any] = client.get(f"{DATA}/jobs/query/{job}")
+        told = client.get(f"{DATA}/jobs/query/{job}", holds="state")
         return told if told["state"] in ("JobComplete", "Failed", "Aborted") else None
 
     told = client.traffic.until_done(look)
@@ -68,6 +70,7 @@ def _results(
     Where a page says that there is one behind it which was not listed, it is followed.
     """
     shape, path, rows = question.shape, f"{DATA}/jobs/query/{job}", 0
+    trail = Trail(f"Salesforce: GET {path}/results")
 
     def read(asked: Mapping[str, str]) -> tuple[pa.Table, str]:
         return client.read(f"{path}/results", partial(_result, shape, path), **asked)
@@ -80,9 +83,7 @@ def _results(
     is_long = locator is None and found > question.page_rows
     listed = (partial(read, asked) for asked in (_listed(client, path) if is_long else ()))
     for table, following in chain(ahead(listed, at_most=PAGES_AT_ONCE), one_by_one()):
-        if following == locator != "null":
-            raise endless(f"GET {path}/results")
-        locator = following
+        locator = trail.follow(following)
         rows += len(table)
         question.progress(shape.object, rows, found)
         yield table, {"job": job, "locator": locator}
@@ -95,7 +96,7 @@ def _listed(client: Client, path: str) -> Iterator[Mapping[str, str]]:
     asked: dict[str, str] | None = {}
     while asked is not None:
         try:
-            answer = client.get(f"{path}/resultPages", **asked)
+            answer = client.get(f"{path}/resultPages", holds="resultPages", **asked)
         except RefusedError:
             return
         yield from (_query_of(page["resultUrl"]) for page in answer["resultPages"])

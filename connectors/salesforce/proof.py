@@ -11,7 +11,9 @@ from more_itertools import chunked
 from connectors.differences import Gaps, Rank, Shelf, differences
 from connectors.flight import ahead
 from connectors.landing import Row
-from connectors.salesforce.client import DATA, Client
+from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
+from connectors.trail import Trail
+from errors import RefusedError, RetryableError
 
 IDS = 300
 """In one query: a URL holds sixteen thousand characters."""
@@ -73,7 +75,7 @@ def _count(
 def counted(client: Client, object: str, *conditions: str) -> int:
     """Count rows, deleted ones too."""
     query = f"SELECT COUNT() FROM {object}{_where(*conditions)}"
-    return int(client.get(f"{DATA}/queryAll", q=query)["totalSize"])
+    return int(client.get(f"{DATA}/queryAll", holds="totalSize", q=query)["totalSize"])
 
 
 def _ids(
@@ -94,12 +96,23 @@ def _present(
 
 
 def _all(client: Client, query: str) -> list[dict[str, Any]]:
-    answer = client.rows(f"{DATA}/queryAll", q=query)
-    rows = list(answer["records"])
-    while not answer["done"]:
-        answer = client.rows(answer["nextRecordsUrl"])
-        rows += answer["records"]
-    return rows
+    """Read all that a query finds; where the server forgot its cursor, from the beginning."""
+    path = f"{DATA}/queryAll"
+
+    def read() -> list[dict[str, Any]]:
+        answer = client.rows(path, q=query)
+        rows, trail = list(answer["records"]), Trail(f"Salesforce: GET {path}")
+        while not answer["done"]:
+            try:
+                answer = client.rows(trail.follow(answer["nextRecordsUrl"]))
+            except RefusedError as error:
+                if error.code != LOCATOR_GONE:
+                    raise
+                raise RetryableError(f"GET {path}: {error.code}") from None
+            rows += answer["records"]
+        return rows
+
+    return client.traffic.repeat(f"GET {path}", read, kind="read")
 
 
 def _between(above: Rank | None, up_to: Rank | None) -> list[str]:

@@ -1,7 +1,8 @@
 """What Salesforce holds, as dlt resources that yield Arrow: all of it once, then what changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,11 +23,12 @@ from connectors.increments import (
 from connectors.landing import ROWS, Page, Position, Row
 from connectors.salesforce.catalog import KEY
 from connectors.salesforce.catalog import catalog as catalog_of
-from connectors.salesforce.client import DATA, Client
+from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
 from connectors.salesforce.jobs import found_by, start
 from connectors.salesforce.proof import counted, records_of
 from connectors.salesforce.reading import Progress, Question, Shape
 from connectors.salesforce.roads import BULK_PAGE, is_job_cheaper, roads
+from connectors.trail import Trail
 from contract import Catalog, Field, Road, Wanted
 from errors import RefusedError
 
@@ -146,61 +148,69 @@ def _read(client: Client, question: Question, at: Position) -> Parts:
         if (yield from found_by(client, question, at["job"], at["locator"])):
             return
         at = None
-    first = _page(client, question, at, None) if at or question.since else None
-    rows = first["totalSize"] if first else counted(client, question.shape.object)
+    first = _asked(client, question, at) if at or question.since else None
+    rows = first.page["totalSize"] if first else counted(client, question.shape.object)
     for _ in range(JOBS if not at and is_job_cheaper(rows, question.since) else 0):
         job = start(client, question)
         if job and (yield from found_by(client, question, job, None)):
             return
-    yield from _by_pages(client, question, at, first)
+    pages = _pages(client, question, at, first or _asked(client, question, at))
+    yield from question.shape.tables(pages, at_least=min(ROWS, question.page_rows))
 
 
-def _by_pages(
-    client: Client, question: Question, at: Position, first: dict[str, Any] | None
-) -> Parts:
-    """Read by REST, deleted and archived rows included."""
-    pages = _pages(client, question, at, first)
-    return question.shape.tables(pages, at_least=min(ROWS, question.page_rows))
+@dataclass(frozen=True)
+class _Asked:
+    """A query that was asked, when, and its first page. Deleted and archived rows are included."""
+
+    at: datetime
+    page: dict[str, Any]
 
 
-def _pages(
-    client: Client, question: Question, at: Position, answer: dict[str, Any] | None
-) -> Iterator[Page]:
+def _asked(client: Client, question: Question, behind: Position) -> _Asked:
+    now, order = client.now(), ", ".join(question.order)
+    condition = _behind(question, behind["after"]) if behind else ""
+    query = f"{question.soql(condition)} ORDER BY {order}"
+    return _Asked(now, client.rows(f"{DATA}/queryAll", q=query))
+
+
+def _pages(client: Client, question: Question, at: Position, asked: _Asked) -> Iterator[Page]:
     """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
-    rows, next_page = 0, None
+    rows, page, anew_at = 0, asked.page, list[Position]()
+    trail = Trail(f"Salesforce: GET {DATA}/queryAll")
     while True:
-        try:
-            answer = answer or _page(client, question, at, next_page)
-        except RefusedError as error:
-            if next_page is None or error.code != "INVALID_QUERY_LOCATOR":
-                raise
-            next_page = None
-            continue
-        records = answer["records"]
+        records = page["records"]
         rows += len(records)
-        question.progress(question.shape.object, rows, answer["totalSize"])
-        at = _last(question, records) or at
+        question.progress(question.shape.object, rows, page["totalSize"])
+        at = _last(question, records, asked.at) or at
         yield records, at
-        if answer["done"]:
+        if page["done"]:
             return
-        next_page, answer = answer["nextRecordsUrl"], None
+        try:
+            page = client.rows(trail.follow(page["nextRecordsUrl"]))
+        except RefusedError as error:
+            if error.code != LOCATOR_GONE or anew_at == [at]:
+                raise
+            anew_at, trail = [at], Trail(f"Salesforce: GET {DATA}/queryAll")
+            asked = _asked(client, question, at)
+            page = asked.page
 
 
-def _last(question: Question, records: Sequence[Row]) -> Position:
-    """Name the last row that can be named: one without a key is left out, and counted."""
+def _last(question: Question, records: Sequence[Row], asked_at: datetime) -> Position:
+    """Name the last row that can be named: one without a key is left out, and counted.
+
+    A query keeps its rows in their places, but shows them as they are: one that was modified since
+    it was asked has a later stamp than its place, and rows behind it would be taken for read.
+    """
+
+    def is_in_place(place: Sequence[str | None]) -> bool:
+        if None in place:
+            return False
+        *stamp, _ = place
+        return all(datetime.fromisoformat(one or "") < asked_at for one in stamp)
+
     places = ([row.get(name) for name in question.order] for row in reversed(records))
-    found = next((place for place in places if None not in place), None)
+    found = next(filter(is_in_place, places), None)
     return found and {"after": found}
-
-
-def _page(
-    client: Client, question: Question, at: Position, next_page: str | None
-) -> dict[str, Any]:
-    if next_page:
-        return client.rows(next_page)
-    order = ", ".join(question.order)
-    behind = _behind(question, at["after"]) if at else ""
-    return client.rows(f"{DATA}/queryAll", q=f"{question.soql(behind)} ORDER BY {order}")
 
 
 def _behind(question: Question, last: Sequence[str]) -> str:
