@@ -50,7 +50,7 @@ _SETTLED_AFTER: Final = 5000
 """How many people are unpacked at a time while a world is made."""
 
 _ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_DATED: Final = re.compile(r"^/(?:crm/([a-z-]+)|crm-object-schemas)/\d{4}-\d{2}(?=/)")
+_DATED: Final = re.compile(r"^/([a-z-]+)(?:/([a-z-]+))?/\d{4}-\d{2}(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -217,10 +217,9 @@ class _OneSpelling:
 
 
 def _versioned(dated: re.Match[str]) -> str:
-    area = dated[1]
-    if area is None:
-        return "/crm-object-schemas/v3"
-    return f"/crm/v4/{area}" if area == "associations" else f"/crm/v3/{area}"
+    root, area = dated[1], dated[2]
+    version = "v4" if area == "associations" else "v3"
+    return f"/{root}/{version}/{area}" if area else f"/{root}/{version}"
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

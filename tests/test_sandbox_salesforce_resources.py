@@ -308,3 +308,45 @@ def test_a_query_is_cut_into_chunks_by_id(box: Sandbox, call: Call) -> None:
     assert {one["state"] for one in batches[1:]} == {"Completed"}
     assert sum(counts) == len(leads) > 10
     assert max(counts) == 10
+
+
+def test_an_address_is_one_value_and_its_parts(box: Sandbox, call: Call) -> None:
+    """The whole can be asked for, but not be written, and not in bulk."""
+    lead = {"LastName": "Smith", "Company": "Smith Ltd", "City": "Tallahassee", "Country": "USA"}
+    id = call("POST", f"{REST}/sobjects/Lead", lead).json()["id"]
+    text = f"SELECT Address, City FROM Lead WHERE Id = '{id}'"
+    found = call("GET", f"{REST}/query?q={quote(text)}").json()["records"][0]
+    written = call("PATCH", f"{REST}/sobjects/Lead/{id}", {"Address": {"city": "Miami"}})
+    asked = {"operation": "query", "query": text}
+    bulk = call("POST", f"{REST}/jobs/query", asked)
+
+    assert found["Address"] == {
+        "city": "Tallahassee",
+        "country": "USA",
+        "geocodeAccuracy": None,
+        "latitude": None,
+        "longitude": None,
+        "postalCode": None,
+        "state": None,
+        "street": None,
+    }
+    assert written.json()[0]["errorCode"] == "INVALID_FIELD_FOR_INSERT_UPDATE"
+    assert bulk.status_code == 400
+
+
+def test_parts_of_an_address_name_the_whole(call: Call) -> None:
+    """In the description, where extractors look for it."""
+    fields = call("GET", f"{REST}/sobjects/Contact/describe").json()["fields"]
+    whole = {one["name"]: one["compoundFieldName"] for one in fields}
+
+    assert whole["MailingCity"] == whole["MailingCountry"] == "MailingAddress"
+    assert whole["MailingAddress"] is None
+
+
+def test_the_organization_is_a_record(call: Call) -> None:
+    """Clients look whether they are logged in by asking for it."""
+    text = quote("SELECT Id, Name, OrganizationType, IsSandbox FROM Organization")
+    found = call("GET", f"{REST}/query?q={text}").json()
+
+    assert found["totalSize"] == 1
+    assert found["records"][0]["Id"].startswith("00D")

@@ -9,6 +9,7 @@ from sandbox.hubspot.schema import (
     CONTACTS,
     DEAL_STAGES,
     LIFECYCLE_PIPELINE,
+    MADE_AT,
     Option,
     Property,
 )
@@ -231,7 +232,10 @@ def property_of(body: dict[str, Any], *, custom: bool) -> Property:
         type=body["type"],
         field_type=body["fieldType"],
         group=body["groupName"],
-        options=tuple(Option(one["value"], one["label"]) for one in body.get("options") or ()),
+        options=tuple(
+            Option(one["value"], one["label"], one.get("description") or "")
+            for one in body.get("options") or ()
+        ),
         custom=custom,
         external_options=bool(body.get("externalOptions")),
         unique=bool(body.get("hasUniqueValue")),
@@ -249,8 +253,7 @@ def _deal_metadata(probability: str) -> dict[str, str]:
 
 
 def _pipeline(id: str, label: str, stages: list[tuple[str, str, dict[str, str]]]) -> dict[str, Any]:
-    made_at = "2022-05-03T09:00:00Z"
-    dates = {"createdAt": made_at, "updatedAt": made_at, "archived": False}
+    dates = {"createdAt": MADE_AT, "updatedAt": MADE_AT, "archived": False}
     return {
         "id": id,
         "label": label,

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.call import Answer, Call, whole
 from sandbox.hubspot.refusals import invalid
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType
 from sandbox.hubspot.store import HubSpotStore
@@ -22,7 +22,7 @@ def batch_read(store: HubSpotStore, call: Call) -> Answer:
         id = str(each.get("id"))
         linked = store.associated(origin.name, int(id), target.name) if id.isdecimal() else []
         if linked:
-            results.append(_result(origin, target, id, linked, int(each.get("after") or 0)))
+            results.append(_result(origin, target, id, linked, whole(each.get("after") or 0)))
         else:
             errors.append(_none_found(origin, target, id))
     return _answer({"results": results[::-1]}, errors, 200)
@@ -32,8 +32,8 @@ def list_links(store: HubSpotStore, call: Call) -> Answer:
     """Page through the links of one record."""
     origin, target = pair(store, call)
     limit = call.limit(PAGE, PAGE)
-    start = int(call.query.get("after") or 0)
-    linked = store.associated(origin.name, int(call.parameters["record_id"]), target.name)
+    start = whole(call.query.get("after") or 0)
+    linked = store.associated(origin.name, whole(call.parameters["record_id"]), target.name)
     answer: dict[str, Any] = {
         "results": [_to(origin, target, id) for id in linked[start : start + limit]]
     }
@@ -64,11 +64,11 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
     results = []
     errors = []
     for each in call.inputs(MOST_INPUTS):
-        bad = unknown(store, origin, each["from"]["id"]) or unknown(store, target, each["to"]["id"])
+        bad = refused_pair(store, origin, target, each)
         if bad:
-            errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": bad})
+            errors.append(bad)
             continue
-        from_id, to_id = int(each["from"]["id"]), int(each["to"]["id"])
+        from_id, to_id = whole(each["from"]["id"]), whole(each["to"]["id"])
         store.associate(origin.name, from_id, target.name, to_id)
         results.append(_labelled(origin, target, from_id, to_id, each["types"]))
     return _answer({"results": results}, errors, 201)
@@ -95,13 +95,13 @@ def label(store: HubSpotStore, call: Call) -> Answer:
     origin, target = pair(store, call)
     from_id, to_id = call.parameters["record_id"], call.parameters["to_id"]
     link(store, origin, target, from_id, to_id)
-    return Answer(_labelled(origin, target, int(from_id), int(to_id), call.body), 201)
+    return Answer(_labelled(origin, target, whole(from_id), whole(to_id), call.body), 201)
 
 
 def unlink(store: HubSpotStore, call: Call) -> Answer:
     """Unlink two records; once more does nothing."""
     origin, target = pair(store, call)
-    from_id, to_id = int(call.parameters["record_id"]), int(call.parameters["to_id"])
+    from_id, to_id = whole(call.parameters["record_id"]), whole(call.parameters["to_id"])
     store.dissociate(origin.name, from_id, target.name, to_id)
     return Answer(status=204)
 
@@ -113,7 +113,7 @@ def link(
     bad = unknown(store, origin, from_id) or unknown(store, target, to_id)
     if bad:
         raise invalid(bad)
-    store.associate(origin.name, int(from_id), target.name, int(to_id))
+    store.associate(origin.name, whole(from_id), target.name, whole(to_id))
 
 
 def _associated(
@@ -154,7 +154,7 @@ def batch_archive(store: HubSpotStore, call: Call) -> Answer:
     origin, target = pair(store, call)
     for each in call.inputs(MOST_INPUTS):
         for to in each["to"]:
-            store.dissociate(origin.name, int(each["from"]["id"]), target.name, int(to["id"]))
+            store.dissociate(origin.name, whole(each["from"]["id"]), target.name, whole(to["id"]))
     return Answer(status=204)
 
 
@@ -196,6 +196,23 @@ def _none_found(origin: ObjectType, target: ObjectType, id: str) -> dict[str, An
             "toObjectType": [target.singular],
         },
     }
+
+
+def refused_pair(
+    store: HubSpotStore, origin: ObjectType, target: ObjectType, pair: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Say why two records cannot be linked, as an entry of a 207."""
+    here, there = str(pair["from"]["id"]), str(pair["to"]["id"])
+    error: dict[str, Any] = {"status": "error", "category": "VALIDATION_ERROR"}
+    for id in (here, there):
+        if not id.isdecimal():
+            said = f"{id} is not a valid ID"
+            about = {"subCategory": "crm.associations.INVALID_IDENTIFIER", "context": {"id": [id]}}
+            return error | about | {"message": said}
+    if origin is target and here == there:
+        return error | {"message": f"Object {here} cannot be associated to itself ({there})"}
+    bad = unknown(store, origin, here) or unknown(store, target, there)
+    return error | {"message": bad} if bad else None
 
 
 def unknown(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:

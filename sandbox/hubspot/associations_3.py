@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from sandbox.hubspot import associations
-from sandbox.hubspot.associations import MOST_INPUTS, pair, unknown
-from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.associations import MOST_INPUTS, pair, refused_pair, unknown
+from sandbox.hubspot.call import Answer, Call, whole
 from sandbox.hubspot.objects import read_record
 from sandbox.hubspot.refusals import record_not_found
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType
@@ -47,9 +47,9 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
     errors = []
     for each in call.inputs(MOST_INPUTS):
         here, there = each["from"]["id"], each["to"]["id"]
-        bad = unknown(store, origin, here) or unknown(store, target, there)
+        bad = refused_pair(store, origin, target, each)
         if bad:
-            errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": bad})
+            errors.append(bad)
             continue
         store.associate(origin.name, int(here), target.name, int(there))
         ends = {"from": {"id": str(here)}, "to": {"id": str(there)}}
@@ -70,7 +70,7 @@ def batch_archive(store: HubSpotStore, call: Call) -> Answer:
     """Unlink pairs of records."""
     origin, target = pair(store, call)
     for each in call.inputs(MOST_INPUTS):
-        here, there = int(each["from"]["id"]), int(each["to"]["id"])
+        here, there = whole(each["from"]["id"]), whole(each["to"]["id"])
         store.dissociate(origin.name, here, target.name, there)
     return Answer(status=204)
 

@@ -71,3 +71,11 @@ def page_size(asked: Any, default: int, most: int) -> int:
     if not 1 <= size <= most:
         raise invalid(f"The limit must be between 1 and {most}, was {size}")
     return size
+
+
+def whole(said: Any) -> int:
+    """Read a whole number that comes as a number or as text."""
+    try:
+        return int(said)
+    except (TypeError, ValueError):
+        raise invalid(f"{said} was not a valid long.") from None

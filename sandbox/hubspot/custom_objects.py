@@ -5,7 +5,7 @@ from typing import Any, Final
 from sandbox.hubspot.account import property_of
 from sandbox.hubspot.call import Answer, Call
 from sandbox.hubspot.refusals import invalid, refusal
-from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType, custom_type
+from sandbox.hubspot.schema import ASSOCIATION_TYPES, MADE_AT, ObjectType, custom_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso
 
@@ -143,10 +143,17 @@ def _described(kind: ObjectType) -> dict[str, Any]:
         if origin == kind.name
     ]
     return {
-        "id": kind.type_id,
+        "id": kind.type_id.partition("-")[2],
         "objectTypeId": kind.type_id,
         "fullyQualifiedName": name,
         "name": name,
+        "description": f"{kind.name.title()} of the account.",
+        "allowsSensitiveProperties": True,
+        "restorable": True,
+        "createdAt": "1970-01-01T00:00:00Z",
+        "updatedAt": MADE_AT,
+        "createdByUserId": None,
+        "updatedByUserId": None,
         "labels": {"singular": kind.singular.title(), "plural": kind.name.title()},
         "primaryDisplayProperty": kind.shown[-1],
         "secondaryDisplayProperties": [],

@@ -6,7 +6,7 @@ Values come with their time and source, ids are numbers, and pages go on by `off
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.legacy_values import plain
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
@@ -71,7 +71,7 @@ def deal(store: HubSpotStore, call: Call) -> Answer:
 
 def _page(table: ObjectTable, call: Call) -> tuple[list[Record], int | None]:
     limit = page_size(call.query.get("limit"), 100, _MOST)
-    return table.page(int(call.query.get("offset") or 0), limit, archived=False)
+    return table.page(whole(call.query.get("offset") or 0), limit, archived=False)
 
 
 def _after(page: list[Record], start: int | None) -> int:
@@ -98,7 +98,7 @@ def _recent(
     since = parse_instant(call.query.get("since") or "0") or 0
     found = [one for one in store.tables[name].all_live() if by(one) >= since]
     found = sorted(found, key=by, reverse=True)[:_RECENT_WALL]
-    start = int(call.query.get("offset") or 0)
+    start = whole(call.query.get("offset") or 0)
     end = start + page_size(call.query.get("count"), 20, 100)
     return Answer(
         {

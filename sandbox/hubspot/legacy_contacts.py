@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.legacy_values import plain, sent
 from sandbox.hubspot.refusals import Refusal, invalid, refusal
 from sandbox.hubspot.schema import CONTACTS
@@ -110,7 +110,7 @@ def search(store: HubSpotStore, call: Call) -> Answer:
     """Find contacts by words."""
     table, words = store.tables[CONTACTS.name], call.query.get("q") or ""
     ids, total = found(store, table, {"query": words})
-    start = int(call.query.get("offset") or 0)
+    start = whole(call.query.get("offset") or 0)
     end = start + page_size(call.query.get("count"), 20, 100)
     names = call.query.getlist("property")
     page = filter(None, map(table.look, ids[start:end]))

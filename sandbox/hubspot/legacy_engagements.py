@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
@@ -82,7 +82,7 @@ def one(store: HubSpotStore, call: Call) -> Answer:
 def of_record(store: HubSpotStore, call: Call) -> Answer:
     """Page through the engagement of one record, newest first."""
     name = store.kind(call.parameters["object"]).name
-    id = int(call.parameters["record_id"])
+    id = whole(call.parameters["record_id"])
     found = [
         (kind, record)
         for kind in _KINDS
@@ -102,7 +102,7 @@ def create(store: HubSpotStore, call: Call) -> Answer:
     record = store.create(table, _values(store, table, call.body))
     for key, ids in (call.body.get("associations") or {}).items():
         for id in filter(None, ids if key in _LINKS else ()):
-            store.associate(name, record.id, _LINKS[key], int(id))
+            store.associate(name, record.id, _LINKS[key], whole(id))
     return Answer(_engagement(store, name, record))
 
 
@@ -155,7 +155,7 @@ def _at(entry: Entry) -> int:
 
 
 def _told(store: HubSpotStore, call: Call, found: list[Entry], limit: int) -> Answer:
-    start = int(call.query.get("offset") or 0)
+    start = whole(call.query.get("offset") or 0)
     page = [_engagement(store, *one) for one in found[start : start + limit]]
     end = start + len(page)
     return Answer({"results": page, "hasMore": end < len(found), "offset": end})

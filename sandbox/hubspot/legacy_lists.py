@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sandbox.hubspot import lists
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.legacy_contacts import in_list
 from sandbox.hubspot.lists import ContactList
 from sandbox.hubspot.refusals import invalid, refusal
@@ -82,7 +82,7 @@ def take_off(store: HubSpotStore, call: Call) -> Answer:
 def contacts(store: HubSpotStore, call: Call) -> Answer:
     """Page through the contacts of a list, or of the account, by ascending id."""
     table, count = store.tables[CONTACTS.name], page_size(call.query.get("count"), 20, 100)
-    after = int(call.query.get("vidOffset") or 0)
+    after = whole(call.query.get("vidOffset") or 0)
     ids = [id for id in _members(store, call) if id > after]
     page = filter(None, map(table.look, ids[:count]))
     names = call.query.getlist("property")
@@ -99,7 +99,7 @@ def recent(store: HubSpotStore, call: Call) -> Answer:
     def at(record: Record) -> tuple[int, int]:
         return record.created_at if by_creation else record.updated_at, record.id
 
-    before = tuple(int(call.query.get(key) or 2**53) for key in ("timeOffset", "vidOffset"))
+    before = tuple(whole(call.query.get(key) or 2**53) for key in ("timeOffset", "vidOffset"))
     records = filter(None, map(table.look, _members(store, call)))
     found = sorted((each for each in records if at(each) < before), key=at, reverse=True)
     page, names = found[:count], call.query.getlist("property")
@@ -151,7 +151,7 @@ def _list(store: HubSpotStore, call: Call) -> ContactList:
 
 
 def _paged(store: HubSpotStore, call: Call, found: list[ContactList]) -> Answer:
-    start = int(call.query.get("offset") or 0)
+    start = whole(call.query.get("offset") or 0)
     end = min(start + page_size(call.query.get("count"), 20, 250), len(found))
     told = [_told(store, each) for each in found[start:end]]
     return Answer({"offset": end, "total": len(found), "lists": told, "has-more": end < len(found)})

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
@@ -26,7 +26,7 @@ def campaigns(store: HubSpotStore, call: Call) -> Answer:
 
 def campaign(store: HubSpotStore, call: Call) -> Answer:
     """Give one mailing, and how often what became of it."""
-    id = int(call.parameters["campaign_id"])
+    id = whole(call.parameters["campaign_id"])
     events = [one for one in store.email_events if one["emailCampaignId"] == id]
     if not events:
         raise refusal(404, "resource not found")
@@ -102,7 +102,7 @@ def workflows(_store: HubSpotStore, _call: Call) -> Answer:
 
 def mails(_store: HubSpotStore, call: Call) -> Answer:
     """Give the mails as they were composed: this account keeps none."""
-    limit, offset = int(call.query.get("limit") or 10), int(call.query.get("offset") or 0)
+    limit, offset = whole(call.query.get("limit") or 10), whole(call.query.get("offset") or 0)
     return Answer({"objects": [], "limit": limit, "offset": offset, "total": 0, "totalCount": 0})
 
 
@@ -156,7 +156,7 @@ def _form(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _paged(call: Call, name: str, found: list[dict[str, Any]], limit: int) -> Answer:
-    start = int(call.query.get("offset") or 0)
+    start = whole(call.query.get("offset") or 0)
     end = min(start + limit, len(found))
     told = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
     return Answer(told)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from sandbox.hubspot import legacy
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.legacy_contacts import in_list
 from sandbox.hubspot.legacy_values import sent
 from sandbox.hubspot.refusals import Refusal, refusal
@@ -57,7 +57,7 @@ def companies_of_domain(store: HubSpotStore, call: Call) -> Answer:
     """Find companies by their domain."""
     domain = call.parameters["domain"].lower()
     asked = (call.body.get("requestOptions") or {}).get("properties") or []
-    after = (call.body.get("offset") or {}).get("companyId") or 0
+    after = whole((call.body.get("offset") or {}).get("companyId") or 0)
     found = [
         one
         for one in store.tables["companies"].all_live()
@@ -109,7 +109,7 @@ def create_deal(store: HubSpotStore, call: Call) -> Answer:
     one = _created(store, store.tables["deals"], call)
     for key, ids in (call.body.get("associations") or {}).items():
         for id in ids if key in _LINKED_AT_BIRTH else ():
-            store.associate("deals", one.id, _LINKED_AT_BIRTH[key], int(id))
+            store.associate("deals", one.id, _LINKED_AT_BIRTH[key], whole(id))
     return Answer(legacy.deal_told(store, one, [], True))
 
 
@@ -141,8 +141,8 @@ def deals_of(store: HubSpotStore, call: Call) -> Answer:
     name = {"contact": "contacts", "company": "companies"}.get(call.parameters["kind"].lower())
     if name is None:
         raise refusal(400, f"Unable to infer object type from: {call.parameters['kind']}")
-    ids = store.associated(name, int(call.parameters["record_id"]), "deals")
-    start = int(call.query.get("offset") or 0)
+    ids = store.associated(name, whole(call.parameters["record_id"]), "deals")
+    start = whole(call.query.get("offset") or 0)
     end = min(start + page_size(call.query.get("limit"), 100, 100), len(ids))
     found = filter(None, map(store.tables["deals"].look, ids[start:end]))
     asked = call.query.getlist("properties")
@@ -163,24 +163,24 @@ def unlink_deal(store: HubSpotStore, call: Call) -> Answer:
 def link(store: HubSpotStore, call: Call) -> Answer:
     """Link two records, or many pairs of them."""
     for one in _links(call):
-        origin, target = _ends(int(one["definitionId"]))
-        store.associate(origin, int(one["fromObjectId"]), target, int(one["toObjectId"]))
+        origin, target = _ends(whole(one["definitionId"]))
+        store.associate(origin, whole(one["fromObjectId"]), target, whole(one["toObjectId"]))
     return Answer(status=204)
 
 
 def unlink(store: HubSpotStore, call: Call) -> Answer:
     """Unlink two records, or many pairs of them."""
     for one in _links(call):
-        origin, target = _ends(int(one["definitionId"]))
-        store.dissociate(origin, int(one["fromObjectId"]), target, int(one["toObjectId"]))
+        origin, target = _ends(whole(one["definitionId"]))
+        store.dissociate(origin, whole(one["fromObjectId"]), target, whole(one["toObjectId"]))
     return Answer(status=204)
 
 
 def linked(store: HubSpotStore, call: Call) -> Answer:
     """Page through the ids that a record is linked to."""
-    origin, target = _ends(int(call.parameters["definition"]))
-    ids = store.associated(origin, int(call.parameters["record_id"]), target)
-    start = int(call.query.get("offset") or 0)
+    origin, target = _ends(whole(call.parameters["definition"]))
+    ids = store.associated(origin, whole(call.parameters["record_id"]), target)
+    start = whole(call.query.get("offset") or 0)
     end = min(start + page_size(call.query.get("limit"), 100, 100), len(ids))
     return Answer({"results": ids[start:end], "hasMore": end < len(ids), "offset": end})
 
@@ -207,8 +207,8 @@ def _changed(store: HubSpotStore, table: ObjectTable, call: Call, gone: Refusal)
 
 
 def _contacts_of_company(store: HubSpotStore, call: Call) -> tuple[list[int], bool]:
-    after = int(call.query.get("vidOffset") or 0)
-    ids = sorted(store.associated("companies", int(call.parameters["record_id"]), "contacts"))
+    after = whole(call.query.get("vidOffset") or 0)
+    ids = sorted(store.associated("companies", whole(call.parameters["record_id"]), "contacts"))
     ids = [id for id in ids if id > after]
     count = page_size(call.query.get("count"), 100, 100)
     return ids[:count], count < len(ids)
@@ -229,7 +229,7 @@ def _link_deal(store: HubSpotStore, call: Call, *, linking: bool) -> Answer:
         raise refusal(404, "resource not found")
     for id in call.query.getlist("id"):
         change = store.associate if linking else store.dissociate
-        change("deals", deal.id, name, int(id))
+        change("deals", deal.id, name, whole(id))
     return Answer(status=204)
 
 

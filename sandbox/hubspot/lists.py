@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.call import Answer, Call, whole
 from sandbox.hubspot.refusals import invalid, refusal
 from sandbox.hubspot.schema import CONTACTS
 from sandbox.hubspot.search import found
@@ -42,6 +42,8 @@ class ContactList:
             "name": self.name,
             "objectTypeId": CONTACTS.type_id,
             "processingStatus": "COMPLETE",
+            "createdById": "4800000",
+            "updatedById": "4800000",
             "processingType": "MANUAL" if self.filter is None else "DYNAMIC",
             "createdAt": self.made_at,
             "updatedAt": self.made_at,
@@ -71,12 +73,12 @@ def search(store: HubSpotStore, call: Call) -> Answer:
         if wanted in one.name.lower() and one.id in ids
     ]
     known = [one for one in known if one["processingType"] in kinds]
-    start, count = int(call.body.get("offset") or 0), int(call.body.get("count") or 20)
+    start, count = whole(call.body.get("offset") or 0), whole(call.body.get("count") or 20)
     count = min(count, _MOST)  # more is not refused
     page = known[start : start + count]
     for one in page:
         size = len(members(store, store.lists[one["listId"]]))
-        one["additionalProperties"] = {"hs_list_size": str(size)}
+        one["additionalProperties"] = {"hs_list_reference_count": "0", "hs_list_size": str(size)}
     end = start + len(page)
     told = {"lists": page, "offset": end, "hasMore": end < len(known), "total": len(known)}
     return Answer(told)
@@ -157,7 +159,7 @@ def of_record(store: HubSpotStore, call: Call) -> Answer:
 def memberships(store: HubSpotStore, call: Call) -> Answer:
     """Page through the contacts of a list by ascending id."""
     limit = call.limit(_PAGE, 250)
-    after = int(call.query.get("after") or 0)
+    after = whole(call.query.get("after") or 0)
     ids = members(store, _list(store, call))
     start = bisect_left(ids, after)
     page = filter(None, map(store.tables[CONTACTS.name].look, ids[start : start + limit]))
@@ -184,8 +186,8 @@ def remove_members(store: HubSpotStore, call: Call) -> Answer:
 def replace_members(store: HubSpotStore, call: Call) -> Answer:
     """Put contacts on a list that is filled by hand, and take others off it."""
     one, table = _by_hand(store, call), store.tables[CONTACTS.name]
-    wanted = {int(id) for id in call.body["recordIdsToAdd"] if table.is_live(int(id))}
-    unwanted = set(map(int, call.body["recordIdsToRemove"]))
+    wanted = {record.id for id in call.body["recordIdsToAdd"] if (record := table.look(id))}
+    unwanted = set(map(whole, call.body["recordIdsToRemove"]))
     before, one.members = one.members, (one.members | wanted) - unwanted
     return Answer(
         {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from heapq import merge
 from typing import Any, TypeVar
 
-from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.call import Answer, Call, whole
 from sandbox.hubspot.refusals import invalid, refusal
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso, parse_instant
@@ -48,8 +48,8 @@ def submissions(store: HubSpotStore, call: Call) -> Answer:
 def email_events(store: HubSpotStore, call: Call) -> Answer:
     """Page through marketing e-mail events inside a window, newest first; `offset` is opaque."""
     query = call.query
-    since = int(query.get("startTimestamp") or 0)
-    until = int(query.get("endTimestamp") or 2**62)
+    since = whole(query.get("startTimestamp") or 0)
+    until = whole(query.get("endTimestamp") or 2**62)
     equal = {"type": query.get("eventType"), "recipient": (query.get("recipient") or "").lower()}
     if campaign := query.get("campaignId"):
         equal["emailCampaignId"] = campaign

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.call import Answer, Call, page_size
+from sandbox.hubspot.call import Answer, Call, page_size, whole
 from sandbox.hubspot.refusals import invalid, not_found_entry, record_not_found, refusal
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS
 from sandbox.hubspot.search import MAX_BODY, WALL, found
@@ -82,7 +82,7 @@ def create_record(store: HubSpotStore, call: Call) -> Answer:
         raise refusal(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
     record = store.create(table, values)
     for link in call.body.get("associations") or []:
-        to_id = int(link["to"]["id"])
+        to_id = whole(link["to"]["id"])
         for other in _types_linked_by(table, link["types"][0]["associationTypeId"]):
             store.associate(table.type.name, record.id, other, to_id)
     location = f"{call.host}{call.path}/{record.id}"

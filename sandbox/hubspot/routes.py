@@ -17,6 +17,7 @@ from sandbox.hubspot import (
 )
 from sandbox.hubspot.call import Handler
 from sandbox.hubspot.legacy_routes import LEGACY_ROUTES
+from sandbox.hubspot.unused import UNUSED
 
 _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
@@ -135,6 +136,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/settings/v3/users/{user_id}", users.user, "settings.users.read"),
     ("GET", "/events/v3/events", logs.events, "business-intelligence"),
     ("GET", "/events/v3/events/event-types", logs.event_types, "business-intelligence"),
+    *UNUSED,
     *LEGACY_ROUTES,
 )
 """Method, path, handler, scope; "read", "write" and "schemas" mean the object's own scope.

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from sandbox.hubspot.refusals import refusal
 
+MADE_AT: Final = "2022-05-03T09:00:00Z"
+_ADMIN: Final = "4800000"
 LIFECYCLE_PIPELINE: Final = "contacts-lifecycle-pipeline"
 CONNECTED: Final = "f240bbac-87c9-4f6e-bf70-924b57d47db7"
 NO_ANSWER: Final = "73a0d17f-1163-4015-bdd5-ec830791da20"
@@ -17,6 +19,7 @@ class Option:
 
     value: str
     label: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Property:
                     "value": option.value,
                     "displayOrder": order,
                     "hidden": False,
+                    **({"description": option.description} if option.description else {}),
                 }
                 for order, option in enumerate(self.options)
             ],
@@ -66,7 +70,10 @@ class Property:
             "formField": not self.read_only,
             "dataSensitivity": "non_sensitive",
         }
-        return body if self.custom else body | {"hubspotDefined": True}
+        body |= {"createdAt": MADE_AT, "updatedAt": MADE_AT}
+        if not self.custom:
+            return body | {"hubspotDefined": True}
+        return body | {"createdUserId": _ADMIN, "updatedUserId": _ADMIN, "archived": False}
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,6 +328,22 @@ class OldLink(TypedDict):
 LinkOf3 = TypedDict("LinkOf3", {"from": Id, "to": Id, "type": str})
 
 
+class OldGroup(TypedDict):
+    """A new group of properties, as the first API takes it."""
+
+    name: str
+    displayName: NotRequired[str]
+    displayOrder: NotRequired[int]
+
+
+class OldDomain(TypedDict):
+    """What of the companies of a domain is asked for."""
+
+    limit: NotRequired[Text]
+    requestOptions: NotRequired[dict[str, list[str]] | None]
+    offset: NotRequired[dict[str, Any] | None]
+
+
 class LinksOf3(TypedDict):
     """Links of version 3."""
 
@@ -460,6 +476,11 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
         ("PUT", "/companies/v2/companies/{record_id}"): OldRecord,
         ("POST", "/{object}/v1/batch-async/update"): list[OldBatchRecord],
         ("POST", "/deals/v1/deal"): OldRecord,
+        ("POST", "/companies/v2/domains/{domain}/companies"): OldDomain,
+        **{
+            ("POST", f"{root}/groups"): OldGroup
+            for root in ("/properties/{version}/{object}", "/{object}/v1", "/{object}/v2")
+        },
         ("PUT", "/deals/v1/deal/{record_id}"): OldRecord,
         ("POST", "/engagements/v1/engagements"): OldEngagement,
         ("PUT", "/crm-associations/v1/associations"): OldLink,

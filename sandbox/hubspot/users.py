@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.hubspot.call import Answer, Call
+from sandbox.hubspot.call import Answer, Call, whole
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
@@ -13,7 +13,7 @@ _TEAM = "480"
 
 def users(store: HubSpotStore, call: Call) -> Answer:
     """Page through the users; every owner is one."""
-    limit, start = call.limit(100, 500), int(call.query.get("after") or 0)
+    limit, start = call.limit(100, 500), whole(call.query.get("after") or 0)
     told = [_user(one) for one in store.owners]
     answer: dict[str, Any] = {"results": told[start : start + limit]}
     if start + limit < len(told):

@@ -12,7 +12,8 @@ import jwt
 
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.store import ORGANIZATION, Credentials
+from sandbox.salesforce.records import ORGANIZATION
+from sandbox.salesforce.store import Credentials
 
 _AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -52,6 +53,21 @@ def userinfo(call: Call) -> Answer:
         "preferred_username": user["Username"],
         "name": user["Name"],
         "email": user["Email"],
+        "given_name": user["FirstName"],
+        "family_name": user["LastName"],
+        "nickname": user["Username"].partition("@")[0],
+        "email_verified": True,
+        "profile": f"{call.origin}/{user['Id']}",
+        "picture": None,
+        "photos": {},
+        "address": {},
+        "urls": {"rest": f"{call.origin}/services/data/v{{version}}/"},
+        "is_salesforce_integration_user": False,
+        "zoneinfo": "Europe/Berlin",
+        "locale": "en_US",
+        "language": "en_US",
+        "utcOffset": 3_600_000,
+        "updated_at": user["LastModifiedDate"].replace("+0000", "Z"),
         "active": True,
         "user_type": "STANDARD",
     }

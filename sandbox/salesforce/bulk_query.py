@@ -43,6 +43,9 @@ def checked(store: SalesforceStore, text: str) -> Selection:
     if aggregates or selection.children or selection.query.offset is not None:
         said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
         raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+    if any(one.field.type == "address" for one in selection.columns):
+        said = "Selecting compound data not supported in Bulk Query"
+        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
     return selection
 
 

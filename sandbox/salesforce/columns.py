@@ -48,6 +48,8 @@ def _reader(
             if above is None:
                 return None
             parent = above
+        if field.formula:
+            return field.formula(parent)
         is_kind = name == "Type" and len(parents[-1].to) > 1
         return store.kind(parent) if is_kind else parent.get(name, empty)
 

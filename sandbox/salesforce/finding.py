@@ -35,9 +35,8 @@ def parameterized(call: Call) -> Answer:
     kinds = tuple(
         _kind(one, usual, asked.get("defaultLimit")) for one in asked.get("sobjects") or ()
     )
-    limit = asked.get("overallLimit")
     scope = str(asked.get("in") or "ALL").upper()
-    return _answer(call, Search(words, scope, kinds, None if limit is None else int(limit)))
+    return _answer(call, Search(words, scope, kinds, _whole(asked.get("overallLimit"))))
 
 
 def recent(_: Call) -> Answer:
@@ -65,14 +64,22 @@ def _asked(call: Call) -> dict[str, Any]:
 
 
 def _kind(said: Any, usual: list[str], most: Any) -> Kind:
-    if not isinstance(said, dict) or "name" not in said:
+    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
         raise unreadable_json(f"Cannot deserialize sobjects: {orjson.dumps(said).decode()}")
     fields = said.get("fields") or usual
     names = fields.split(",") if isinstance(fields, str) else fields
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise unreadable_json("Cannot deserialize fields")
     condition = f"WHERE {said['where']} " if said.get("where") else ""
-    limit = said.get("limit") or most
-    tail = condition + (f"LIMIT {int(limit)}" if limit else "")
+    limit = _whole(said.get("limit") or most)
+    tail = condition + (f"LIMIT {limit}" if limit else "")
     return Kind(said["name"], tuple(one.strip() for one in names), tail)
+
+
+def _whole(said: Any) -> int | None:
+    if said is None or str(said).isdecimal():
+        return None if said is None else int(said)
+    raise unreadable_json(f"Cannot deserialize a whole number from {said}")
 
 
 def _answer(call: Call, asked: Search) -> Answer:

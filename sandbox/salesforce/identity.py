@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from sandbox.salesforce.auth import bearer
 from sandbox.salesforce.calls import Answer, Call
-from sandbox.salesforce.store import ORGANIZATION
+from sandbox.salesforce.records import ORGANIZATION
 
 _RESOURCES = {
     "enterprise": "/services/Soap/c/{version}/" + ORGANIZATION,

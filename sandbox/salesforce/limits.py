@@ -2,7 +2,7 @@
 
 from sandbox.salesforce import bulk_classic
 from sandbox.salesforce.calls import Answer, Call
-from sandbox.salesforce.store import ORGANIZATION
+from sandbox.salesforce.records import ORGANIZATION
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 DAILY_LIMIT = 100_000

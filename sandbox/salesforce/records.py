@@ -20,6 +20,7 @@ EARLIER_LOSERS_FROM = 3_000_000
 
 _USERS = ("Ines Duarte", "Tom Becker", "Priya Nair", "Lukas Novak", "Integration User")
 INTEGRATION_USER = record_id("005", len(_USERS))
+ORGANIZATION = record_id("00D", 1)
 
 _LEAD_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other", None)
 _QUALIFICATION = ("Budget__c", "Authority__c", "Need__c", "Timeline__c")
@@ -36,6 +37,7 @@ class Org:
         self._now = now
         self._tables = {name: table(sobject.prefix) for name, sobject in org().items()}
         self._tables["User"].update((row["Id"], row) for row in _users(now))
+        self._tables["Organization"][ORGANIZATION] = _organization(now)
 
     def add(self, person: Person) -> None:
         """Make the rows of a person."""
@@ -59,6 +61,20 @@ def _users(now: datetime) -> list[Row]:
     return [_user(number, name, since) for number, name in enumerate(_USERS, start=1)]
 
 
+def _organization(now: datetime) -> Row:
+    since = now - timedelta(days=1200)
+    row: Row = {
+        "Id": ORGANIZATION,
+        "Name": "onefunnel",
+        "OrganizationType": "Enterprise Edition",
+        "InstanceName": "EU1",
+        "DefaultLocaleSidKey": "en_US",
+        "LanguageLocaleKey": "en_US",
+        "TimeZoneSidKey": "Europe/Berlin",
+    }
+    return stamped(row, since, since, INTEGRATION_USER)
+
+
 def _user(number: int, name: str, since: datetime) -> Row:
     first, last = name.split()
     row: Row = {
@@ -69,6 +85,11 @@ def _user(number: int, name: str, since: datetime) -> Row:
         "Email": f"{first}.{last}@onefunnel.example".lower(),
         "Username": f"{first}.{last}@onefunnel.example".lower(),
         "IsActive": True,
+        "UserType": "Standard",
+        "Alias": name[:5].lower(),
+        "LocaleSidKey": "en_US",
+        "LanguageLocaleKey": "en_US",
+        "TimeZoneSidKey": "Europe/Berlin",
     }
     return stamped(row, since, since, INTEGRATION_USER)
 

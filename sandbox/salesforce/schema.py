@@ -15,6 +15,7 @@ _SOAP_TYPES = {
     "date": "xsd:date",
     "datetime": "xsd:dateTime",
     "int": "xsd:int",
+    "address": "urn:address",
     **dict.fromkeys(("double", "currency", "percent"), "xsd:double"),
 }
 
@@ -36,6 +37,7 @@ class Field:
     tracked: bool = False
     filterable: bool = True
     external: bool = False
+    compound: str | None = None
     formula: Callable[[dict[str, Any]], Any] | None = None
 
     @property
@@ -198,7 +200,7 @@ def _described(one: Field, sobject: SObject) -> dict[str, Any]:
         "nillable": not one.required and one.type not in ("boolean", "id"),
         "createable": one.may_be_created(),
         "updateable": one.writable,
-        "calculated": one.formula is not None,
+        "calculated": one.formula is not None and one.type != "address",
         "calculatedFormula": None,
         "autoNumber": False,
         "externalId": one.external,
@@ -208,7 +210,7 @@ def _described(one: Field, sobject: SObject) -> dict[str, Any]:
         "custom": one.custom,
         "nameField": one.name == "Name",
         "nameFieldUpdateable": False,
-        "compoundFieldName": "Name" if _part_of_name(one, sobject) else None,
+        "compoundFieldName": "Name" if _part_of_name(one, sobject) else one.compound,
         "restrictedPicklist": one.restricted,
         "dependentPicklist": False,
         "controllerName": None,

@@ -114,6 +114,8 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
     scope = _Scope(store, query, sobject)
     matches = scope.predicate(query.where) if query.where else _any_row
     if is_grouped(query):
+        for one in query.group:
+            scope.usable(one, "grouped")
         made = grouping(store, query, scope.column)
         return Selection(query, sobject, (), matches, (), scope.stamped, grouping=made)
     if query.having is not None:
@@ -123,7 +125,7 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
         sobject=sobject,
         columns=tuple(_columns(scope, query)),
         matches=matches,
-        ordering=tuple((scope.column(_plain(one.name)), one) for one in query.order),
+        ordering=tuple((scope.usable(_plain(one.name), "sorted"), one) for one in query.order),
         stamped=scope.stamped,
         children=tuple(
             scope.children(one.query) for one in query.columns or () if isinstance(one, Children)
@@ -234,10 +236,10 @@ class _Scope:
                 inner = self.predicate(part)
                 return lambda row: not inner(row)
             case Comparison(name, operator, value):
-                one = self._filterable(_plain(name))
+                one = self.usable(_plain(name))
                 return _on(one, comparing(one.field, operator, value, self.store.clock()))
             case Member(name, values):
-                one = self._filterable(name)
+                one = self.usable(name)
                 return _on(one, containing(one.field, self._members(one, values)))
 
     def stamped(self, stamps: Numbers) -> Any:
@@ -253,10 +255,11 @@ class _Scope:
                     there &= stamps >= limit if way[0] == ">" else stamps <= limit
         return there
 
-    def _filterable(self, name: Name) -> Column:
+    def usable(self, name: Name, deed: str = "filtered") -> Column:
+        """Find a field by which rows may be filtered, sorted or grouped."""
         found = self.column(name)
         if not found.field.filterable:
-            said = f"field '{found.field.name}' can not be filtered in a query call"
+            said = f"field '{found.field.name}' can not be {deed} in a query call"
             raise self._refusal(name, said)
         return found
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.markup import DECLARATION, NoMarkup, element, leaves
-from sandbox.salesforce.store import ORGANIZATION
+from sandbox.salesforce.records import ORGANIZATION
 
 XML: Final = "text/xml;charset=UTF-8"
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"

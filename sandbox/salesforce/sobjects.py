@@ -37,12 +37,20 @@ def described(call: Call) -> Answer:
     sobject = call.store.sobject(call.path["object"])
     changed_at = call.store.schema_changed_at
     headers = {"Last-Modified": format_datetime(changed_at.astimezone(UTC), usegmt=True)}
-    since = call.headers.get("if-modified-since")
-    if since is not None and parsedate_to_datetime(since) >= changed_at:
+    since = _at(call.headers.get("if-modified-since"))
+    if since is not None and since >= changed_at:
         return Answer(status=304, headers=headers)
     return Answer(
         describe(sobject, call.root, call.store.children(sobject).values()), headers=headers
     )
+
+
+def _at(header: str | None) -> datetime | None:
+    """Read an instant of a header; one that is none is passed over, as HTTP has it."""
+    try:
+        return None if header is None else parsedate_to_datetime(header)
+    except ValueError:
+        return None
 
 
 def read(call: Call) -> Answer:
@@ -88,10 +96,10 @@ def create(call: Call) -> Answer:
 def change(call: Call) -> Answer:
     """Change one record, unless it changed after the moment the client names."""
     sobject = call.store.sobject(call.path["object"])
-    limit = call.headers.get("if-unmodified-since")
+    limit = _at(call.headers.get("if-unmodified-since"))
     if limit is not None:
         row = writes.find(call.store, sobject, call.path["id"], single=True)
-        if moment(row["LastModifiedDate"]) > parsedate_to_datetime(limit):
+        if moment(row["LastModifiedDate"]) > limit:
             said = "A precondition specified by the request was not met"
             raise Refused("ENTITY_MODIFIED", said, status=412)
     fields = sent_fields(call.json())

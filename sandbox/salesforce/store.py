@@ -12,12 +12,10 @@ from typing import Any
 from sandbox.salesforce.errors import Refused, not_found
 from sandbox.salesforce.ids import normalised, record_id
 from sandbox.salesforce.objects import org
-from sandbox.salesforce.records import INTEGRATION_USER
+from sandbox.salesforce.records import INTEGRATION_USER, ORGANIZATION
 from sandbox.salesforce.rows import Row, Tables, table
 from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.values import instant
-
-ORGANIZATION = record_id("00D", 1)
 
 NAMED = "Name"
 """What queries call the kind of a parent that may be one of several."""

@@ -42,6 +42,9 @@ KNOWN_BETTER: dict[tuple[str, str], Any] = {
     ("PublicObjectSearchRequest", "after"): {"anyOf": [_TEXT, _WHOLE]},
     ("PublicObjectSearchRequest", "limit"): {"anyOf": [_TEXT, _WHOLE]},
     ("PublicObjectSearchRequest", "sorts"): {"type": "array", "items": {"type": ["object"]}},
+    # nobody made the objects that every account has
+    ("ObjectSchema", "createdByUserId"): {"anyOf": [_WHOLE, _NULL]},
+    ("ObjectSchema", "updatedByUserId"): {"anyOf": [_WHOLE, _NULL]},
     # ids of associated records are numbers, and the usual association has no label
     ("MultiAssociatedObjectWithLabel", "toObjectId"): {"anyOf": [_TEXT, _WHOLE]},
     ("AssociationSpecWithLabel", "label"): {"anyOf": [_TEXT, _NULL]},
