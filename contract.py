@@ -91,8 +91,8 @@ class Proof:
 
     `records` are live in the CRM. Of them `missed` were not landed, and are now; `gone` were
     landed, are not in the CRM, and are deleted; `relinked` belonged to other people than landed.
-    `is_proven` where that explains how the counts differed; `swept_at` where the people of all
-    rows were looked at, not of recent ones alone.
+    `is_proven` where that explains how the counts differed; `swept_at` where all rows were
+    looked at: their ids, and whom they belong to.
     """
 
     object: str

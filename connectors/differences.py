@@ -1,18 +1,30 @@
 """Which ids a CRM and the warehouse do not share, found with few questions.
 
 A CRM can count the records whose ids lie between two others. Where it counts as many as are
-landed, nothing is asked any more; where it does not, each half is counted.
+landed, nothing is asked any more; where it does not, each half is counted. One record that came
+and one that went hide each other in a count: where that costs little, the ids are compared instead.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import ibis.expr.types as ir
 
+from connectors.flight import ahead
+
+SWEEP_EVERY = timedelta(days=1)
+SWEPT_UP_TO = 20_000
+"""All ids of an object with no more records than these are compared that often."""
+
 Rank = Any
 """What ids are ordered by: a number or a text."""
+
+Ids = Iterator[tuple[set[str], set[str]]]
+"""Those that are landed, and those the CRM has, of one stretch."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +65,51 @@ class Gaps:
     swept_at: datetime | None = None
 
 
-def differences(live: ir.Table, shelf: Shelf) -> Differences:
-    """Compare live(id, rank), which is unique, with what a CRM has."""
-    counted, landed = shelf.count(None, None), _count(live)
-    ours: set[str] = set()
-    theirs: set[str] = set()
-    for here, there in _differing(live, shelf, None, None, counted):
-        ours |= here
-        theirs |= there
+def is_due(swept_at: datetime | None, now: datetime) -> bool:
+    """Say whether it is time again to look at all that is landed of an object."""
+    return swept_at is None or now - swept_at >= SWEEP_EVERY
+
+
+def differences(live: ir.Table, shelf: Shelf, *, is_sweep: bool = False) -> Differences:
+    """Compare live(id, rank), which is unique, with what a CRM has.
+
+    A sweep compares all ids; so does any other look where they cost no more than a count.
+    """
+    landed = _count(live)
+    if landed <= (max(SWEPT_UP_TO, shelf.leaf) if is_sweep else shelf.leaf):
+        pairs = list(_all(live, shelf))
+        counted = sum(len(there) for _, there in pairs)
+    else:
+        counted = shelf.count(None, None)
+        pairs = list(_differing(live, shelf, None, None, counted))
+    ours = {id for here, there in pairs for id in here - there}
+    theirs = {id for here, there in pairs for id in there - here}
     gone = ours - shelf.present(sorted(ours)) if ours else ours
     return Differences(counted, landed, tuple(sorted(theirs)), tuple(sorted(gone)))
 
 
+def _all(live: ir.Table, shelf: Shelf) -> Ids:
+    """Give all ids, stretch by stretch; several stretches are asked for at a time."""
+    rows = live.order_by("rank").to_pyarrow()
+    starts = range(0, max(1, len(rows)), shelf.leaf)
+    stretches = [rows.slice(start, shelf.leaf) for start in starts]
+    ends = [None, *(one["rank"][-1].as_py() for one in stretches[:-1]), None]
+    asked = (partial(shelf.ids, above, up_to) for above, up_to in pairwise(ends))
+    for stretch, there in zip(stretches, ahead(asked), strict=True):
+        yield set(stretch["id"].to_pylist()), there
+
+
 def _differing(
     live: ir.Table, shelf: Shelf, above: Rank | None, up_to: Rank | None, counted: int
-) -> Iterator[tuple[set[str], set[str]]]:
-    """Give the ids that only we have, and those that only the CRM has, where counts differ."""
+) -> Ids:
+    """Give the ids of stretches in which counts differ."""
     landed = _count(live)
     if landed == counted:
         return
     if landed <= shelf.leaf:
         here = set(live.id.to_pyarrow().to_pylist())
         there = shelf.ids(above, up_to) if counted else set()
-        yield here - there, there - here
+        yield here, there
         return
     by_rank = live.order_by("rank").select("rank").limit(1, offset=landed // 2 - 1)
     middle = by_rank.to_pyarrow()["rank"][0].as_py()

@@ -39,9 +39,9 @@ def pull(
 ) -> list[Proof]:
     """Land what is wanted, mend what differs, and say how each object was proven.
 
-    `swept` says when the associations of all of an object's rows were looked at last. An object
-    that cannot be read to its end is noted in `client.halted`, and the others are read. So is one
-    of which a field has another type than landed, unless all is read anew (`full`).
+    `swept` says when all rows of an object were looked at last, their ids and whom they belong to.
+    An object that cannot be read to its end is noted in `client.halted`, and the others are read.
+    So is one of which a field has another type than landed, unless all is read anew (`full`).
     """
     retyped = dict(_retyped(pipeline, wanted, catalog))
     if not full:

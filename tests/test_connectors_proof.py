@@ -85,6 +85,48 @@ def test_what_is_found_is_true(landed: set[int], theirs: set[int], leaf: int) ->
     assert found.is_proven
 
 
+@given(ids, ids, st.integers(1, 50))
+@settings(max_examples=25, deadline=None)
+def test_a_sweep_finds_whatever_differs(landed: set[int], theirs: set[int], leaf: int) -> None:
+    """It compares all ids: nothing hides anything."""
+    live = ibis.memtable(
+        pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
+    )
+
+    found = differences(live, shelf(theirs, leaf=leaf), is_sweep=True)
+
+    assert {int(one) for one in found.gone} == landed - theirs
+    assert {int(one) for one in found.missed} == theirs - landed
+    assert (found.landed, found.counted, found.is_proven) == (len(landed), len(theirs), True)
+
+
+def test_one_that_came_and_one_that_went_do_not_hide_each_other(
+    sandbox: Sandbox, salesforce: Warehouse
+) -> None:
+    """Once a day, and where the ids cost no more than their count."""
+    add_leads(sandbox.salesforce, 2100)
+    salesforce.pull(salesforce_client(sandbox), LEADS)
+    gone = live_lead(sandbox.salesforce)["Id"]
+    del sandbox.salesforce.tables["Lead"][gone]
+    add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
+
+    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+
+    assert proof(salesforce) == (1, 1, 0, True)
+
+
+def test_a_day_has_one_sweep(sandbox: Sandbox, salesforce: Warehouse) -> None:
+    """The other pulls count."""
+    add_leads(sandbox.salesforce, 2100)
+    client = salesforce_client(sandbox)
+    salesforce.swept["Lead"] = client.now()
+    salesforce.pull(client, LEADS)
+
+    salesforce.pull(client, LEADS, proves=True)
+
+    assert salesforce.proofs[0].swept_at == salesforce.swept["Lead"]
+
+
 def test_a_pull_that_missed_nothing_is_proven_by_one_count(
     sandbox: Sandbox, hubspot: Warehouse
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import ibis.expr.types as ir
 from more_itertools import chunked
 
-from connectors.differences import Gaps, Rank, Shelf, differences
+from connectors.differences import Gaps, Rank, Shelf, differences, is_due
 from connectors.flight import ahead
 from connectors.hubspot.catalog import ASSOCIATED, FIXED, LABELS, PEOPLE
 from connectors.hubspot.client import Client
@@ -17,7 +17,6 @@ from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted, sound
 
 BATCH = 100
 RECENT = timedelta(days=30)
-SWEEP_EVERY = timedelta(days=1)
 SWEPT_ALWAYS = 20_000
 """The associations of so many records of an object are looked at by every pull: 1,000 a call."""
 
@@ -38,9 +37,11 @@ def gaps(
 ) -> Gaps:
     """Find what was missed, erased or merged away, and engagement that was linked anew.
 
-    A whole reading has just seen all associations. Other pulls look at those of recent
-    engagement, and at all of them where they are few or were not looked at for a day.
+    A whole reading has just seen all ids and associations. Other pulls look at associations of
+    recent engagement, and at all of them where they are few or were not looked at for a day.
     """
+    is_sweep = not is_whole and is_due(swept_at, client.now())
+    at = client.now() if is_whole or is_sweep else swept_at
     live = table.filter(~table.archived)
     told = (ASSOCIATED.name, *({LABELS.name} & set(fields)))
     shelf = Shelf(
@@ -49,14 +50,13 @@ def gaps(
         partial(_present, client, object),
         SEARCH_LIMIT,
     )
-    found = differences(live.select("id", rank=live.id.cast("int64")), shelf)
+    ranked = live.select("id", rank=live.id.cast("int64"))
+    found = differences(ranked, shelf, is_sweep=is_sweep)
     if object in PEOPLE or is_whole:
-        return Gaps(found, swept_at=client.now())
-    is_due = swept_at is None or client.now() - swept_at >= SWEEP_EVERY
-    if found.landed > SWEPT_ALWAYS and not is_due:
-        recent = live.filter(live.createdAt >= client.now() - RECENT)
-        return Gaps(found, _all_relinked(client, object, recent, told), swept_at)
-    return Gaps(found, _all_relinked(client, object, live, told), client.now())
+        return Gaps(found, swept_at=at)
+    if found.landed > SWEPT_ALWAYS and not is_sweep:
+        live = live.filter(live.createdAt >= client.now() - RECENT)
+    return Gaps(found, _all_relinked(client, object, live, told), at)
 
 
 def _all_relinked(

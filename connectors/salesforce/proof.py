@@ -8,7 +8,7 @@ from typing import Any
 import ibis.expr.types as ir
 from more_itertools import chunked
 
-from connectors.differences import Gaps, Rank, Shelf, differences
+from connectors.differences import Gaps, Rank, Shelf, differences, is_due
 from connectors.flight import ahead
 from connectors.landing import Row
 from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
@@ -32,12 +32,12 @@ def gaps(
     table: ir.Table,
     *,
     fields: Collection[str],  # noqa: ARG001
-    swept_at: datetime | None,  # noqa: ARG001
-    is_whole: bool,  # noqa: ARG001
+    swept_at: datetime | None,
+    is_whole: bool,
 ) -> Gaps:
     """Find live rows that were missed, and landed ones that are gone for good.
 
-    Whom a row belongs to is a field of its own: nothing has to be swept.
+    Whom a row belongs to is a field of its own: a sweep compares ids only.
     """
     live = table.filter(~table.IsDeleted) if "IsDeleted" in table.columns else table
     conditions = ("IsDeleted = false",) if "IsDeleted" in table.columns else ()
@@ -47,7 +47,10 @@ def gaps(
         partial(_present, client, object, conditions),
         LEAF,
     )
-    return Gaps(differences(live.select(id=live.Id, rank=live.Id), shelf), swept_at=client.now())
+    is_sweep = not is_whole and is_due(swept_at, client.now())
+    ranked = live.select(id=live.Id, rank=live.Id)
+    found = differences(ranked, shelf, is_sweep=is_sweep)
+    return Gaps(found, swept_at=client.now() if is_whole or is_sweep else swept_at)
 
 
 def records_of(
