@@ -9,6 +9,9 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 NODE := tests/conformance/node
 PEERS := tests/conformance/peers
 EXTRACTORS := tap-hubspot tap-salesforce meltano-tap-hubspot
+VERIFIED := $(PEERS)/.venv/dlt-verified-sources
+VERIFIED_AT := 6fe470a0e54e09b065d0f425f967f00a62724ec6
+VERIFIED_FROM := https://codeload.github.com/dlt-hub/verified-sources/tar.gz
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-engines postgres conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
@@ -42,7 +45,14 @@ conformance: $(READY) ## the sandbox against the vendors' OpenAPI documents and 
 	else echo "node and npm are not installed: jsforce and @hubspot/api-client are skipped"; fi
 	@for peer in $(EXTRACTORS); do $(MAKE) --no-print-directory $(PEERS)/.venv/$$peer/.ready \
 	|| echo "$$peer could not be installed: it is skipped"; done
+	@$(MAKE) --no-print-directory $(VERIFIED)/.ready || echo "dlt's verified sources could not be fetched: they are skipped"
 	$(BIN)/python -m pytest -n 0 -rs tests/conformance
+
+$(VERIFIED)/.ready: Makefile
+	@mkdir -p $(@D)
+	@curl --fail --silent --show-error --location --max-time 60 --output $(@D)/all.tar.gz $(VERIFIED_FROM)/$(VERIFIED_AT)
+	@tar -xzf $(@D)/all.tar.gz -C $(@D) --strip-components 1 --wildcards "*/sources/hubspot/*" "*/sources/salesforce/*"
+	touch $@
 
 $(PEERS)/.venv/%/.ready: $(PEERS)/%.lock
 	$(PYTHON) -m venv --without-pip $(@D)

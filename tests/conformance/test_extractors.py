@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,48 @@ def test_singers_tap_for_salesforce_reads_everything(
 
     tables = box.salesforce.tables
     assert found == Counter({name: len(rows) for name, rows in tables.items() if rows})
+
+
+def loaded(source: str, box: Sandbox, folder: Path, *credentials: str) -> dict[str, int]:
+    """Let one of dlt's verified sources load everything; count the rows of each table."""
+    sources = PEERS / ".venv" / "dlt-verified-sources"
+    if not (sources / "sources").is_dir():
+        pytest.skip("dlt's verified sources were not fetched: `make conformance` does it")
+    done = subprocess.run(
+        [sys.executable, PEERS / "load_verified_source.py", source, *credentials],
+        cwd=folder,
+        env=os.environ
+        | {"PYTHONPATH": f"{PEERS}{os.pathsep}{sources}", "ONEFUNNEL_SANDBOX": box.url},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return counts
+
+
+def test_dlts_verified_source_for_hubspot_loads_everything(box: Sandbox, tmp_path: Path) -> None:
+    """With what is archived, who is linked to whom, and the history of properties."""
+    found = loaded("hubspot", box, tmp_path, box.hubspot_token)
+    tables = box.hubspot.tables
+    kinds = ("contacts", "companies", "deals")
+
+    assert {name: found[name] for name in kinds} == {
+        name: sum(1 for _ in tables[name].records.all()) for name in kinds
+    }
+    assert found["owners"] == len(box.hubspot.owners)
+    assert found["pipelines_deals"] == 1
+    assert found["contacts_property_history"] > found["contacts"]
+
+
+def test_dlts_verified_source_for_salesforce_loads_everything(box: Sandbox, tmp_path: Path) -> None:
+    """By jobs of Bulk API 1.0 that see deleted rows, too; it logs in by SOAP."""
+    known = box.salesforce.credentials
+    login = (known.username, known.password, known.security_token)
+    found = loaded("salesforce", box, tmp_path, *login)
+    tables = {"lead": "Lead", "contact": "Contact", "account": "Account", "task": "Task"}
+
+    assert {name: found[name] for name in tables} == {
+        name: len(box.salesforce.tables[one]) for name, one in tables.items()
+    }
