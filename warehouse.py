@@ -1,5 +1,6 @@
 """The warehouse: where landed tables, the answer and the journal live, and the engine over them."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -281,6 +282,9 @@ def land(crm: str, pull: Callable[[dlt.Pipeline], T]) -> T:
 
     The cursors are stored with the rows, in the warehouse; nothing is kept beside it.
     """
+    # Arrow's usual pool keeps the memory of a page that is landed; these give it back
+    has_one = "jemalloc" in pa.supported_memory_backends()
+    pa.set_memory_pool(pa.jemalloc_memory_pool() if has_one else pa.system_memory_pool())
     try:
         with _pipeline(crm) as pipeline:
             return pull(pipeline)
@@ -312,10 +316,27 @@ def _destination() -> str | Destination[Any, Any]:
 def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
     """A dlt pipeline into one dataset, that remembers nothing but what the warehouse holds."""
     os.environ.setdefault("SCHEMA__NAMING", NAMING)
-    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder:
+    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder, _untidied():
         yield dlt.pipeline(
             dataset,
             destination=_destination(),
             dataset_name=dataset,
             pipelines_dir=folder,
         )
+
+
+@contextmanager
+def _untidied() -> Iterator[None]:
+    """Let DuckDB put off moving a table's rows together, to when the warehouse is next opened.
+
+    Beside a pull that would double the memory, and more the larger the table is.
+    """
+    said = "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"
+    if dlt.config.get(said.replace("__", ".").lower()) is not None:
+        yield  # the user's own
+        return
+    os.environ[said] = json.dumps({"max_vacuum_tasks": 0})
+    try:
+        yield
+    finally:
+        del os.environ[said]

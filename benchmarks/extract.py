@@ -41,12 +41,11 @@ def by_onefunnel(
     crm: str, server: dict[str, str], folder: Path, *, limits: bool
 ) -> Callable[[], Run]:
     """Pull as a run does, the proof included."""
-    os.environ["SCHEMA__NAMING"] = "sql_cs_v1"
-    import dlt
-
+    os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = f"duckdb:///{folder / 'warehouse.duckdb'}"
     from connectors import connector
     from connectors.resilience import without_waiting
     from connectors.rounds import pull
+    from warehouse import land
 
     edge = connector(crm)
     ways = {
@@ -57,19 +56,13 @@ def by_onefunnel(
             "client_secret": server["client_secret"],
         },
     }
-    pipeline = dlt.pipeline(
-        crm,
-        destination=dlt.destinations.duckdb(f"duckdb:///{folder / 'warehouse.duckdb'}"),
-        dataset_name=crm,
-        pipelines_dir=str(folder / "pipelines"),
-    )
 
     def run() -> Run:
         client = edge.connect(edge.Settings(**ways[crm]))
         wanted = WANTED[crm]
         catalog = edge.catalog(client, wanted)
         with nullcontext() if limits else without_waiting():
-            proofs = pull(pipeline, edge, client, wanted, catalog, swept={})
+            proofs = land(crm, lambda it: pull(it, edge, client, wanted, catalog, swept={}))
         assert all(one.is_proven and not one.missed + one.gone + one.relinked for one in proofs)
         return {"calls": sum(client.calls.values()), "waited": client.waited}
 

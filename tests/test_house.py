@@ -34,7 +34,7 @@ ALLOWED = {
     "apply.py": {"journal", "quota", "screens"} | EDGES,
     "commands": {"sandbox", "screens", "transforms"} | SHOWN | EDGES,
     "demo.py": {"sandbox", "screens"} | SHOWN | EDGES,
-    "benchmarks": {"connectors", "sandbox", "transforms"} | VALUES,
+    "benchmarks": {"connectors", "sandbox", "transforms", "warehouse"} | VALUES,
 }
 """What of ours each room may import, besides itself."""
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from contextlib import nullcontext, suppress
 
+import dlt
 import ibis
 import pyarrow as pa
 import pytest
 
 from errors import SyncError
 from on_engines import postgres_server
-from warehouse import Warehouse, opened
+from warehouse import Warehouse, land, opened
 
 OF_OLD = ibis.schema({"run_id": "string", "status": "string"})
 OF_NOW = ibis.schema({"run_id": "string", "field": "string", "status": "string"})
@@ -102,3 +103,35 @@ def test_what_is_written_together_and_breaks_off_is_taken_back(engine):
             warehouse.append("outcomes", one, OF_OLD)
 
         assert (had, warehouse.table("outcomes").count().to_pyarrow().as_py()) == (False, 1)
+
+
+def setting_while_landing(tmp_path, monkeypatch, name: str) -> object:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{tmp_path}/w.duckdb")
+
+    def look(pipeline: dlt.Pipeline) -> object:
+        with pipeline.sql_client() as client:
+            return client.execute_sql(f"SELECT current_setting('{name}')")[0][0]
+
+    return land("hubspot", look)
+
+
+def test_rows_are_not_moved_together_while_a_pull_lands_them(tmp_path, monkeypatch):
+    """A checkpoint that does so takes more memory the larger the table."""
+    assert setting_while_landing(tmp_path, monkeypatch, "max_vacuum_tasks") == 0
+
+
+def test_rows_are_moved_together_once_the_pull_is_over(tmp_path, monkeypatch):
+    """What a pull puts off is done when the warehouse is next written to."""
+    setting_while_landing(tmp_path, monkeypatch, "max_vacuum_tasks")
+
+    with opened() as warehouse:
+        told = warehouse.engine.raw_sql("SELECT current_setting('max_vacuum_tasks')").fetchone()
+        assert told[0] > 0
+
+
+def test_what_the_user_sets_for_duckdb_stays(tmp_path, monkeypatch):
+    """DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG is his."""
+    own = "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"
+    monkeypatch.setenv(own, '{"max_vacuum_tasks": 7}')
+
+    assert setting_while_landing(tmp_path, monkeypatch, "max_vacuum_tasks") == 7

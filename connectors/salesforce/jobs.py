@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -126,7 +125,7 @@ def _texts(csv: bytes, shape: Shape) -> pa.Table:
     if not csv.strip():
         return pa.table({name: pa.array([], pa.string()) for name in shape.names})
     return pa.csv.read_csv(
-        BytesIO(csv),
+        pa.BufferReader(csv),
         # One block: a text with line breaks may not lie across two.
         read_options=pa.csv.ReadOptions(block_size=len(csv) + 1),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
