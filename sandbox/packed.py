@@ -1,65 +1,112 @@
-"""Lines of JSON in compressed blocks: a tenth of the memory that objects take."""
+"""Lines of JSON, compressed: a tenth of the memory that objects take."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Final
+from itertools import accumulate
+from struct import Struct, pack
+from typing import ClassVar, Final
 
+import lz4.block
 import pyarrow as pa
 
-_LINES: Final = {False: 8, True: 64}
-"""Lines of a block, loosely and tightly packed: to read one is to unpack them all."""
+_SAMPLE: Final = 1 << 14
+"""Bytes of the first lines by which the others are told: of most of them little else is new."""
 
-_SIZE: Final = 4
-_TIGHT: Final = 1 << 31
-"""Marks the size of a block that is packed tightly."""
+_PACKED: Final = b"\0"
+"""Marks what is compressed: no JSON begins with it."""
 
-_CODECS: Final = {False: pa.Codec("lz4_raw"), True: pa.Codec("zstd")}
+_BOUNDS: Final = Struct("<II")
+_ZSTD: Final = pa.Codec("zstd")
 
 
-class Packed:
-    """Lines that are added and never change, by their place.
+class Lines(ABC):
+    """Lines that are added and never change, by their place; full blocks of them are packed."""
 
-    What is packed tightly takes less than half the memory, and is to be read in order.
-    """
+    _SIZE: ClassVar[int]
 
-    def __init__(self, *, tight: bool = False) -> None:
+    def __init__(self) -> None:
         """Start empty."""
-        self._tight = tight
-        self._size = _LINES[tight]
         self._blocks: list[bytes] = []
         self._last: list[bytes] = []
 
     def __len__(self) -> int:
         """Count the lines."""
-        return len(self._blocks) * self._size + len(self._last)
+        return len(self._blocks) * self._SIZE + len(self._last)
 
     def add(self, line: bytes) -> None:
         """Add a line, which holds no line break, as JSON holds none."""
         self._last.append(line)
-        if len(self._last) == self._size:
-            text = b"\n".join(self._last)
-            size = len(text) | (_TIGHT if self._tight else 0)
-            packed = _CODECS[self._tight].compress(text, asbytes=True)
-            self._blocks.append(size.to_bytes(_SIZE) + packed)
+        if len(self._last) == self._SIZE:
+            self._blocks.append(self._packed(self._last))
             self._last = []
 
     def __getitem__(self, place: int) -> bytes:
         """Give the line at a place."""
-        block, at = divmod(place, self._size)
-        return _lines(self._blocks[block])[at] if block < len(self._blocks) else self._last[at]
+        at, line = divmod(place, self._SIZE)
+        return self._last[line] if at == len(self._blocks) else self._unpacked(at, line)
 
     def __iter__(self) -> Iterator[bytes]:
         """Go through all lines in order."""
-        for block in self._blocks:
-            yield from _unpacked(block)
-        yield from self._last
+        return map(self.__getitem__, range(len(self)))
+
+    @abstractmethod
+    def _packed(self, lines: list[bytes]) -> bytes: ...
+
+    @abstractmethod
+    def _unpacked(self, at: int, line: int) -> bytes: ...
 
 
-def _unpacked(block: bytes) -> list[bytes]:
-    size = int.from_bytes(block[:_SIZE])
-    codec = _CODECS[bool(size & _TIGHT)]
-    text: bytes = codec.decompress(memoryview(block)[_SIZE:], size & ~_TIGHT, asbytes=True)
-    return text.split(b"\n")
+class Packed(Lines):
+    """Lines that are each packed alone, to be read in any order."""
+
+    _SIZE = 256
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._sample = b""
+
+    def _packed(self, lines: list[bytes]) -> bytes:
+        """Write where each line begins and where it ends, and then the lines."""
+        self._sample = self._sample or b"".join(lines)[:_SAMPLE]
+        alone = [self._shorter(line) for line in lines]
+        bounds = accumulate(map(len, alone), initial=4 * (self._SIZE + 1))
+        return pack(f"<{self._SIZE + 1}I", *bounds) + b"".join(alone)
+
+    def _shorter(self, line: bytes) -> bytes:
+        packed: bytes = _PACKED + lz4.block.compress(line, dict=self._sample)
+        return min(packed, line, key=len)
+
+    def _unpacked(self, at: int, line: int) -> bytes:
+        block = self._blocks[at]
+        begin, end = _BOUNDS.unpack_from(block, 4 * line)
+        alone = block[begin:end]
+        if not alone.startswith(_PACKED):
+            return alone
+        unpacked: bytes = lz4.block.decompress(memoryview(alone)[1:], dict=self._sample)
+        return unpacked
 
 
-_lines: Final = lru_cache(maxsize=8192)(_unpacked)
+class TightlyPacked(Lines):
+    """Lines that are packed with their neighbours, in half the memory, to be read in order."""
+
+    _SIZE = 64
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._seen: tuple[int, list[bytes]] = -1, []
+
+    def _packed(self, lines: list[bytes]) -> bytes:
+        text = b"\n".join(lines)
+        packed: bytes = _ZSTD.compress(text, asbytes=True)
+        return pack("<I", len(text)) + packed
+
+    def _unpacked(self, at: int, line: int) -> bytes:
+        seen = self._seen
+        if seen[0] != at:
+            packed = memoryview(self._blocks[at])
+            size = int.from_bytes(packed[:4], "little")
+            text: bytes = _ZSTD.decompress(packed[4:], size, asbytes=True)
+            seen = self._seen = at, text.split(b"\n")
+        return seen[1][line]

@@ -9,7 +9,7 @@ from typing import Any, Final, overload
 import numpy as np
 import orjson
 
-from sandbox.packed import Packed
+from sandbox.packed import TightlyPacked
 
 Entry = dict[str, Any]
 _WEEK: Final = 7 * 86_400_000
@@ -20,9 +20,9 @@ class Timeline(Sequence[Entry]):
 
     def __init__(self) -> None:
         """Start empty."""
-        self._weeks: dict[int, tuple[array[int], Packed]] = defaultdict(_week)
+        self._weeks: dict[int, tuple[array[int], TightlyPacked]] = defaultdict(_week)
         self._ago = array("q")
-        self._packed = Packed(tight=True)
+        self._packed = TightlyPacked()
         self._held: dict[int, Entry] = {}
 
     def add(self, at: int, entry: Entry) -> None:
@@ -74,5 +74,5 @@ class Timeline(Sequence[Entry]):
         return self._held.setdefault(place, self.look(place))
 
 
-def _week() -> "tuple[array[int], Packed]":
-    return array("q"), Packed(tight=True)
+def _week() -> "tuple[array[int], TightlyPacked]":
+    return array("q"), TightlyPacked()

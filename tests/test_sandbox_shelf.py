@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sandbox.packed import Packed
+from sandbox.packed import Lines, Packed, TightlyPacked
 from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.rows import Row, table
 from sandbox.shelf import Shelf
@@ -98,14 +98,13 @@ def test_an_index_finds_packed_and_changed_rows(shelf: Shelf[str, Row]) -> None:
     ]
 
 
-@pytest.mark.parametrize("tight", [False, True])
-def test_lines_are_found_by_their_places(tight: bool) -> None:
-    """In full blocks and in the last one."""
-    packed = Packed(tight=tight)
-    lines = [str(number).encode() for number in range(150)]
+@pytest.mark.parametrize("packed", [Packed(), TightlyPacked()])
+def test_lines_are_found_by_their_places(packed: Lines) -> None:
+    """In full blocks and in the last one; short lines and those that are worth packing."""
+    lines = [f'["{"and again" * (number % 9)}",{number}]'.encode() for number in range(600)]
     [packed.add(line) for line in lines]
 
-    assert [packed[place] for place in range(150)] == lines
+    assert [packed[place] for place in range(600)] == lines
     assert list(packed) == lines
 
 
