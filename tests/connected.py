@@ -16,6 +16,8 @@ from connectors.resilience import without_waiting
 from connectors.rounds import land, planned, pull
 from connectors.salesforce import Settings as SalesforceSettings
 from contract import Outcome, Proof, RecordChange, Road, Wanted
+from sandbox.faults import Fault
+from sandbox.hubspot.store import Record
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox, running
@@ -135,3 +137,12 @@ class Warehouse:
     def count(self, table: str) -> int:
         """Count what was landed."""
         return int(self.ask(f'SELECT count(*) FROM "{table}"')[0][0])
+
+
+def labelled(deal: Record, contact: Record, *labels: str) -> Fault:
+    """Let HubSpot tell the labels of one link."""
+    types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
+    unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}
+    link = {"toObjectId": contact.id, "associationTypes": [*types, unlabelled]}
+    body = {"status": "COMPLETE", "results": [{"from": {"id": str(deal.id)}, "to": [link]}]}
+    return Fault(path="/associations/deals/", status=200, body=body)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from configuration import load
+from configuration import FOLDER, load
 from connectors.resilience import without_waiting
 from report import Report
 from sandbox.server import Sandbox, running
@@ -42,10 +42,10 @@ def environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     }
 
 
-def run_once(*, write: bool = True, full: bool = False) -> Report:
+def run_once(*, write: bool = True, full: bool = False, mappings: Path = FOLDER) -> Report:
     """Run as the command line does."""
     with bars(Console(quiet=True)) as shown:
-        return run(load(), write=write, full=full, bars=shown)
+        return run(load(mappings), write=write, full=full, bars=shown)
 
 
 def rows(name: str) -> list[dict[str, Any]]:

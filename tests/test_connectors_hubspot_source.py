@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connected import Warehouse, hubspot_client
+from connected import Warehouse, hubspot_client, labelled
 from connectors import Client, cause, connector
 from contract import Wanted
 from errors import AccessError, ConfigError, RetryableError
@@ -152,15 +152,6 @@ def add_deal(store: HubSpotStore, contact: Record) -> Record:
 
 
 LABELLED: Wanted = {"deals": ("dealstage", "contact_labels")}
-
-
-def labelled(deal: Record, contact: Record, *labels: str) -> Fault:
-    """Let HubSpot tell the labels of one link."""
-    types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
-    unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}
-    link = {"toObjectId": contact.id, "associationTypes": [*types, unlabelled]}
-    body = {"status": "COMPLETE", "results": [{"from": {"id": str(deal.id)}, "to": [link]}]}
-    return Fault(path="/associations/deals/", status=200, body=body)
 
 
 def test_labels_of_links_are_landed_where_a_mapping_asks_for_them(
