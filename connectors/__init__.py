@@ -36,6 +36,10 @@ class Client(Protocol):
         """Sum them per kind: those of calls, and job."""
 
     @property
+    def refused(self) -> int:
+        """Count the calls answered with 429: there were too many."""
+
+    @property
     def findings(self) -> list[str]:
         """List what an admin should know, one sentence each."""
 

@@ -40,6 +40,9 @@ LONGEST = timedelta(minutes=5)
 BREATH = timedelta(seconds=0.5)
 """Where a CRM is in trouble and names no time, all calls under that limit wait so long."""
 
+TOO_MANY = 429
+"""How both CRMs answer a call that came too soon after others."""
+
 LAG, MOST_LAG = 0.07, 0.28
 CLOCK_DRIFT = 0.005
 
@@ -120,6 +123,7 @@ class Traffic:
         self.paces = paces
         self.calls: Counter[str] = Counter()
         self.waits: dict[str, float] = defaultdict(float)
+        self.refused = 0
         self._waiting_until = 0.0
         self._lock = Lock()
         self._log = logging.getLogger(f"onefunnel.{crm}")
@@ -128,6 +132,11 @@ class Traffic:
     def waited(self) -> float:
         """Sum the seconds waited."""
         return sum(self.waits.values(), 0.0)
+
+    def refuse(self) -> None:
+        """Count a call that was too many."""
+        with self._lock:
+            self.refused += 1
 
     def run(
         self, operation: str, send: Callable[[], T], *, kind: str, pace: str, repeats: bool = True

@@ -337,6 +337,17 @@ def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
     assert "same page again and again" in str(cause(broken.value))
 
 
+def test_calls_that_were_too_many_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Each is made again."""
+    client = hubspot_client(sandbox)
+    too_fast = {"message": "You have reached your secondly limit.", "category": "RATE_LIMITS"}
+    sandbox.faults.plan(Fault(path="/contacts/search", status=429, body=too_fast, times=2))
+
+    Warehouse("hubspot", tmp_path).pull(client, CONTACTS, proves=True)
+
+    assert client.refused == 2
+
+
 def test_a_row_of_salesforce_without_id_is_left_out_and_counted(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from connectors.hubspot.answers import error_of
-from connectors.resilience import Pace, Traffic
+from connectors.resilience import TOO_MANY, Pace, Traffic
 from connectors.settings import setting
 from connectors.wire import (
     CONNECTIONS,
@@ -89,6 +89,11 @@ class Client:
     def waits(self) -> Mapping[str, float]:
         """Sum them per kind of call."""
         return self.traffic.waits
+
+    @property
+    def refused(self) -> int:
+        """Count the calls answered with 429: there were too many."""
+        return self.traffic.refused
 
     def account(self) -> str:
         """Name the account, after a look whether the token works.
@@ -168,6 +173,8 @@ class Client:
 
     def _learn(self, answer: Answer) -> None:
         self._server_time = answer.server_time or self._server_time
+        if answer.status == TOO_MANY:
+            self.traffic.refuse()
         told = answer.headers
         if (left := told.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
             self.calls_left = int(left)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 from simple_salesforce.api import Salesforce
 
-from connectors.resilience import Pace, Traffic
+from connectors.resilience import TOO_MANY, Pace, Traffic
 from connectors.salesforce.answers import ExpiredSession, error_of
 from connectors.salesforce.login import VERSION, Settings, log_in, way_in
 from connectors.settings import setting
@@ -72,6 +72,11 @@ class Client:
     def waits(self) -> Mapping[str, float]:
         """Sum them per kind of call."""
         return self.traffic.waits
+
+    @property
+    def refused(self) -> int:
+        """Count the calls answered with 429: there were too many."""
+        return self.traffic.refused
 
     def account(self) -> str:
         """Name the org, after a look whether the session works and may use the API.
@@ -221,6 +226,8 @@ class Client:
 
     def _learn(self, answer: Answer) -> None:
         self._server_time = answer.server_time or self._server_time
+        if answer.status == TOO_MANY:
+            self.traffic.refuse()
         if usage := _USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
             self.calls_a_day = int(usage[2])
             self.calls_left = self.calls_a_day - int(usage[1])
