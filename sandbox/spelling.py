@@ -5,7 +5,12 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_WORDS: Final = {b"Hubspot": b"HubSpot", b"Ratelimit": b"RateLimit", b"Www": b"WWW"}
+_WORDS: Final = {
+    b"Hubspot": b"HubSpot",
+    b"Notfound": b"NotFound",
+    b"Ratelimit": b"RateLimit",
+    b"Www": b"WWW",
+}
 _WHOLE: Final = {b"sforce-numberofrecords": b"Sforce-NumberOfRecords"}
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 """Names that the server itself has to recognise."""

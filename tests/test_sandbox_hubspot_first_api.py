@@ -86,6 +86,29 @@ def test_a_contact_that_is_not_there_is_told_in_json(call: Call, method: str) ->
     assert gone.json()["errors"] == [{"message": "The contact 0 does not exist."}]
 
 
+def test_a_contact_looked_up_by_address_is_named_by_it(call: Call) -> None:
+    """With a letter before it."""
+    gone = call("GET", "/contacts/v1/contact/email/a@b.example/profile").json()
+
+    assert gone["errors"] == [{"message": "The contact e:a@b.example does not exist."}]
+
+
+def test_a_contact_is_given_without_its_past(box: Sandbox, call: Call) -> None:
+    """To who asks for values only."""
+    path = f"/contacts/v1/contact/vid/{vids(box)[0]}/profile?propertyMode=value_only"
+
+    assert {tuple(each) for each in call("GET", path).json()["properties"].values()} == {("value",)}
+
+
+def test_whoever_asks_for_too_many_lists_gets_as_many_as_there_can_be(call: Call) -> None:
+    """Without a refusal; the place to go on from tells how many that are."""
+    told = call("GET", "/contacts/v1/lists?count=999").json()
+
+    assert told["offset"] == 500
+    assert len(told["lists"]) == told["total"]
+    assert not told["has-more"]
+
+
 def test_instants_are_milliseconds(box: Sandbox, call: Call) -> None:
     """In values and in their versions."""
     one = call("GET", f"/contacts/v1/contact/vid/{vids(box)[0]}/profile").json()

@@ -29,7 +29,12 @@ def read(store: HubSpotStore, call: Call) -> Answer:
     """Give a contact with all its values, or those asked for, and what they were before."""
     table = store.tables[CONTACTS.name]
     one = _looked(table, call)
-    return Answer(_profile(table, one, call.query.getlist("property") or one.properties))
+    profile = _profile(table, one, call.query.getlist("property") or one.properties)
+    if call.query.get("propertyMode") == "value_only":
+        profile["properties"] = {
+            name: {"value": each["value"]} for name, each in profile["properties"].items()
+        }
+    return Answer(profile)
 
 
 def read_many(store: HubSpotStore, call: Call) -> Answer:
@@ -220,7 +225,7 @@ def _looked(table: ObjectTable, call: Call) -> Record:
     vid, email = call.parameters.get("vid"), call.parameters.get("email")
     one = table.look(vid) if vid else table.look_by("email", email or "")
     if one is None:
-        said = {"message": f"The contact {vid or email} does not exist."}
+        said = {"message": f"The contact {vid or f'e:{email}'} does not exist."}
         raise refusal(404, "contact does not exist", "OBJECT_NOT_FOUND", errors=[said])
     return one
 

@@ -13,6 +13,8 @@ from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, Record
 from sandbox.hubspot.values import parse_instant
 
 _EVERYBODY: Final = ("all", "recently_updated")
+_MOST: Final = 500
+"""Lists in one answer; who asks for more gets as many and no refusal."""
 
 
 def everything(store: HubSpotStore, call: Call) -> Answer:
@@ -152,7 +154,7 @@ def _list(store: HubSpotStore, call: Call) -> ContactList:
 
 def _paged(store: HubSpotStore, call: Call, found: list[ContactList]) -> Answer:
     start = whole(call.query.get("offset") or 0)
-    end = min(start + page_size(call.query.get("count"), 20, 250), len(found))
+    end = start + min(page_size(call.query.get("count"), 20, 2**31), _MOST)
     told = [_told(store, each) for each in found[start:end]]
     return Answer({"offset": end, "total": len(found), "lists": told, "has-more": end < len(found)})
 
@@ -173,6 +175,7 @@ def _told(store: HubSpotStore, one: ContactList) -> dict[str, Any]:
             "lastProcessingStateChangeAt": made_at,
             "error": "",
             "size": len(lists.members(store, one)),
+            "parentFolderId": None,
         },
         "filters": filters,
         "portalId": PORTAL_ID,
@@ -181,6 +184,7 @@ def _told(store: HubSpotStore, one: ContactList) -> dict[str, Any]:
         "listType": "DYNAMIC" if chosen else "STATIC",
         "updatedAt": made_at,
         "name": one.name,
+        "teamIds": [],
         "parentId": 0,
         "deleteable": True,
     }
