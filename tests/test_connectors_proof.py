@@ -198,6 +198,37 @@ def test_a_count_that_is_behind_deletes_nothing(sandbox: Sandbox, hubspot: Wareh
     assert proof(hubspot) == (0, 0, 0, False)
 
 
+def test_an_error_in_a_batch_is_no_deletion(sandbox: Sandbox, hubspot: Warehouse) -> None:
+    """Only what HubSpot says is not there is not: for anything else it is asked again."""
+    hubspot.pull(hubspot_client(sandbox), {"contacts": ()})
+    before = hubspot.count("contacts")
+    behind = {"total": 0, "results": []}
+    trouble = {"status": "error", "category": "INTERNAL_ERROR", "context": {"ids": ["1"]}}
+    half = {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [trouble]}
+    sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=behind, times=None))
+    sandbox.faults.plan(Fault(path="/batch/read", status=207, body=half))
+
+    hubspot.pull(hubspot_client(sandbox), {"contacts": ()}, proves=True)
+
+    assert hubspot.count("contacts") == before
+
+
+def test_an_error_among_associations_is_no_missing_link(
+    sandbox: Sandbox, hubspot: Warehouse
+) -> None:
+    """As with records; to have none is an error of its own."""
+    hubspot.pull(hubspot_client(sandbox), EMAILS)
+    linked = "SELECT count(*) FROM emails WHERE associated_contacts <> ''"
+    before = hubspot.ask(linked)
+    trouble = {"status": "error", "category": "INTERNAL_ERROR"}
+    half = {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [trouble]}
+    sandbox.faults.plan(Fault(path="/associations/", status=207, body=half))
+
+    hubspot.pull(hubspot_client(sandbox), EMAILS, proves=True)
+
+    assert (hubspot.ask(linked), proof(hubspot)) == (before, (0, 0, 0, True))
+
+
 def test_engagement_that_is_linked_anew_is_read_again(sandbox: Sandbox, hubspot: Warehouse) -> None:
     """No date of the e-mail tells of it: the links themselves are compared."""
     hubspot.pull(hubspot_client(sandbox), EMAILS)

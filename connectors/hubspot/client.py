@@ -31,6 +31,7 @@ from connectors.wire import (
 )
 from errors import ConfigError, RefusedError
 
+NOT_THERE = "OBJECT_NOT_FOUND"
 AT_ONCE = CONNECTIONS
 """Batches on their way: 19 calls a second are allowed, and a batch takes up to a second."""
 
@@ -187,11 +188,20 @@ class Client:
 
 
 def _is_sound(body: Any, holds: str, kind: str) -> bool:
-    """Tell an answer with the list it `holds` from anything else; a search counts as well."""
+    """Tell an answer with the list it `holds` from anything else; a search counts as well.
+
+    What of a batch is not there is named among the errors. Any other error hides what is there,
+    and would make it pass for deleted, or for linked to nobody.
+    """
     if not isinstance(body, dict) or (kind == "search" and not isinstance(body.get("total"), int)):
         return False
     listed = body.get(holds) if holds else []
-    return isinstance(listed, list) and all(isinstance(one, dict) for one in listed)
+    errors = body.get("errors") or []
+    return (
+        isinstance(listed, list)
+        and all(isinstance(one, dict) for one in (*listed, *errors))
+        and all(error.get("category", NOT_THERE) == NOT_THERE for error in errors)
+    )
 
 
 def connect(settings: Settings) -> Client:
