@@ -17,9 +17,6 @@ import ibis.expr.types as ir
 from connectors.flight import ahead
 
 SWEEP_EVERY = timedelta(days=1)
-SWEPT_UP_TO = 20_000
-"""All ids of an object with no more records than these are compared that often."""
-
 Rank = Any
 """What ids are ordered by: a number or a text."""
 
@@ -32,13 +29,15 @@ class Shelf:
     """How to ask a CRM for the live records of one object.
 
     Ranges are above the first rank, up to and with the second; None is open. `present` says which
-    of some ids the CRM really has, whatever its counts and lists say. `leaf` ids are cheap to list.
+    of some ids the CRM really has, whatever its counts and lists say. `leaf` ids come in one call;
+    up to `listed` of them are asked for whenever there is a reason to.
     """
 
     count: Callable[[Rank | None, Rank | None], int]
     ids: Callable[[Rank | None, Rank | None], set[str]]
     present: Callable[[Sequence[str]], set[str]]
     leaf: int
+    listed: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,16 @@ def is_due(swept_at: datetime | None, now: datetime) -> bool:
 def differences(live: ir.Table, shelf: Shelf, *, is_sweep: bool = False) -> Differences:
     """Compare live(id, rank), which is unique, with what a CRM has.
 
-    A sweep compares all ids; so does any other look where they cost no more than a count.
+    All ids are compared where they come in one call; where they come in few, for a sweep, and
+    when the count differs.
     """
     landed = _count(live)
-    if landed <= (max(SWEPT_UP_TO, shelf.leaf) if is_sweep else shelf.leaf):
+    is_listed = landed <= (shelf.listed if is_sweep else shelf.leaf)
+    counted = 0 if is_listed else shelf.count(None, None)
+    if is_listed or counted != landed <= shelf.listed:
         pairs = list(_all(live, shelf))
         counted = sum(len(there) for _, there in pairs)
     else:
-        counted = shelf.count(None, None)
         pairs = list(_differing(live, shelf, None, None, counted))
     ours = {id for here, there in pairs for id in here - there}
     theirs = {id for here, there in pairs for id in there - here}

@@ -5,7 +5,7 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from connected import (
@@ -42,7 +42,7 @@ def proof(warehouse: Warehouse) -> tuple[int, int, int, bool]:
     return first.missed, first.gone, first.relinked, first.is_proven
 
 
-def shelf(theirs: set[int], *, leaf: int) -> Shelf:
+def shelf(theirs: set[int], *, leaf: int, listed: int = 0) -> Shelf:
     def between(above: Any, up_to: Any) -> set[int]:
         return {one for one in theirs if (above or 0) < one <= (up_to or 10_000)}
 
@@ -51,6 +51,7 @@ def shelf(theirs: set[int], *, leaf: int) -> Shelf:
         ids=lambda above, up_to: {str(one) for one in between(above, up_to)},
         present=lambda asked: {one for one in asked if int(one) in theirs},
         leaf=leaf,
+        listed=listed,
     )
 
 
@@ -93,11 +94,28 @@ def test_a_sweep_finds_whatever_differs(landed: set[int], theirs: set[int], leaf
         pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
     )
 
-    found = differences(live, shelf(theirs, leaf=leaf), is_sweep=True)
+    found = differences(live, shelf(theirs, leaf=leaf, listed=400), is_sweep=True)
 
     assert {int(one) for one in found.gone} == landed - theirs
     assert {int(one) for one in found.missed} == theirs - landed
     assert (found.landed, found.counted, found.is_proven) == (len(landed), len(theirs), True)
+
+
+@given(ids, ids, st.integers(1, 50))
+@settings(max_examples=25, deadline=None)
+def test_where_a_count_differs_nothing_hides_anything(
+    landed: set[int], theirs: set[int], leaf: int
+) -> None:
+    """Unless there are too many ids to compare them all."""
+    assume(len(theirs) != len(landed))
+    live = ibis.memtable(
+        pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
+    )
+
+    found = differences(live, shelf(theirs, leaf=leaf, listed=400))
+
+    assert {int(one) for one in found.gone} == landed - theirs
+    assert {int(one) for one in found.missed} == theirs - landed
 
 
 def test_one_that_came_and_one_that_went_do_not_hide_each_other(
