@@ -1,6 +1,6 @@
 """What the CRMs tell of the past of a field: the values it held, each from when to when."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
 import ibis
@@ -40,16 +40,17 @@ def field_history(
     """
     wanted = [name for name in asked if name in config.fields]
     listed = [
-        spells
+        _spells(entries, history).mutate(crm=ibis.literal(crm), object=ibis.literal(object))
         for crm, mapping in mappings.items()
         for object, history in mapping.histories()
-        for spells in _of_record(crm, object, mapping, history, pulled[crm], config, wanted)
+        if (entries := _entries(crm, object, mapping, history, pulled[crm], config, wanted))
+        is not None
     ]
     nothing = ibis.memtable(SCHEMA.to_pyarrow().empty_table())
-    return ibis.union(nothing, *listed) if listed else nothing
+    return ibis.union(nothing, *(spells.select(*SCHEMA) for spells in listed))
 
 
-def _of_record(
+def _entries(
     crm: str,
     object: str,
     mapping: Mapping,
@@ -57,7 +58,8 @@ def _of_record(
     pulled: Map[str, ir.Table],
     config: People,
     wanted: list[str],
-) -> Iterator[ir.Table]:
+) -> ir.Table | None:
+    """The entries of all fields asked for: field, and what `_in_our_words` gives."""
     told, now = pulled[history.object], rows(mapping, pulled, object)
     entries = told.select(
         key=record_key(crm, object, told[history.record]),
@@ -70,28 +72,29 @@ def _of_record(
         before=as_text(told[history.before]) if history.before else ibis.null("string"),
     )
     reads = mapping.records[object].fields
-    for name in wanted:
+    ours = [
+        _in_our_words(entries, name, reads[name], config.fields[name], now)
+        for name in wanted
         # a column of a parent has its history there
-        if name in reads and "." not in reads[name].field:
-            present = now[column(reads[name].field)]
-            ours = _in_our_words(entries, name, reads[name], config.fields[name], present)
-            whose = {"crm": crm, "object": object, "field": name}
-            spells = _spells(ours, history)
-            yield spells.mutate(**{n: ibis.literal(v) for n, v in whose.items()}).select(*SCHEMA)
+        if name in reads and "." not in reads[name].field
+    ]
+    return ibis.union(*ours) if ours else None
 
 
 def _in_our_words(
-    entries: ir.Table, name: str, read: FieldRead, field: CanonicalField, present: ir.Value
+    entries: ir.Table, name: str, read: FieldRead, field: CanonicalField, now: ir.Table
 ) -> ir.Table:
-    """The entries of one field: key, at, place, began, value, before, is_told."""
+    """The entries of one field: field, key, at, place, began, value, before, is_told."""
+    type = now[column(read.field)].type()
     mine = entries.filter(entries.theirs == read.field, entries.at.notnull())
 
     def ours(text: ir.StringValue) -> ir.StringValue:
-        return canonical(landed(text, present.type()), name, read, field).cast("string")
+        return canonical(landed(text, type), name, read, field).cast("string")
 
     # of long texts a CRM tells that they changed, and nothing else
     is_told = mine.value.notnull() | mine.before.notnull()
     return mine.select(
+        ibis.literal(name).name("field"),
         "key",
         "at",
         "place",
@@ -103,13 +106,17 @@ def _in_our_words(
 
 
 def _spells(entries: ir.Table, history: History) -> ir.Table:
-    """From the moments of change to the time between them: the columns of `SCHEMA`, less whose."""
+    """From the moments of change to the time between them: the columns of `SCHEMA`, less whose.
+
+    The values of all fields are told at once: a window for each would cost as many.
+    """
     changes = _with_before(entries) if history.before else _without_before(entries, history)
-    line = ibis.window(group_by=changes.key, order_by=[changes.at, changes.place])
+    line = ibis.window(group_by=[changes.key, changes.field], order_by=[changes.at, changes.place])
     # what the next change found there is nearer to the truth than what this one left
     is_found = changes.before_told.lead(1).over(line).fill_null(False)
     after = changes.select(
         "key",
+        "field",
         told_from=changes.at,
         since=changes.at,
         until=changes.at.lead(1).over(line),
@@ -118,6 +125,7 @@ def _spells(entries: ir.Table, history: History) -> ir.Table:
     )
     first = changes.filter(changes.at.lag(1).over(line).isnull()).select(
         "key",
+        "field",
         told_from="began" if history.before else ibis.null("timestamp(6)"),
         since=ibis.null("timestamp(6)"),
         until="at",
@@ -137,10 +145,10 @@ def _with_before(entries: ir.Table) -> ir.Table:
 
 def _without_before(entries: ir.Table, history: History) -> ir.Table:
     """The changes of a history that tells new values: nothing stood there before the first."""
-    line = ibis.window(group_by=entries.key, order_by=[entries.at, entries.place])
+    line = ibis.window(group_by=[entries.key, entries.field], order_by=[entries.at, entries.place])
     is_first = entries.at.lag(1).over(line).isnull()
     earlier = entries.value.lag(1).over(line)
-    count = entries.count().over(ibis.window(group_by=entries.key))
+    count = entries.count().over(ibis.window(group_by=[entries.key, entries.field]))
     is_whole = count < history.keeps if history.keeps else ibis.literal(True)
     told = entries.mutate(
         before=earlier,
