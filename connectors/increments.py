@@ -204,7 +204,9 @@ def _part(parts: Parts, opened: State, work: Pull, part_rows: int) -> Iterator[p
     ends = time.monotonic() + PART_SECONDS
     rows = 0
     for table, at in parts:
-        yield _stamped(table, work.stamp)
+        # without a row the first table still makes that of the object; later ones change nothing
+        if len(table) or work.since is None:
+            yield _stamped(table, work.stamp)
         opened["at"] = at
         rows += len(table)
         if rows >= part_rows or (rows and time.monotonic() > ends):
