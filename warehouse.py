@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot.expressions as sge
 from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import DestinationException
 from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
 from splink.clustering import cluster_pairwise_predictions_at_threshold
@@ -266,7 +267,8 @@ def opened() -> Iterator[Warehouse]:
         with dataset.sql_client as sql:
             if not sql.has_dataset():
                 sql.create_dataset()
-        engine = dataset.ibis()
+            # before the other lets go of it: to open a file anew takes much longer
+            engine = dataset.ibis()
     except Exception as error:
         # every engine's client has errors of its own
         raise _cause(error) from error
@@ -288,7 +290,7 @@ def land(crm: str, pull: Callable[[dlt.Pipeline], T]) -> T:
     try:
         with _pipeline(crm) as pipeline:
             return pull(pipeline)
-    except PipelineStepFailed as failure:
+    except (PipelineStepFailed, DestinationException) as failure:
         raise _cause(failure) from failure
 
 

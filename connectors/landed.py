@@ -44,11 +44,13 @@ class Landed:
                 sql.execute_sql(f"DELETE FROM {name} WHERE {key} IN ({marks})", *some)
 
 
-def forget_older(pipeline: dlt.Pipeline, object: str, *, than: datetime) -> None:
-    """Delete the rows that no pull has read since an instant."""
+def forget_older(pipeline: dlt.Pipeline, than: Mapping[str, datetime]) -> None:
+    """Delete the rows of each object that no pull has read since an instant."""
     with pipeline.sql_client() as sql:
-        name, stamp = sql.make_qualified_table_name(object), sql.escape_column_name(PULLED_AT)
-        sql.execute_sql(f"DELETE FROM {name} WHERE {stamp} IS NULL OR {stamp} < %s", than)
+        stamp = sql.escape_column_name(PULLED_AT)
+        for object, since in than.items():
+            name = sql.make_qualified_table_name(object)
+            sql.execute_sql(f"DELETE FROM {name} WHERE {stamp} IS NULL OR {stamp} < %s", since)
 
 
 @contextmanager

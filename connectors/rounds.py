@@ -84,16 +84,25 @@ def land(
     def goes_on(one: DltResource) -> bool:
         return one.name not in halted and is_open(_state(pipeline, one.name))
 
+    pipeline.sync_destination()
     left = [one for one in resources if one.name not in anew]
     if dropped := [one for one in resources if one.name in anew]:
-        pipeline.run(dropped, refresh="drop_resources").raise_on_failed_jobs()
+        _load(pipeline, dropped, refresh="drop_resources")
         left += filter(goes_on, dropped)
     while left:
-        pipeline.run(left).raise_on_failed_jobs()
+        _load(pipeline, left)
         left = list(filter(goes_on, left))
-    for one in resources:
-        if since := whole_since(_state(pipeline, one.name)):
-            forget_older(pipeline, one.name, than=since)
+    whole = ((one.name, whole_since(_state(pipeline, one.name))) for one in resources)
+    forget_older(pipeline, {object: since for object, since in whole if since})
+
+
+def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: Any) -> None:
+    """Read some resources and load what they give, as `pipeline.run` does."""
+    pipeline.extract(resources, **options)
+    pipeline.normalize()
+    with pipeline.sql_client():
+        # dlt opens the warehouse for every table: a file that is open already costs it nothing
+        pipeline.load().raise_on_failed_jobs()
 
 
 def prove(
@@ -128,7 +137,7 @@ def prove(
     }
     if stale:
         again = crm.again(client, stale, wanted, catalog)
-        pipeline.run(again).raise_on_failed_jobs()
+        _load(pipeline, again)
     return [_proof(object, gaps) for object, gaps in found.items()]
 
 
