@@ -7,6 +7,7 @@ it never stops a run.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -96,7 +97,10 @@ def _schema(fields: Sequence[Field], key: Sequence[str]) -> pa.Schema:
 
 
 def _texts(rows: list[Row], field: Field, drifted: Drifted) -> pa.Array:
-    values = [row.get(field.name) for row in rows]
+    try:
+        values = list(map(itemgetter(field.name), rows))
+    except KeyError:
+        values = [row.get(field.name) for row in rows]
     try:
         return pa.array(values, pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError):
