@@ -9,14 +9,14 @@ from sandbox.hubspot import (
     catalog,
     custom_objects,
     exports,
-    legacy_marketing,
     lists,
     logs,
     objects,
     users,
 )
 from sandbox.hubspot.call import Handler
-from sandbox.hubspot.legacy_routes import LEGACY_ROUTES
+from sandbox.hubspot.legacy import marketing
+from sandbox.hubspot.legacy.routes import LEGACY_ROUTES
 from sandbox.hubspot.unused import UNUSED
 
 _OBJECTS = "/crm/v3/objects/{object}"
@@ -101,7 +101,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/account-info/v3/api-usage/daily/private-apps", account.usage, "oauth"),
     ("GET", "/marketing/v3/forms", logs.forms, "forms"),
     ("GET", "/marketing/v3/forms/{form_id}", logs.form, "forms"),
-    ("GET", "/marketing/v3/emails", legacy_marketing.mails_today, "content"),
+    ("GET", "/marketing/v3/emails", marketing.mails_today, "content"),
     ("GET", "/form-integrations/v1/submissions/forms/{form_id}", logs.submissions, "forms"),
     ("GET", "/email/public/v1/events", logs.email_events, "content"),
     ("GET", "/email/public/v1/events/{created}/{id}", logs.email_event, "content"),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sandbox.hubspot import lists
 from sandbox.hubspot.call import Answer, Call, page_size, whole
-from sandbox.hubspot.legacy_contacts import in_list
+from sandbox.hubspot.legacy.contacts import in_list
 from sandbox.hubspot.lists import ContactList
 from sandbox.hubspot.refusals import invalid, refusal
 from sandbox.hubspot.schema import CONTACTS

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from sandbox.hubspot import legacy
 from sandbox.hubspot.call import Answer, Call, page_size, whole
-from sandbox.hubspot.legacy_contacts import in_list
-from sandbox.hubspot.legacy_values import sent
+from sandbox.hubspot.legacy.contacts import in_list
+from sandbox.hubspot.legacy.records import company_told, deal_told
+from sandbox.hubspot.legacy.values import sent
 from sandbox.hubspot.refusals import Refusal, refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 
@@ -26,7 +26,7 @@ _DEFINITIONS: Final = {
 def create_company(store: HubSpotStore, call: Call) -> Answer:
     """Make a company."""
     one = _created(store, store.tables["companies"], call)
-    return Answer(legacy.company_told(store, one, [], True))
+    return Answer(company_told(store, one, [], True))
 
 
 def update_company(store: HubSpotStore, call: Call) -> Answer:
@@ -40,7 +40,7 @@ def update_company(store: HubSpotStore, call: Call) -> Answer:
         subCategory="COMPANY_NOT_FOUND",
     )
     one = _changed(store, store.tables["companies"], call, gone)
-    return Answer(legacy.company_told(store, one, [], True))
+    return Answer(company_told(store, one, [], True))
 
 
 def archive_company(store: HubSpotStore, call: Call) -> Answer:
@@ -67,7 +67,7 @@ def companies_of_domain(store: HubSpotStore, call: Call) -> Answer:
     page = found[:limit]
     return Answer(
         {
-            "results": [legacy.company_told(store, one, asked, False) for one in page],
+            "results": [company_told(store, one, asked, False) for one in page],
             "hasMore": limit < len(found),
             "offset": {"companyId": page[-1].id if page else after, "isPrimary": True},
         }
@@ -94,7 +94,7 @@ def add_contact(store: HubSpotStore, call: Call) -> Answer:
     """Link a contact to a company."""
     company, contact = _company_and_contact(store, call)
     store.associate("companies", company.id, "contacts", contact.id)
-    return Answer(legacy.company_told(store, company, [], True))
+    return Answer(company_told(store, company, [], True))
 
 
 def remove_contact(store: HubSpotStore, call: Call) -> Answer:
@@ -110,7 +110,7 @@ def create_deal(store: HubSpotStore, call: Call) -> Answer:
     for key, ids in (call.body.get("associations") or {}).items():
         for id in ids if key in _LINKED_AT_BIRTH else ():
             store.associate("deals", one.id, _LINKED_AT_BIRTH[key], whole(id))
-    return Answer(legacy.deal_told(store, one, [], True))
+    return Answer(deal_told(store, one, [], True))
 
 
 def update_deal(store: HubSpotStore, call: Call) -> Answer:
@@ -123,7 +123,7 @@ def update_deal(store: HubSpotStore, call: Call) -> Answer:
         errors=[{"message": f"This deal {id} does not exist."}],
     )
     one = _changed(store, store.tables["deals"], call, gone)
-    return Answer(legacy.deal_told(store, one, [], True))
+    return Answer(deal_told(store, one, [], True))
 
 
 def archive_deal(store: HubSpotStore, call: Call) -> Answer:
@@ -146,7 +146,7 @@ def deals_of(store: HubSpotStore, call: Call) -> Answer:
     end = min(start + page_size(call.query.get("limit"), 100, 100), len(ids))
     found = filter(None, map(store.tables["deals"].look, ids[start:end]))
     asked = call.query.getlist("properties")
-    told = [legacy.deal_told(store, one, asked, False) for one in found]
+    told = [deal_told(store, one, asked, False) for one in found]
     return Answer({"deals": told, "hasMore": end < len(ids), "offset": end})
 
 

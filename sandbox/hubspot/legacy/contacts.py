@@ -5,7 +5,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from sandbox.hubspot.call import Answer, Call, page_size, whole
-from sandbox.hubspot.legacy_values import plain, sent
+from sandbox.hubspot.legacy.values import plain, sent
 from sandbox.hubspot.refusals import Refusal, invalid, refusal
 from sandbox.hubspot.schema import CONTACTS
 from sandbox.hubspot.search import found

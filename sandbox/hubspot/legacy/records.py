@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox.hubspot.call import Answer, Call, page_size, whole
-from sandbox.hubspot.legacy_values import plain
+from sandbox.hubspot.legacy.values import plain
 from sandbox.hubspot.refusals import refusal
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
