@@ -89,10 +89,10 @@ class Outcome:
 class Proof:
     """What came out when one object's landed rows were held against the CRM after a pull.
 
-    `records` are live in the CRM. Of them `missed` were not landed, and are now; `gone` were
-    landed, are not in the CRM, and are deleted; `relinked` belonged to other people than landed.
-    `is_proven` where that explains how the counts differed; `swept_at` where all rows were
-    looked at: their ids, and whom they belong to.
+    `records` are live in the CRM. Of them `missed` were not landed, or not with their history, and
+    are now; `gone` were landed, are not in the CRM, and are deleted; `relinked` belonged to other
+    people than landed. `is_proven` where that explains how the counts differed; `swept_at` where
+    all rows were looked at: their ids, and whom they belong to.
     """
 
     object: str

@@ -4,7 +4,7 @@ A folder here that holds the four files is a CRM; nothing else has to know of it
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pkgutil import iter_modules
@@ -106,13 +106,13 @@ class Connector(Protocol):
         self,
         client: Any,
         object: str,
-        table: ir.Table,
+        landed: Callable[[str], ir.Table],
         *,
-        fields: Collection[str],
+        wanted: Wanted,
         swept_at: datetime | None,
         is_whole: bool,
     ) -> Gaps:
-        """Find how the landed rows of an object, read for some fields, differ from the CRM's."""
+        """Find how the `landed` rows of an object differ from the CRM's."""
 
 
 def crms() -> tuple[str, ...]:

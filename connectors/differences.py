@@ -57,11 +57,20 @@ class Differences:
 
 @dataclass(frozen=True)
 class Gaps:
-    """What is wrong with the landed rows of one object, and since when all of them were swept."""
+    """What is wrong with the landed rows of one object, and since when all of them were swept.
+
+    `relinked` belong to other people than landed, of the `bare` the history was not landed.
+    """
 
     differences: Differences
     relinked: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     swept_at: datetime | None = None
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Give the ids of what was not landed, or not with its history."""
+        return (*self.differences.missed, *self.bare)
 
 
 def is_due(swept_at: datetime | None, now: datetime) -> bool:

@@ -121,8 +121,8 @@ def prove(
             object: crm.gaps(
                 client,
                 object,
-                shelf.table(object),
-                fields=wanted[object],
+                shelf.table,
+                wanted=wanted,
                 swept_at=swept.get(object),
                 is_whole=is_whole(_state(pipeline, object)),
             )
@@ -131,9 +131,9 @@ def prove(
         for object, gaps in found.items():
             _forget(shelf, object, gaps, wanted, crm.KEY)
     stale = {
-        object: (*gaps.differences.missed, *gaps.relinked)
+        object: (*gaps.missed, *gaps.relinked)
         for object, gaps in found.items()
-        if gaps.differences.missed or gaps.relinked
+        if gaps.missed or gaps.relinked
     }
     if stale:
         again = crm.again(client, stale, wanted, catalog)
@@ -174,7 +174,7 @@ def _proof(object: str, gaps: Gaps) -> Proof:
         object,
         datetime.now(UTC),
         found.counted,
-        missed=len(found.missed),
+        missed=len(gaps.missed),
         gone=len(found.gone),
         relinked=len(gaps.relinked),
         is_proven=found.is_proven,

@@ -203,6 +203,22 @@ def test_a_contact_that_was_missed_is_read_with_its_history(
     assert hubspot.ask(f"SELECT count(*) FROM contacts_history WHERE id = '{missed.id}'") != [(0,)]
 
 
+def test_a_contact_that_came_behind_the_reader_of_histories_gets_its_own(
+    sandbox: Sandbox, hubspot: Warehouse
+) -> None:
+    """It is landed itself, so no count differs; but a value without a history is none."""
+    wanted = {"contacts": ("lifecyclestage",), "contacts_history": ("lifecyclestage",)}
+    hubspot.pull(hubspot_client(sandbox), wanted)
+    before = hubspot.count("contacts_history")
+    staged = "SELECT id FROM contacts WHERE lifecyclestage IS NOT NULL AND NOT archived"
+    hubspot.ask(f"DELETE FROM contacts_history WHERE id IN ({staged} ORDER BY id LIMIT 1)")
+
+    hubspot.pull(hubspot_client(sandbox), wanted, proves=True)
+
+    assert proof(hubspot) == (1, 0, 0, True)
+    assert hubspot.count("contacts_history") == before
+
+
 def test_a_count_that_is_behind_deletes_nothing(sandbox: Sandbox, hubspot: Warehouse) -> None:
     """The index of the search is late: the records themselves are asked."""
     hubspot.pull(hubspot_client(sandbox), {"contacts": ()})

@@ -1,10 +1,11 @@
 """Holding what was landed of HubSpot against what HubSpot has, and reading again what differs."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 from more_itertools import chunked
 
@@ -14,6 +15,7 @@ from connectors.hubspot.catalog import ASSOCIATED, FIXED, LABELS, PEOPLE
 from connectors.hubspot.client import Client
 from connectors.hubspot.links import ASSOCIATION_LIMIT, links_of
 from connectors.hubspot.reading import SEARCH_LIMIT, by_id, counted, sound
+from contract import Wanted
 
 BATCH = 100
 RECENT = timedelta(days=30)
@@ -29,21 +31,22 @@ def is_provable(object: str) -> bool:
 def gaps(
     client: Client,
     object: str,
-    table: ir.Table,
+    landed: Callable[[str], ir.Table],
     *,
-    fields: Collection[str],
+    wanted: Wanted,
     swept_at: datetime | None,
     is_whole: bool,
 ) -> Gaps:
-    """Find what was missed, erased or merged away, and engagement that was linked anew.
+    """Find what was missed, erased or merged away, contacts without their history, and engagement
+    that was linked anew.
 
     A whole reading has just seen all ids and associations. Other pulls look at associations of
     recent engagement, and at all of them where they are few or were not looked at for a day.
     """
     is_sweep = not is_whole and is_due(swept_at, client.now())
     at = client.now() if is_whole or is_sweep else swept_at
-    live = table.filter(~table.archived)
-    told = (ASSOCIATED.name, *({LABELS.name} & set(fields)))
+    live = landed(object).filter(~landed(object).archived)
+    told = (ASSOCIATED.name, *({LABELS.name} & set(wanted[object])))
     shelf = Shelf(
         partial(_count, client, object),
         partial(_ids, client, object),
@@ -52,11 +55,29 @@ def gaps(
     )
     ranked = live.select("id", rank=live.id.cast("int64"))
     found = differences(ranked, shelf, is_sweep=is_sweep)
-    if object in PEOPLE or is_whole:
+    if object in PEOPLE:
+        bare = _without_history(object, live, landed, wanted) if at != swept_at else ()
+        return Gaps(found, bare=bare, swept_at=at)
+    if is_whole:
         return Gaps(found, swept_at=at)
     if found.landed > SWEPT_ALWAYS and not is_sweep:
         live = live.filter(live.createdAt >= client.now() - RECENT)
-    return Gaps(found, _all_relinked(client, object, live, told), at)
+    return Gaps(found, relinked=_all_relinked(client, object, live, told), swept_at=at)
+
+
+def _without_history(
+    object: str, live: ir.Table, landed: Callable[[str], ir.Table], wanted: Wanted
+) -> tuple[str, ...]:
+    """Find whom the reader of histories passed before he was there to be found.
+
+    A value that is there was set at some time: HubSpot tells when of each.
+    """
+    history = f"{object}_history"
+    told = [live[name].notnull() for name in wanted[object] if name in wanted.get(history, ())]
+    if not told:
+        return ()
+    bare = live.filter(ibis.or_(*told)).anti_join(landed(history), "id")
+    return tuple(bare.id.to_pyarrow().to_pylist())
 
 
 def _all_relinked(

@@ -1,6 +1,6 @@
 """Holding what was landed of Salesforce against what Salesforce has."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from connectors.flight import ahead
 from connectors.landing import Row
 from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
 from connectors.trail import Trail
+from contract import Wanted
 from errors import RefusedError, RetryableError
 
 IDS = 300
@@ -29,9 +30,9 @@ def is_provable(object: str) -> bool:  # noqa: ARG001
 def gaps(
     client: Client,
     object: str,
-    table: ir.Table,
+    landed: Callable[[str], ir.Table],
     *,
-    fields: Collection[str],  # noqa: ARG001
+    wanted: Wanted,  # noqa: ARG001
     swept_at: datetime | None,
     is_whole: bool,
 ) -> Gaps:
@@ -39,6 +40,7 @@ def gaps(
 
     Whom a row belongs to is a field of its own: a sweep compares ids only.
     """
+    table = landed(object)
     live = table.filter(~table.IsDeleted) if "IsDeleted" in table.columns else table
     conditions = ("IsDeleted = false",) if "IsDeleted" in table.columns else ()
     shelf = Shelf(
