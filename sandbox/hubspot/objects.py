@@ -346,7 +346,7 @@ def _body(
     have = record.properties if properties is None else properties
     body: dict[str, Any] = {
         "id": str(record.id),
-        "properties": _shown(have, names),
+        "properties": {name: have.get(name) for name in names},
         "createdAt": have[table.type.created],
         "updatedAt": have[table.type.modified],
         "archived": record.archived_at is not None,
@@ -364,17 +364,6 @@ def _body(
             if name in table.properties
         }
     return body
-
-
-def _shown(have: dict[str, str], names: list[str]) -> dict[str, str | None]:
-    """Give the values of some properties; few of many are picked, many are filled in."""
-    if len(names) < len(have):
-        return {name: have.get(name) for name in names}
-    shown: dict[str, str | None] = dict.fromkeys(names)
-    for name, value in have.items():
-        if name in shown:
-            shown[name] = value
-    return shown
 
 
 def _written_body(
