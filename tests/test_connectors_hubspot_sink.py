@@ -316,7 +316,7 @@ def test_spent_quota_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
         "message": "You have reached your daily limit.",
         "policyName": "DAILY",
     }
-    sandbox.faults.plan(Fault(path="/batch/read", status=429, body=body, after=1, times=None))
+    sandbox.faults.plan(Fault(path="/batch/update", status=429, body=body, after=1, times=None))
 
     outcomes = apply(*(change(id, score(None, "64")) for id in ids))
 
