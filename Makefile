@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 ENGINES := $(VENV)/.engines
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet
-NODE := tests/conformance/node
-PEERS := tests/conformance/peers
+NODE := sandbox/tests/conformance/node
+PEERS := sandbox/tests/conformance/third_party
 EXTRACTORS := tap-hubspot tap-salesforce meltano-tap-hubspot
 VERIFIED := $(PEERS)/.venv/dlt-verified-sources
 VERIFIED_AT := 6fe470a0e54e09b065d0f425f967f00a62724ec6
@@ -32,10 +32,10 @@ demo: $(READY)   ## both CRMs on loopback, one run, what changed, and a second r
 	$(BIN)/python sync.py demo
 
 test: $(READY)   ## the whole suite, offline
-	$(BIN)/python -m pytest --ignore tests/conformance
+	$(BIN)/python -m pytest 
 
 test-engines: $(ENGINES) ## the definition on PostgreSQL and Spark, and whole runs on PostgreSQL, where they are installed
-	$(BIN)/python -m pytest -n 0 tests/test_lifecycle.py tests/test_typed.py tests/test_on_postgres.py -rs
+	$(BIN)/python -m pytest -n 0 tests/transforms/test_lifecycle.py tests/transforms/test_casting.py tests/runs/test_postgres.py -rs
 
 postgres: $(READY) ## what a warehouse on PostgreSQL takes
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra postgres -c requirements-engines.lock
@@ -46,7 +46,7 @@ conformance: $(READY) ## the sandbox against the vendors' OpenAPI documents and 
 	@for peer in $(EXTRACTORS); do $(MAKE) --no-print-directory $(PEERS)/.venv/$$peer/.ready \
 	|| echo "$$peer could not be installed: it is skipped"; done
 	@$(MAKE) --no-print-directory $(VERIFIED)/.ready || echo "dlt's verified sources could not be fetched: they are skipped"
-	$(BIN)/python -m pytest -n 0 -rs tests/conformance
+	$(BIN)/python -m pytest -n 0 -rs sandbox/tests/conformance
 
 $(VERIFIED)/.ready: Makefile
 	@mkdir -p $(@D)
@@ -85,7 +85,7 @@ cassettes: $(READY) ## record the API cassettes anew, against the sandbox
 	$(BIN)/python tests/record_cassettes.py
 
 schemas: $(READY) ## write the JSON Schemas of the YAML files, for editors
-	$(BIN)/python -m configuration
+	$(BIN)/python -m config.loader
 
 lock: $(READY)   ## resolve the dependencies anew
 	$(LOCK) --extra sandbox --extra dev -o requirements.lock

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from configuration import load
-from connectors.resilience import without_waiting
-from recordings import sessions
-from recordings.tape import playing
-from report import Report
+from analysis.run_report import Report
+from cassettes import replay
+from cassettes.recorder import playing
+from cli.render.progress import bars
+from config.loader import load
+from connectors.retry import without_waiting
 from sync import planned
 
 
@@ -20,7 +23,8 @@ def replayed() -> Callable[[str | Path], Report]:
     """Plan from a cassette with mappings and definition as they are, and give the report."""
 
     def plan(cassette: str | Path) -> Report:
-        return sessions.replay(planned, load(), Path(cassette))
+        with bars(Console(quiet=True)) as quiet:
+            return replay.replay(partial(planned, bars=quiet), load(), Path(cassette))
 
     return plan
 

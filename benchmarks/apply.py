@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.salesforce import Settings as SalesforceSettings
-from contract import FieldChange, RecordChange
-from sandbox.hubspot.gate import BURST, BURST_SECONDS
+from models import FieldChange, RecordChange
+from sandbox.hubspot.auth_limits import BURST, BURST_SECONDS
 from sandbox.server import Sandbox, running
 
 BATCH = {"hubspot": 100, "salesforce": 200}

@@ -45,9 +45,9 @@ def by_onefunnel(
     """Pull as a run does, the proof included."""
     os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = f"duckdb:///{folder / 'warehouse.duckdb'}"
     from connectors import connector
-    from connectors.resilience import without_waiting
-    from connectors.rounds import pull
-    from warehouse import land
+    from connectors.extract.pipeline import pull
+    from connectors.retry import without_waiting
+    from warehouse.warehouse import land
 
     edge = connector(crm)
     ways = {

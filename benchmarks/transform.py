@@ -32,8 +32,8 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import world
-from transforms.definition import Definition
-from transforms.lifecycle import lifecycle
+from config.definition import Definition
+from transforms.lifecycle.lifecycle import lifecycle
 
 HERE = Path(__file__).resolve().parent
 PEOPLE_PER_EVENT = 0.1

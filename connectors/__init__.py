@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Protocol, cast
 
 import ibis.expr.types as ir
 
-from connectors.differences import Gaps
-from contract import Catalog, Load, Outcome, RecordChange, Road, Wanted
+from connectors.extract.id_diff import Gaps
 from errors import RefusedError, SyncError
+from models import Catalog, Load, Outcome, RecordChange, Road, Wanted
 
 Progress = Callable[[str, int, int | None], None]
 """Told an object, the rows read so far, and how many there are (None: nobody knows)."""
@@ -117,7 +118,8 @@ class Connector(Protocol):
 
 def crms() -> tuple[str, ...]:
     """Name the CRMs there are folders for."""
-    return tuple(sorted(module.name for module in iter_modules(__path__) if module.ispkg))
+    folders = (Path(path) / module.name for path in __path__ for module in iter_modules([path]))
+    return tuple(sorted(folder.name for folder in folders if (folder / "catalog.py").exists()))
 
 
 def connector(crm: str) -> Connector:

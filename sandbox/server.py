@@ -25,7 +25,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.cache import kept
-from sandbox.edits import Edit, apply_edit
 from sandbox.faults import (
     CuttableProtocol,
     Fault,
@@ -34,16 +33,17 @@ from sandbox.faults import (
     control_routes,
     not_understood,
 )
+from sandbox.header_case import VendorsSpelling
 from sandbox.hubspot.api import hubspot, nowhere
 from sandbox.hubspot.records import Account
 from sandbox.hubspot.store import HubSpotStore
-from sandbox.people import Everybody, Person
+from sandbox.mutations import Edit, apply_edit
 from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.records import Org
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import SalesforceStore
-from sandbox.spelling import VendorsSpelling
-from sandbox.worlds import WORLDS
+from sandbox.scenarios import WORLDS
+from sandbox.seed.people import Everybody, Person
 
 HOST: Final = "127.0.0.1"
 _SETTLED_AFTER: Final = 5000

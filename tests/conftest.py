@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connected import Warehouse, world
+from connector_helpers import Warehouse, world
 from sandbox.server import Sandbox
 
 

@@ -22,15 +22,15 @@ from dlt.common.pipeline import StateInjectableContext
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from configuration import load
+from cassettes.anonymize import SALESFORCE
+from cassettes.recorder import recording
+from cassettes.replay import words
+from config.loader import load
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
-from connectors.resilience import without_waiting
+from connectors.retry import without_waiting
 from connectors.salesforce import Settings as SalesforceSettings
-from contract import Field, FieldChange, Outcome, RecordChange
-from recordings.scrub import SALESFORCE
-from recordings.sessions import words
-from recordings.tape import recording
+from models import Field, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, running
 
@@ -126,7 +126,7 @@ def lead(record_id: str, score: str) -> RecordChange:
 
 def pages_of(client: Any, path: str) -> Rows:
     """Read a HubSpot list two records a page."""
-    from connectors.hubspot.reading import paged
+    from connectors.hubspot.pagination import paged
 
     pages = paged(client, path, limit=2, properties="email")
     return [row for page, _ in pages for row in page]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from schedules import Schedule, World, schedules, violations, world
+from fault_schedules import Schedule, World, schedules, violations, world
 
 
 def soaked(count: int, number: int, served: World) -> int:

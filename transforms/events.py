@@ -6,10 +6,10 @@ from collections.abc import Mapping as Map
 import ibis
 import ibis.expr.types as ir
 
-from transforms.definition import Definition
-from transforms.instants import micros
-from transforms.mapping import LEAVE_OUT, EventRule, Mapping, SourceObject
-from transforms.rows import Landed, as_text, column, fits, record_key, rows, words
+from config.definition import Definition
+from config.mapping import LEAVE_OUT, EventRule, Mapping, SourceObject
+from transforms.staging.fields import Landed, as_text, column, fits, record_key, rows, words
+from transforms.staging.timestamps import micros
 
 APART = 120 * 1_000_000
 """How far apart two CRMs may log one happening, in microseconds."""

@@ -6,10 +6,12 @@ from typing import NamedTuple, Protocol
 
 import ibis.expr.types as ir
 
-from transforms import enrich, events, history, people, records, versions
-from transforms.definition import Definition
-from transforms.mapping import Mapping, People, with_sources
-from transforms.rows import Landed
+from config.definition import Definition
+from config.mapping import Mapping, People, with_sources
+from transforms import events
+from transforms.identity import field_history, matching, record_history, survivorship
+from transforms.staging import enrichment
+from transforms.staging.fields import Landed
 
 
 class Tools(Protocol):
@@ -59,14 +61,14 @@ def resolve(
 
     Source: docs/people.md.
     """
-    read = tools.step("records_read", records.read_records(mappings, landed, config))
+    read = tools.step("records_read", matching.read_records(mappings, landed, config))
     happened = tools.step("happenings_read", events.happenings(mappings, landed))
-    spelling = tools.spelling(records.odd_addresses(read, happened))
-    known = records.records(
+    spelling = tools.spelling(matching.odd_addresses(read, happened))
+    known = matching.records(
         read, mappings, landed, config, spelling=spelling, cluster=tools.cluster, store=tools.step
     )
     known = tools.step("records_known", known)
-    changed = versions.versions(
+    changed = record_history.versions(
         known,
         mappings,
         config,
@@ -77,14 +79,14 @@ def resolve(
     # before `records`: a run that is killed in between finds these versions kept, and adds none
     tools.grow("record_history", tools.step("versions", changed))
     known = tools.store("records", known)
-    happened = tools.step("happenings", records.respelt(happened, "who", spelling=spelling))
-    names = tools.step("identities", records.identities(known, spelling=spelling))
+    happened = tools.step("happenings", matching.respelt(happened, "who", spelling=spelling))
+    names = tools.step("identities", matching.identities(known, spelling=spelling))
     placed = tools.store("events", events.events(happened, names, definition, store=tools.step))
-    persons = enrich.enrich(people.people(known, placed, config), config)
+    persons = enrichment.enrich(survivorship.people(known, placed, config), config)
     asked = definition.fields()
-    told = history.field_history(mappings, landed, config, with_sources(asked))
+    told = field_history.field_history(mappings, landed, config, with_sources(asked))
     told = tools.store("field_history", told)
-    since = people.field_since(known, told.filter(told.until.isnull()), config, asked)
+    since = survivorship.field_since(known, told.filter(told.until.isnull()), config, asked)
     return Resolved(
         known,
         tools.store("people", persons),

@@ -2,9 +2,9 @@
 
 from connectors.hubspot.catalog import KEY, catalog
 from connectors.hubspot.client import Settings, connect
-from connectors.hubspot.proof import gaps, is_provable
 from connectors.hubspot.sink import apply, calls_for
 from connectors.hubspot.source import again, planned, source
+from connectors.hubspot.verify import gaps, is_provable
 
 __all__ = [
     "KEY",

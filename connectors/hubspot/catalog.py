@@ -5,10 +5,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from connectors.flight import ahead
+from connectors.concurrency import ahead
 from connectors.hubspot.client import Client
-from contract import Catalog, Field, FieldType
 from errors import AccessError, RefusedError
+from models import Catalog, Field, FieldType
 
 KEY = "id"
 """The column every landed table has its key in."""

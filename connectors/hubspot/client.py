@@ -16,10 +16,7 @@ from hubspot.crm.objects.exceptions import ApiException
 from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from connectors.hubspot.answers import error_of
-from connectors.resilience import TOO_MANY, Pace, Traffic
-from connectors.settings import setting
-from connectors.wire import (
+from connectors.http import (
     CONNECTIONS,
     TIMEOUT,
     Answer,
@@ -29,7 +26,10 @@ from connectors.wire import (
     open_session,
     parsed,
 )
+from connectors.hubspot.error_codes import error_of
+from connectors.retry import TOO_MANY, Pace, Traffic
 from errors import ConfigError, RefusedError
+from settings import setting
 
 NOT_THERE = "OBJECT_NOT_FOUND"
 AT_ONCE = CONNECTIONS

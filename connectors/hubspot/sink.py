@@ -6,20 +6,14 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from connectors.compare import same
-from connectors.hands import DoubtError, Hands, Seen
-from connectors.hubspot.answers import (
-    FIELD_CODES,
-    MEANINGS,
-    VALUE_CODES,
-    problem_of,
-    refusal,
-)
+from connectors.error_mapping import codes
 from connectors.hubspot.client import AT_ONCE, Client
-from connectors.meanings import codes
-from connectors.writing import carry_out
-from contract import Catalog, Field, FieldChange, Load, Outcome, RecordChange
+from connectors.hubspot.error_codes import FIELD_CODES, MEANINGS, VALUE_CODES, problem_of, refusal
+from connectors.load.sink_spec import DoubtError, Hands, Seen
+from connectors.load.values import same
+from connectors.load.writer import carry_out
 from errors import RefusedError, SyncError, UnclearError
+from models import Catalog, Field, FieldChange, Load, Outcome, RecordChange
 
 BATCH = 100
 INSTANT = timedelta(milliseconds=1)

@@ -8,8 +8,20 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from more_itertools import chunked
 
-from connectors.drifting import Watch
-from connectors.hubspot import lists, logs
+from connectors.extract.arrow import ROWS, Page, Position, Row, tables
+from connectors.extract.incremental import (
+    PART_ROWS,
+    Parts,
+    Pull,
+    State,
+    chosen,
+    next_since,
+    repair,
+    resource,
+)
+from connectors.extract.schema_drift import Watch
+from connectors.hubspot import activity_logs, reference_data
+from connectors.hubspot.associations import ASSOCIATION_LIMIT, with_contacts, with_inline_contacts
 from connectors.hubspot.catalog import (
     ASSOCIATED,
     FIXED,
@@ -20,9 +32,8 @@ from connectors.hubspot.catalog import (
     properties,
 )
 from connectors.hubspot.client import Client
-from connectors.hubspot.links import ASSOCIATION_LIMIT, with_contacts, with_inline_contacts
-from connectors.hubspot.proof import records_of
-from connectors.hubspot.reading import (
+from connectors.hubspot.estimate import roads
+from connectors.hubspot.pagination import (
     HISTORY_LIMIT,
     Progress,
     Question,
@@ -37,20 +48,9 @@ from connectors.hubspot.reading import (
     row,
     sound,
 )
-from connectors.hubspot.roads import roads
-from connectors.increments import (
-    PART_ROWS,
-    Parts,
-    Pull,
-    State,
-    chosen,
-    next_since,
-    repair,
-    resource,
-)
-from connectors.landing import ROWS, Page, Position, Row, tables
-from contract import Catalog, Field, Road, Wanted
+from connectors.hubspot.verify import records_of
 from errors import AccessError
+from models import Catalog, Field, Road, Wanted
 
 
 @dataclass(frozen=True)
@@ -299,17 +299,21 @@ ENGAGEMENT = Stream(_engagement, (*RECORD, ASSOCIATED))
 STREAMS: Mapping[str, Stream] = {
     **dict.fromkeys(PEOPLE, PEOPLE_STREAM),
     "contacts_history": Stream(_history, HISTORY, "timestamp", ("id", "property", "timestamp")),
-    "form_submissions": Stream(logs.form_submissions, FIXED["form_submissions"], "submittedAt"),
+    "form_submissions": Stream(
+        activity_logs.form_submissions, FIXED["form_submissions"], "submittedAt"
+    ),
     "email_events": Stream(
-        logs.email_events, FIXED["email_events"], latest="created", is_optional=True
+        activity_logs.email_events, FIXED["email_events"], latest="created", is_optional=True
     ),
-    "owners": Stream(lists.owners, FIXED["owners"], is_whole=True),
+    "owners": Stream(reference_data.owners, FIXED["owners"], is_whole=True),
     "list_memberships": Stream(
-        lists.memberships, FIXED["list_memberships"], "membershipTimestamp", is_whole=True
+        reference_data.memberships, FIXED["list_memberships"], "membershipTimestamp", is_whole=True
     ),
-    "pipeline_stages": Stream(lists.pipeline_stages, FIXED["pipeline_stages"], is_whole=True),
+    "pipeline_stages": Stream(
+        reference_data.pipeline_stages, FIXED["pipeline_stages"], is_whole=True
+    ),
     "page_views": Stream(
-        logs.page_views, FIXED["page_views"], latest="occurredAt", is_optional=True
+        activity_logs.page_views, FIXED["page_views"], latest="occurredAt", is_optional=True
     ),
 }
 """What is read in a way of its own; every other object is engagement."""

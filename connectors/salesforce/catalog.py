@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from connectors.salesforce.client import DATA, Client
-from contract import Catalog, Field, FieldType
 from errors import RefusedError
+from models import Catalog, Field, FieldType
 
 KEY = "Id"
 """The column every landed table has its key in."""

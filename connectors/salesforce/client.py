@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import orjson
 from simple_salesforce.api import Salesforce
 
-from connectors.resilience import TOO_MANY, Pace, Traffic
-from connectors.salesforce.answers import ExpiredSession, error_of
-from connectors.salesforce.login import VERSION, Settings, log_in, way_in
-from connectors.settings import setting
-from connectors.wire import Answer, checked_url, exchange, lost, open_session, parsed
+from connectors.http import Answer, checked_url, exchange, lost, open_session, parsed
+from connectors.retry import TOO_MANY, Pace, Traffic
+from connectors.salesforce.auth import VERSION, Settings, log_in, way_in
+from connectors.salesforce.error_codes import ExpiredSession, error_of
 from errors import ConfigError, RefusedError
+from settings import setting
 
 T = TypeVar("T")
 

@@ -7,15 +7,15 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from connectors.compare import value
-from connectors.hands import Hands, Seen
-from connectors.meanings import codes
-from connectors.salesforce import bulk
-from connectors.salesforce.answers import FIELD_CODES, MEANINGS, problems_of, refusal
+from connectors.error_mapping import codes
+from connectors.load.sink_spec import Hands, Seen
+from connectors.load.values import value
+from connectors.load.writer import carry_out
+from connectors.salesforce import bulk_ingest
 from connectors.salesforce.client import DATA, Client
-from connectors.writing import carry_out
-from contract import Catalog, FieldChange, Load, Outcome, RecordChange
+from connectors.salesforce.error_codes import FIELD_CODES, MEANINGS, problems_of, refusal
 from errors import SyncError
+from models import Catalog, FieldChange, Load, Outcome, RecordChange
 
 READ_BATCH = 2_000
 BATCH = 200
@@ -43,13 +43,13 @@ def apply(
         write=partial(_write, client, catalog),
         reads_at_once=READ_BATCH,
         writes_at_once=BATCH,
-        together=bulk.MOST_ROWS,
+        together=bulk_ingest.MOST_ROWS,
         locks="AccountId",
         instant=INSTANT,
         field_codes=FIELD_CODES,
         value_codes=frozenset(),  # a picklist's values may differ by record type
         excluded=EXCLUDED,
-        job=partial(bulk.write, client, partial(_as_text, catalog)),
+        job=partial(bulk_ingest.write, client, partial(_as_text, catalog)),
         job_from=client.bulk_from,
     )
     return carry_out(changes, hands, catalog, client.traffic)
@@ -59,7 +59,7 @@ def calls_for(client: Client | None, load: Load) -> int:
     """Estimate the calls: to look, and to write by batches; where there is a client, by jobs."""
     looks = ceil(load.records / READ_BATCH)
     if client is not None and load.records >= client.bulk_from:
-        return looks + JOB_CALLS * ceil(load.records / bulk.MOST_ROWS)
+        return looks + JOB_CALLS * ceil(load.records / bulk_ingest.MOST_ROWS)
     return looks + ceil(load.records / BATCH)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from connectors.drifting import Watch
-from connectors.increments import (
+from connectors.extract.arrow import ROWS, Page, Position, Row
+from connectors.extract.incremental import (
     PART_ROWS,
     Parts,
     Pull,
@@ -20,17 +20,17 @@ from connectors.increments import (
     repair,
     resource,
 )
-from connectors.landing import ROWS, Page, Position, Row
+from connectors.extract.schema_drift import Watch
+from connectors.pagination_guard import Trail
+from connectors.salesforce.bulk_query import found_by, start
 from connectors.salesforce.catalog import KEY
 from connectors.salesforce.catalog import catalog as catalog_of
 from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
-from connectors.salesforce.jobs import found_by, start
-from connectors.salesforce.proof import counted, records_of
-from connectors.salesforce.reading import Progress, Question, Shape
-from connectors.salesforce.roads import BULK_PAGE, is_job_cheaper, roads
-from connectors.trail import Trail
-from contract import Catalog, Field, Road, Wanted
+from connectors.salesforce.estimate import BULK_PAGE, is_job_cheaper, roads
+from connectors.salesforce.soql import Progress, Question, Shape
+from connectors.salesforce.verify import counted, records_of
 from errors import RefusedError
+from models import Catalog, Field, Road, Wanted
 
 SYSTEM = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted")
 """Landed of every object that has them."""

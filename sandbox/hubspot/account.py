@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call
 from sandbox.hubspot.schema import (
     CONTACTS,
     DEAL_STAGES,

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.hubspot import exports
-from sandbox.hubspot.call import Answer, Call, Handler
-from sandbox.hubspot.gate import Gate
-from sandbox.hubspot.refusals import NOT_FOUND_PAGE, Refusal, unreadable
+from sandbox.hubspot.auth_limits import Gate
+from sandbox.hubspot.errors import NOT_FOUND_PAGE, Refusal, unreadable
+from sandbox.hubspot.request import Answer, Call, Handler
+from sandbox.hubspot.request_schemas import check_shape
 from sandbox.hubspot.routes import ROUTES
-from sandbox.hubspot.shapes import check_shape
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 
 _SCOPES: Final = {scope for _, _, _, scope in ROUTES} - {"read", "write", "schemas"} | {

@@ -3,8 +3,8 @@
 import time
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call, whole
-from sandbox.hubspot.refusals import invalid
+from sandbox.hubspot.errors import invalid
+from sandbox.hubspot.request import Answer, Call, whole
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, ObjectType
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso

@@ -3,8 +3,8 @@
 from typing import Any
 
 from sandbox.hubspot import account
-from sandbox.hubspot.call import Answer, Call
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call
 from sandbox.hubspot.store import HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso
 

@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
-from sandbox.diary import Happening
 from sandbox.hubspot.ids import contact_id, owner_id
 from sandbox.hubspot.marketing import FORMS
 from sandbox.hubspot.schema import CONTACTS, STAGES
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.people import Person
 from sandbox.salesforce.ids import record_id
+from sandbox.seed.activity_log import Happening
+from sandbox.seed.people import Person
 
 LEAD_STATUS: Final = {
     "Open - Not Contacted": "NEW",

@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from sandbox.hubspot.account import property_of
-from sandbox.hubspot.call import Answer, Call
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, MADE_AT, ObjectType, custom_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso

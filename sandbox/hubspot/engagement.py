@@ -6,12 +6,12 @@ from typing import Final
 
 import orjson
 
-from sandbox.diary import Happening
 from sandbox.hubspot.ids import OWNER_COUNT, contact_id, owner_id
 from sandbox.hubspot.schema import CONNECTED, LEFT_VOICEMAIL, NO_ANSWER
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.people import Person
+from sandbox.seed.activity_log import Happening
+from sandbox.seed.people import Person
 
 
 def add_engagement(store: HubSpotStore, person: Person, entry: Happening, index: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from sandbox.hubspot.call import Answer, Call
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 

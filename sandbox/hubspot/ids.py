@@ -4,7 +4,7 @@ from functools import cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
-from sandbox.people import Person
+from sandbox.seed.people import Person
 
 OWNER_COUNT: Final = 12
 

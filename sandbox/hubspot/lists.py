@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.call import Answer, Call, whole
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call, whole
 from sandbox.hubspot.schema import CONTACTS
 from sandbox.hubspot.search import found
 from sandbox.hubspot.store import HubSpotStore, Record

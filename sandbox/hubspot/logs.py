@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from heapq import merge
 from typing import Any, TypeVar
 
-from sandbox.hubspot.call import Answer, Call, whole
-from sandbox.hubspot.refusals import invalid, refusal
+from sandbox.hubspot.errors import invalid, refusal
+from sandbox.hubspot.request import Answer, Call, whole
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso, parse_instant
-from sandbox.timeline import Entry, Timeline
+from sandbox.storage.event_log import Entry, Timeline
 
 Row = TypeVar("Row")
 

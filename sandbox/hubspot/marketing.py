@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from sandbox.diary import Happening
 from sandbox.hubspot.ids import contact_id, form_guid
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.journeys import ROBOT
-from sandbox.people import Person
+from sandbox.seed.activity_log import Happening
+from sandbox.seed.journeys import ROBOT
+from sandbox.seed.people import Person
 
 FORMS: Final = {
     "newsletter_signup": "Newsletter",

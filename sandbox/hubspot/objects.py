@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.call import Answer, Call, page_size, whole
-from sandbox.hubspot.refusals import invalid, not_found_entry, record_not_found, refusal
+from sandbox.hubspot.errors import invalid, not_found_entry, record_not_found, refusal
+from sandbox.hubspot.request import Answer, Call, page_size, whole
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS
 from sandbox.hubspot.search import MAX_BODY, WALL, found
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record

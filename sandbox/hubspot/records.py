@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sandbox.diary import Happening
 from sandbox.hubspot.contacts import add_contacts, present
 from sandbox.hubspot.engagement import ENGAGEMENT, add_engagement
 from sandbox.hubspot.ids import OWNER_COUNT, contact_id, owner_id
@@ -19,7 +18,8 @@ from sandbox.hubspot.marketing import (
 )
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.people import Person
+from sandbox.seed.activity_log import Happening
+from sandbox.seed.people import Person
 
 INDUSTRY: Final = {
     "Software": "COMPUTER_SOFTWARE",

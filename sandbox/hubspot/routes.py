@@ -5,7 +5,7 @@ from typing import Final
 from sandbox.hubspot import (
     account,
     associations,
-    associations_3,
+    associations_v3,
     catalog,
     custom_objects,
     exports,
@@ -14,10 +14,10 @@ from sandbox.hubspot import (
     objects,
     users,
 )
-from sandbox.hubspot.call import Handler
-from sandbox.hubspot.legacy import marketing
-from sandbox.hubspot.legacy.routes import LEGACY_ROUTES
-from sandbox.hubspot.unused import UNUSED
+from sandbox.hubspot.request import Handler
+from sandbox.hubspot.stubs import UNUSED
+from sandbox.hubspot.v1 import marketing
+from sandbox.hubspot.v1.routes import LEGACY_ROUTES
 
 _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
@@ -123,12 +123,12 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
         )
     ),
     ("GET", "/crm/v4/objects/{object}", objects.list_records, "read"),
-    ("POST", f"{_LINKS_3}/batch/read", associations_3.batch_read, "read"),
-    ("POST", f"{_LINKS_3}/batch/create", associations_3.batch_create, "write"),
-    ("POST", f"{_LINKS_3}/batch/archive", associations_3.batch_archive, "write"),
-    ("GET", f"{_LINKS_3}/types", associations_3.types, "read"),
-    ("GET", f"{_LINK_3}/{{to_object}}", associations_3.list_links, "read"),
-    ("PUT", f"{_LINK_3}/{{to_object}}/{{to_id}}/{{type}}", associations_3.associate, "write"),
+    ("POST", f"{_LINKS_3}/batch/read", associations_v3.batch_read, "read"),
+    ("POST", f"{_LINKS_3}/batch/create", associations_v3.batch_create, "write"),
+    ("POST", f"{_LINKS_3}/batch/archive", associations_v3.batch_archive, "write"),
+    ("GET", f"{_LINKS_3}/types", associations_v3.types, "read"),
+    ("GET", f"{_LINK_3}/{{to_object}}", associations_v3.list_links, "read"),
+    ("PUT", f"{_LINK_3}/{{to_object}}/{{to_id}}/{{type}}", associations_v3.associate, "write"),
     ("DELETE", f"{_LINK_3}/{{to_object}}/{{to_id}}/{{type}}", associations.unlink, "write"),
     ("GET", "/settings/v3/users", users.users, "settings.users.read"),
     ("GET", "/settings/v3/users/roles", users.roles, "settings.users.read"),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.refusals import refusal
+from sandbox.hubspot.errors import refusal
 
 MADE_AT: Final = "2022-05-03T09:00:00Z"
 _ADMIN: Final = "4800000"

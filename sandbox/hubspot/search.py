@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from sandbox.hubspot.refusals import invalid
+from sandbox.hubspot.errors import invalid
 from sandbox.hubspot.schema import Property
 from sandbox.hubspot.store import HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
-from sandbox.shelf import Numbers
+from sandbox.storage.record_store import Numbers
 
 Comparable = float | str
 Key = Callable[..., Comparable | None]

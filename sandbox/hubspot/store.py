@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from sandbox.hubspot.refusals import invalid_properties
+from sandbox.hubspot.errors import invalid_properties
 from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property, object_type
 from sandbox.hubspot.values import BadValue, iso, stored_value
-from sandbox.shelf import Form, Numbers, Shelf
-from sandbox.timeline import Timeline
+from sandbox.storage.event_log import Timeline
+from sandbox.storage.record_store import Form, Numbers, Shelf
 
 PORTAL_ID: Final = 44237313
 _CONTENTS: Final = (

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.hubspot.call import Answer, Call, whole
-from sandbox.hubspot.refusals import refusal
+from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.request import Answer, Call, whole
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
 

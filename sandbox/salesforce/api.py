@@ -15,23 +15,22 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from sandbox.salesforce import (
+    admin_api,
     auth,
-    bulk_classic,
     bulk_ingest,
     bulk_query,
+    bulk_v1,
     composite,
-    control,
-    finding,
-    identity,
     limits,
     query,
+    search,
     soap,
     sobject_collections,
+    sobject_tree,
     sobjects,
     tooling,
-    trees,
+    userinfo,
 )
-from sandbox.salesforce.calls import Answer, Call, Handler
 from sandbox.salesforce.errors import (
     Refused,
     limit_exceeded,
@@ -40,6 +39,7 @@ from sandbox.salesforce.errors import (
     unreadable_json,
 )
 from sandbox.salesforce.limits import DAILY_LIMIT, NEWEST_VERSION, OLDEST_VERSION
+from sandbox.salesforce.request import Answer, Call, Handler
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import Credentials, SalesforceStore
 from sandbox.salesforce.values import Unreadable
@@ -52,18 +52,18 @@ _OPEN: dict[str, dict[str, Handler]] = {
     "/services/oauth2/token": {"POST": auth.token},
     "/services/oauth2/revoke": {"POST": auth.revoke},
     "/services/oauth2/userinfo": {"GET": auth.userinfo, "POST": auth.userinfo},
-    "/services/oauth2/introspect": {"POST": identity.introspect},
-    "/id/{organization}/{user}": {"GET": identity.identity, "POST": identity.identity},
+    "/services/oauth2/introspect": {"POST": userinfo.introspect},
+    "/id/{organization}/{user}": {"GET": userinfo.identity, "POST": userinfo.identity},
     "/services/data": {"GET": limits.versions},
     "/services/Soap/u/{version}": {"POST": soap.login},
     "/services/Soap/u/{version}/{organization}": {"POST": soap.login},
-    "/_sandbox/salesforce/locks": {"POST": control.locks},
-    "/_sandbox/salesforce/revoke": {"POST": control.revoke},
-    "/_sandbox/salesforce/rotation": {"POST": control.rotation},
-    "/_sandbox/salesforce/quota": {"POST": control.quota},
-    "/_sandbox/salesforce/hide": {"POST": control.hide},
-    "/_sandbox/salesforce/merge": {"POST": control.merge},
-    "/_sandbox/salesforce/rules": {"POST": control.rules},
+    "/_sandbox/salesforce/locks": {"POST": admin_api.locks},
+    "/_sandbox/salesforce/revoke": {"POST": admin_api.revoke},
+    "/_sandbox/salesforce/rotation": {"POST": admin_api.rotation},
+    "/_sandbox/salesforce/quota": {"POST": admin_api.quota},
+    "/_sandbox/salesforce/hide": {"POST": admin_api.hide},
+    "/_sandbox/salesforce/merge": {"POST": admin_api.merge},
+    "/_sandbox/salesforce/rules": {"POST": admin_api.rules},
 }
 
 _RESOURCES: dict[str, dict[str, Handler]] = {
@@ -89,9 +89,9 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
         "PATCH": sobjects.upsert,
         "DELETE": sobjects.remove_reached,
     },
-    "/search": {"GET": finding.search},
-    "/parameterizedSearch": {"GET": finding.parameterized, "POST": finding.parameterized},
-    "/recent": {"GET": finding.recent},
+    "/search": {"GET": search.search},
+    "/parameterizedSearch": {"GET": search.parameterized, "POST": search.parameterized},
+    "/recent": {"GET": search.recent},
     "/tooling": {"GET": tooling.resources},
     "/tooling/query": {"GET": query.of_catalog},
     "/tooling/query/{locator}": {"GET": query.more},
@@ -110,7 +110,7 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
     },
     "/composite/sobjects/{object}/{field}": {"PATCH": sobject_collections.upsert},
     "/composite/graph": {"POST": composite.graph},
-    "/composite/tree/{object}": {"POST": trees.create},
+    "/composite/tree/{object}": {"POST": sobject_tree.create},
     "/jobs/query": {"GET": bulk_query.listed, "POST": bulk_query.create},
     "/jobs/query/{job}": {
         "GET": bulk_query.state,
@@ -162,7 +162,7 @@ def _routes(store: SalesforceStore) -> list[BaseRoute]:
         routes += _variants(path, _Resource(store, methods, _carry_out, send))
     for path, methods in _RESOURCES.items():
         routes += _variants(_ROOT + path, _Resource(store, methods, _guarded, send))
-    for path, methods in bulk_classic.ROUTES.items():
+    for path, methods in bulk_v1.ROUTES.items():
         routes += _variants(_ASYNC_ROOT + path, _Resource(store, methods, _async, send))
     routes.append(_route("/services/{rest:path}", _Resource(store, {}, _carry_out, send)))
     return routes
@@ -250,7 +250,7 @@ def _async(call: Call, methods: Mapping[str, Handler]) -> Answer:
             raise _no_method(call, methods)
         return handler(call)
     except Refused as refused:
-        return bulk_classic.refusal(call, refused)
+        return bulk_v1.refusal(call, refused)
 
 
 def _check_version(call: Call) -> None:

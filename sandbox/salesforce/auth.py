@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 
 import jwt
 
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.records import ORGANIZATION
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.store import Credentials
 
 _AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")

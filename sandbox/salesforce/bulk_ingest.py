@@ -5,10 +5,10 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.salesforce import jobs, shapes, writes
-from sandbox.salesforce.calls import CSV, Answer, Call
+from sandbox.salesforce import jobs, request_schemas, writes
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
+from sandbox.salesforce.request import CSV, Answer, Call
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.writes import WrongType
@@ -20,7 +20,7 @@ OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 def create(call: Call) -> Answer:
     """Open an ingest job."""
-    asked = call.json(shapes.INGEST_JOB)
+    asked = call.json(request_schemas.INGEST_JOB)
     sobject = call.store.find_sobject(asked.get("object", ""))
     if asked.get("operation") not in OPERATIONS:
         raise Refused("InvalidJob", f"The operation must be one of {', '.join(OPERATIONS)}")
@@ -59,7 +59,7 @@ def upload(call: Call) -> Answer:
 def close(call: Call) -> Answer:
     """End the upload, which begins the work, or abort the job."""
     job = find_job(call, _KIND)
-    wanted = call.json(shapes.JOB_STATE)["state"]
+    wanted = call.json(request_schemas.JOB_STATE)["state"]
     if wanted == "Aborted" and not job.is_over:
         job.state = "Aborted"
     elif wanted == "UploadComplete" and job.state == "Open":

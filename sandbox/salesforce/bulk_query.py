@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from sandbox.salesforce import jobs, shapes
-from sandbox.salesforce.calls import CSV, Answer, Call
+from sandbox.salesforce import jobs, request_schemas
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
+from sandbox.salesforce.request import CSV, Answer, Call
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, Field
-from sandbox.salesforce.selection import Selection, select
+from sandbox.salesforce.soql_compile import Selection, select
 from sandbox.salesforce.store import SalesforceStore
 
 _KIND = "query"
@@ -24,7 +24,7 @@ _SCIENTIFIC_FROM = 1e7
 
 def create(call: Call) -> Answer:
     """Open a query job; the query is checked at once and carried out while nobody looks."""
-    asked = call.json(shapes.QUERY_JOB)
+    asked = call.json(request_schemas.QUERY_JOB)
     if asked.get("operation") not in ("query", "queryAll"):
         raise Refused("InvalidJob", "The operation must be query or queryAll")
     selection = checked(call.store, asked.get("query", ""))
@@ -74,7 +74,7 @@ def state(call: Call) -> Answer:
 def abort(call: Call) -> Answer:
     """Abort the job."""
     job = find_job(call, _KIND)
-    if call.json(shapes.JOB_STATE)["state"] != "Aborted" or job.is_over:
+    if call.json(request_schemas.JOB_STATE)["state"] != "Aborted" or job.is_over:
         raise Refused("INVALIDJOBSTATE", "A job that is not over can be aborted, and no more")
     job.state = "Aborted"
     return Answer(job.outline() | job.format())

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sandbox.salesforce import shapes
-from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce import request_schemas
+from sandbox.salesforce.composite_refs import resolved
 from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.references import resolved
+from sandbox.salesforce.request import Answer, Call
 
 _MOST = 25
 _HALTED = Refused(
@@ -16,7 +16,7 @@ _HALTED = Refused(
 
 def composite(call: Call) -> Answer:
     """Carry out up to 25 requests, all or none of them where the client says so."""
-    body = call.json(shapes.COMPOSITE)
+    body = call.json(request_schemas.COMPOSITE)
     requests = _checked(body.get("compositeRequest", []))
     answers = _all(call, requests, all_or_none=body.get("allOrNone") is True)
     return Answer({"compositeResponse": _told(requests, answers)})
@@ -25,7 +25,7 @@ def composite(call: Call) -> Answer:
 def graph(call: Call) -> Answer:
     """Carry out graphs of requests; of each graph all or none."""
     told = []
-    for one in call.json(shapes.GRAPHS)["graphs"]:
+    for one in call.json(request_schemas.GRAPHS)["graphs"]:
         requests = one["compositeRequest"]
         answers = _all(call, requests, all_or_none=True)
         told.append(
@@ -63,7 +63,7 @@ def _one(call: Call, request: dict[str, Any], before: dict[str, Answer]) -> Answ
 
 def batch(call: Call) -> Answer:
     """Carry out up to 25 requests that know nothing of each other."""
-    requests = _checked(call.json(shapes.BATCH).get("batchRequests", []))
+    requests = _checked(call.json(request_schemas.BATCH).get("batchRequests", []))
     answers = [
         call.send(one["method"], _absolute(one["url"]), one.get("richInput")) for one in requests
     ]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sandbox.people import Happening, Person
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped
 from sandbox.salesforce.values import instant
+from sandbox.seed.people import Happening, Person
 
 ARCHIVED_AFTER = timedelta(days=365)
 

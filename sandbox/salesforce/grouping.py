@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sandbox.salesforce.columns import Column, sort_key
 from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.field_paths import Column, sort_key
 from sandbox.salesforce.predicates import comparing, key_of
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, Field
@@ -23,7 +23,7 @@ from sandbox.salesforce.soql import (
     Some,
 )
 from sandbox.salesforce.store import SalesforceStore
-from sandbox.shelf import Found
+from sandbox.storage.record_store import Found
 
 Resolve = Callable[[Name], Column]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.rows import Row
 
 JOB_PREFIX = "750"

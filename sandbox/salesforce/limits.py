@@ -1,8 +1,8 @@
 """The resources about the API itself: versions, quotas, how many records there are."""
 
-from sandbox.salesforce import bulk_classic
-from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce import bulk_v1
 from sandbox.salesforce.records import ORGANIZATION
+from sandbox.salesforce.request import Answer, Call
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 DAILY_LIMIT = 100_000
@@ -79,7 +79,7 @@ def limits(call: Call) -> Answer:
     store = call.store
     limit = store.daily_limit or DAILY_LIMIT
     spent = sum(1 for one in store.jobs.values() if one.kind == "query")
-    batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_classic.KIND)
+    batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_v1.KIND)
     # called so since version 49
     named = "DailyBulkApiBatches" if float(call.version) >= 49 else "DailyBulkApiRequests"
     return Answer(

@@ -1,6 +1,6 @@
 """The objects of the sandbox's org: what is standard, and the custom fields our admin added."""
 
-from sandbox.salesforce import standard
+from sandbox.salesforce import standard_fields
 from sandbox.salesforce.schema import Field, SObject
 
 LIFECYCLE_STAGES = ("Suspect", "Lead", "Marketing Qualified", "Prospect", "Customer", "Nurture")
@@ -113,7 +113,13 @@ _ACTIVITY = (
 def _objects() -> list[SObject]:
     return [
         _object(
-            "Lead", "00Q", _LEAD, _PERSON, _QUALIFICATION, standard.LEAD, history="LeadHistory"
+            "Lead",
+            "00Q",
+            _LEAD,
+            _PERSON,
+            _QUALIFICATION,
+            standard_fields.LEAD,
+            history="LeadHistory",
         ),
         _object(
             "Contact",
@@ -121,23 +127,23 @@ def _objects() -> list[SObject]:
             _CONTACT,
             _PERSON,
             _QUALIFICATION,
-            standard.CONTACT,
+            standard_fields.CONTACT,
             history="ContactHistory",
         ),
-        _object("Account", "001", _ACCOUNT, standard.ACCOUNT),
-        _object("Task", "00T", _ACTIVITY, _TASK, standard.TASK),
-        _object("Event", "00U", _ACTIVITY, _EVENT, standard.EVENT),
+        _object("Account", "001", _ACCOUNT, standard_fields.ACCOUNT),
+        _object("Task", "00T", _ACTIVITY, _TASK, standard_fields.TASK),
+        _object("Event", "00U", _ACTIVITY, _EVENT, standard_fields.EVENT),
         _object("EmailMessage", "02s", _EMAIL_MESSAGE),
         _object("EmailMessageRelation", "0Dx", _EMAIL_MESSAGE_RELATION),
-        _object("Campaign", "701", _CAMPAIGN, standard.CAMPAIGN),
+        _object("Campaign", "701", _CAMPAIGN, standard_fields.CAMPAIGN),
         _object("CampaignMember", "00v", _CAMPAIGN_MEMBER),
-        _object("Opportunity", "006", _OPPORTUNITY, standard.OPPORTUNITY),
+        _object("Opportunity", "006", _OPPORTUNITY, standard_fields.OPPORTUNITY),
         _object("OpportunityContactRole", "00K", _OPPORTUNITY_CONTACT_ROLE),
         _object("OpportunityHistory", "008", _OPPORTUNITY_HISTORY),
         _object("LeadHistory", "017", _history_of("Lead")),
         _object("ContactHistory", "03J", _history_of("Contact")),
-        _object("User", "005", _USER, standard.USER),
-        _object("Organization", "00D", standard.ORGANIZATION),
+        _object("User", "005", _USER, standard_fields.USER),
+        _object("Organization", "00D", standard_fields.ORGANIZATION),
         *_without_records(),
     ]
 
@@ -147,12 +153,12 @@ def _without_records() -> list[SObject]:
     named = (_text("Name", 255, required=True), _flag("IsActive"))
     product = (_reference("Product2Id", "Product2"), _money("UnitPrice"))
     return [
-        _object("Case", "500", standard.CASE),
-        _object("Contract", "800", standard.CONTRACT),
-        _object("Order", "801", standard.ORDER),
-        _object("Profile", "00e", standard.PROFILE),
-        _object("RecordType", "012", standard.RECORD_TYPE),
-        _object("Group", "00G", standard.GROUP),
+        _object("Case", "500", standard_fields.CASE),
+        _object("Contract", "800", standard_fields.CONTRACT),
+        _object("Order", "801", standard_fields.ORDER),
+        _object("Profile", "00e", standard_fields.PROFILE),
+        _object("RecordType", "012", standard_fields.RECORD_TYPE),
+        _object("Group", "00G", standard_fields.GROUP),
         _object("UserRole", "00E", (_text("Name", 80, required=True),)),
         _object("Product2", "01t", named, (_text("ProductCode", 255), _text("Family", 40))),
         _object("Pricebook2", "01s", named, (_flag("IsStandard"),)),

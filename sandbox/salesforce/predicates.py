@@ -9,7 +9,7 @@ from datetime import date, datetime
 from operator import ge, gt, le, lt
 from typing import Any
 
-from sandbox.salesforce.calendar import days_of
+from sandbox.salesforce.date_literals import days_of
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.rendering import renderer
+from sandbox.salesforce.json_records import renderer
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.rows import Row
-from sandbox.salesforce.selection import Selection, select
+from sandbox.salesforce.soql_compile import Selection, select
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.tooling import catalog
-from sandbox.shelf import Found
+from sandbox.storage.record_store import Found
 
 _PAGE = 2000
 _SMALLEST_PAGE = 200

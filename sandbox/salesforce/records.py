@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.people import Person
 from sandbox.salesforce.engagement import Journal, heard_at, log
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.objects import LIFECYCLE_STAGES, org
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped, table
 from sandbox.salesforce.values import instant
+from sandbox.seed.people import Person
 
 DUPLICATES_FROM = 1_000_000
 LOSERS_FROM = 2_000_000

@@ -9,7 +9,7 @@ import orjson
 
 from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.values import instant
-from sandbox.shelf import Form, Shelf
+from sandbox.storage.record_store import Form, Shelf
 
 _PUNCTUATION = str.maketrans("", "", "-T:")
 

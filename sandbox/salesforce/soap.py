@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.markup import DECLARATION, NoMarkup, element, leaves
 from sandbox.salesforce.records import ORGANIZATION
+from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, leaves
 
 XML: Final = "text/xml;charset=UTF-8"
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"

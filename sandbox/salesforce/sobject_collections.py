@@ -4,10 +4,10 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from sandbox.salesforce import shapes, writes
-from sandbox.salesforce.calls import Answer, Call
+from sandbox.salesforce import request_schemas, writes
 from sandbox.salesforce.errors import Refused, malformed_id
 from sandbox.salesforce.ids import normalised
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.sobjects import as_record, sent_fields
 from sandbox.salesforce.store import SalesforceStore
@@ -26,14 +26,14 @@ Record = dict[str, Any]
 
 def create(call: Call) -> Answer:
     """Create records."""
-    body = call.json(shapes.COLLECTION)
+    body = call.json(request_schemas.COLLECTION)
     records = _records(body)
     return _answer(call, records, _create_one, all_or_none=_all_or_none(body))
 
 
 def change(call: Call) -> Answer:
     """Change records."""
-    body = call.json(shapes.COLLECTION)
+    body = call.json(request_schemas.COLLECTION)
     records = _records(body)
     seen: set[str] = set()
 
@@ -47,7 +47,7 @@ def upsert(call: Call) -> Answer:
     """Change or make records by an external id, which each of them names."""
     sobject = call.store.sobject(call.path["object"])
     field = call.path["field"]
-    body = call.json(shapes.COLLECTION)
+    body = call.json(request_schemas.COLLECTION)
     made: list[bool] = []
 
     def upsert_one(store: SalesforceStore, record: Record) -> str:
@@ -79,7 +79,7 @@ def read(call: Call) -> Answer:
     if call.method == "GET":
         ids, fields = (call.query.get(name, "").split(",") for name in ("ids", "fields"))
     else:
-        body = call.json(shapes.RETRIEVAL)
+        body = call.json(request_schemas.RETRIEVAL)
         ids, fields = body["ids"], body["fields"]
     if len(ids) > _MOST_READ:
         raise Refused("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")

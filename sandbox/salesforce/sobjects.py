@@ -5,9 +5,9 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from sandbox.salesforce import writes
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused, malformed_id, no_such_column, not_found
 from sandbox.salesforce.ids import normalised
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import SObject, describe, summary
 from sandbox.salesforce.store import SalesforceStore

@@ -4,9 +4,9 @@ The Tooling API has them, and queries of the data API find the first two as well
 the Tooling API is here.
 """
 
-from sandbox.salesforce.calls import Answer, Call
 from sandbox.salesforce.errors import Refused
 from sandbox.salesforce.ids import record_id
+from sandbox.salesforce.request import Answer, Call
 from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field, SObject, describe, summary
 from sandbox.salesforce.soql import parse

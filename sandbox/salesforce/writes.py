@@ -7,9 +7,9 @@ from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.objects import LEAD_STATUSES
 from sandbox.salesforce.predicates import key_of
 from sandbox.salesforce.rows import Row
-from sandbox.salesforce.rules import check_rules
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field, SObject
 from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.validation_rules import check_rules
 from sandbox.salesforce.values import Unreadable, stored
 
 _PRECISION = 18

@@ -1,0 +1,210 @@
+"""Everybody at every month's end as definitions saw them then, and what became of them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+from more_itertools import chunked
+
+from config.definition import Definition
+from config.loader import Configuration
+from transforms.evaluation import snapshots as history
+from transforms.evaluation.snapshots import Tables
+from transforms.lifecycle.lifecycle import Journeys, Store, journeys, stage_history
+from transforms.staging.timestamps import from_datetime
+from warehouse.warehouse import Warehouse
+
+Rows = list[dict[str, Any]]
+
+LIVES = 1_000_000
+"""People times month ends that are judged in one go; more is done in several."""
+
+Say = Callable[[str], None]
+"""Told what is being done, for people who wait."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A definition with all that belongs to it, and what people call it: its file."""
+
+    name: str
+    configuration: Configuration
+
+    @property
+    def definition(self) -> Definition:
+        """The definition itself."""
+        return self.configuration.definition
+
+
+class Read(Protocol):
+    """Reads what is asked of every life at `as_of`: a table with `life` and `rank`."""
+
+    def __call__(self, steps: Journeys, definition: Definition, *, as_of: int) -> ir.Table:
+        """Give one row per life."""
+
+
+@dataclass(frozen=True)
+class Hindsight:
+    """What was seen at the month ends, and what is known now.
+
+    judged: per definition what was read of every life to be judged, with of, month_end, became
+    (none: no month end to judge); histories: per definition `stage_history` as it is known now;
+    unknown: how often nobody can tell what a field said.
+    """
+
+    now: datetime
+    moments: list[datetime]
+    histories: list[ir.Table]
+    judged: list[ir.Table]
+    unknown: dict[str, int]
+
+
+def hindsight(
+    warehouse: Warehouse,
+    definitions: Sequence[Named],
+    read: Read,
+    *,
+    within_days: float,
+    months: int,
+    keep: Store,
+    say: Say,
+) -> Hindsight:
+    """Look back from now on the last months that can be judged, with every definition.
+
+    The first definition says what a customer is.
+
+    Raises: ConfigError where nothing was pulled yet, or a definition asks for an unknown field.
+    """
+    now = utc(warehouse.pulled_at() or datetime.now(UTC))
+    known = warehouse.answerable(definitions[0].configuration)
+    present = known.people, known.field_since, known.events
+    moments = _moments(known.people, now, within_days=within_days, months=months)
+    histories = []
+    for nth, one in enumerate(definitions):
+        say(f"{one.name}: the history as it is known now")
+        histories.append(_history_now(present, one.definition, now, keep, f"{nth}"))
+    if not moments:
+        return Hindsight(now, [], histories, [], {})
+    judge = definitions[0].definition
+    states = _states(warehouse, moments, definitions, read, keep, say)
+    won = keep("outcomes", history.outcomes(known.people, histories[0], judge))
+    chosen = history.population(states.lived, won, states.of[0], judge, within_days=within_days)
+    chosen = keep("population", chosen)
+    judged = [keep(f"judged{nth}", chosen.join(of, "life")) for nth, of in enumerate(states.of)]
+    return Hindsight(now, moments, histories, judged, states.unknown)
+
+
+def too_short(within_days: float) -> str:
+    """Say that no month end can be judged."""
+    return (
+        f"the history is too short: nobody was known {within_days:g} days before the end of it, "
+        "so nobody's outcome can be told"
+    )
+
+
+def utc(at: datetime) -> datetime:
+    """The same instant without a zone, in UTC, as the middle keeps it."""
+    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+
+
+def rows_of(table: ir.Table, *order: str) -> Rows:
+    """The few rows of a summary."""
+    return list((table.order_by(*order) if order else table).to_pyarrow().to_pylist())
+
+
+def _moments(people: ir.Table, now: datetime, *, within_days: float, months: int) -> list[datetime]:
+    """The month ends at which somebody was known already."""
+    first = people.created_at.min().to_pyarrow().as_py()
+    ends = history.month_ends(now, within_days=within_days, months=months)
+    return [moment for moment in ends if first is not None and moment > utc(first)]
+
+
+def _history_now(
+    known: Tables, definition: Definition, now: datetime, keep: Store, name: str
+) -> ir.Table:
+    def store(step: str, table: ir.Table) -> ir.Table:
+        return keep(f"step_{step}", table)
+
+    steps = journeys(*known, definition, as_of=now, store=store)
+    return keep(f"history_{name}", stage_history(steps, definition))
+
+
+@dataclass(frozen=True)
+class _States:
+    """The lives that were lived, what each definition says of them, and what nobody knows."""
+
+    lived: ir.Table
+    of: list[ir.Table]
+    unknown: dict[str, int]
+
+
+def _states(
+    warehouse: Warehouse,
+    moments: Sequence[datetime],
+    definitions: Sequence[Named],
+    read: Read,
+    keep: Store,
+    say: Say,
+) -> _States:
+    """Ask every definition where everybody stood at each month's end, many ends at once."""
+    lived: list[ir.Table] = []
+    of: list[list[ir.Table]] = [[] for _ in definitions]
+    unknown: Counter[str] = Counter()
+    people = int(warehouse.table("people").count().to_pyarrow().as_py())
+
+    def store(step: str, table: ir.Table) -> ir.Table:
+        return keep(f"step_{step}", table)
+
+    for nth, some in enumerate(chunked(moments, max(1, LIVES // max(people, 1)))):
+        until = some[-1]
+        tables = _lives(warehouse, some, definitions, keep, unknown, say)
+        for side, one in enumerate(definitions):
+            say(f"{one.name}: {some[0]:%Y-%m-%d} to {until:%Y-%m-%d}")
+            steps = journeys(*tables, one.definition, as_of=until, store=store)
+            found = read(steps, one.definition, as_of=from_datetime(until))
+            of[side].append(keep(f"states{side}_{nth}", found))
+        lived.append(keep(f"lived_{nth}", tables[0].select("person_id", "of", "month_end")))
+    return _States(
+        history.together(lived), [history.together(tables) for tables in of], dict(unknown)
+    )
+
+
+def _lives(
+    warehouse: Warehouse,
+    moments: Sequence[datetime],
+    definitions: Sequence[Named],
+    keep: Store,
+    unknown: Counter[str],
+    say: Say,
+) -> Tables:
+    """What was known at each of some moments, all moved to the last of them."""
+    fields = dict.fromkeys(name for one in definitions for name in one.definition.fields())
+    parts: list[Tables] = []
+    for nth, moment in enumerate(moments):
+        say(f"what was known on {moment:%Y-%m-%d}")
+        known = warehouse.answerable(
+            definitions[0].configuration, as_of=moment, fields=tuple(fields)
+        )
+        there = [name for name in fields if name in known.people.columns]
+        tables = (known.people, known.field_since, known.events)
+        moved = history.lives(tables, there, moment=moment, until=moments[-1])
+        # kept before the next moment is asked for: that one takes the place of this one
+        people, since, events = (
+            keep(f"life_{part}_{nth}", table) for part, table in enumerate(moved)
+        )
+        parts.append((people, since, events))
+        unknown.update(_unknown(known.unknown))
+    people, since, events = (history.together(tables) for tables in zip(*parts, strict=True))
+    return people, since, events
+
+
+def _unknown(people: ir.Table) -> dict[str, int]:
+    """Of how many people each field was not known."""
+    names = [name for name in people.columns if name != "person_id"]
+    if not names:
+        return {}
+    [row] = rows_of(people.aggregate(**{name: people[name].sum().fill_null(0) for name in names}))
+    return row

@@ -1,0 +1,76 @@
+"""What people see of the journal: the last runs, what waits for somebody, one person's changes."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from analysis.run_report import Rows
+from cli.render.run import WIDE, calls_left, figure, grid, where
+from warehouse.runs import STATUSES
+from warehouse.status import Status
+
+
+def show_status(status: Status, console: Console) -> None:
+    """Print the last runs, and what of the newest one waits for somebody."""
+    if not status.runs:
+        console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
+        return
+    words = STATUSES if console.width >= WIDE else STATUSES[:3]
+    table = grid("Last runs", "run", "status", "took >", *(f"{w} >" for w in words), "calls >")
+    table.columns[0].no_wrap = True
+    for run in status.runs:
+        counts = (run["records"].get(word, 0) for word in words)
+        table.add_row(
+            run["run_id"],
+            run["status"],
+            f"{run['seconds']:.0f} s",
+            *map(figure, counts),
+            figure(run["calls"]),
+        )
+    console.print(table)
+    if status.quota:
+        console.print()
+        console.print(calls_left(status.quota))
+    if status.waiting:
+        console.print()
+        console.print(Text("Waiting for somebody", style="bold"))
+        for row in status.waiting:
+            console.print(Padding(Text(f"- {_cause(row)}"), (0, 0, 0, 2)))
+
+
+def _cause(row: dict[str, Any]) -> str:
+    """One cause as a sentence: "318 records: HubSpot contacts.x refuses `Partner` (CODE): map it".
+
+    What is held for no field in particular has none.
+    """
+    place = f"{where(row)}.{row['field']}" if row["field"] else where(row)
+    what = f"{row['status']}, {row['reason']}"
+    if row["reason"] == "refused":
+        what = f"refuses `{row['word']}`" if row["word"] else "refuses the value"
+        what += f" ({row['error_code']})" if row["error_code"] else ""
+    count = f"{row['records']:,} record{'' if row['records'] == 1 else 's'}"
+    return f"{count}: {place} {what}: {row['fix']}"
+
+
+def show_changes(rows: Rows, console: Console) -> None:
+    """Print what was written about one person, newest first."""
+    if not rows:
+        console.print("Nothing was ever written about them.")
+        return
+    table = grid("Written", "at", "where", "field", "from", "to", "outcome")
+    if console.width >= WIDE:
+        table.add_column("because", style="dim")
+    for row in rows:
+        why = (row["reason"],) if console.width >= WIDE else ()
+        table.add_row(
+            f"{row['at']:%Y-%m-%d %H:%M}",
+            f"{where(row)} {row['record_id']}",
+            row["field"],
+            row["before"] or "(empty)",
+            row["after"] or "(cleared)",
+            row["error_code"] or row["status"],
+            *why,
+        )
+    console.print(table)

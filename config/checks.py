@@ -1,0 +1,309 @@
+"""Whether the files fit together: the definition, `people.yaml` and the mappings of all CRMs.
+
+What one file alone makes impossible its model refuses; here is what takes two files to see, and
+what is allowed but can never come true.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from datetime import date, datetime
+from math import ceil, inf
+from typing import Any, Protocol
+
+from config import catalog_checks, contradictions, mapping_checks
+from config.definition import (
+    AllOf,
+    AnyOf,
+    ChannelsLeaf,
+    Condition,
+    Definition,
+    EventLeaf,
+    FieldLeaf,
+    Leaf,
+    QualifiedLeaf,
+    ScoreLeaf,
+)
+from config.mapping import ENRICHED, LEAVE_OUT, Mapping, People
+from config.validation_errors import Place, did_you_mean
+from config.yaml_document import Document, Problem
+from models import Catalog, FieldType
+
+TAKEN = (
+    *("key", "crm", "object", "record_id", "person_id", "additional_emails", "created_at"),
+    *("updated_at", "deleted", "read_only", "component", "by_email", "who", "enriched_by"),
+)
+"""Columns that stand beside the canonical fields in our tables."""
+
+
+@dataclass(frozen=True)
+class Documents:
+    """All files of a configuration; None where one could not be read."""
+
+    definition: Document[Definition] | None
+    people: Document[People] | None
+    mappings: Map[str, Document[Mapping] | None]
+
+    @property
+    def readable(self) -> dict[str, Document[Mapping]]:
+        """The mappings that could be read."""
+        return {crm: mapping for crm, mapping in self.mappings.items() if mapping is not None}
+
+    @property
+    def all_mappings(self) -> list[Mapping] | None:
+        """Every mapping, or None where one could not be read: who does what is then unknown."""
+        read = self.readable
+        return [one.model for one in read.values()] if len(read) == len(self.mappings) else None
+
+
+def problems(documents: Documents) -> list[Problem]:
+    """Say all that does not fit together in the files that could be read; warnings included."""
+    found: list[Problem] = []
+    definition, people = documents.definition, documents.people
+    mappings = documents.all_mappings
+    if definition is not None:
+        found += _limits(definition)
+        found += _names(definition)
+        if people is not None:
+            found += _fields(definition, people)
+        if mappings is not None:
+            found += _kinds(definition, mappings)
+    if people is not None:
+        found += _people(people, documents)
+        if mappings is not None:
+            found += _unread(people, definition, mappings)
+    for mapping in documents.readable.values():
+        found += mapping_checks.problems(mapping, documents.mappings)
+        if people is not None:
+            found += mapping_checks.fields(mapping, people)
+        if definition is not None:
+            found += mapping_checks.kinds(mapping, definition.model)
+            found += mapping_checks.writes(mapping, definition.model)
+    return sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
+
+
+class Configured(Protocol):
+    """What has been read from files, and knows where everything stands in them."""
+
+    @property
+    def documents(self) -> Documents:
+        """Give the files."""
+
+
+def against(configuration: Configured, crm: str, catalog: Catalog) -> list[Problem]:
+    """Say what the mapping of a CRM names that the account does not have or does not let us write.
+
+    In:     the catalog of every object that the mapping reads
+    """
+    return _with_account(catalog_checks.problems, configuration, crm, catalog)
+
+
+def halted(configuration: Configured, crm: str, object: str, field: str, text: str) -> Problem:
+    """Say at the line that names a field why its object was not read to the end."""
+    mapping = configuration.documents.mappings[crm]
+    if mapping is None:
+        return Problem(crm, 0, text)
+    return catalog_checks.halted(mapping, object, field, text)
+
+
+def doubts(configuration: Configured, crm: str, catalog: Catalog) -> list[Problem]:
+    """Say which words the options of the account do not have: warnings, runs go on."""
+    return _with_account(catalog_checks.doubts, configuration, crm, catalog)
+
+
+def _with_account(
+    check: Callable[[Document[Mapping], Catalog, Definition], Iterator[Problem]],
+    configuration: Configured,
+    crm: str,
+    catalog: Catalog,
+) -> list[Problem]:
+    mapping, definition = configuration.documents.mappings[crm], configuration.documents.definition
+    if mapping is None or definition is None:
+        return []
+    found = dict.fromkeys(check(mapping, catalog, definition.model))
+    return sorted(found, key=lambda problem: problem.line)
+
+
+def _limits(definition: Document[Definition]) -> Iterator[Problem]:
+    """Leaves that ask for more than the definition can ever give."""
+    if LEAVE_OUT in definition.model.events:
+        text = f"a kind cannot be called `{LEAVE_OUT}`: in a mapping it means no event at all"
+        yield definition.problem(("events", LEAVE_OUT), text)
+    for place, leaf in definition.model.placed_leaves():
+        text = _beyond(leaf, definition.model)
+        if text:
+            yield definition.problem(place, text)
+        if isinstance(leaf, EventLeaf) and leaf.count == 1 and leaf.within_days is not None:
+            text = "one event lies in every window: drop within_days, or give a count"
+            yield definition.problem((*place, "within_days"), text, is_warning=True)
+    for at, condition in definition.model.places():
+        for place, field in contradictions.contradictions(condition, at):
+            yield definition.problem(
+                place, f"never true: no `{field}` passes all tests asked of it"
+            )
+
+
+def _names(definition: Document[Definition]) -> Iterator[Problem]:
+    """Names that people, and CRMs, which compare in any case, would take for one another."""
+    stages = definition.model.stages
+    shown = [(stage.label or stage.id).lower() for stage in stages]
+    for i, stage in enumerate(stages):
+        others = {other.id.lower() for other in stages if other is not stage}
+        if stage.label is not None and (shown[i] in shown[:i] or shown[i] in others):
+            text = f"another stage is called `{stage.label}` already"
+            yield definition.problem(("stages", i, "label"), text)
+    section = definition.model.qualification
+    named: list[tuple[Place, Iterable[str]]] = [(("events",), definition.model.events)]
+    named += [(("qualification", "criteria"), section.criteria)] if section else []
+    for place, names in named:
+        before: set[str] = set()
+        for name in names:
+            if name.lower() in before:
+                text = f"`{name}` stands here already, in another case"
+                yield definition.problem((*place, name), text)
+            before.add(name.lower())
+
+
+def _beyond(leaf: Leaf, definition: Definition) -> str:
+    """Why a leaf can never be true, or nothing."""
+    match leaf:
+        case EventLeaf(count=count, within_days=days) if days is not None:
+            most = _most(leaf, days, definition)
+            return f"never true: max_per_day admits {most:g} in that window" * (count > most)
+        case ChannelsLeaf(channels=count):
+            kinds = definition.events.values()
+            there = len({kind.channel for kind in kinds if kind.is_activity and kind.channel})
+            return f"never true: activity has {there} channels" * (count > there)
+        case ScoreLeaf(gte=floor):
+            most = _highest(leaf, definition)
+            return f"never true: no score is above {most:g}" * (floor > most)
+        case QualifiedLeaf(qualified=count):
+            section = definition.qualification
+            there = len(section.criteria) if section else 0
+            return f"never true: qualification has {there} criteria" * (count > there)
+    return ""
+
+
+def _most(leaf: EventLeaf, days: float, definition: Definition) -> float:
+    """How many events a window admits: it can touch one more UTC day than it has days."""
+    limits = (definition.events[kind].max_per_day for kind in dict.fromkeys(leaf.event))
+    return sum(inf if limit is None else limit * (ceil(days) + 1) for limit in limits)
+
+
+def _highest(leaf: ScoreLeaf, definition: Definition) -> float:
+    """How high a score can rise."""
+    if definition.score is None:
+        return 0
+    if any(kind.points > 0 for kind in definition.events.values()):
+        return inf
+    lines = definition.score.fit if leaf.score == "total" else ()
+    return sum(max(line.points, 0) for line in lines)
+
+
+def _fields(definition: Document[Definition], people: Document[People]) -> Iterator[Problem]:
+    """Field leaves that name no field of ours, or test it in a way that does not fit its type."""
+    types: dict[str, FieldType] = dict(ENRICHED)
+    types |= {name: field.type for name, field in people.model.fields.items()}
+    for place, leaf in definition.model.placed_leaves():
+        if not isinstance(leaf, FieldLeaf):
+            continue
+        if leaf.field not in types:
+            known = did_you_mean(leaf.field, types)
+            text = f"{people.file} declares no field `{leaf.field}`{known}"
+            yield definition.problem((*place, "field"), text)
+            continue
+        for test, asked in leaf.tests.items():
+            if text := _misfit(leaf.field, types[leaf.field], test, asked):
+                yield definition.problem((*place, test), text)
+
+
+_FITTING: dict[FieldType, tuple[type, ...]] = {
+    "text": (str,),
+    "number": (int, float),
+    "integer": (int, float),
+    "boolean": (bool,),
+    "date": (date,),
+    "datetime": (date,),
+}
+
+
+def _misfit(field: str, type: FieldType, test: str, asked: Any) -> str:
+    """Why a test does not fit a field of this type, or nothing."""
+    if test == "known":
+        return ""
+    if test in ("gt", "gte", "lt", "lte") and type in ("text", "boolean"):
+        return f"`{test}` compares numbers and dates: `{field}` is of type {type}"
+    for one in asked if isinstance(asked, tuple) else (asked,):
+        fits = isinstance(one, _FITTING[type])
+        fits &= isinstance(one, bool) == (type == "boolean")
+        fits &= not (type == "date" and isinstance(one, datetime))
+        if not fits:
+            return f"`{field}` is of type {type}: `{test}: {_typed(one)}` does not fit"
+        if isinstance(one, str) and not one.strip():
+            return f"empty text is no value: ask `known: false` of `{field}`"
+    return ""
+
+
+def _typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _kinds(definition: Document[Definition], mappings: list[Mapping]) -> Iterator[Problem]:
+    """Kinds that no mapping makes, and the stages that nobody can reach without them."""
+    made = {rule.kind for mapping in mappings for rule in mapping.events}
+    for kind in definition.model.events:
+        if kind not in made:
+            text = f"no mapping has a rule that makes a `{kind}`: it never happens"
+            yield definition.problem(("events", kind), text, is_warning=True)
+    for i, stage in enumerate(definition.model.stages):
+        if stage.enter is not None and not _can_hold(stage.enter, made, definition.model):
+            text = f"nobody can become `{stage.id}`: no mapping has rules for the kinds it needs"
+            yield definition.problem(("stages", i, "enter"), text)
+
+
+def _can_hold(condition: Condition, made: set[str], definition: Definition) -> bool:
+    match condition:
+        case AnyOf(any=parts):
+            return any(_can_hold(part, made, definition) for part in parts)
+        case AllOf(all=parts):
+            return all(_can_hold(part, made, definition) for part in parts)
+        case ChannelsLeaf(channels=count):
+            kinds = [kind for name, kind in definition.events.items() if name in made]
+            return len({kind.channel for kind in kinds if kind.is_activity} - {None}) >= count
+        case EventLeaf(event=kinds):
+            return not made.isdisjoint(kinds)
+    return True
+
+
+def _people(people: Document[People], documents: Documents) -> Iterator[Problem]:
+    """Fields that are declared in a way that no table or CRM can follow."""
+    fields = people.model.fields
+    if "email" not in fields:
+        yield people.problem(("fields",), "`email` is missing: it says who is one person")
+    for name, field in fields.items():
+        place: Place = ("fields", name)
+        if name in TAKEN:
+            yield people.problem(place, f"a field cannot be called `{name}`: we keep our own there")
+        due = "text" if name == "email" else ENRICHED.get(name, field.type)
+        if field.type != due:
+            yield people.problem(place, f"`{name}` is filled in as {due}: give it that type")
+        trusted = field.survivorship if isinstance(field.survivorship, tuple) else ()
+        for i, crm in enumerate(trusted):
+            if crm not in documents.mappings:
+                text = f"there is no CRM `{crm}`{did_you_mean(crm, documents.mappings)}"
+                yield people.problem((*place, "survivorship", i), text)
+
+
+def _unread(
+    people: Document[People], definition: Document[Definition] | None, mappings: list[Mapping]
+) -> Iterator[Problem]:
+    """Fields that no mapping fills: nobody has them, and no rule that asks can hold."""
+    read = {name for one in mappings for record in one.records.values() for name in record.fields}
+    empty = [name for name in people.model.fields if name not in read and name not in ENRICHED]
+    for name in empty:
+        text = f"no mapping reads `{name}`: nobody has it"
+        yield people.problem(("fields", name), text, is_warning=True)
+    for place, leaf in definition.model.placed_leaves() if definition is not None else ():
+        if definition is not None and isinstance(leaf, FieldLeaf) and leaf.field in empty:
+            text = f"no mapping reads `{leaf.field}`: add it to the fields of a record"
+            yield definition.problem((*place, "field"), text)

@@ -1,0 +1,1 @@
+"""Read from a CRM: incremental resources, Arrow tables, schema drift, row checks."""

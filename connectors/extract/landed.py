@@ -1,0 +1,63 @@
+"""What lies in the warehouse of one CRM already, for those who look for what they missed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import dlt
+import ibis.expr.types as ir
+from ibis.backends.sql import SQLBackend
+from more_itertools import chunked
+
+from connectors.extract.arrow import TYPES
+from connectors.extract.incremental import PULLED_AT
+from models import FieldType
+
+AT_ONCE = 500
+"""Ids in one statement."""
+
+
+def field_types(table: ir.Table) -> Mapping[str, FieldType]:
+    """Tell as what each field of an object was landed."""
+    ours = {type: name for name, type in TYPES.items()}
+    fields = table.schema().to_pyarrow()
+    return {field.name: ours[field.type] for field in fields if field.type in ours}
+
+
+class Landed:
+    """The landed tables of one CRM."""
+
+    def __init__(self, pipeline: dlt.Pipeline, engine: SQLBackend) -> None:
+        self._pipeline = pipeline
+        self._engine = engine
+
+    def table(self, object: str) -> ir.Table:
+        """The rows landed of one object."""
+        return self._engine.table(object, database=self._pipeline.dataset_name)
+
+    def forget(self, object: str, column: str, ids: Sequence[str]) -> None:
+        """Delete rows the CRM no longer has."""
+        with self._pipeline.sql_client() as sql:
+            name, key = sql.make_qualified_table_name(object), sql.escape_column_name(column)
+            for some in chunked(ids, AT_ONCE):
+                marks = ", ".join(["%s"] * len(some))
+                sql.execute_sql(f"DELETE FROM {name} WHERE {key} IN ({marks})", *some)
+
+
+def forget_older(pipeline: dlt.Pipeline, than: Mapping[str, datetime]) -> None:
+    """Delete the rows of each object that no pull has read since an instant."""
+    with pipeline.sql_client() as sql:
+        stamp = sql.escape_column_name(PULLED_AT)
+        for object, since in than.items():
+            name = sql.make_qualified_table_name(object)
+            sql.execute_sql(f"DELETE FROM {name} WHERE {stamp} IS NULL OR {stamp} < %s", since)
+
+
+@contextmanager
+def landed(pipeline: dlt.Pipeline) -> Iterator[Landed]:
+    """Open what a pipeline has landed."""
+    engine = pipeline.dataset().ibis()
+    try:
+        yield Landed(pipeline, engine)
+    finally:
+        engine.disconnect()

@@ -1,0 +1,113 @@
+"""What HubSpot keeps beside the CRM: form submissions, marketing e-mail events, page views.
+
+Their newest come first, and their cursors do not last: a reader that goes on asks for what lies
+before the last row it gave.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.extract.arrow import Page, Position, Row
+from connectors.hubspot.client import Client
+from connectors.hubspot.pagination import Question, is_since, milliseconds, paged
+from connectors.pagination_guard import Trail
+from errors import RefusedError
+
+EVENTS = "/email/public/v1/events"
+EVENT_LIMIT = 1000
+SUBMISSION_LIMIT = 50
+
+
+def form_submissions(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read form by form; a position is the form and its cursor, or None behind its end."""
+    form_at, after = at or (None, None)
+    pages = paged(client, "/marketing/v3/forms/", limit=100)
+    forms = [form for page, _ in pages for form in page if form.get("id")]
+    for form in sorted(forms, key=lambda form: str(form["id"])):
+        id = str(form["id"])
+        if form_at is not None and (id < form_at or (id == form_at and after is None)):
+            continue
+        begin = after if id == form_at else None
+        for rows, position in _submissions(client, question, form, begin):
+            yield rows, [id, position]
+
+
+def _submissions(client: Client, question: Question, form: Row, after: Position) -> Iterator[Page]:
+    path = f"/form-integrations/v1/submissions/forms/{form['id']}"
+    for page, position in paged(client, path, after, limit=SUBMISSION_LIMIT):
+        rows = [_submission(form, submission) for submission in page]
+        new = [row for row in rows if is_since(row["submittedAt"], question.since)]
+        yield new, position
+        if len(new) < len(rows):
+            return  # newest first, and there is no filter by date
+
+
+def _submission(form: Row, submission: Row) -> Row:
+    values = {one.get("name"): one.get("value") for one in submission.get("values") or ()}
+    return {
+        "id": submission.get("conversionId"),
+        "submittedAt": submission.get("submittedAt"),
+        "formId": form["id"],
+        "formName": form.get("name"),
+        "email": values.get("email"),
+        "pageUrl": submission.get("pageUrl"),
+    }
+
+
+def email_events(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read one closed window, because new ones would move the pages."""
+    window: dict[str, Any] = {"endTimestamp": at or milliseconds(question.until)}
+    if question.since:
+        window["startTimestamp"] = milliseconds(question.since)
+    offset, trail = None, Trail(f"HubSpot: GET {EVENTS}")
+    while True:
+        try:
+            answer = client.get(EVENTS, holds="events", offset=offset, limit=EVENT_LIMIT, **window)
+        except RefusedError:
+            if offset is None or window["endTimestamp"] == at:
+                raise
+            # forgotten, as they soon are: what lies before the last row is another window
+            offset, window["endTimestamp"] = None, at
+            trail = Trail(f"HubSpot: GET {EVENTS}")
+            continue
+        events = answer["events"]
+        at = _last(events, "created") or at
+        yield [{**event, "id": _event_id(event)} for event in events], at
+        if not answer.get("hasMore"):
+            return
+        offset = trail.follow(str(answer.get("offset")))
+
+
+def _event_id(event: Row) -> str | None:
+    """One event may be told more than once: only its id and its instant together tell it apart."""
+    is_known = event.get("id") and event.get("created")
+    return f"{event['id']}:{event['created']}" if is_known else None
+
+
+def page_views(client: Client, question: Question, at: Position) -> Iterator[Page]:
+    """Read what pages contacts looked at."""
+    pages = paged(
+        client,
+        "/events/v3/events/",
+        objectType="contact",
+        eventType="e_visited_page",
+        occurredAfter=question.since and question.since.isoformat(),
+        occurredBefore=at or question.until.isoformat(),
+        limit=EVENT_LIMIT,
+    )
+    for page, _ in pages:
+        last = _last(page, "occurredAt")
+        at = _just_after(last) if last else at
+        yield [{**one, "url": (one.get("properties") or {}).get("hs_url")} for one in page], at
+
+
+def _just_after(instant: str) -> str:
+    # The end of a window may be open: what happened in the same millisecond must lie inside.
+    at = datetime.fromisoformat(instant)
+    return datetime.fromtimestamp((milliseconds(at) + 1) / 1000, UTC).isoformat()
+
+
+def _last(rows: Sequence[Row], name: str) -> Any:
+    """Give the last instant of a page: a row may lack it."""
+    return next((row[name] for row in reversed(rows) if row.get(name)), None)

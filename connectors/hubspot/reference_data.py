@@ -1,0 +1,84 @@
+"""What of HubSpot is small and has no cursor: owners, members of lists, stages of pipelines."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from connectors.extract.arrow import Page, Position, Row
+from connectors.hubspot.client import Client
+from connectors.hubspot.pagination import Question, in_turn, paged
+from connectors.pagination_guard import Trail
+
+OWNER_LIMIT = 500
+LIST_LIMIT = 500
+MEMBER_LIMIT = 250
+CONTACTS = "0-1"
+PIPELINES = ("contacts", "deals")
+
+
+def owners(client: Client, _: Question, at: Position) -> Iterator[Page]:
+    """Read the owners of today, and those who left."""
+
+    def read(archived: str, at: Position) -> Iterator[Page]:
+        return paged(client, "/crm/v3/owners", at, limit=OWNER_LIMIT, archived=archived)
+
+    return in_turn(at, lambda at: read("false", at), lambda at: read("true", at))
+
+
+def memberships(client: Client, _: Question, at: Position) -> Iterator[Page]:
+    """Read who is on which list of contacts; a position is the list and its cursor."""
+    list_at, after = at or (None, None)
+    for one in sorted(_lists(client), key=lambda one: str(one["listId"])):
+        id = str(one["listId"])
+        if list_at is not None and (id < list_at or (id == list_at and after is None)):
+            continue
+        begin = after if id == list_at else None
+        path = f"/crm/v3/lists/{id}/memberships"
+        for members, position in paged(client, path, begin, limit=MEMBER_LIMIT):
+            yield [_membership(one, member) for member in members], [id, position]
+
+
+def _lists(client: Client) -> Iterator[Row]:
+    path, offset = "/crm/v3/lists/search", 0
+    trail = Trail(f"HubSpot: POST {path}")
+    while True:
+        trail.follow(str(offset))
+        answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, holds="lists")
+        yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
+        if not answer.get("hasMore"):
+            return
+        offset = answer.get("offset", offset)
+
+
+def _membership(one: Row, member: Row) -> Row:
+    return {
+        **member,
+        "id": f"{one['listId']}:{member['recordId']}" if member.get("recordId") else None,
+        "listId": one["listId"],
+        "listName": one.get("name"),
+    }
+
+
+def pipeline_stages(client: Client, _: Question, at: Position) -> Iterator[Page]:
+    """Read the stages of the pipelines of contacts (their lifecycle) and of deals."""
+    for object in PIPELINES[at or 0 :]:
+        found = client.get(f"/crm/v3/pipelines/{object}", holds="results")["results"]
+        rows = [
+            _stage(object, pipeline, stage) for pipeline in found for stage in pipeline["stages"]
+        ]
+        yield rows, PIPELINES.index(object) + 1
+
+
+def _stage(object: str, pipeline: Row, stage: Row) -> dict[str, Any]:
+    told = stage.get("metadata") or {}
+    return {
+        "id": f"{object}:{pipeline['id']}:{stage['id']}",
+        "object": object,
+        "pipelineId": pipeline["id"],
+        "pipelineLabel": pipeline.get("label"),
+        "stageId": stage["id"],
+        "label": stage.get("label"),
+        "displayOrder": stage.get("displayOrder"),
+        "isClosed": told.get("isClosed"),
+        "probability": told.get("probability"),
+        "updatedAt": stage.get("updatedAt"),
+    }

@@ -1,0 +1,1 @@
+"""Write to a CRM: batches, their states, rejected values, confirmed outcomes."""

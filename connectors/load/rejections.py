@@ -1,0 +1,70 @@
+"""What a CRM refused once in a run, and how a batch is split until it is plain who spoils it."""
+
+from itertools import pairwise
+from threading import RLock
+
+from errors import RefusedError
+from models import RecordChange
+
+Batch = list[RecordChange]
+
+
+class Refusals:
+    """What a CRM refused once and would refuse whenever it is repeated.
+
+    Whoever looks for the one who spoils a batch holds `search`: the others then know the cause.
+    """
+
+    def __init__(self, field_codes: frozenset[str], value_codes: frozenset[str]) -> None:
+        """Know of none yet; the codes are refusals of a field, and of a value, on any record."""
+        self._field_codes = field_codes
+        self._value_codes = value_codes
+        self._fields: dict[tuple[str, str], RefusedError] = {}
+        self._values: dict[tuple[str, str, str | None], RefusedError] = {}
+        self.search = RLock()
+
+    def of(self, change: RecordChange) -> RefusedError | None:
+        """Give the refusal that a change would meet again."""
+        for field in change.fields:
+            by_value = self._values.get((change.object, field.field, field.after))
+            if error := self._fields.get((change.object, field.field)) or by_value:
+                return error
+        return None
+
+    def learn(self, changes: Batch, error: RefusedError) -> bool:
+        """Remember what a refusal says of other records; False where it says nothing."""
+        name, object = error.field, changes[0].object
+        values = {_value(change, name) for change in changes if _writes(change, name)}
+        if name is None or not values:
+            return False
+        if error.code in self._field_codes:
+            self._fields[object, name] = error
+        elif error.code in self._value_codes and len(values) == 1:
+            self._values[object, name, values.pop()] = error
+        else:
+            return False
+        return True
+
+
+def split(changes: Batch, field: str | None) -> tuple[Batch, Batch]:
+    """Cut a refused batch: who does not write the field is innocent, equal values stay together."""
+    innocent = [change for change in changes if not _writes(change, field)]
+    if 0 < len(innocent) < len(changes):
+        return innocent, [change for change in changes if _writes(change, field)]
+    ordered = sorted(changes, key=lambda change: _value(change, field) or "")
+    middle = len(ordered) // 2
+    borders = [
+        at
+        for at, (left, right) in enumerate(pairwise(ordered), start=1)
+        if _value(left, field) != _value(right, field)
+    ]
+    at = min(borders, key=lambda border: abs(border - middle), default=middle)
+    return ordered[:at], ordered[at:]
+
+
+def _writes(change: RecordChange, field: str | None) -> bool:
+    return any(one.field == field for one in change.fields)
+
+
+def _value(change: RecordChange, field: str | None) -> str | None:
+    return next((one.after for one in change.fields if one.field == field), None)

@@ -1,0 +1,136 @@
+"""The values that cross between connectors, transforms and the flow: what each side may rely on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+FieldType = Literal["text", "number", "integer", "boolean", "date", "datetime"]
+OutcomeStatus = Literal["written", "unchanged", "held", "quarantined", "excluded", "unknown"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field as an account really has it.
+
+    `options` are the values it lists (None: it has no list), `restricted` where others are refused;
+    `max_length` counts characters (None: no limit is known). A `calculated` field changes without
+    its record being modified.
+    """
+
+    name: str
+    type: FieldType
+    label: str = ""
+    writable: bool = True
+    options: tuple[str, ...] | None = None
+    restricted: bool = True
+    max_length: int | None = None
+    calculated: bool = False
+
+
+Catalog = Mapping[str, Mapping[str, Field]]
+"""What an account has: object -> field name -> field."""
+
+Wanted = Mapping[str, tuple[str, ...]]
+"""What a run needs: object -> the fields to read. Keys and cursors are added by the source."""
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field to be written; None clears it. Values are text in the CRM's own spelling."""
+
+    field: str
+    before: str | None
+    after: str | None
+    clear_first: bool = False
+
+
+@dataclass(frozen=True)
+class RecordChange:
+    """All that one run wants to change in one record."""
+
+    object: str
+    record_id: str
+    fields: tuple[FieldChange, ...]
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many records are to be written into one CRM.
+
+    `stages` of them with a stage among their fields, `backward` of these with a lower one than the
+    CRM shows.
+    """
+
+    records: int
+    stages: int = 0
+    backward: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record's changes. `error` never holds a value of the record.
+
+    `field` is the refused field, where the CRM names one.
+    """
+
+    object: str
+    record_id: str
+    status: OutcomeStatus
+    reason: str
+    at: datetime
+    attempts: int = 1
+    error_code: str | None = None
+    error: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came out when one object's landed rows were held against the CRM after a pull.
+
+    `records` are live in the CRM. Of them `missed` were not landed, or not with their history, and
+    are now; `gone` were landed, are not in the CRM, and are deleted; `relinked` belonged to other
+    people than landed. `is_proven` where that explains how the counts differed; `swept_at` where
+    all rows were looked at: their ids, and whom they belong to.
+    """
+
+    object: str
+    at: datetime
+    records: int
+    missed: int = 0
+    gone: int = 0
+    relinked: int = 0
+    is_proven: bool = True
+    swept_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Road:
+    """How the next pull reads one object: `records` are to be read, by about so many `calls`.
+
+    `records` is None where a CRM cannot count them; `calls` are then the fewest.
+    """
+
+    object: str
+    road: str
+    why: str
+    records: int | None
+    calls: int
+
+
+class ProgressReporter(Protocol):
+    """What shows how far reading and writing are; see `cli/render/progress.py`."""
+
+    def reading(
+        self, crm: str, between: Callable[[], None]
+    ) -> Callable[[str, int, int | None], None]:
+        """Give the function that a source calls with object, rows so far, rows in all."""
+
+    def writing(self, crm: str, total: int) -> Callable[[int], None]:
+        """Give the function that a sink calls with the number of records it has finished."""
+
+
+def crm_name(crm: str) -> str:
+    """What people call a CRM."""
+    return {"hubspot": "HubSpot", "salesforce": "Salesforce"}.get(crm, crm.capitalize())

@@ -1,0 +1,157 @@
+"""Who may pass, and how often: tokens, scopes, and HubSpot's three rate limits."""
+
+import time
+from collections import deque
+from typing import Any, Final
+from uuid import uuid4
+
+from sandbox.hubspot.errors import Refusal, missing_scope, refusal
+from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.values import iso
+
+BURST, BURST_OAUTH, BURST_SECONDS = 190, 110, 10
+SEARCHES_PER_SECOND: Final = 5
+
+
+class Window:
+    """A rolling window that counts what happened in its last seconds."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """Allow `most` in any `seconds`."""
+        self.most = most
+        self.seconds = seconds
+        self._times: deque[float] = deque()
+
+    def take(self) -> bool:
+        """Count one more; False when that is one too many."""
+        now = time.monotonic()
+        while self._times and now - self._times[0] >= self.seconds:
+            self._times.popleft()
+        self._times.append(now)
+        return len(self._times) <= self.most
+
+    @property
+    def remaining(self) -> int:
+        """What may still happen now."""
+        return max(0, self.most - len(self._times))
+
+
+class Gate:
+    """Checks every call before its handler, and knows the headers of its answer."""
+
+    def __init__(self, store: HubSpotStore, *, client_id: str, client_secret: str) -> None:
+        """Guard one account, with one OAuth client."""
+        self.store = store
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self._burst = {
+            False: Window(BURST, BURST_SECONDS),
+            True: Window(BURST_OAUTH, BURST_SECONDS),
+        }
+        self._searches = Window(SEARCHES_PER_SECOND, 1)
+
+    def authorise(self, authorization: str) -> bool:
+        """Let a valid bearer token pass and say whether it is an OAuth token."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise _unauthenticated()
+        if token == self.store.access_token:
+            return False
+        if token not in self.store.oauth_tokens:
+            raise _unauthenticated()
+        if self.store.oauth_tokens[token] <= time.time():
+            raise _expired(self.store.oauth_tokens[token])
+        return True
+
+    def check_scope(self, scope: str) -> None:
+        """Refuse what the token's scopes do not cover."""
+        if scope in self.store.denied_scopes:
+            raise missing_scope(scope)
+
+    def count(self, *, oauth: bool, searching: bool) -> None:
+        """Count one call against its limits and refuse it when one is used up."""
+        self.store.daily_used += not oauth
+        if not self.store.rate_limits:
+            return
+        if not oauth and self.store.daily_used > self.store.daily_limit:
+            raise _limited("daily", "DAILY")
+        if searching:
+            if not self._searches.take():
+                raise refusal(429, "You have reached your secondly limit.", "RATE_LIMITS")
+        elif not self._burst[oauth].take():
+            raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
+
+    def headers(self, *, oauth: bool, searching: bool) -> dict[str, str]:
+        """Give the rate-limit headers: OAuth apps see no day, searches nothing but it."""
+        store = self.store
+        daily = {
+            "X-HubSpot-RateLimit-Daily": str(store.daily_limit),
+            "X-HubSpot-RateLimit-Daily-Remaining": str(
+                max(0, store.daily_limit - store.daily_used)
+            ),
+        }
+        if searching:
+            return {} if oauth else daily
+        window = self._burst[oauth]
+        burst = {
+            "X-HubSpot-RateLimit-Interval-Milliseconds": str(BURST_SECONDS * 1000),
+            "X-HubSpot-RateLimit-Max": str(window.most),
+            "X-HubSpot-RateLimit-Remaining": str(window.remaining),
+            "X-HubSpot-RateLimit-Secondly": str(window.most // 10),
+            "X-HubSpot-RateLimit-Secondly-Remaining": str(window.most // 10 - 1),
+        }
+        return burst if oauth else daily | burst
+
+    def exchange(self, form: dict[str, str]) -> dict[str, Any]:
+        """Trade the refresh token for an access token of half an hour."""
+        if (form.get("client_id"), form.get("client_secret")) != (
+            self.client_id,
+            self.client_secret,
+        ):
+            raise _token_refused("BAD_CLIENT_ID", "missing or unknown client id or secret")
+        if form.get("grant_type") != "refresh_token":
+            raise _token_refused("BAD_GRANT_TYPE", "missing or unknown grant type")
+        if form.get("refresh_token") != self.store.refresh_token:
+            raise _token_refused("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
+        token = f"oauth-sandbox-{uuid4()}"
+        self.store.oauth_tokens[token] = time.time() + self.store.token_seconds
+        return {
+            "access_token": token,
+            "refresh_token": self.store.refresh_token,
+            "expires_in": self.store.token_seconds,
+            "token_type": "bearer",
+        }
+
+
+def _unauthenticated() -> Refusal:
+    return refusal(
+        401,
+        "Authentication credentials not found. This API supports OAuth 2.0 authentication and you "
+        "can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
+        "INVALID_AUTHENTICATION",
+    )
+
+
+def _expired(at: float) -> Refusal:
+    ago = int(time.time() - at)
+    return refusal(
+        401,
+        f"The OAuth token used to make this call expired {ago} second(s) ago.",
+        "EXPIRED_AUTHENTICATION",
+        context={"expire time": [iso(int(at * 1000))]},
+    )
+
+
+def _limited(limit: str, policy: str) -> Refusal:
+    return refusal(
+        429,
+        f"You have reached your {limit} limit.",
+        errorType="RATE_LIMIT",
+        policyName=policy,
+        groupName="publicapi:private-apps:api-calls-hourly:44237313",
+        requestId=str(uuid4()),
+    )
+
+
+def _token_refused(status: str, message: str) -> Refusal:
+    return Refusal(400, {"status": status, "message": message, "correlationId": str(uuid4())})

@@ -1,0 +1,81 @@
+"""What a handler gets and gives: one request, read once, and one answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from sandbox.hubspot.errors import invalid
+from sandbox.hubspot.store import HubSpotStore
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: path parameters, query, decoded body, and the address the client called."""
+
+    path: str
+    parameters: Mapping[str, str]
+    query: QueryParams
+    body: Any
+    host: str
+
+    def names(self, key: str) -> list[str]:
+        """Give a comma separated or repeated query parameter as a list."""
+        return [name for part in self.query.getlist(key) for name in part.split(",") if name]
+
+    def flag(self, key: str) -> bool:
+        """Give a query parameter that is true or false, in any case, or refuse another word."""
+        said = self.query.get(key, "false").lower()
+        if said not in ("true", "false"):
+            raise invalid(f"{key} must be true or false")
+        return said == "true"
+
+    def limit(self, default: int, most: int) -> int:
+        """Give the page size asked for, or refuse one that is too large."""
+        return page_size(self.query.get("limit"), default, most)
+
+    def next_page(self, after: str) -> dict[str, Any]:
+        """Build the `paging` of an answer: the cursor of the next page and a link on our host."""
+        kept = [(key, value) for key, value in self.query.multi_items() if key != "after"]
+        link = f"{self.host}{self.path}?{urlencode([*kept, ('after', after)])}"
+        return {"next": {"after": after, "link": link}}
+
+    def inputs(self, most: int) -> list[dict[str, Any]]:
+        """Give the inputs of a batch, or refuse too many."""
+        inputs: list[dict[str, Any]] = self.body["inputs"]
+        if len(inputs) > most:
+            raise invalid(f"The maximum number of inputs supported in a batch request is {most}")
+        return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a body; None means no body."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[HubSpotStore, Call], Answer]
+
+
+def page_size(asked: Any, default: int, most: int) -> int:
+    """Read a page size as number or text."""
+    try:
+        size = int(asked or default)
+    except ValueError:
+        raise invalid(f"Invalid limit: {asked}") from None
+    if not 1 <= size <= most:
+        raise invalid(f"The limit must be between 1 and {most}, was {size}")
+    return size
+
+
+def whole(said: Any) -> int:
+    """Read a whole number that comes as a number or as text."""
+    try:
+        return int(said)
+    except (TypeError, ValueError):
+        raise invalid(f"{said} was not a valid long.") from None

@@ -1,0 +1,123 @@
+"""The catalog as HubSpot's first API gives and takes it: properties, their groups, pipelines."""
+
+from typing import Any, Final
+
+from sandbox.hubspot import account, catalog
+from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.schema import DEAL_STAGES, Property
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
+from sandbox.hubspot.values import parse_instant
+
+
+def properties(store: HubSpotStore, call: Call) -> Answer:
+    """Give the property definitions of an object type as a plain list."""
+    table = store.table(call.parameters["object"])
+    return Answer([_definition(one) for one in table.properties.values()])
+
+
+def one_property(store: HubSpotStore, call: Call) -> Answer:
+    """Give one property definition."""
+    return Answer(_definition(account.definition(store, call)))
+
+
+def create_property(store: HubSpotStore, call: Call) -> Answer:
+    """Add a property."""
+    account.create_property(store, call)
+    made = store.table(call.parameters["object"]).properties[call.body["name"]]
+    return Answer(_definition(made))
+
+
+def update_property(store: HubSpotStore, call: Call) -> Answer:
+    """Change a property's label or options."""
+    account.update_property(store, call)
+    return one_property(store, call)
+
+
+def groups(store: HubSpotStore, call: Call) -> Answer:
+    """Give the property groups of an object type as a plain list."""
+    return Answer([_group(one) for one in account.groups(store, call).body["results"]])
+
+
+def create_group(store: HubSpotStore, call: Call) -> Answer:
+    """Add a property group."""
+    return Answer(_group(catalog.add_group(store, call, _label(call))))
+
+
+def update_group(store: HubSpotStore, call: Call) -> Answer:
+    """Change a property group's name on screens."""
+    return Answer(_group(catalog.changed_group(store, call, _label(call))))
+
+
+def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
+    """Give the deals' pipelines as a plain list."""
+    stages = [
+        {
+            "stageId": value,
+            "label": label,
+            "probability": float(probability),
+            "active": True,
+            "displayOrder": order,
+            "closedWon": probability == "1.0",
+        }
+        for order, (value, label, probability) in enumerate(DEAL_STAGES)
+    ]
+    pipeline = {"pipelineId": "default", "label": "Sales Pipeline", "displayOrder": 0}
+    return Answer([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
+
+
+def pipelines(store: HubSpotStore, call: Call) -> Answer:
+    """Give the pipelines of an object type as the first API that had any but the deals' did."""
+    kind = store.kind(call.parameters["object"])
+    told = []
+    for one in account.pipelines(store, call).body["results"]:
+        stages = [_dated(each, "stageId") for each in one["stages"]]
+        whose = {"objectType": kind.singular.upper(), "objectTypeId": kind.type_id}
+        told.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
+    return Answer({"results": told})
+
+
+def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
+    """Name the id as it was called, and write its dates as numbers."""
+    kept = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
+    dates = {name: parse_instant(one[name]) for name in ("createdAt", "updatedAt")}
+    return {key: one["id"], "active": True} | kept | dates
+
+
+def _label(call: Call) -> dict[str, Any]:
+    """Read what is today called a label."""
+    said = {"label": call.body.get("displayName"), "displayOrder": call.body.get("displayOrder")}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _group(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "portalId": PORTAL_ID,
+        "name": one["name"],
+        "displayName": one["label"],
+        "displayOrder": one["displayOrder"],
+        "deleted": False,
+    }
+
+
+_NOT_TOLD: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
+
+
+def _definition(one: Property) -> dict[str, Any]:
+    """Write a definition with the flags where they once were."""
+    said = {name: value for name, value in one.as_json().items() if name not in _NOT_TOLD}
+    return said | {
+        "hubspotDefined": not one.custom,
+        "readOnlyValue": one.read_only,
+        "readOnlyDefinition": not one.custom,
+        "deleted": False,
+        "mutableDefinitionNotDeletable": False,
+        "favorited": False,
+        "favoritedOrder": -1,
+        "displayMode": "current_value",
+        "textDisplayHint": None,
+        "numberDisplayHint": None,
+        "referencedObjectType": None,
+        "isCustomizedDefault": False,
+        "createdAt": None,
+        "updatedAt": None,
+    }

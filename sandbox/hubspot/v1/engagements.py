@@ -1,0 +1,222 @@
+"""Engagement as HubSpot's first API gives it: all kinds in one log, each with its associations."""
+
+from typing import Any, Final
+
+import orjson
+
+from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
+from sandbox.hubspot.values import parse_instant
+
+_KINDS: Final = {
+    "emails": "EMAIL",
+    "calls": "CALL",
+    "meetings": "MEETING",
+    "notes": "NOTE",
+    "tasks": "TASK",
+}
+_LINKS: Final = {
+    "contactIds": "contacts",
+    "companyIds": "companies",
+    "dealIds": "deals",
+    "ticketIds": "tickets",
+}
+_PROPERTIES: Final[dict[str, dict[str, str]]] = {
+    "EMAIL": {"subject": "hs_email_subject", "status": "hs_email_status", "text": "hs_email_text"},
+    "CALL": {
+        "status": "hs_call_status",
+        "durationMilliseconds": "hs_call_duration",
+        "disposition": "hs_call_disposition",
+        "title": "hs_call_title",
+        "body": "hs_call_body",
+    },
+    "MEETING": {
+        "title": "hs_meeting_title",
+        "startTime": "hs_meeting_start_time",
+        "endTime": "hs_meeting_end_time",
+        "meetingOutcome": "hs_meeting_outcome",
+    },
+    "NOTE": {"body": "hs_note_body"},
+    "TASK": {"subject": "hs_task_subject", "status": "hs_task_status", "taskType": "hs_task_type"},
+}
+"""What today's properties are called in the metadata of each kind."""
+
+_UNLINKED: Final = ("ownerIds", "workflowIds", "contentIds", "quoteIds")
+_MOST: Final = 250
+
+Entry = tuple[str, Record]
+
+
+def everything(store: HubSpotStore, call: Call) -> Answer:
+    """Page through all engagement by id."""
+    found = sorted(_all(store), key=lambda one: one[1].id)
+    return _told(store, call, found, page_size(call.query.get("limit"), 100, _MOST))
+
+
+def recent(store: HubSpotStore, call: Call) -> Answer:
+    """Page through what changed of late, newest first."""
+    found = _since(store, call.query.get("since"))[::-1]
+    answer = _told(store, call, found, page_size(call.query.get("count"), 20, 100))
+    return Answer(answer.body | {"total": len(found)})
+
+
+def modified_after(store: HubSpotStore, call: Call) -> Answer:
+    """Page on from an instant, or from the cursor of the page before, which is one as well."""
+    limit = page_size(call.query.get("limit"), 100, _MOST)
+    found = _since(store, call.query.get("after"))
+    page = found[:limit]
+    # what shares the instant of the last one would be left out by a cursor behind it
+    while page and len(page) < len(found) and _at(found[len(page)]) == _at(page[-1]):
+        page.append(found[len(page)])
+    after = str(_at(page[-1]) + 1) if page else call.query.get("after")
+    results = [_engagement(store, *one) for one in page]
+    return Answer({"results": results, "hasMore": len(page) < len(found), "after": after})
+
+
+def one(store: HubSpotStore, call: Call) -> Answer:
+    """Give one engagement."""
+    return Answer(_engagement(store, *_found(store, call)))
+
+
+def of_record(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the engagement of one record, newest first."""
+    name = store.kind(call.parameters["object"]).name
+    id = whole(call.parameters["record_id"])
+    found = [
+        (kind, record)
+        for kind in _KINDS
+        for record in filter(None, map(store.tables[kind].look, store.associated(name, id, kind)))
+    ]
+    found.sort(key=_at, reverse=True)
+    return _told(store, call, found, page_size(call.query.get("limit"), 100, 100))
+
+
+def create(store: HubSpotStore, call: Call) -> Answer:
+    """Log an engagement and link it."""
+    said = str(call.body["engagement"].get("type")).upper()
+    name = next((name for name, kind in _KINDS.items() if kind == said), None)
+    if name is None:
+        raise refusal(400, f"Unknown engagement type: {said}", "VALIDATION_ERROR")
+    table = store.tables[name]
+    record = store.create(table, _values(store, table, call.body))
+    for key, ids in (call.body.get("associations") or {}).items():
+        for id in filter(None, ids if key in _LINKS else ()):
+            store.associate(name, record.id, _LINKS[key], whole(id))
+    return Answer(_engagement(store, name, record))
+
+
+def change(store: HubSpotStore, call: Call) -> Answer:
+    """Change an engagement."""
+    name, record = _found(store, call)
+    table = store.tables[name]
+    if held := table.find(record.id):
+        store.write(table, held, _values(store, table, call.body))
+        return Answer(_engagement(store, name, held))
+    return Answer(_engagement(store, name, record))
+
+
+def archive(store: HubSpotStore, call: Call) -> Answer:
+    """Archive an engagement."""
+    name, record = _found(store, call)
+    if held := store.tables[name].find(record.id):
+        store.archive(store.tables[name], held)
+    return Answer(status=204)
+
+
+def _found(store: HubSpotStore, call: Call) -> Entry:
+    for name in _KINDS:
+        if record := store.tables[name].look(call.parameters["record_id"]):
+            return name, record
+    raise refusal(404, "resource not found")
+
+
+def _values(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> dict[str, str]:
+    """Read an engagement's values; what has no property here is passed over."""
+    about, known = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
+    pairs = {
+        "hs_timestamp": about.get("timestamp") or store.now_ms(),
+        "hubspot_owner_id": about.get("ownerId"),
+    } | {known[key]: value for key, value in (body.get("metadata") or {}).items() if key in known}
+    return store.checked(table, [pairs])[0]
+
+
+def _all(store: HubSpotStore) -> list[Entry]:
+    return [(name, record) for name in _KINDS for record in store.tables[name].all_live()]
+
+
+def _since(store: HubSpotStore, since: str | None) -> list[Entry]:
+    at = parse_instant(since or "0") or 0
+    return sorted((one for one in _all(store) if _at(one) >= at), key=_at)
+
+
+def _at(entry: Entry) -> int:
+    return entry[1].updated_at
+
+
+def _told(store: HubSpotStore, call: Call, found: list[Entry], limit: int) -> Answer:
+    start = whole(call.query.get("offset") or 0)
+    page = [_engagement(store, *one) for one in found[start : start + limit]]
+    end = start + len(page)
+    return Answer({"results": page, "hasMore": end < len(found), "offset": end})
+
+
+def _engagement(store: HubSpotStore, name: str, record: Record) -> dict[str, Any]:
+    owner = record.properties.get("hubspot_owner_id")
+    links = {key: store.associated(name, record.id, other) for key, other in _LINKS.items()}
+    return {
+        "engagement": {
+            "id": record.id,
+            "portalId": PORTAL_ID,
+            "active": True,
+            "createdAt": record.created_at,
+            "lastUpdated": record.updated_at,
+            "type": _KINDS[name],
+            "timestamp": parse_instant(record.properties.get("hs_timestamp", "0")),
+            **({"ownerId": int(owner)} if owner else {}),
+        },
+        "associations": links | {key: [] for key in _UNLINKED},
+        "attachments": [],
+        "scheduledTasks": [],
+        "metadata": _metadata(_KINDS[name], record.properties),
+    }
+
+
+def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
+    match kind:
+        case "EMAIL":
+            people = orjson.loads(values.get("hs_email_headers") or "{}")
+            told = {
+                "from": people.get("from", {}),
+                "to": people.get("to", []),
+                "cc": [],
+                "bcc": [],
+                "subject": values.get("hs_email_subject"),
+                "status": values.get("hs_email_status"),
+                "messageId": values.get("hs_email_message_id"),
+            }
+        case "CALL":
+            told = {
+                "status": values.get("hs_call_status"),
+                "durationMilliseconds": int(values.get("hs_call_duration", 0)),
+                "disposition": values.get("hs_call_disposition"),
+                "title": values.get("hs_call_title"),
+                "body": values.get("hs_call_body"),
+            }
+        case "MEETING":
+            told = {
+                "title": values.get("hs_meeting_title"),
+                "startTime": parse_instant(values.get("hs_meeting_start_time", "0")),
+                "endTime": parse_instant(values.get("hs_meeting_end_time", "0")),
+                "meetingOutcome": values.get("hs_meeting_outcome"),
+            }
+        case "NOTE":
+            told = {"body": values.get("hs_note_body")}
+        case _:
+            told = {
+                "subject": values.get("hs_task_subject"),
+                "status": values.get("hs_task_status"),
+                "taskType": values.get("hs_task_type"),
+                "forObjectType": "CONTACT",
+            }
+    return {name: value for name, value in told.items() if value is not None}

@@ -1,0 +1,162 @@
+"""Marketing as HubSpot's first API gives it: campaigns, subscriptions, forms, workflows."""
+
+from collections import Counter
+from typing import Any, Final
+
+from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
+from sandbox.hubspot.values import parse_instant
+
+_SUBSCRIPTION: Final = 44_237_001
+
+
+def campaigns(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the mailings, newest first."""
+    newest: dict[tuple[int, int], int] = {}
+    for event in store.email_events:
+        key = event["emailCampaignId"], event["appId"]
+        newest[key] = max(newest.get(key, 0), event["created"])
+    found = [
+        {"id": id, "appId": app, "appName": "Batch", "lastUpdatedTime": at}
+        for (id, app), at in sorted(newest.items(), key=lambda one: -one[1])
+    ]
+    return _paged(call, "campaigns", found, page_size(call.query.get("limit"), 10, 1000))
+
+
+def campaign(store: HubSpotStore, call: Call) -> Answer:
+    """Give one mailing, and how often what became of it."""
+    id = whole(call.parameters["campaign_id"])
+    events = [one for one in store.email_events if one["emailCampaignId"] == id]
+    if not events:
+        raise refusal(404, "resource not found")
+    counts = Counter(one["type"].lower() for one in events)
+    return Answer(
+        {
+            "id": id,
+            "appId": events[0]["appId"],
+            "appName": events[0]["appName"],
+            "name": f"Mailing {id}",
+            "subject": f"Mailing {id}",
+            "type": "BATCH_EMAIL",
+            "counters": dict(counts),
+            "numIncluded": counts["sent"],
+            "numQueued": counts["sent"],
+            "processingState": "DONE",
+            "lastProcessingFinishedAt": max(one["created"] for one in events),
+        }
+    )
+
+
+def subscriptions(_store: HubSpotStore, _call: Call) -> Answer:
+    """Name what people can unsubscribe from."""
+    told = {
+        "id": _SUBSCRIPTION,
+        "portalId": PORTAL_ID,
+        "name": "Marketing Information",
+        "description": "Marketing offers and updates.",
+        "active": True,
+        "internal": False,
+        "category": "Marketing",
+        "channel": "Email",
+        "order": 0,
+        "internalName": "MARKETING_INFORMATION",
+    }
+    return Answer({"subscriptionDefinitions": [told]})
+
+
+def timeline(store: HubSpotStore, call: Call) -> Answer:
+    """Page through who unsubscribed when, newest first."""
+    since = parse_instant(call.query.get("startTimestamp") or "0") or 0
+    until = parse_instant(call.query.get("endTimestamp") or str(2**53)) or 0
+    wanted = (call.query.get("recipient") or "").lower()
+    changes = [
+        one
+        for one in store.email_events
+        if one["type"] == "STATUSCHANGE"
+        and since <= one["created"] <= until
+        and (not wanted or one["recipient"] == wanted)
+    ]
+    told = [
+        {
+            "timestamp": one["created"],
+            "portalId": PORTAL_ID,
+            "recipient": one["recipient"],
+            "normalizedEmailId": one["id"],
+            "changes": [_change(one)],
+        }
+        for one in changes
+    ]
+    return _paged(call, "timeline", told, page_size(call.query.get("limit"), 10, 1000))
+
+
+def forms(store: HubSpotStore, _call: Call) -> Answer:
+    """Give all forms as a plain list."""
+    return Answer([_form(one) for one in store.forms.values()])
+
+
+def workflows(_store: HubSpotStore, _call: Call) -> Answer:
+    """Give the workflows: this account has none."""
+    return Answer({"workflows": []})
+
+
+def mails(_store: HubSpotStore, call: Call) -> Answer:
+    """Give the mails as they were composed: this account keeps none."""
+    limit, offset = whole(call.query.get("limit") or 10), whole(call.query.get("offset") or 0)
+    return Answer({"objects": [], "limit": limit, "offset": offset, "total": 0, "totalCount": 0})
+
+
+def mails_today(_store: HubSpotStore, _call: Call) -> Answer:
+    """Give the mails as today's API does: none."""
+    return Answer({"total": 0, "results": []})
+
+
+def _change(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": "SOURCE_RECIPIENT",
+        "timestamp": event["created"],
+        "portalId": PORTAL_ID,
+        "subscriptionId": _SUBSCRIPTION,
+        "changeType": "PORTAL_STATUS",
+        "change": "UNSUBSCRIBED",
+        "causedByEvent": {"id": event["id"], "created": event["created"]},
+    }
+
+
+def _form(one: dict[str, Any]) -> dict[str, Any]:
+    settings = one["configuration"]
+    return {
+        "portalId": PORTAL_ID,
+        "guid": one["id"],
+        "name": one["name"],
+        "action": "",
+        "method": "POST",
+        "cssClass": "",
+        "redirect": "",
+        "submitText": one["displayOptions"]["submitButtonText"],
+        "followUpId": "",
+        "notifyRecipients": "",
+        "leadNurturingCampaignId": "",
+        "formFieldGroups": [],
+        "createdAt": parse_instant(one["createdAt"]),
+        "updatedAt": parse_instant(one["updatedAt"]),
+        "performableHtml": "",
+        "migratedFrom": "",
+        "ignoreCurrentValues": False,
+        "metaData": [],
+        "deletable": settings["archivable"],
+        "inlineMessage": settings["postSubmitAction"]["value"],
+        "tmsId": "",
+        "captchaEnabled": settings["recaptchaEnabled"],
+        "campaignGuid": "",
+        "cloneable": settings["cloneable"],
+        "editable": settings["editable"],
+        "formType": "HUBSPOT",
+    }
+
+
+def _paged(call: Call, name: str, found: list[dict[str, Any]], limit: int) -> Answer:
+    start = whole(call.query.get("offset") or 0)
+    end = min(start + limit, len(found))
+    told = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
+    return Answer(told)

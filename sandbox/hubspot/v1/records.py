@@ -1,0 +1,178 @@
+"""Companies and deals as HubSpot's first API gives them.
+
+Values come with their time and source, ids are numbers, and pages go on by `offset`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
+from sandbox.hubspot.v1.values import plain
+from sandbox.hubspot.values import parse_instant
+
+_MOST: Final = 250
+_APP: Final = "1024781"
+_RECENT_WALL: Final = 10_000
+
+Told = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
+
+
+def companies(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the companies by id; they show no more than the properties asked for."""
+    page, start = _page(store.tables["companies"], call)
+    told = [company_told(store, one, call.names("properties"), False) for one in page]
+    return Answer({"companies": told, "has-more": start is not None, "offset": _after(page, start)})
+
+
+def recent_companies(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the companies changed of late, newest first."""
+    return _recent(store, call, "companies", company_told)
+
+
+def new_companies(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the companies made of late, newest first."""
+    return _recent(store, call, "companies", company_told, by=_created_at)
+
+
+def company(store: HubSpotStore, call: Call) -> Answer:
+    """Give a company with all its values and what they were before."""
+    return Answer(company_told(store, _found(store, call, "companies"), [], True))
+
+
+def deals(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the deals by id."""
+    table = store.tables["deals"]
+    page, start = _page(table, call)
+    names = call.names("properties")
+    if call.flag("includeAllProperties"):
+        names = list(table.properties)
+    told = [deal_told(store, one, names, False) for one in page]
+    if not call.flag("includeAssociations"):
+        told = [one | {"associations": {key: [] for key in _LINKS}} for one in told]
+    return Answer({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
+
+
+def recent_deals(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the deals changed of late, newest first."""
+    return _recent(store, call, "deals", deal_told)
+
+
+def new_deals(store: HubSpotStore, call: Call) -> Answer:
+    """Page through the deals made of late, newest first."""
+    return _recent(store, call, "deals", deal_told, by=_created_at)
+
+
+def deal(store: HubSpotStore, call: Call) -> Answer:
+    """Give a deal with all its values and what they were before."""
+    return Answer(deal_told(store, _found(store, call, "deals"), [], True))
+
+
+def _page(table: ObjectTable, call: Call) -> tuple[list[Record], int | None]:
+    limit = page_size(call.query.get("limit"), 100, _MOST)
+    return table.page(whole(call.query.get("offset") or 0), limit, archived=False)
+
+
+def _after(page: list[Record], start: int | None) -> int:
+    """Say where to go on: behind the last record also where there is none after it."""
+    return start or (page[-1].id + 1 if page else 0)
+
+
+def _created_at(one: Record) -> int:
+    return one.created_at
+
+
+def _updated_at(one: Record) -> int:
+    return one.updated_at
+
+
+def _recent(
+    store: HubSpotStore,
+    call: Call,
+    name: str,
+    told: Told,
+    *,
+    by: Callable[[Record], int] = _updated_at,
+) -> Answer:
+    since = parse_instant(call.query.get("since") or "0") or 0
+    found = [one for one in store.tables[name].all_live() if by(one) >= since]
+    found = sorted(found, key=by, reverse=True)[:_RECENT_WALL]
+    start = whole(call.query.get("offset") or 0)
+    end = start + page_size(call.query.get("count"), 20, 100)
+    return Answer(
+        {
+            "results": [told(store, one, [], True) for one in found[start:end]],
+            "hasMore": end < len(found),
+            "offset": min(end, len(found)),
+            "total": len(found),
+        }
+    )
+
+
+def _found(store: HubSpotStore, call: Call, name: str) -> Record:
+    record = store.tables[name].look(call.parameters["record_id"])
+    if record is None:
+        raise refusal(404, "resource not found")
+    return record
+
+
+def company_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a company with some values, or the whole of it."""
+    table = store.tables["companies"]
+    return {
+        "portalId": PORTAL_ID,
+        "companyId": one.id,
+        "isDeleted": False,
+        "properties": _values(table, one, list(table.properties) if whole else names, whole=whole),
+        "additionalDomains": [],
+        "stateChanges": [],
+        "mergeAudits": [],
+    }
+
+
+_LINKS: Final = {
+    "associatedVids": "contacts",
+    "associatedCompanyIds": "companies",
+    "associatedDealIds": "deals",
+    "associatedTicketIds": "tickets",
+}
+
+
+def deal_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a deal with its links and some values, or the whole of it."""
+    table = store.tables["deals"]
+    return {
+        "portalId": PORTAL_ID,
+        "dealId": one.id,
+        "isDeleted": False,
+        "associations": {
+            key: store.associated("deals", one.id, other) for key, other in _LINKS.items()
+        },
+        "properties": _values(table, one, list(table.properties) if whole else names, whole=whole),
+        "imports": [],
+        "stateChanges": [],
+    }
+
+
+def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
+    """Give the values there are; the whole record shows every version of each."""
+    told = {}
+    for name in names:
+        past = [
+            {
+                "name": name,
+                "value": plain(table, name, value),
+                "timestamp": at,
+                "sourceId": _APP,
+                "source": source,
+                "sourceVid": [],
+            }
+            for at, value, source in record.past(name)
+        ]
+        if past and name in record.properties:
+            value = {"value": plain(table, name, record.properties[name])}
+            newest = {key: past[0][key] for key in ("timestamp", "source", "sourceId")}
+            versions = {"updatedByUserId": None, "versions": past[: None if whole else 1]}
+            told[name] = value | newest | versions
+    return told

@@ -1,0 +1,42 @@
+"""How HubSpot's first API writes and reads values: instants are milliseconds, inputs are pairs."""
+
+from typing import Any
+from uuid import uuid4
+
+from sandbox.hubspot.errors import Refusal
+from sandbox.hubspot.store import HubSpotStore, ObjectTable
+from sandbox.hubspot.values import parse_instant
+
+
+def plain(table: ObjectTable, name: str, value: str) -> str:
+    """Write a value as the first API does: instants and days as epoch milliseconds."""
+    definition = table.properties.get(name)
+    if definition and definition.type in ("date", "datetime"):
+        at = parse_instant(value)
+        return value if at is None else str(at)
+    return value
+
+
+def sent(
+    store: HubSpotStore, table: ObjectTable, pairs: list[dict[str, Any]], key: str
+) -> dict[str, str]:
+    """Check what was sent as pairs of a property, which `key` names, and its value."""
+    try:
+        return store.checked(table, [{one[key]: one.get("value") for one in pairs}])[0]
+    except Refusal as refused:
+        raise _as_the_first_api_says(refused) from refused
+
+
+def _as_the_first_api_says(refused: Refusal) -> Refusal:
+    errors = refused.body["errors"] if isinstance(refused.body, dict) else []
+    results = [
+        {
+            "isValid": False,
+            "message": one["message"],
+            "error": one["code"],
+            "name": one["context"]["propertyName"][0],
+        }
+        for one in errors
+    ]
+    said = {"status": "error", "message": "Property values were not valid"}
+    return Refusal(400, {"validationResults": results, **said, "correlationId": str(uuid4())})

@@ -1,0 +1,424 @@
+"""Bulk API 1.0: jobs of batches in CSV, JSON or XML, told of in JSON or XML, as clients ask."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from sandbox.salesforce import bulk_v1_xml
+from sandbox.salesforce.bulk_ingest import CLEAR, OPERATIONS, is_external, written
+from sandbox.salesforce.bulk_query import as_csv, checked
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.json_records import renderer
+from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.soql_compile import Selection
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.values import moment
+from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, leaves
+from sandbox.storage.record_store import Found
+
+KIND: Final = "classic"
+_JSON: Final = "application/json"
+_XML: Final = "application/xml"
+_MEDIA: Final = {"CSV": "text/csv", "JSON": _JSON, "XML": _XML}
+_CHUNKS: Final = "sforce-enable-pkchunking"
+_CHUNK: Final = 100_000
+_MOST_IN_CHUNK: Final = 250_000
+_QUERIES: Final = ("query", "queryAll")
+_NOTHING_FOUND: Final = "Records not found for this query"
+_MOST_ROWS: Final = 10_000
+
+
+@dataclass
+class Batch:
+    """One batch: what was sent, and what became of it."""
+
+    id: str
+    job: str
+    created_at: str
+    sent: bytes
+    result: str
+    state: str = "Queued"
+    error: str | None = None
+    content: Any = None
+    taken: int = 0
+    failed: int = 0
+    part: slice | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Say how far it is; work is done when it is first asked after."""
+        return {
+            "id": self.id,
+            "jobId": self.job,
+            "state": self.state,
+            "stateMessage": self.error,
+            "createdDate": self.created_at,
+            "systemModstamp": self.created_at,
+            "numberRecordsProcessed": self.taken + self.failed,
+            "numberRecordsFailed": self.failed,
+            "totalProcessingTime": 0,
+            "apiActiveProcessingTime": 0,
+            "apexProcessingTime": 0,
+        }
+
+
+@dataclass
+class ClassicJob:
+    """One job, and its batches by id."""
+
+    id: str
+    version: str
+    operation: str
+    object: str
+    content_type: str
+    external: str | None
+    created_at: str
+    created_by: str
+    state: str = "Open"
+    chunk: int | None = None
+    batches: dict[str, Batch] = field(default_factory=dict)
+    kind: str = KIND
+
+    def told(self) -> dict[str, Any]:
+        """Say what it is, and how many of its batches are where."""
+        states = [one.state for one in self.batches.values()]
+        return {
+            "id": self.id,
+            "operation": self.operation,
+            "object": self.object,
+            "createdById": self.created_by,
+            "createdDate": self.created_at,
+            "systemModstamp": self.created_at,
+            "state": self.state,
+            "externalIdFieldName": self.external,
+            "assignmentRuleId": None,
+            "fastPathEnabled": False,
+            "concurrencyMode": "Parallel",
+            "contentType": self.content_type,
+            "numberBatchesQueued": states.count("Queued"),
+            "numberBatchesInProgress": 0,
+            "numberBatchesCompleted": states.count("Completed"),
+            "numberBatchesFailed": states.count("Failed"),
+            "numberBatchesTotal": len(states),
+            "numberRecordsProcessed": sum(one.taken + one.failed for one in self.batches.values()),
+            "numberRetries": 0,
+            "apiVersion": float(self.version),
+            "numberRecordsFailed": sum(one.failed for one in self.batches.values()),
+            "totalProcessingTime": 0,
+            "apiActiveProcessingTime": 0,
+            "apexProcessingTime": 0,
+        }
+
+
+def refusal(call: Call, refused: Refused) -> Answer:
+    """Write a refusal as this interface does: other keys, and XML unless JSON was sent."""
+    said = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
+    return _told("error", said, in_json=_speaks_json(call), status=refused.status)
+
+
+def create(call: Call) -> Answer:
+    """Open a job."""
+    asked = _sent(call)
+    operation, content_type = asked.get("operation"), asked.get("contentType", "XML")
+    if operation not in (*_QUERIES, *OPERATIONS):
+        raise Refused("InvalidJob", f"Unsupported operation: {operation}")
+    if content_type not in _MEDIA:
+        raise Refused("InvalidJob", f"Unsupported content type: {content_type}")
+    sobject = call.store.find_sobject(asked.get("object") or "")
+    if sobject is None:
+        said = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
+        raise Refused("InvalidEntity", said)
+    external = asked.get("externalIdFieldName") or None
+    if operation == "upsert" and not is_external(sobject, external):
+        raise Refused("InvalidJob", "External ID was blank for upsert")
+    job = ClassicJob(
+        id=call.store.new_id("750"),
+        version=call.version,
+        operation=operation,
+        object=sobject.name,
+        content_type=content_type,
+        external=external,
+        created_at=call.store.stamp(),
+        created_by=call.store.user_id,
+        chunk=_chunk(call) if operation in _QUERIES else None,
+    )
+    call.store.jobs[job.id] = job
+    return _told("jobInfo", job.told(), in_json=_speaks_json(call), status=201)
+
+
+def _chunk(call: Call) -> int | None:
+    """Read how many rows are to be in a chunk; a header that says so cuts queries by their ids."""
+    said = call.headers.get(_CHUNKS, "").strip()
+    if said.lower() in ("", "false"):
+        return None
+    _, _, size = said.partition("chunkSize=")
+    asked = size.partition(";")[0].strip()
+    return min(int(asked), _MOST_IN_CHUNK) if asked.isdecimal() and int(asked) else _CHUNK
+
+
+def state(call: Call) -> Answer:
+    """Tell of a job."""
+    return _told("jobInfo", _job(call).told(), in_json=_speaks_json(call))
+
+
+def change(call: Call) -> Answer:
+    """Close or abort a job."""
+    job, wanted = _job(call), _sent(call).get("state")
+    if wanted not in ("Closed", "Aborted") or job.state == "Aborted":
+        raise Refused("InvalidJobState", f"Cannot go from {job.state} to {wanted}")
+    job.state = wanted
+    return _told("jobInfo", job.told(), in_json=_speaks_json(call))
+
+
+def add_batch(call: Call) -> Answer:
+    """Take a query, or rows to write."""
+    job = _job(call)
+    if job.state != "Open":
+        raise Refused("InvalidJobState", f"The job is {job.state}")
+    batch = _new_batch(call, job)
+    if job.chunk:
+        _cut(call, job, batch, job.chunk)
+    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON", status=201)
+
+
+def _new_batch(call: Call, job: ClassicJob, part: slice | None = None) -> Batch:
+    batch = Batch(
+        id=call.store.new_id("751"),
+        job=job.id,
+        created_at=call.store.stamp(),
+        sent=call.body,
+        result=call.store.new_id("752"),
+        part=part,
+    )
+    job.batches[batch.id] = batch
+    return batch
+
+
+def _cut(call: Call, job: ClassicJob, whole: Batch, size: int) -> None:
+    """Make a batch of each chunk; the one that was sent is never carried out itself."""
+    selection = checked(call.store, call.body.decode(errors="replace"))
+    count = len(selection.rows(call.store, deleted=job.operation == "queryAll"))
+    whole.state = "NotProcessed"
+    for start in range(0, count, size):
+        _new_batch(call, job, slice(start, start + size))
+
+
+def batches(call: Call) -> Answer:
+    """Tell of all batches of a job."""
+    job = _job(call)
+    told = [_done(call, job, one).told() for one in job.batches.values()]
+    return _told("batchInfoList", {"batchInfo": told}, in_json=job.content_type == "JSON")
+
+
+def batch_state(call: Call) -> Answer:
+    """Tell of one batch."""
+    job, batch = _batch(call)
+    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON")
+
+
+def request(call: Call) -> Answer:
+    """Give back what was sent."""
+    job, batch = _batch(call)
+    return _data(batch.sent, job.content_type)
+
+
+def result(call: Call) -> Answer:
+    """Name the results of a query, or say what became of each row, in the order they came."""
+    job, batch = _batch(call)
+    if batch.state == "Failed":
+        raise Refused("InvalidBatch", batch.error or "")
+    if job.operation not in _QUERIES:
+        return _data(_WRITTEN[job.content_type](batch.content), job.content_type)
+    in_json = job.content_type == "JSON"
+    results: Any = [batch.result] if in_json else {"result": [batch.result]}
+    return _told("result-list", results, in_json=in_json)
+
+
+def rows(call: Call) -> Answer:
+    """Give the rows that a query found."""
+    job, batch = _batch(call)
+    if call.path["result"] != batch.result or batch.state != "Completed":
+        raise Refused("InvalidResult", "There is no such result")
+    return _data(batch.content, job.content_type)
+
+
+def _job(call: Call) -> ClassicJob:
+    job = call.store.jobs.get(call.path["job"])
+    if not isinstance(job, ClassicJob):
+        raise Refused("InvalidJob", f"Unable to find object: {call.path['job']}")
+    return job
+
+
+def _batch(call: Call) -> tuple[ClassicJob, Batch]:
+    job = _job(call)
+    batch = job.batches.get(call.path["batch"])
+    if batch is None:
+        raise Refused("InvalidBatch", f"Unable to find object: {call.path['batch']}")
+    return job, _done(call, job, batch)
+
+
+def _done(call: Call, job: ClassicJob, batch: Batch) -> Batch:
+    """Carry a batch out when it is first asked after."""
+    if batch.state == "Queued":
+        try:
+            work = _find if job.operation in _QUERIES else _write
+            work(call, job, batch)
+            batch.state = "Completed"
+        except Refused as refused:
+            what = "process query: " if job.operation in _QUERIES else "parse batch: "
+            batch.error = f"InvalidBatch : Failed to {what}{refused.code}: {refused.message}"
+            batch.state = "Failed"
+    return batch
+
+
+def _find(call: Call, job: ClassicJob, batch: Batch) -> None:
+    selection = checked(call.store, batch.sent.decode(errors="replace"))
+    found = selection.rows(call.store, deleted=job.operation == "queryAll")
+    if batch.part:
+        found = found.part(_by_id(found)[batch.part])
+    batch.taken = len(found)
+    if job.content_type == "CSV":
+        batch.content = as_csv(selection, found) if found else _NOTHING_FOUND
+        return
+    render = renderer(call.store, selection, f"/services/data/v{job.version}")
+    if job.content_type == "XML":
+        batch.content = bulk_v1_xml.found(selection.sobject.name, [render(row) for row in found])
+    else:
+        batch.content = [_in_milliseconds(selection, render(row)) for row in found]
+
+
+def _by_id(found: Found[Row]) -> list[int]:
+    """Give the places of rows in the order of their ids."""
+    ids = [row["Id"] for row in found]
+    return sorted(range(len(ids)), key=ids.__getitem__)
+
+
+def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, Any]:
+    """Write instants and days as JSON of this interface has them: milliseconds since 1970."""
+    for column in selection.columns:
+        if column.field.type not in ("datetime", "date"):
+            continue
+        inside: Any = record
+        for step in column.path[:-1]:
+            inside = inside and inside[step]
+        name = column.path[-1]
+        if inside and inside[name] is not None:
+            inside[name] = int(moment(inside[name]).timestamp() * 1000)
+    return record
+
+
+def _write(call: Call, job: ClassicJob, batch: Batch) -> None:
+    sent = _READ[job.content_type](batch.sent)
+    if len(sent) > _MOST_ROWS:
+        raise Refused("ExceededQuota", f"Too many rows: at most {_MOST_ROWS}")
+    batch.content = [_written(call.store, job, one) for one in sent]
+    batch.failed = sum(not one["success"] for one in batch.content)
+    batch.taken = len(sent) - batch.failed
+
+
+def _written(store: SalesforceStore, job: ClassicJob, fields: dict[str, Any]) -> dict[str, Any]:
+    try:
+        id, is_new = written(store, job.object, job.operation, job.external, fields)
+    except Refused as refused:
+        return {"success": False, "created": False, "id": None, "errors": [refused.of_record()]}
+    return {"success": True, "created": is_new, "id": id, "errors": []}
+
+
+def _json_rows(sent: bytes) -> list[dict[str, Any]]:
+    try:
+        read = orjson.loads(sent)
+    except orjson.JSONDecodeError as error:
+        raise Refused("InvalidBatch", "no JSON") from error
+    if not isinstance(read, list) or not all(isinstance(one, dict) for one in read):
+        raise Refused("InvalidBatch", "a list of records is expected")
+    return [{k: v for k, v in one.items() if k != "attributes"} for one in read]
+
+
+def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
+    """Read rows; an empty value leaves a field as it is, `#N/A` clears it."""
+    read = csv.DictReader(io.StringIO(sent.decode(errors="replace"), newline=""))
+    return [
+        {name: None if value == CLEAR else value for name, value in row.items() if value}
+        for row in read
+    ]
+
+
+def _csv_told(told: list[dict[str, Any]]) -> str:
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(("Id", "Success", "Created", "Error"))
+    for one in told:
+        errors = [
+            f"{e['statusCode']}:{e['message']}:{','.join(e['fields'])} --" for e in one["errors"]
+        ]
+        flags = (str(one[name]).lower() for name in ("success", "created"))
+        writer.writerow((one["id"] or "", *flags, ";".join(errors)))
+    return lines.getvalue()
+
+
+def _json_told(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return told
+
+
+_READ: Final[dict[str, Callable[[bytes], list[dict[str, Any]]]]] = {
+    "CSV": _csv_rows,
+    "JSON": _json_rows,
+    "XML": bulk_v1_xml.rows,
+}
+_WRITTEN: Final[dict[str, Callable[[list[dict[str, Any]]], Any]]] = {
+    "CSV": _csv_told,
+    "JSON": _json_told,
+    "XML": bulk_v1_xml.outcomes,
+}
+
+
+def _data(content: Any, content_type: str) -> Answer:
+    """Write rows; their type is named without a charset, and clients compare it as it is."""
+    return Answer(content, headers={"Content-Type": _MEDIA[content_type]})
+
+
+def _sent(call: Call) -> dict[str, Any]:
+    """Read what a job is to be, in JSON or XML."""
+    if _speaks_json(call):
+        return call.json()
+    try:
+        return dict(leaves(call.body))
+    except NoMarkup as error:
+        raise Refused("InvalidXML", str(error)) from error
+
+
+def _speaks_json(call: Call) -> bool:
+    return "json" in call.headers.get("content-type", "").lower()
+
+
+def _told(name: str, told: Any, *, in_json: bool, status: int = 200) -> Answer:
+    if in_json:
+        return Answer(told, status=status, media=_JSON)
+    text = DECLARATION + element(name, _without_nulls(told), bulk_v1_xml.NAMESPACE)
+    return Answer(text, status=status, media=_XML)
+
+
+def _without_nulls(told: Any) -> Any:
+    """Leave out of XML what JSON says is null."""
+    match told:
+        case dict():
+            return {name: _without_nulls(one) for name, one in told.items() if one is not None}
+        case list():
+            return [_without_nulls(one) for one in told]
+    return told
+
+
+Handlers = dict[str, dict[str, Callable[[Call], Answer]]]
+ROUTES: Final[Handlers] = {
+    "/job": {"POST": create},
+    "/job/{job}": {"GET": state, "POST": change},
+    "/job/{job}/batch": {"GET": batches, "POST": add_batch},
+    "/job/{job}/batch/{batch}": {"GET": batch_state},
+    "/job/{job}/batch/{batch}/request": {"GET": request},
+    "/job/{job}/batch/{batch}/result": {"GET": result},
+    "/job/{job}/batch/{batch}/result/{result}": {"GET": rows},
+}

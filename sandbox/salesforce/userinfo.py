@@ -1,0 +1,92 @@
+"""Who a token belongs to: the address in a token's answer, and what a token still is."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sandbox.salesforce.auth import bearer
+from sandbox.salesforce.records import ORGANIZATION
+from sandbox.salesforce.request import Answer, Call
+
+_RESOURCES = {
+    "enterprise": "/services/Soap/c/{version}/" + ORGANIZATION,
+    "metadata": "/services/Soap/m/{version}/" + ORGANIZATION,
+    "partner": "/services/Soap/u/{version}/" + ORGANIZATION,
+    "rest": "/services/data/v{version}/",
+    "sobjects": "/services/data/v{version}/sobjects/",
+    "search": "/services/data/v{version}/search/",
+    "query": "/services/data/v{version}/query/",
+    "recent": "/services/data/v{version}/recent/",
+    "tooling_soap": "/services/Soap/T/{version}/" + ORGANIZATION,
+    "tooling_rest": "/services/data/v{version}/tooling/",
+}
+
+
+def identity(call: Call) -> Answer:
+    """Describe the user; only the organization and the user of the token are known here."""
+    if bearer(call.headers) not in call.store.credentials.tokens:
+        return Answer("Bad_OAuth_Token", status=403, media="text/plain")
+    user = call.store.tables["User"][call.store.user_id]
+    if call.path["organization"][:15] != ORGANIZATION[:15]:
+        return Answer("Bad_Id", status=403, media="text/plain")
+    if call.path["user"][:15] != user["Id"][:15]:
+        return Answer("Bad_Id", status=403, media="text/plain")
+    urls = {name: call.origin + path for name, path in _RESOURCES.items()}
+    urls["profile"] = f"{call.origin}/{user['Id']}"
+    told: dict[str, Any] = {
+        "id": f"https://login.salesforce.com/id/{ORGANIZATION}/{user['Id']}",
+        "asserted_user": True,
+        "user_id": user["Id"],
+        "organization_id": ORGANIZATION,
+        "username": user["Username"],
+        "nick_name": user["Username"].partition("@")[0],
+        "display_name": user["Name"],
+        "email": user["Email"],
+        "email_verified": True,
+        "first_name": user.get("FirstName"),
+        "last_name": user.get("LastName"),
+        "timezone": "Europe/Berlin",
+        "photos": {},
+        "addr_street": None,
+        "addr_city": None,
+        "addr_state": None,
+        "addr_country": None,
+        "addr_zip": None,
+        "mobile_phone": None,
+        "mobile_phone_verified": False,
+        "is_lightning_login_user": False,
+        "status": {"created_date": None, "body": None},
+        "urls": urls,
+        "active": True,
+        "user_type": "STANDARD",
+        "language": "en_US",
+        "locale": "en_US",
+        "utcOffset": 3_600_000,
+        "last_modified_date": user["LastModifiedDate"],
+    }
+    return Answer(told)
+
+
+def introspect(call: Call) -> Answer:
+    """Say whether a token is still good; only who knows the client's secret may ask."""
+    form, known = dict(parse_qsl(call.body.decode())), call.store.credentials
+    if (form.get("client_id"), form.get("client_secret")) != (
+        known.client_id,
+        known.client_secret,
+    ):
+        said = {"error": "invalid_client", "error_description": "invalid client credentials"}
+        return Answer(said, status=401)
+    if form.get("token") not in known.tokens:
+        return Answer({"active": False})
+    now = int(call.store.clock().timestamp())
+    told = {
+        "active": True,
+        "scope": "api refresh_token",
+        "client_id": known.client_id,
+        "username": known.username,
+        "sub": f"https://login.salesforce.com/id/{ORGANIZATION}/{call.store.user_id}",
+        "token_type": "access_token",
+        "exp": now + 7200,
+        "iat": now,
+        "nbf": now,
+    }
+    return Answer(told)

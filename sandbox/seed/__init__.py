@@ -1,0 +1,1 @@
+"""Seeded people and what happened to them, before any CRM logs it."""

@@ -1,0 +1,309 @@
+"""What happens between a person and us: two years of B2B history, before any CRM logs it.
+
+A journey is a row of episodes (browsing, a download, a webinar, a direct request and its follow-up,
+a deal). The calendar of mailings, webinars and fairs is the same for everybody, so that activity
+comes in bursts.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Final
+
+from sandbox.seed.activity_log import Diary, to_milliseconds
+
+HISTORY_DAYS: Final = 730
+WEBINARS: Final = tuple(
+    (f"Webinar {topic}", days_back)
+    for topic, days_back in (
+        ("One definition of a lead", 655),
+        ("Revenue reporting", 560),
+        ("Data quality", 470),
+        ("Scoring that sales trusts", 385),
+        ("Forecasting", 290),
+        ("Handover without friction", 200),
+        ("Attribution", 118),
+        ("Lifecycle audit", 52),
+        ("Year planning", 12),
+    )
+)
+MAILINGS: Final = tuple((f"Mailing {number:02}", 715 - number * 58) for number in range(13))
+FAIRS: Final = (
+    ("Fair Hannover", 600),
+    ("Fair Lyon", 415),
+    ("Fair Chicago", 236),
+    ("Fair Milano", 61),
+)
+PAPERS: Final = ("Buyer's guide", "Benchmark report", "ROI workbook", "Security white paper")
+PAGES: Final = (
+    "Home",
+    "Pricing",
+    "Product tour",
+    "Customers",
+    "Integrations",
+    "Blog",
+    "Security",
+    "Docs",
+)
+ROBOT: Final = " (robot)"
+
+
+def live(diary: Diary, archetype: str) -> None:
+    """Fill the diary with the journey of one archetype (a key of `ARCHETYPES`)."""
+    ARCHETYPES[archetype][1](diary)
+
+
+def random_start(rng: Random, now: datetime) -> datetime:
+    """Draw when a person became known: any day, or within hours of a webinar or fair."""
+    if rng.random() < 0.3:
+        _, days_back = rng.choice(WEBINARS + FAIRS)
+        at = now - timedelta(days=days_back, hours=rng.uniform(-30, 48))
+    else:
+        at = now - timedelta(days=HISTORY_DAYS * rng.random() ** 1.15, seconds=rng.random() * 86400)
+    return to_milliseconds(min(at, now - timedelta(hours=1)))
+
+
+def _silent(diary: Diary) -> None:
+    _mailings(diary, receives=0.25, opens=0.1, clicks=0.0)
+    if diary.rng.random() < 0.25:
+        _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 60)))
+
+
+def _browser(diary: Diary) -> None:
+    start = diary.created_at
+    _first_action(diary, start)
+    for _ in range(diary.rng.randint(1, 3)):
+        _visits(diary, start, pages=diary.rng.randint(1, 5))
+        start += timedelta(days=diary.rng.expovariate(1 / 25))
+    _mailings(diary, receives=0.7, opens=0.4, clicks=0.1)
+
+
+def _engaged(diary: Diary) -> None:
+    start = diary.created_at
+    _first_action(diary, start)
+    for _ in range(diary.rng.randint(2, 5)):
+        diary.rng.choice((_download, _download, _account, _form))(diary, start)
+        _visits(diary, start, pages=diary.rng.randint(2, 7))
+        start += timedelta(days=diary.rng.expovariate(1 / 14))
+    _webinars(diary, joins=0.35)
+    _fairs(diary, comes=0.2)
+    _mailings(diary, receives=0.8, opens=0.6, clicks=0.25)
+
+
+def _asking(diary: Diary) -> None:
+    _engaged(diary)
+    asked_at = diary.created_at + timedelta(days=diary.rng.expovariate(1 / 40))
+    _direct_request(diary, asked_at)
+
+
+def _buying(diary: Diary) -> None:
+    _asking(diary)
+    opened_at = diary.created_at + timedelta(days=20 + diary.rng.expovariate(1 / 45))
+    _deal(diary, opened_at, won=True)
+
+
+def _losing(diary: Diary) -> None:
+    _asking(diary)
+    opened_at = diary.created_at + timedelta(days=15 + diary.rng.expovariate(1 / 45))
+    _deal(diary, opened_at, won=False)
+
+
+def _returning(diary: Diary) -> None:
+    """Engaged, then quiet for five to eleven months, then back; some ask when they are back."""
+    start = diary.created_at
+    _first_action(diary, start)
+    _visits(diary, start, pages=4)
+    _download(diary, start + timedelta(days=3))
+    if diary.rng.random() < 0.4:
+        _direct_request(diary, start + timedelta(days=8))
+    back = start + timedelta(days=diary.rng.uniform(150, 330))
+    _visits(diary, back, pages=6)
+    _download(diary, back + timedelta(days=1))
+    if diary.rng.random() < 0.5:
+        _direct_request(diary, back + timedelta(days=4))
+
+
+def _cold(diary: Diary) -> None:
+    """Known to sales only: fairs and cold calls, some of which are answered."""
+    _fairs(diary, comes=0.6)
+    _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 30)))
+    if diary.rng.random() < 0.4:
+        _follow_up(diary, diary.created_at + timedelta(days=diary.rng.uniform(40, 200)))
+
+
+ARCHETYPES: Final[dict[str, tuple[int, Callable[[Diary], None]]]] = {
+    "silent": (28, _silent),
+    "browser": (24, _browser),
+    "engaged": (18, _engaged),
+    "asking": (11, _asking),
+    "buying": (6, _buying),
+    "losing": (4, _losing),
+    "returning": (6, _returning),
+    "cold": (3, _cold),
+}
+
+
+def _first_action(diary: Diary, at: datetime) -> None:
+    kind, detail = diary.rng.choice(
+        (
+            ("newsletter_signup", "Newsletter"),
+            ("white_paper", diary.rng.choice(PAPERS)),
+            ("account_created", "Free account"),
+            ("newsletter_signup", "Newsletter"),
+        )
+    )
+    diary.add(kind, at, detail)
+
+
+def _visits(diary: Diary, start: datetime, *, pages: int) -> None:
+    at = start + timedelta(hours=diary.rng.uniform(-2, 60))
+    for _ in range(pages):
+        diary.add("page_view", at, diary.rng.choice(PAGES))
+        at += timedelta(seconds=diary.rng.expovariate(1 / 90))
+        if diary.rng.random() < 0.2:
+            at += timedelta(days=diary.rng.uniform(0.3, 9))
+
+
+def _download(diary: Diary, start: datetime) -> None:
+    diary.add(
+        "white_paper", start + timedelta(hours=diary.rng.uniform(0, 90)), diary.rng.choice(PAPERS)
+    )
+
+
+def _account(diary: Diary, start: datetime) -> None:
+    diary.add("account_created", start + timedelta(hours=diary.rng.uniform(1, 120)), "Free account")
+
+
+def _form(diary: Diary, start: datetime) -> None:
+    diary.add("detailed_form", start + timedelta(hours=diary.rng.uniform(1, 120)), "Assessment")
+
+
+def _webinars(diary: Diary, *, joins: float) -> None:
+    for title, days_back in WEBINARS:
+        held_at = diary.now - timedelta(days=days_back) + timedelta(hours=15)
+        if held_at < diary.created_at or diary.rng.random() > joins:
+            continue
+        diary.add("webinar_registered", held_at - timedelta(hours=diary.rng.uniform(1, 200)), title)
+        if diary.rng.random() < 0.6:
+            diary.add(
+                "webinar_attended", held_at + timedelta(seconds=diary.rng.randint(0, 900)), title
+            )
+
+
+def _fairs(diary: Diary, *, comes: float) -> None:
+    for title, days_back in FAIRS:
+        if diary.rng.random() < comes:
+            at = diary.now - timedelta(days=days_back) + timedelta(hours=diary.rng.uniform(9, 17))
+            diary.add("campaign_response", at, title)
+
+
+def _mailings(diary: Diary, *, receives: float, opens: float, clicks: float) -> None:
+    if diary.crms == "salesforce":
+        return
+    has_robot = (
+        diary.rng.random() < 0.12
+    )  # a mail gateway that opens and clicks everything within seconds
+    for title, days_back in MAILINGS:
+        sent_at = (
+            diary.now
+            - timedelta(days=days_back)
+            + timedelta(hours=7, seconds=diary.rng.randint(0, 1200))
+        )
+        if sent_at < diary.created_at or diary.rng.random() > receives:
+            continue
+        diary.add("email_sent", sent_at, title, crm="hubspot", personal=False)
+        if has_robot:
+            diary.add("email_open", sent_at + timedelta(seconds=1.5), title + ROBOT)
+            diary.add("email_click", sent_at + timedelta(seconds=2.1), title + ROBOT)
+        if diary.rng.random() < opens:
+            opened_at = sent_at + timedelta(hours=diary.rng.expovariate(1 / 9))
+            diary.add("email_open", opened_at, title)
+            if diary.rng.random() < clicks:
+                diary.add(
+                    "email_click", opened_at + timedelta(seconds=diary.rng.uniform(2, 90)), title
+                )
+
+
+def _cold_outreach(diary: Diary, start: datetime) -> None:
+    for number in range(diary.rng.randint(1, 4)):
+        kind = diary.rng.choice(("email_sent", "call_attempted"))
+        diary.add(
+            kind, _office_hours(diary.rng, start + timedelta(days=number * 3)), "Introduction"
+        )
+
+
+def _direct_request(diary: Diary, at: datetime) -> None:
+    kind, detail = diary.rng.choice(
+        (
+            ("demo_request", "Demo"),
+            ("demo_request", "Demo"),
+            ("quote_request", "Quote"),
+            ("detailed_form", "Assessment"),
+        )
+    )
+    diary.add(kind, at, detail)
+    if diary.rng.random() < 0.85:  # the rest nobody calls back: what the product is to find
+        _follow_up(diary, at)
+
+
+def _follow_up(diary: Diary, asked_at: datetime) -> None:
+    rng = diary.rng
+    at = _office_hours(rng, asked_at + timedelta(hours=rng.expovariate(1 / 20)))
+    diary.add("email_sent", at, "Your request")
+    for _ in range(rng.randint(0, 3)):
+        at = _office_hours(rng, at + timedelta(days=rng.uniform(0.5, 3)))
+        diary.add("call_attempted", at, "Follow-up call")
+    if rng.random() < 0.6:
+        diary.add("email_reply", _office_hours(rng, at + timedelta(hours=20)), "Re: Your request")
+    if rng.random() < 0.6:
+        kind = rng.choice(("call_connected", "call_connected", "call_inbound"))
+        diary.add(kind, _office_hours(rng, at + timedelta(days=2)), "Qualification call")
+    if rng.random() < 0.25:
+        diary.add(
+            "note",
+            at + timedelta(minutes=25),
+            rng.choice(("Asked for references", "WhatsApp: sent the agenda")),
+        )
+    if rng.random() < 0.35:
+        diary.add("task", at + timedelta(minutes=30), "Send proposal")
+    if rng.random() < 0.5:
+        _meeting(diary, at + timedelta(days=rng.uniform(1, 10)))
+
+
+def _meeting(diary: Diary, at: datetime) -> None:
+    held_at = _office_hours(diary.rng, at).replace(minute=0, second=0, microsecond=0)
+    if diary.rng.random() < 0.5:
+        diary.add(
+            "meeting_booked", held_at - timedelta(days=diary.rng.uniform(0.5, 6)), "Intro meeting"
+        )
+    diary.add(
+        "meeting_held" if diary.rng.random() < 0.75 else "meeting_no_show", held_at, "Intro meeting"
+    )
+
+
+def _deal(diary: Diary, opened_at: datetime, *, won: bool) -> None:
+    rng = diary.rng
+    crm = diary.owner_of_deal()
+    opened_at = _office_hours(rng, opened_at)
+    title = rng.choice(("Starter", "Team", "Enterprise"))
+    diary.add("opportunity_opened", opened_at, title, crm=crm)
+    at = opened_at
+    for _ in range(rng.randint(1, 3)):
+        at = _office_hours(rng, at + timedelta(days=rng.uniform(2, 12)))
+        diary.add(
+            rng.choice(("email_sent", "call_connected", "email_reply")), at, f"{title} proposal"
+        )
+    _meeting(diary, at + timedelta(days=4))
+    if rng.random() < 0.85:  # the rest is still open
+        closed_at = _office_hours(rng, at + timedelta(days=rng.uniform(5, 50)))
+        diary.add("opportunity_won" if won else "opportunity_lost", closed_at, title, crm=crm)
+
+
+def _office_hours(rng: Random, at: datetime) -> datetime:
+    """Move to office hours of a weekday, on a whole second, at most minutes before `at`."""
+    day = at if at.hour < 16 else at + timedelta(days=1)
+    day += timedelta(days=7 - day.weekday() if day.weekday() > 4 else 0)
+    hour = rng.randint(max(8, at.hour), 16) if day == at else rng.randint(8, 16)
+    return datetime(
+        day.year, day.month, day.day, hour, rng.randint(0, 59), rng.randint(0, 59), tzinfo=UTC
+    )

@@ -1,0 +1,1 @@
+"""Where the sandbox keeps records: compressed, with changes on top."""

@@ -1,0 +1,243 @@
+"""What older clients use: the SOAP login, and Bulk API 1.0, asked over HTTP by such clients."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import (
+    SalesforceAuthenticationFailed,
+    SalesforceGeneralError,
+    SalesforceMalformedRequest,
+)
+
+from sandbox.salesforce.xml import NoMarkup, leaves
+from sandbox.server import Sandbox, running
+
+ORGANIZATION = "00Dak0000000001"
+
+
+class PlainHttp(HTTPAdapter):
+    """Sends to the sandbox what a client would send to Salesforce."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        request.url = self.url + request.path_url
+        return super().send(request, **options)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    with running(people=60, seed=7, now=now, rate_limits=False) as running_sandbox:
+        yield running_sandbox
+
+
+@pytest.fixture
+def session(sandbox: Sandbox) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.mount("https://", PlainHttp(sandbox.url))
+        yield session
+
+
+@pytest.fixture
+def bulk(sandbox: Sandbox, session: requests.Session) -> Any:
+    """Bulk API 1.0 as simple-salesforce speaks it."""
+    known = sandbox.salesforce.credentials
+    return Salesforce(
+        username=known.username,
+        password=known.password,
+        security_token=known.security_token,
+        session=session,
+    ).bulk
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        pytest.param({"password": "wrong"}, "INVALID_LOGIN", id="wrong password"),
+        pytest.param({"username": "x@y.test"}, "INVALID_LOGIN", id="unknown user"),
+        pytest.param({"security_token": "no"}, "INVALID_LOGIN", id="wrong token"),
+        pytest.param({"security_token": ""}, "LOGIN_MUST_USE_SECURITY_TOKEN", id="no token"),
+        pytest.param({"version": "65.0"}, "UNSUPPORTED_API_VERSION", id="new version"),
+    ],
+)
+def test_a_soap_login_is_refused_with_its_code(
+    sandbox: Sandbox, session: requests.Session, given: dict[str, str], code: str
+) -> None:
+    """Clients read the code out of the fault's detail."""
+    known = sandbox.salesforce.credentials
+    right = {
+        "username": known.username,
+        "password": known.password,
+        "security_token": known.security_token,
+    }
+    with pytest.raises(SalesforceAuthenticationFailed, match=code):
+        Salesforce(**{**right, **given}, session=session)
+
+
+def test_in_the_organizations_own_network_no_token_is_needed(
+    sandbox: Sandbox, session: requests.Session
+) -> None:
+    """A client that names the organization logs in by password alone."""
+    known = sandbox.salesforce.credentials
+    sf = Salesforce(
+        username=known.username,
+        password=known.password,
+        organizationId=ORGANIZATION,
+        session=session,
+    )
+
+    assert sf.session_id in known.tokens
+
+
+def test_xml_that_defines_entities_is_not_read() -> None:
+    """It could grow without end."""
+    with pytest.raises(NoMarkup, match="document type"):
+        leaves(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
+
+
+def test_a_query_in_json_gives_instants_in_milliseconds(bulk: Any) -> None:
+    """Unlike every other interface; what lies above comes nested."""
+    query = "SELECT Id, CreatedDate, Owner.CreatedDate FROM Lead ORDER BY Id LIMIT 1"
+    [found] = bulk.Lead.query(query)
+
+    assert found["attributes"]["type"] == "Lead"
+    assert datetime.fromtimestamp(found["CreatedDate"] / 1000, UTC).year >= 2024
+    assert isinstance(found["Owner"]["CreatedDate"], int)
+
+
+def test_query_all_finds_deleted_rows(bulk: Any) -> None:
+    """And query does not."""
+    everything = bulk.Lead.query_all("SELECT Id, IsDeleted FROM Lead")
+    live = bulk.Lead.query("SELECT Id FROM Lead")
+
+    assert len(everything) - len(live) == sum(one["IsDeleted"] for one in everything) > 0
+
+
+def test_a_query_that_cannot_be_read_fails_its_batch(bulk: Any) -> None:
+    """The job was taken."""
+    with pytest.raises(SalesforceGeneralError, match="INVALID_FIELD"):
+        bulk.Lead.query("SELECT Nothing FROM Lead")
+
+
+def test_an_unknown_object_refuses_the_job(bulk: Any) -> None:
+    """In words of this interface."""
+    with pytest.raises(SalesforceMalformedRequest, match="InvalidEntity"):
+        bulk.Leed.query("SELECT Id FROM Leed")
+
+
+def test_rows_are_written_and_told_of_in_their_order(bulk: Any) -> None:
+    """A row that is refused refuses no other."""
+    taken, refused = bulk.Lead.insert([{"LastName": "A", "Company": "B"}, {"Company": "C"}])
+    [changed] = bulk.Lead.update([{"Id": taken["id"], "Title": "CTO"}])
+    [found] = bulk.Lead.query(f"SELECT Title FROM Lead WHERE Id = '{taken['id']}'")
+    [gone] = bulk.Lead.delete([{"Id": taken["id"]}])
+
+    assert (taken["created"], changed["created"], gone["success"]) == (True, False, True)
+    assert refused["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
+    assert found["Title"] == "CTO"
+
+
+def test_an_upsert_goes_by_an_external_id(bulk: Any) -> None:
+    """Made the first time, changed the second."""
+    row = {"Legacy_Id__c": "old-1", "LastName": "A", "Company": "B"}
+    told = [bulk.Lead.upsert([row], "Legacy_Id__c")[0]["created"] for _ in range(2)]
+
+    assert told == [True, False]
+
+
+def asked(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: str) -> str:
+    """Call Bulk API 1.0 as a client does that speaks XML, and give the answer's text."""
+    answer = requests.request(
+        method,
+        f"{sandbox.url}/services/async/60.0{path}",
+        data=body.encode(),
+        headers={"X-SFDC-Session": sandbox.salesforce_token, **headers},
+        timeout=5,
+    )
+    return answer.text
+
+
+def job(sandbox: Sandbox, operation: str) -> str:
+    """Open a job for leads in CSV, and give its id."""
+    told = "".join(
+        f"<{name}>{value}</{name}>"
+        for name, value in (("operation", operation), ("object", "Lead"), ("contentType", "CSV"))
+    )
+    namespace = "http://www.force.com/2009/06/asyncapi/dataload"
+    body = f'<?xml version="1.0"?><jobInfo xmlns="{namespace}">{told}</jobInfo>'
+    return leaves(asked(sandbox, "POST", "/job", body).encode())["id"]
+
+
+def test_a_query_in_csv_is_told_of_in_xml(sandbox: Sandbox) -> None:
+    """Batch, its state, the list of results, and the rows."""
+    path = f"/job/{job(sandbox, 'query')}"
+    query = "SELECT Id FROM Lead ORDER BY Id LIMIT 1"
+    batch = leaves(asked(sandbox, "POST", f"{path}/batch", query).encode())
+    state = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}").encode())
+    result = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result").encode())
+    rows = asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result/{result['result']}")
+    closed = leaves(asked(sandbox, "POST", path, "<j><state>Closed</state></j>").encode())
+
+    assert (batch["state"], state["state"], closed["state"]) == ("Queued", "Completed", "Closed")
+    assert rows.startswith('"Id"\n"00Q')
+
+
+def test_a_query_that_finds_nothing_says_so_in_words(sandbox: Sandbox) -> None:
+    """In place of a header line."""
+    path = f"/job/{job(sandbox, 'query')}/batch"
+    query = "SELECT Id FROM Lead WHERE LastName = 'nobody'"
+    batch = leaves(asked(sandbox, "POST", path, query).encode())["id"]
+    result = leaves(asked(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
+
+    rows = asked(sandbox, "GET", f"{path}/{batch}/result/{result}")
+    assert rows == "Records not found for this query"
+
+
+def test_written_rows_are_told_of_in_csv(sandbox: Sandbox) -> None:
+    """An empty value leaves a field, `#N/A` clears it; what was sent can be had back."""
+    path = f"/job/{job(sandbox, 'insert')}/batch"
+    sent = "LastName,Company,Title\nA,B,#N/A\nA,,\n"
+    batch = leaves(asked(sandbox, "POST", path, sent).encode())["id"]
+    told = asked(sandbox, "GET", f"{path}/{batch}/result").splitlines()
+
+    assert told[0] == '"Id","Success","Created","Error"'
+    assert '"true","true",""' in told[1]
+    assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Company]:Company --" in told[2]
+    assert asked(sandbox, "GET", f"{path}/{batch}/request") == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        pytest.param("GET", "/job/750ak0000000001AAA", "", "InvalidJob", id="no such job"),
+        pytest.param("POST", "/job", "<j/>", "InvalidJob", id="no operation"),
+        pytest.param("POST", "/job", "{", "InvalidXML", id="no XML"),
+        pytest.param(
+            "POST", "/job", "<j><operation>query</operation></j>", "InvalidEntity", id="no object"
+        ),
+        pytest.param("PUT", "/job", "", "METHOD_NOT_ALLOWED", id="method"),
+    ],
+)
+def test_refusals_have_keys_of_their_own(
+    sandbox: Sandbox, method: str, path: str, body: str, code: str
+) -> None:
+    """`exceptionCode`, in XML where no JSON was sent."""
+    assert leaves(asked(sandbox, method, path, body).encode())["exceptionCode"] == code
+
+
+def test_a_session_that_ended_is_told_as_400(sandbox: Sandbox) -> None:
+    """It comes in a header of its own; and a batch that is counted is one of the day's."""
+    answer = requests.get(
+        f"{sandbox.url}/services/async/60.0/job/1", headers={"X-SFDC-Session": "x"}, timeout=5
+    )
+
+    assert answer.status_code == 400
+    assert leaves(answer.content)["exceptionCode"] == "InvalidSessionId"

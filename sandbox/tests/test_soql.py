@@ -1,0 +1,118 @@
+"""What of SOQL goes beyond rows: groups, aggregates, and the rows below each row."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.soql_compile import select
+from sandbox.server import Sandbox, running
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+Ask = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running(people=60, seed=5, now=NOW, rate_limits=False) as running_sandbox:
+        yield running_sandbox
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox) -> Ask:
+    """Ask a query over HTTP and give the answer."""
+
+    def asked(query: str) -> dict[str, Any]:
+        answer = requests.get(
+            f"{sandbox.url}/services/data/v60.0/query",
+            params={"q": query},
+            headers={"Authorization": f"Bearer {sandbox.salesforce_token}"},
+            timeout=10,
+        )
+        body: dict[str, Any] = answer.json()
+        return body
+
+    return asked
+
+
+def test_rows_are_counted_by_group(ask: Ask) -> None:
+    """One record per value, which say how many rows have it."""
+    every = ask("SELECT COUNT() FROM Lead")["totalSize"]
+    told = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
+
+    counts = [one["expr0"] for one in told["records"]]
+    assert sum(counts) == every
+    assert counts == sorted(counts, reverse=True)
+    assert told["records"][0]["attributes"] == {"type": "AggregateResult"}
+
+
+def test_aggregates_without_groups_answer_with_one_record(ask: Ask) -> None:
+    """Names they are given are kept, others are numbered."""
+    told = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
+
+    assert len(told) == 1
+    assert told[0]["all_"] > 0
+    assert told[0]["expr0"] < told[0]["expr1"]
+
+
+def test_a_group_may_be_by_a_field_of_a_parent(ask: Ask) -> None:
+    """And have another name."""
+    told = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
+
+    assert {"owner", "expr0", "attributes"} == told["records"][0].keys()
+
+
+def test_having_leaves_out_groups(ask: Ask) -> None:
+    """By an aggregate, in any logic."""
+    query = "SELECT Status FROM Lead GROUP BY Status HAVING COUNT(Id) > 3 AND Status != 'Qualified'"
+    told = ask(query)
+
+    assert 0 < len(told["records"]) < 5
+
+
+def test_rows_below_a_row_are_nested_as_a_result_of_their_own(ask: Ask) -> None:
+    """Where there are none stands null."""
+    query = "SELECT Name, (SELECT FirstName, LastName FROM Account.Contacts) FROM Account"
+    records = ask(query)["records"]
+    contacts = ask("SELECT COUNT() FROM Contact WHERE AccountId != null")["totalSize"]
+
+    nested = [one["Contacts"] for one in records if one["Contacts"]]
+    assert sum(one["totalSize"] for one in nested) == contacts
+    assert nested[0]["done"] is True
+    assert nested[0]["records"][0]["attributes"]["type"] == "Contact"
+
+
+def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
+    """The names by which queries ask for it."""
+    answer = requests.get(
+        f"{sandbox.url}/services/data/v60.0/sobjects/Account/describe",
+        headers={"Authorization": f"Bearer {sandbox.salesforce_token}"},
+        timeout=10,
+    ).json()
+
+    names = {one["relationshipName"] for one in answer["childRelationships"]}
+    assert {"Contacts", "Opportunities"} <= names
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        pytest.param("SELECT Status, COUNT(Id) FROM Lead", "must be grouped", id="no group"),
+        pytest.param("SELECT Status one FROM Lead", "aliasing", id="an alias of a field"),
+        pytest.param("SELECT SUM(Status) FROM Lead", "aggregate operator SUM", id="sum of text"),
+        pytest.param("SELECT MAX() FROM Lead", "unexpected token", id="nothing to compare"),
+        pytest.param("SELECT Id FROM Lead HAVING COUNT(Id) > 1", "GROUP BY", id="having alone"),
+        pytest.param(
+            "SELECT Id, (SELECT Id FROM Wheels) FROM Account", "'Wheels'", id="nothing below"
+        ),
+    ],
+)
+def test_what_cannot_be_grouped_or_nested_is_refused(
+    sandbox: Sandbox, query: str, said: str
+) -> None:
+    """In words that name the place."""
+    with pytest.raises(Refused, match=said):
+        select(sandbox.salesforce, query)

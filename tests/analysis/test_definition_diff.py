@@ -1,0 +1,134 @@
+"""What another definition would change, held against plain counts by the referee."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from datetime import timedelta
+
+import pytest
+
+import synthetic_worlds
+from analysis.definition_diff import WEEKS, difference
+from cli.render import html
+from reference_implementation import referee
+from synthetic_worlds import NOW, RULES, named
+
+WORLD = synthetic_worlds.planted(150, seed=4, base=0.06)
+
+
+def rules_with(*, gte):
+    """The world's rules with another threshold of the score."""
+    text = json.dumps(RULES["stages"]).replace('"gte": 25', f'"gte": {gte}')
+    return {"stages": json.loads(text)}
+
+
+OTHER = rules_with(gte=8)
+FEWER_POINTS = {"events": {**RULES["events"], "webinar": {"points": 1, "channel": "event"}}}
+
+
+def compared(**changed):
+    with synthetic_worlds.opened(WORLD) as warehouse:
+        return difference(warehouse, named(), named("other.yaml", **changed), say=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def told():
+    return compared(**OTHER)
+
+
+def judged(rules):
+    """What the referee says of everybody: rows by person, and the stage history."""
+    rows, history = referee(rules, WORLD.people, WORLD.field_since, WORLD.events, NOW)
+    return {row["person_id"]: row for row in rows}, history
+
+
+OURS, OUR_HISTORY = judged(RULES)
+THEIRS, _ = judged(RULES | OTHER)
+
+
+def place(row):
+    return row["stage"], row["status"]
+
+
+def test_who_moves_equals_a_plain_count(told):
+    """A person moves whose stage or status differs; each from where to where."""
+    moves = Counter(
+        (*place(row), *place(THEIRS[person]))
+        for person, row in OURS.items()
+        if place(row) != place(THEIRS[person])
+    )
+
+    assert told.moved == moves.total() > 0
+    assert told.people == len(OURS)
+    assert {
+        (row["stage"], row["status"], row["stage_to"], row["status_to"]): row["people"]
+        for row in told.flows
+    } == moves
+
+
+def test_the_sample_shows_people_who_move_with_both_reasons(told):
+    """Each with the records the CRMs know them by, and no address."""
+    shown = {row["person_id"]: row for row in told.sample}
+
+    assert shown
+    assert {p: (row["reasons"], row["reasons_to"]) for p, row in shown.items()} == {
+        p: (OURS[p]["reasons"], THEIRS[p]["reasons"]) for p in shown
+    }
+    assert all(row["records"] == [f"hubspot:contacts:{p}"] for p, row in shown.items())
+
+
+def test_follow_ups_a_week_equal_a_plain_count(told):
+    """Entries into a stage that asks for one; who enters several at once is followed up once."""
+    ranks = [stage["id"] for stage in RULES["stages"]]
+    highest = defaultdict(int)
+    for row in OUR_HISTORY:
+        if row["stage"] != "recycled" and row["entered_at"] > NOW - timedelta(weeks=WEEKS):
+            key = row["person_id"], row["entered_at"]
+            highest[key] = max(highest[key], ranks.index(row["stage"]))
+    hot = sum(rank == ranks.index("hot") for rank in highest.values())
+
+    assert told.per_week[0] == pytest.approx(hot / WEEKS)
+    assert told.per_week[1] > told.per_week[0]
+
+
+def test_records_to_be_written_anew_equal_a_plain_count():
+    """Any written value differs; a score only from its `min_change` on."""
+    theirs, _ = judged(RULES | FEWER_POINTS)
+    same = ("stage", "standing", "stage_since", "next_action", "reasons")
+    anew = [
+        p
+        for p, row in OURS.items()
+        if any(row[name] != theirs[p][name] for name in same)
+        or abs(row["score"] - theirs[p]["score"]) >= 5
+    ]
+    scores = [p for p, row in OURS.items() if abs(row["score"] - theirs[p]["score"]) >= 5]
+
+    told = compared(**FEWER_POINTS)
+
+    [row] = [row for row in told.writes if row["crm"] == "hubspot"]
+    assert (row["records"], row["differing"]) == (len(OURS), len(anew))
+    assert row["fields"]["onefunnel_score"] == len(scores)
+    # to look, to empty, to write, to look again
+    assert row["calls"] == 4 * -(-len(anew) // 100)
+
+
+def test_a_definition_against_itself_moves_nobody():
+    """No flow, no sample, nothing to write."""
+    told = compared()
+
+    assert (told.moved, told.share, told.flows, told.sample) == (0, 0.0, [], [])
+    assert {row["differing"] for row in told.writes} == {0}
+    assert told.per_week[0] == told.per_week[1]
+
+
+def test_the_page_names_nobody_and_fetches_nothing(told, tmp_path):
+    """One file that opens offline, with the figures and without a person."""
+    path = tmp_path / "page.html"
+
+    html.difference_page(told, path)
+
+    text = path.read_text()
+    ours = text[text.index("<main>") : text.index("</main>")]
+    assert f"people would move, of {told.people}" in ours
+    assert not re.search(r"\bp\d+\b|hubspot:contacts:|@", ours)
+    assert not re.search(r"<(script|link)[^>]*\s(src|href)=", text)

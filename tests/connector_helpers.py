@@ -1,0 +1,148 @@
+"""What the connector tests share: a world on loopback, clients for it, and a place to land in."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import dlt
+from dlt.destinations import duckdb
+
+from connectors import Client, connector
+from connectors.extract.pipeline import land, planned, pull
+from connectors.hubspot import Settings as HubSpotSettings
+from connectors.retry import without_waiting
+from connectors.salesforce import Settings as SalesforceSettings
+from models import Outcome, Proof, RecordChange, Road, Wanted
+from sandbox.faults import Fault
+from sandbox.hubspot.store import Record
+from sandbox.salesforce.rows import Row
+from sandbox.salesforce.store import SalesforceStore
+from sandbox.server import Sandbox, running
+
+LOCATOR_GONE = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
+"""What Salesforce says of a cursor that it has forgotten."""
+
+
+@contextmanager
+def world(people: int = 40) -> Iterator[Sandbox]:
+    """Serve a small world, whose past ended some months ago, and in which nobody waits."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with (
+        running(people=people, seed=11, now=now, rate_limits=False) as sandbox,
+        without_waiting(),
+    ):
+        yield sandbox
+
+
+def hubspot_client(sandbox: Sandbox) -> Client:
+    """Connect to the HubSpot of a world."""
+    settings = HubSpotSettings(access_token=sandbox.hubspot_token, base_url=sandbox.url)
+    return connector("hubspot").connect(settings)
+
+
+def salesforce_client(sandbox: Sandbox, **more: Any) -> Client:
+    """Connect to the Salesforce of a world."""
+    settings = SalesforceSettings(
+        instance_url=sandbox.url,
+        client_id=sandbox.client_id,
+        client_secret=sandbox.client_secret,
+        **more,
+    )
+    return connector("salesforce").connect(settings)
+
+
+def fill(sandbox: Sandbox, object: str, count: int) -> None:
+    """Put that many blank records into HubSpot."""
+    store = sandbox.hubspot
+    for _ in range(count):
+        store.create(store.tables[object], {})
+
+
+def add_leads(store: SalesforceStore, count: int, **values: object) -> None:
+    """Put that many leads into Salesforce, alike but for their ids."""
+    for _ in range(count):
+        stamps = {"CreatedDate": store.stamp(), "SystemModstamp": store.stamp()}
+        row = live_lead(store) | {"Id": store.new_id("00Q")} | stamps
+        store.put("Lead", row | values)
+
+
+def live_lead(store: SalesforceStore) -> Row:
+    """Choose a lead that is neither deleted nor converted."""
+    leads = store.tables["Lead"].values()
+    return next(row for row in leads if not row.get("IsDeleted") and not row.get("IsConverted"))
+
+
+def calls(sandbox: Sandbox, path: str) -> int:
+    """Count the calls HubSpot has seen, of one path."""
+    counts = sandbox.faults.calls()["hubspot"]
+    return sum(number for call, number in counts.items() if call.endswith(path))
+
+
+def applied(crm: str, client: Client, changes: Iterable[RecordChange]) -> list[Outcome]:
+    """Write changes with the catalog of their objects, and give all outcomes."""
+    changes = list(changes)
+    catalog = connector(crm).catalog(client, {change.object for change in changes})
+    batches = connector(crm).apply(client, changes, catalog)
+    return [outcome for batch in batches for outcome in batch]
+
+
+class Warehouse:
+    """A pipeline into a file of its own."""
+
+    def __init__(self, crm: str, folder: Path) -> None:
+        """Make it in a folder; what the pipeline remembers lies in the file alone."""
+        dlt.config["schema.naming"] = "sql_cs_v1"
+        self.swept: dict[str, datetime] = {}
+        self.proofs: list[Proof] = []
+        self.told: list[tuple[int, int | None]] = []
+        self.crm = crm
+        self._crm = connector(crm)
+        self._pipeline = dlt.pipeline(
+            f"test_{crm}",
+            destination=duckdb(str(folder / "warehouse.duckdb")),
+            dataset_name=crm,
+            pipelines_dir=mkdtemp(dir=folder),
+        )
+
+    def pull(self, client: Client, wanted: Wanted, *, proves: bool = False, **options: Any) -> int:
+        """Land what is wanted and say how many rows came, those that were mended left out."""
+        rows: dict[str, int] = {}
+
+        def progress(object: str, count: int, total: int | None) -> None:
+            rows[object] = count
+            self.told.append((count, total))
+
+        catalog = self._crm.catalog(client, wanted)
+        if proves:
+            options |= {"swept": self.swept, "progress": progress}
+            self.proofs = pull(self._pipeline, self._crm, client, wanted, catalog, **options)
+        else:
+            resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
+            land(self._pipeline, resources, halted=client.halted)
+        return sum(rows.values())
+
+    def roads(self, client: Client, wanted: Wanted) -> list[Road]:
+        """Say how the next pull would read."""
+        catalog = self._crm.catalog(client, wanted)
+        return planned(self._pipeline, self._crm, client, wanted, catalog)
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query what was landed."""
+        with self._pipeline.sql_client() as sql_client:
+            return [tuple(row) for row in sql_client.execute_sql(sql) or ()]
+
+    def count(self, table: str) -> int:
+        """Count what was landed."""
+        return int(self.ask(f'SELECT count(*) FROM "{table}"')[0][0])
+
+
+def labelled(deal: Record, contact: Record, *labels: str) -> Fault:
+    """Let HubSpot tell the labels of one link."""
+    types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
+    unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}
+    link = {"toObjectId": contact.id, "associationTypes": [*types, unlabelled]}
+    body = {"status": "COMPLETE", "results": [{"from": {"id": str(deal.id)}, "to": [link]}]}
+    return Fault(path="/associations/deals/", status=200, body=body)

@@ -1,0 +1,288 @@
+"""What each answer of the two CRMs means: the tables of `answers.py`, row by row."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from connectors.error_mapping import Meaning
+from connectors.http import Answer, exchange, open_session, parsed
+from connectors.hubspot import error_codes as hubspot
+from connectors.salesforce import error_codes as salesforce
+from errors import (
+    AccessError,
+    ConfigError,
+    QuotaError,
+    RefusedError,
+    RetryableError,
+    SyncError,
+    UnclearError,
+)
+
+MARKER = "anna@example.com"
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Answer:
+    told = body if isinstance(body, bytes) else orjson.dumps(body)
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, told)
+
+
+def property_error(code: str) -> dict[str, Any]:
+    cause = {"message": MARKER, "code": code, "context": {"propertyName": ["onefunnel_score"]}}
+    return {"message": MARKER, "category": "VALIDATION_ERROR", "errors": [cause]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (302, {}, ConfigError),
+        (400, {"message": "Unable to infer object type from: butterflies"}, RefusedError),
+        (400, property_error("PROPERTY_DOESNT_EXIST"), RefusedError),
+        (400, property_error("READ_ONLY_VALUE"), RefusedError),
+        (400, property_error("INVALID_OPTION"), RefusedError),
+        (400, property_error("INVALID_ALPHA"), RefusedError),
+        (400, property_error("LEADING_TRAILING_WHITESPACE"), RefusedError),
+        (401, {"category": "INVALID_AUTHENTICATION"}, AccessError),
+        (401, {"category": "EXPIRED_AUTHENTICATION"}, AccessError),
+        (403, {"category": "MISSING_SCOPES"}, AccessError),
+        (404, b"<html><h2>HTTP ERROR 404</h2></html>", RefusedError),
+        (408, {}, RetryableError),
+        (409, {"category": "CONFLICT"}, RefusedError),
+        (414, b"", ConfigError),
+        (418, {}, RefusedError),
+        (423, {}, RetryableError),
+        (425, {}, RetryableError),
+        (429, {"category": "RATE_LIMITS"}, RetryableError),
+        (429, {"policyName": "TEN_SECONDLY_ROLLING"}, RetryableError),
+        (429, {"policyName": "DAILY"}, QuotaError),
+        (429, {"message": "You have reached your daily limit."}, QuotaError),
+        (477, {}, RetryableError),
+        (500, b"<html>", RetryableError),
+        (503, {}, RetryableError),
+        (521, b"", RetryableError),
+    ],
+)
+def test_hubspot_answers(status: int, body: Any, error: type[SyncError]) -> None:
+    """Each is one branch of the tree of errors, and no text holds what the body held."""
+    raised = hubspot.error_of(answer(status, body), "GET /x")
+
+    assert type(raised) is error
+    assert MARKER not in str(raised)
+
+
+@pytest.mark.parametrize("row", hubspot.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_hubspots_table_is_reached(row: Meaning) -> None:
+    """None stands behind another that fits as well; what to do is in the text."""
+    named = {"policyName": "DAILY"} if row.code == "DAILY" else property_error(row.code or "")
+    raised = hubspot.error_of(answer(row.status or 404, named), "POST /x")
+
+    assert isinstance(raised, row.error)
+    assert row.fix in str(raised)
+
+
+@pytest.mark.parametrize("row", salesforce.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_salesforces_table_is_reached(row: Meaning) -> None:
+    """None stands behind another that fits as well; what to do is in the text."""
+    code = "REQUEST_LIMIT_EXCEEDED" if row.code == "CONCURRENT_REQUESTS" else row.code or ""
+    message = "ConcurrentRequests" if row.code == "CONCURRENT_REQUESTS" else MARKER
+    body = [{"message": message, "errorCode": code}]
+    raised = salesforce.error_of(answer(row.status or 400, body), "PATCH /x")
+
+    assert isinstance(raised, row.error)
+    assert row.fix in str(raised)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+def test_an_unknown_code_is_refused_and_kept(crm: Any) -> None:
+    """Nobody tries blindly again what nobody understands; the code says what to look up."""
+    told = property_error("A_CODE_OF_TOMORROW") if crm is hubspot else None
+    body = told or [{"message": MARKER, "errorCode": "A_CODE_OF_TOMORROW"}]
+    raised = crm.error_of(answer(400, body), "PATCH /x")
+
+    assert isinstance(raised, RefusedError)
+    assert raised.code == "A_CODE_OF_TOMORROW"
+
+
+def test_a_field_that_only_the_message_names_is_found() -> None:
+    """Salesforce leaves the list of fields out where the field is not there."""
+    body = [
+        {
+            "message": "No such column 'Shoe__c' on sobject of type Lead",
+            "errorCode": "INVALID_FIELD",
+        }
+    ]
+    raised = salesforce.error_of(answer(400, body), "PATCH /x")
+
+    assert isinstance(raised, RefusedError)
+    assert raised.field == "Shoe__c"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": [{"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}}]},
+        {"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}},
+        {"message": "You do not have permissions (requires one of [crm.objects.deals.read])"},
+    ],
+)
+def test_hubspot_names_a_missing_scope_in_three_ways(body: dict[str, Any]) -> None:
+    """All are found."""
+    raised = hubspot.error_of(answer(403, body), "GET /crm/v3/objects/deals")
+
+    assert "crm.objects.deals.read" in str(raised)
+
+
+def test_a_refused_property_is_named_with_what_to_do() -> None:
+    """Code, field and fix travel with the error."""
+    raised = hubspot.error_of(answer(400, property_error("INVALID_OPTION")), "POST /x")
+
+    assert isinstance(raised, RefusedError)
+    assert (raised.code, raised.field) == ("INVALID_OPTION", "onefunnel_score")
+    assert "option" in raised.fix
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (302, "", ConfigError),
+        (400, "", RefusedError),
+        (400, "UNABLE_TO_LOCK_ROW", RetryableError),
+        (400, "QUERY_TIMEOUT", RetryableError),
+        (400, "INVALID_FIELD", RefusedError),
+        (400, "INVALID_FIELD_FOR_INSERT_UPDATE", RefusedError),
+        (400, "INVALID_TYPE", RefusedError),
+        (400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", RefusedError),
+        (400, "STRING_TOO_LONG", RefusedError),
+        (400, "REQUIRED_FIELD_MISSING", RefusedError),
+        (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", RefusedError),
+        (400, "FIELD_INTEGRITY_EXCEPTION", RefusedError),
+        (400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", RefusedError),
+        (400, "DUPLICATES_DETECTED", RefusedError),
+        (400, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", RefusedError),
+        (400, "CANNOT_UPDATE_CONVERTED_LEAD", RefusedError),
+        (400, "A_CODE_OF_TOMORROW", RefusedError),
+        (401, "INVALID_SESSION_ID", AccessError),
+        (401, "", AccessError),
+        (403, "REQUEST_LIMIT_EXCEEDED", QuotaError),
+        (403, "API_DISABLED_FOR_ORG", AccessError),
+        (403, "INSUFFICIENT_ACCESS", AccessError),
+        (403, "INSUFFICIENT_ACCESS_OR_READONLY", RefusedError),
+        (403, "", AccessError),
+        (404, "ENTITY_IS_DELETED", RefusedError),
+        (404, "NOT_FOUND", RefusedError),
+        (408, "", RetryableError),
+        (414, "", ConfigError),
+        (425, "", RetryableError),
+        (429, "", RetryableError),
+        (431, "", ConfigError),
+        (500, "UNKNOWN_EXCEPTION", RetryableError),
+        (503, "SERVER_UNAVAILABLE", RetryableError),
+    ],
+)
+def test_salesforce_answers(status: int, code: str, error: type[SyncError]) -> None:
+    """Each is one branch of the tree of errors, and no text holds what the body held."""
+    raised = salesforce.error_of(
+        answer(status, [{"message": MARKER, "errorCode": code}]), "GET /services/x"
+    )
+
+    assert isinstance(raised, error)
+    assert MARKER not in str(raised)
+
+
+def test_too_many_calls_at_once_are_not_a_spent_day() -> None:
+    """Salesforce gives both one code."""
+    body = [
+        {
+            "errorCode": "REQUEST_LIMIT_EXCEEDED",
+            "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+        }
+    ]
+
+    assert isinstance(salesforce.error_of(answer(403, body), "GET /x"), RetryableError)
+
+
+def test_a_null_in_an_error_does_not_hide_the_rest_of_it() -> None:
+    """The calls of the day are spent: nothing else may be tried."""
+    nothing = {"context": None, "errors": None, "subCategory": None}
+    daily = {"message": "You have reached your daily limit.", **nothing}
+    spent = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": None, "fields": None}]
+
+    assert isinstance(hubspot.error_of(answer(429, daily), "POST /x"), QuotaError)
+    assert isinstance(salesforce.error_of(answer(403, spent), "GET /x"), QuotaError)
+
+
+def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
+    """The trigger failed only because it had to wait."""
+    body = [
+        {
+            "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+            "message": "execution of AfterUpdate caused by: UNABLE_TO_LOCK_ROW: 1 records",
+        }
+    ]
+
+    assert isinstance(salesforce.error_of(answer(400, body), "PATCH /x"), RetryableError)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524])
+def test_a_write_no_gateway_vouches_for_is_unclear(crm: Any, status: int) -> None:
+    """It may have happened."""
+    raised = crm.error_of(answer(status, b"<html>"), "PATCH /x", is_write=True)
+
+    assert isinstance(raised, UnclearError)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+def test_retry_after_is_taken_from_the_answer(crm: Any) -> None:
+    """In seconds."""
+    raised = crm.error_of(answer(429, {}, Retry_After="17"), "GET /x")
+
+    assert raised.retry_after == timedelta(seconds=17)
+
+
+def test_retry_after_may_be_a_date() -> None:
+    """One that has passed means now."""
+    past = answer(503, {}, Retry_After="Wed, 04 Mar 2026 12:00:00 GMT")
+
+    assert past.retry_after == timedelta()
+
+
+def test_a_date_to_wait_for_is_read_by_the_clock_of_the_server() -> None:
+    """Ours may be minutes ahead."""
+    told = {"Retry_After": "Sat, 01 Mar 2014 00:00:10 GMT", "Date": "Sat, 01 Mar 2014 00:00:00 GMT"}
+
+    assert answer(503, {}, **told).retry_after == timedelta(seconds=10)
+
+
+def test_retry_after_may_be_nonsense() -> None:
+    """Then our own patience decides."""
+    assert answer(503, {}, Retry_After="soon").retry_after is None
+
+
+NOWHERE = "http://127.0.0.1:9/contacts"
+
+
+def test_a_read_without_connection_is_tried_again() -> None:
+    """The text holds the path, not the query."""
+    with pytest.raises(RetryableError, match="GET /contacts") as raised:
+        exchange(open_session(NOWHERE), "GET", NOWHERE, params={"email": MARKER})
+
+    assert MARKER not in str(raised.value)
+
+
+def test_a_write_without_answer_is_unclear() -> None:
+    """It may have arrived."""
+    with pytest.raises(UnclearError, match="PATCH /contacts"):
+        exchange(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
+
+
+def test_a_page_of_a_proxy_is_no_answer() -> None:
+    """Whatever its status says."""
+    with pytest.raises(RetryableError):
+        parsed(answer(200, b"<html>"), "GET /x")
+
+
+def test_answers_do_not_print_what_they_hold() -> None:
+    """Not even in a traceback that shows variables."""
+    assert MARKER not in repr(answer(200, {"email": MARKER}))

@@ -1,0 +1,26 @@
+"""Whatever goes wrong meanwhile: nothing is lost, guessed, half written or overwritten."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from fault_schedules import Schedule, World, schedules, violations, world
+
+
+@pytest.fixture(scope="module")
+def crms() -> Iterator[World]:
+    with world() as served:
+        yield served
+
+
+@settings(
+    max_examples=500,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(schedule=schedules())
+def test_every_schedule_of_faults_ends_right(crms: World, schedule: Schedule) -> None:
+    """Every record has one outcome, which is true; the run after it makes everything right."""
+    assert violations(schedule, crms) == []

@@ -1,0 +1,164 @@
+"""What nobody answered for: who wrote it is settled by what the CRM shows, and not forgotten."""
+
+import shutil
+from collections import Counter
+
+import pytest
+import requests
+from rich.console import Console
+
+from cli.render.progress import bars
+from config.loader import FOLDER, load
+from run_helpers import rows, run_once, world
+from sandbox.faults import Fault
+from sync import apply_run, undo_run
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    with world(tmp_path, people=20) as sandbox:
+        yield sandbox
+
+
+def nobody_answers(sandbox, effect="commit_then_drop"):
+    """From the first write to HubSpot on its answers are lost, and no record can be read."""
+    sandbox.faults.plan(Fault(path="/batch/update", effect=effect, times=None))
+
+    def from_now_on(moment, method, path, body):
+        if moment == "asked" and "/contacts/batch/update" in path:
+            sandbox.faults.plan(Fault(path="/contacts/batch/read", status=503, times=None))
+
+    sandbox.faults.watch(from_now_on)
+
+
+def stages(sandbox):
+    contacts = sandbox.hubspot.tables["contacts"].records
+    return {id: record.properties.get("lifecyclestage") or None for id, record in contacts.items()}
+
+
+def all_begin(sandbox):
+    """Nobody's stage moves back."""
+    for record in sandbox.hubspot.tables["contacts"].live():
+        record.properties["lifecyclestage"] = "subscriber"
+
+
+def undone(run_id, mappings=FOLDER):
+    with bars(Console(quiet=True)) as shown:
+        return undo_run(load(mappings), run_id, write=True, bars=shown)
+
+
+def applied(run_id):
+    with bars(Console(quiet=True)) as shown:
+        return apply_run(load(), run_id, bars=shown)
+
+
+def ended(run_id):
+    """How many contacts ended a run in each way, by their last outcome."""
+    last = {
+        row["record_id"]: (row["status"], row["reason"])
+        for row in sorted(rows("outcomes"), key=lambda row: row["at"])
+        if (row["run_id"], row["crm"]) == (run_id, "hubspot")
+    }
+    meant = {row["record_id"] for row in rows("changes") if row["run_id"] == run_id}
+    return Counter(last[id] for id in last if id in meant)
+
+
+def test_an_undo_takes_back_what_nobody_answered_for(sandbox):
+    """The CRM shows that it was written, whatever the run could learn."""
+    all_begin(sandbox)
+    before = stages(sandbox)
+    nobody_answers(sandbox)
+    first = run_once()
+    sandbox.faults.reset()
+    told = ended(first.run.run_id), stages(sandbox) != before
+
+    undone(first.run.run_id)
+
+    assert (told[0].keys(), told[1]) == ({("unknown", "no_answer")}, True)
+    assert ended(first.run.run_id).keys() == {("written", "")}
+    assert stages(sandbox) == before
+
+
+def test_an_undo_takes_back_what_was_only_emptied(sandbox):
+    """A stage that had to be emptied before it could go back, when the calls of the day ended."""
+    before = stages(sandbox)
+    spent = {"status": "error", "message": "", "policyName": "DAILY"}
+    spent_day = Fault(path="/batch/update", status=429, body=spent, after=1, times=None)
+    sandbox.faults.plan(spent_day)
+    first = run_once()
+    sandbox.faults.reset()
+    emptied = ended(first.run.run_id)["unknown", "emptied_only"]
+
+    undone(first.run.run_id)
+
+    assert emptied > 0
+    assert stages(sandbox) == before
+
+
+def test_what_never_arrived_is_not_taken_for_written(sandbox):
+    """The next run writes it, and it is that run's."""
+    all_begin(sandbox)
+    nobody_answers(sandbox, effect="reset")
+    first = run_once()
+    sandbox.faults.reset()
+    second = run_once()
+    run_once()
+
+    assert ended(first.run.run_id).keys() == {("unknown", "no_answer")}
+    assert ended(second.run.run_id).keys() == {("written", "")}
+
+
+def test_apply_says_written_of_what_the_broken_run_had_written(sandbox):
+    """It is so already, because we made it so."""
+    all_begin(sandbox)
+    nobody_answers(sandbox)
+    first = run_once()
+    sandbox.faults.reset()
+
+    applied(first.run.run_id)
+
+    assert ended(first.run.run_id).keys() == {("written", "")}
+
+
+def delete(sandbox, record_id):
+    requests.delete(
+        f"{sandbox.url}/crm/v3/objects/contacts/{record_id}",
+        headers={"Authorization": f"Bearer {sandbox.hubspot_token}"},
+        timeout=10,
+    ).raise_for_status()
+
+
+def without(field, folder):
+    """Mappings of which HubSpot's no longer writes a field."""
+    copy = shutil.copytree(FOLDER, folder / "mappings")
+    lines = (copy / "hubspot.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.strip().startswith(f"{field}:"))
+    (copy / "hubspot.yaml").write_text(kept, encoding="utf-8")
+    return copy
+
+
+def test_an_undo_accounts_for_live_records_and_can_be_undone(sandbox, tmp_path):
+    """Deleted records are nobody's, fields of another mapping are listed, all digits come back."""
+    contacts = sandbox.hubspot.tables["contacts"]
+    odd, gone = (str(record.id) for record in list(contacts.live())[:2])
+    held = contacts.records[int(odd)].properties
+    held["onefunnel_score"] = "12345.678"
+    first = run_once()
+    ours = held["onefunnel_score"]
+    written = {row["record_id"] for row in rows("changes") if row["field"] == "lifecyclestage"}
+    delete(sandbox, gone)
+
+    undo = undone(first.run.run_id, without("onefunnel_next_action", tmp_path))
+    theirs = held["onefunnel_score"]
+    undone(undo.run.run_id)
+
+    assert {odd, gone} <= written
+    assert sum(row["records"] for row in undo.records) == live()
+    assert {(row["field"], row["hold"]) for row in undo.left} == {
+        ("onefunnel_next_action", "not_mapped")
+    }
+    assert (theirs, held["onefunnel_score"]) == ("12345.678", ours)
+
+
+def live():
+    return sum(not row["deleted"] for row in rows("records"))

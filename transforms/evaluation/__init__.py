@@ -1,0 +1,1 @@
+"""A definition tried on the history, for backtests and comparisons."""

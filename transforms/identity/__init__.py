@@ -1,0 +1,1 @@
+"""Which records are one person, and which value of each field survives."""

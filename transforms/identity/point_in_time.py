@@ -1,0 +1,195 @@
+"""What was known then: the people, as they stood in the CRMs at an instant of the past.
+
+Who is one person is today's answer; what each record said is that of the time. Where nobody can
+tell what a field held, it is NULL and `unknown` says so.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+
+from config.mapping import People, with_sources
+from transforms.identity import record_history as versions
+from transforms.identity import survivorship
+from transforms.staging import enrichment
+from transforms.staging.canonical import missing
+from transforms.staging.casting import typed
+from transforms.staging.literals import whole
+from transforms.staging.timestamps import from_datetime, instant
+
+Store = Callable[[str, ir.Table], ir.Table]
+
+
+class Memory(NamedTuple):
+    """What is kept of the past: tables of the last run, and of all runs."""
+
+    records: ir.Table
+    record_history: ir.Table
+    field_history: ir.Table
+    events: ir.Table
+
+
+class Known(NamedTuple):
+    """What an answer is made of, as known at an instant.
+
+    `unknown` has a row per person and a boolean per field asked: TRUE where they have no value
+    because nobody can tell which one they had.
+    """
+
+    people: ir.Table
+    field_since: ir.Table
+    events: ir.Table
+    unknown: ir.Table
+
+
+def known(
+    memory: Memory, config: People, asked: Iterable[str], *, at: datetime, store: Store
+) -> Known:
+    """Give people, field_since and events as they were known at an instant.
+
+    In:     `asked` are the canonical fields of the definition
+    Source: docs/people.md, "What was known then".
+    """
+    asked = tuple(asked)
+    told = [name for name in with_sources(asked) if name in config.fields]
+    now = instant(whole(from_datetime(at)))
+    held = memory.field_history
+    held = held.filter(held.told_from.isnull() | (held.told_from <= now))
+    held = store("past_held", held.filter(held.until.isnull() | (held.until > now)))
+    then = store("past_records", _records(memory, held, config, told, now))
+    persons = survivorship.people(then, memory.events, config)
+    persons = store("past_people", enrichment.enrich(persons, config))
+    since = store("past_since", survivorship.field_since(then, held, config, asked))
+    return Known(
+        persons, since, memory.events, store("past_unknown", _unknown(then, persons, told))
+    )
+
+
+def _records(
+    memory: Memory, held: ir.Table, config: People, told: list[str], now: ir.TimestampValue
+) -> ir.Table:
+    """The records there were, saying what they said; of each field whether that is unknown.
+
+    What comes first is believed: the value between two changes that the CRM dates, or after its
+    last one where we have seen nothing newer; what we saw ourselves; the value before the first
+    change that is told, which does not say since when it stood there; today's value, where
+    nothing has changed since.
+    """
+    row = _beside(memory, held, told, now)
+    fields, unknown = {}, {}
+    for name, field in config.fields.items():
+        of = missing(field).type()
+        seen = row.then_key.notnull() & _is_among(name, row.then_read_fields)
+        unchanged = row.updated_at <= now
+        ways = [(seen, typed(row[f"then_{name}"], of))]
+        if name in told:
+            state, value = row[_state(name)], typed(row[_value(name)], of)
+            is_newest = row.then_valid_from.isnull() | (row.then_valid_from <= row[_since(name)])
+            ways = [
+                (state == _DATED, value),
+                ((state == _LAST) & is_newest, value),
+                *ways,
+                (state == _FIRST, value),
+            ]
+            tracked = state.isnull() & (row[_tracked(name)] <= now) & ~row.deleted
+            unchanged = unchanged | state.isin([_LAST, _STILL]) | tracked
+        ways.append((unchanged, row[name]))
+        fields[name] = ibis.cases(*ways, else_=ibis.null(of))
+        is_known = ibis.or_(*(fits.fill_null(False) for fits, _ in ways))
+        unknown[_unknown_of(name)] = _is_among(name, row.read_now) & ~is_known
+    return row.select(
+        "key",
+        "crm",
+        "person_id",
+        "created_at",
+        deleted=row.then_deleted.fill_null(False),
+        **fields,
+        **unknown,
+    )
+
+
+_DATED, _LAST, _FIRST, _STILL = 4, 3, 2, 1
+"""What a history says of the value at the instant: it stood between two changes, since the last one
+to this day, before the first one, or to this day and nobody tells what it is."""
+
+
+def _beside(memory: Memory, held: ir.Table, told: list[str], now: ir.TimestampValue) -> ir.Table:
+    """Each record that existed, beside what was seen of it by then and what its history tells."""
+    there = memory.records.filter(memory.records.created_at <= now)
+    seen = memory.record_history
+    last = versions.newest(seen.filter(seen.valid_from <= now)).rename("then_{name}")
+    reads = seen.group_by("crm", "object").aggregate(read_now=seen.read_fields.argmax(seen.seen_at))
+    row = there.left_join(last, there.key == last.then_key)
+    for table, on in (
+        (_told(held, told), ["key"]),
+        (_tracked_since(memory.field_history, told), ["crm", "object"]),
+        (reads, ["crm", "object"]),
+    ):
+        row = row.left_join(table, on).drop(*(f"{name}_right" for name in on))
+    return row
+
+
+def _told(held: ir.Table, told: list[str]) -> ir.Table:
+    """What the CRMs' own histories tell of each record: key, and three columns per field."""
+    state = ibis.cases(
+        (held.until.isnull(), ibis.ifelse(held.is_told, _LAST, _STILL)),
+        (~held.is_told, 0),
+        else_=ibis.ifelse(held.since.notnull(), _DATED, _FIRST),
+    )
+    # of each record and field one spell holds the instant
+    mine = {name: held.field == name for name in told}
+    return held.group_by("key").aggregate(
+        **{_state(name): state.max(where=of) for name, of in mine.items()},
+        **{_value(name): held.value.max(where=of & held.is_told) for name, of in mine.items()},
+        **{_since(name): held.since.max(where=of) for name, of in mine.items()},
+    )
+
+
+def _tracked_since(history: ir.Table, told: list[str]) -> ir.Table:
+    """Since when a CRM keeps the history of a field: crm, object, and a column per field.
+
+    From its first entry of any record on: a record without one has not changed since then.
+    """
+    first = history.group_by("crm", "object", "field").aggregate(since=history.since.min())
+    return first.group_by("crm", "object").aggregate(
+        **{_tracked(name): first.since.max(where=first.field == name) for name in told}
+    )
+
+
+def _unknown(then: ir.Table, persons: ir.Table, told: list[str]) -> ir.Table:
+    """Who has no value because nobody can tell which: person_id, and a boolean per field."""
+    live = then.filter(~then.deleted)
+    gaps = live.group_by("person_id").aggregate(
+        **{_unknown_of(name): live[_unknown_of(name)].any() for name in told}
+    )
+    both = persons.join(gaps, "person_id")
+    return both.select(
+        "person_id", **{name: both[_unknown_of(name)] & both[name].isnull() for name in told}
+    )
+
+
+def _is_among(name: str, listed: ir.Value) -> ir.BooleanValue:
+    return listed.fill_null("").contains(f",{name},")
+
+
+def _state(name: str) -> str:
+    return f"state__{name}"
+
+
+def _value(name: str) -> str:
+    return f"value__{name}"
+
+
+def _since(name: str) -> str:
+    return f"since__{name}"
+
+
+def _tracked(name: str) -> str:
+    return f"tracked__{name}"
+
+
+def _unknown_of(name: str) -> str:
+    return f"unknown__{name}"

@@ -1,0 +1,1 @@
+"""Score, stage and status of every person, computed from one definition."""

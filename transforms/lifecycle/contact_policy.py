@@ -1,0 +1,68 @@
+"""Courtesy and speed: how much somebody was pressed, and what was done in answer to a stage."""
+
+import ibis
+import ibis.expr.types as ir
+
+from config.definition import Definition
+from transforms.lifecycle.cycles import kinds_where, numbers
+from transforms.staging.timestamps import days
+
+
+def deeds(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+    """Say what was done with each person lately.
+
+    Out:    who, touches int64 (outbound events since the last sign of interest), and
+            answered_<rank> (us, NULL: never) for every stage with a follow-up; people without any
+            counted event have no row
+    Source: docs/definition.md, "Courtesy and speed".
+    """
+    shown = kinds_where(definition, lambda kind: kind.is_activity)
+    asked = _asked(definition)
+    latest = counted.group_by("who").aggregate(
+        active=counted.at.max(where=counted.kind.isin(shown)),
+        **{name: counted.at.max(where=counted.kind.isin(kinds)) for name, kinds in asked.items()},
+    )
+    sent = _sent(counted, definition, as_of=as_of)
+    both = sent.join(latest.select("who", "active"), "who")
+    since = both.filter(both.active.isnull() | (both.at > both.active))
+    touches = since.group_by("who").aggregate(touches=since.count())
+    return latest.drop("active").left_join(touches, "who").drop("who_right")
+
+
+def answered(rank: int) -> str:
+    """The column that says when a follow-up of a stage last happened."""
+    return f"answered_{rank}"
+
+
+def _asked(definition: Definition) -> dict[str, list[int]]:
+    """The kinds that follow up each stage."""
+    by_default = kinds_where(definition, lambda kind: kind.direction in ("outbound", "two_way"))
+    followed = {
+        answered(rank): stage.follow_up
+        for rank, stage in enumerate(definition.stages)
+        if stage.follow_up is not None
+    }
+    return {
+        name: numbers(follow_up.by, definition) if follow_up.by else by_default
+        for name, follow_up in followed.items()
+    }
+
+
+def _sent(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+    """Our outbound events that may press somebody."""
+    ours = kinds_where(definition, lambda kind: kind.direction == "outbound")
+    sent = counted.filter(counted.kind.isin(ours))
+    pressure = definition.contact.pressure
+    if pressure is None:
+        return sent
+    return sent.filter(sent.at > as_of - days(pressure.within_days))
+
+
+def pressure(touched: ir.IntegerValue, definition: Definition) -> ir.StringValue:
+    """Say how pressing so many touches are: ok, high or stop."""
+    limits = definition.contact.pressure
+    if limits is None:
+        return ibis.literal("ok")
+    return ibis.cases(
+        (touched >= limits.stop, "stop"), (touched >= limits.high, "high"), else_="ok"
+    )

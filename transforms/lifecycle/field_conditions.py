@@ -1,0 +1,121 @@
+"""What is true of a person by what the CRMs say of them: every field condition, as *true since*."""
+
+from collections.abc import Callable, Iterable
+
+import ibis
+import ibis.expr.types as ir
+
+from config.definition import AllOf, AnyOf, Condition, Definition, FieldLeaf, Leaf, leaves
+from errors import ConfigError
+from transforms.staging.field_tests import holds
+from transforms.staging.literals import whole
+from transforms.staging.timestamps import NEVER, micros
+
+
+def facts(
+    people: ir.Table, field_since: ir.Table, definition: Definition, *, as_of: int
+) -> ir.Table:
+    """Say since when each field leaf of the definition holds for each person known at `as_of`.
+
+    In:     people(person_id string, created_at timestamp, the definition's fields),
+            field_since(person_id, field, since timestamp); `as_of` in microseconds
+    Out:    who int64 (a number for person_id, for this run only), person_id, created int64 (us),
+            one column per field leaf, see `column` (int64 us, NEVER where it does not hold)
+    Raises: ConfigError where a field is missing or a test does not fit its type.
+    Source: docs/definition.md, "True since".
+    """
+    missing = [name for name in definition.fields() if name not in people.columns]
+    if missing:
+        raise ConfigError(
+            f"the definition asks for {', '.join(missing)}, which no mapping reads: "
+            "map the field in mappings/hubspot.yaml or mappings/salesforce.yaml, or drop the rule"
+        )
+    known = people.mutate(created=micros(people.created_at))
+    known = known.filter(known.created <= as_of)
+    since = _since_by_field(field_since, definition.fields())
+    known = known.left_join(since, "person_id").drop("person_id_right")
+    return known.select(
+        who=ibis.row_number(),
+        person_id=known.person_id,
+        created=known.created,
+        **{
+            column(leaf, definition): _true_since(known, leaf, as_of)
+            for leaf in field_leaves(definition)
+        },
+    )
+
+
+def field_leaves(definition: Definition) -> tuple[FieldLeaf, ...]:
+    """Every different field leaf of the definition, in the order written."""
+    found = (leaf for condition in definition.conditions() for leaf in leaves(condition))
+    return tuple(dict.fromkeys(leaf for leaf in found if isinstance(leaf, FieldLeaf)))
+
+
+def column(leaf: FieldLeaf, definition: Definition) -> str:
+    """The name of a field leaf's column in `facts`."""
+    return f"field_{field_leaves(definition).index(leaf)}"
+
+
+def condition_since(
+    condition: Condition, leaf_since: Callable[[Leaf], ir.IntegerValue]
+) -> ir.IntegerValue:
+    """Since when a condition is true: any = the earliest part, all = the latest."""
+    match condition:
+        case AnyOf(any=parts):
+            return earliest(condition_since(part, leaf_since) for part in parts)
+        case AllOf(all=parts):
+            return latest(condition_since(part, leaf_since) for part in parts)
+        case leaf:
+            return leaf_since(leaf)
+
+
+def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
+    """The first of these instants; NEVER where there is none."""
+    # one alone, and none: some engines insist on two
+    match list(instants):
+        case []:
+            return whole(NEVER)
+        case [one]:
+            return one
+        case given:
+            return ibis.least(*given)
+
+
+def latest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
+    """The last of these instants: NEVER as soon as one is."""
+    match list(instants):
+        case [one]:
+            return one
+        case given:
+            return ibis.greatest(*given)
+
+
+def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue:
+    """The n-th of these instants in time; NEVER where fewer came true."""
+    given = list(instants)
+    if n > len(given):
+        return whole(NEVER)
+    never = whole(NEVER)
+    reached = (
+        ibis.ifelse(sum((other <= one).ifelse(1, 0) for other in given) >= n, one, never)
+        for one in given
+    )
+    return earliest(reached)
+
+
+def _true_since(known: ir.Table, leaf: FieldLeaf, as_of: int) -> ir.IntegerValue:
+    since = known[_since(leaf.field)].fill_null(known.created)
+    true_now = holds(known[leaf.field], leaf) & (since <= as_of)
+    return ibis.ifelse(true_now, since, whole(NEVER)).cast("int64")
+
+
+def _since(field: str) -> str:
+    return f"since__{field}"
+
+
+def _since_by_field(field_since: ir.Table, fields: tuple[str, ...]) -> ir.Table:
+    asked = field_since.filter(field_since.field.isin(fields)) if fields else field_since
+    return asked.group_by("person_id").aggregate(
+        **{_since(name): micros(asked.since).max(where=asked.field == name) for name in fields},
+        _rows=asked.count(),
+    )

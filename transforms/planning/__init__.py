@@ -1,0 +1,1 @@
+"""Desired values minus observed values: the changes of a run."""

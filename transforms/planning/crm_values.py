@@ -1,0 +1,61 @@
+"""How a value is spelt in a CRM's own type, and what tells one field from another."""
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from config.mapping import FieldWrite
+from models import Field
+from transforms.staging.casting import typed
+from transforms.staging.fields import as_text
+
+
+def as_it_stands(value: ir.Value) -> ir.StringValue:
+    """What the CRM holds, unrounded: the sink looks for just that before it writes."""
+    if value.type().is_timestamp():
+        return _iso(value.cast("timestamp(6)"), "%H:%M:%S.%f")
+    return value.cast("string")
+
+
+def spelt(value: ir.Value, field: Field) -> ir.StringValue:
+    """A value as text in the CRM's own type; what is empty is NULL."""
+    match field.type:
+        case "datetime" if value.type().is_timestamp():
+            return _iso(value.cast("timestamp(6)"))
+        case "date" if value.type().is_temporal():
+            return value.cast("date").strftime("%Y-%m-%d")
+        case "number" | "integer" if value.type().is_numeric():
+            # 12 is spelt 12.0 by one engine and 12 by the other
+            return value.cast("float64").round(2).cast("string").re_replace("[.]0$", "")
+    if value.type().is_timestamp():
+        value = _iso(value)
+    text = as_text(value)
+    return text if field.max_length is None else as_text(text[: field.max_length])
+
+
+def is_still(seen: ir.Value, written: ir.StringValue, field: Field) -> ir.BooleanValue:
+    """Whether a field shows what was written into it, however many digits either was given in."""
+    return spelt(seen, field).identical_to(_spelt_anew(written, field))
+
+
+def _spelt_anew(text: ir.StringValue, field: Field) -> ir.StringValue:
+    match field.type:
+        case "number" | "integer":
+            return spelt(typed(text, dt.float64), field)
+        case "datetime":
+            return text.re_replace(r"\.\d+Z$", "Z")
+    return spelt(text, field)
+
+
+def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
+    # not in one format: PostgreSQL reads `TH` as an ending for numbers
+    return at.strftime("%Y-%m-%d") + "T" + at.strftime(time) + "Z"
+
+
+def fingerprint(write: FieldWrite, field: Field) -> str:
+    """Tell one mapping and catalog of a field from another: what was refused may now be taken."""
+    told = json.dumps([write.model_dump(mode="json"), asdict(field)], sort_keys=True)
+    return sha256(told.encode()).hexdigest()[:8]

@@ -1,0 +1,1 @@
+"""From landed values to typed canonical fields."""

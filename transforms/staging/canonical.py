@@ -1,0 +1,36 @@
+"""A value of a CRM in our words and our type: today's value, or one that its history tells."""
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from config.mapping import CanonicalField, FieldRead
+from transforms.staging.casting import typed
+from transforms.staging.field_tests import holds
+from transforms.staging.fields import as_text, as_type
+
+
+def canonical(value: ir.Value, name: str, read: FieldRead, field: CanonicalField) -> ir.Value:
+    """Give what a column says of a canonical field; what does not fit its type is NULL."""
+    ours = as_type(_said(value, read), field.type)
+    return ours.lower() if name == "email" else ours
+
+
+def missing(field: CanonicalField) -> ir.Value:
+    """What a record says of a canonical field that it does not have."""
+    return ibis.null(as_type(ibis.null("string"), field.type).type())
+
+
+def landed(text: ir.StringValue, of: dt.DataType) -> ir.Value:
+    """Read a value of a history, which is text, in the type of the field it is a value of."""
+    return typed(as_text(text), of)
+
+
+def _said(value: ir.Value, read: FieldRead) -> ir.Value:
+    if read.test is not None:
+        return holds(value, read.test)
+    if not read.values:
+        return value
+    text = as_text(value)
+    spelt = ((text.lower() == theirs.lower(), ours) for theirs, ours in read.values.items())
+    return ibis.cases(*spelt, else_=text)

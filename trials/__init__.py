@@ -1,1 +1,0 @@
-"""A definition tried before it goes live: on the history, against today's, fitted anew."""

@@ -1,0 +1,1 @@
+"""The warehouse: landed tables, the tables of the answer, and the journal of runs."""

@@ -1,0 +1,195 @@
+"""What the journal tells: the account of a run, what waits for somebody, one person's changes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from config.lifecycle_columns import answers
+from config.loader import Configuration
+from errors import ConfigError
+from transforms.planning.holds import FIELD, RECORD
+from warehouse.people_lookup import NOBODY, person_ids
+from warehouse.runs import CHANGES, OUTCOMES, RUNS, changes_of
+from warehouse.warehouse import Warehouse
+from warehouse.withheld import HELD
+
+Rows = list[dict[str, Any]]
+
+FIXES = {
+    "frozen": "something sets back what we write: find the workflow or sync that does, then "
+    "`retry`, or take the field out of the mapping",
+    "review": "somebody changed it: `retry` writes ours, `accept` leaves theirs",
+    "manual_change": "somebody changed it, and `on_manual_change: keep` leaves it; `retry` writes "
+    "ours once",
+    "crm_ahead": "the CRM shows a higher stage and keeps it: `backward` in the mapping",
+    "changed_meanwhile": "nothing: the next run looks anew",
+    "row_locked": "nothing: the next run tries again",
+    "unavailable": "nothing: the next run tries again",
+    "quota": "nothing: the next run goes on; or `apply` once calls are left",
+    "guard": "look at the plan; if it is meant, `apply` it",
+    "approval": "look at the plan; if it is meant, `apply` it",
+    "broken off": "nothing: the next run plans it anew; `apply` goes on with it",
+    "no_answer": "nothing: the next run reads what became of it",
+    "emptied_only": "nothing: the next run sets it",
+}
+"""What to do about what is held; what is refused brings its own fix."""
+
+HELD_BY = (*RECORD, "field", "after", "status", "reason", "error_code", "error")
+
+
+@dataclass(frozen=True)
+class Status:
+    """The last runs, newest first, and what waits for somebody, equal causes together.
+
+    runs:    run_id, status, started_at, seconds, definition_id, records (per outcome), calls
+    waiting: crm, object, field, status, reason, error_code, word, records, fix
+    quota:   of the newest run, per CRM: needed, left, reserve, affordable
+    """
+
+    runs: Rows = field(default_factory=list)
+    waiting: Rows = field(default_factory=list)
+    quota: dict[str, Any] = field(default_factory=dict)
+
+
+def account(warehouse: Warehouse, run_id: str) -> Rows:
+    """Count the records of a run per crm, status and reason: every live record exactly once."""
+    ended = _ended(_of_runs(warehouse, [run_id]))
+    counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
+    return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
+
+
+def status(warehouse: Warehouse, configuration: Configuration, *, most: int = 10) -> Status:
+    """Sum up the last runs."""
+    runs = warehouse.ledger("runs", RUNS).order_by(ibis.desc("started_at")).limit(most)
+    rows = runs.to_pyarrow().to_pylist()
+    if not rows:
+        return Status()
+    counted = _counted(warehouse, [row["run_id"] for row in rows])
+    told = [
+        {
+            "run_id": row["run_id"],
+            "status": row["status"],
+            "started_at": row["started_at"].replace(tzinfo=UTC).isoformat(),
+            "seconds": ((row["ended_at"] or row["started_at"]) - row["started_at"]).total_seconds(),
+            "definition_id": row["definition_id"],
+            "records": counted.get(row["run_id"], {}),
+            "calls": sum(sum(kinds.values()) for kinds in json.loads(row["calls"]).values()),
+        }
+        for row in rows
+    ]
+    quota = json.loads(rows[0]["counts"]).get("quota", {})
+    return Status(told, waiting(warehouse, configuration, rows[0]["run_id"]), quota)
+
+
+def waiting(warehouse: Warehouse, configuration: Configuration, run_id: str) -> Rows:
+    """What is held or quarantined since a run, equal causes together, most records first.
+
+    `word` is the option that was refused, where a field takes words of a closed list: no value of
+    a person is told.
+    """
+    both = _held_fields(warehouse).union(_held_records(warehouse, run_id))
+    listed = (both.crm + ":" + both.object + ":" + both.field).isin(list(_worded(configuration)))
+    is_refused = both.reason == "refused"
+    both = both.mutate(word=(is_refused & listed).ifelse(both.after, ibis.null("string")))
+    key = ["crm", "object", "field", "status", "reason", "error_code", "error", "word"]
+    causes = both.group_by(key).aggregate(records=both.record_id.nunique())
+    causes = causes.order_by(ibis.desc("records"), *key)
+    return [_finding(row) for row in causes.to_pyarrow().to_pylist()]
+
+
+def changes(warehouse: Warehouse, configuration: Configuration, who: str) -> Rows:
+    """Everything that was ever sent about one person, newest first.
+
+    `who` is an e-mail address, a record id or a person id; a record that is gone is still found by
+    its id. Out: at, run_id, crm, object, record_id, field, before, after, reason, status,
+    error_code.
+
+    Raises: ConfigError where nobody is known by that, or nothing was pulled yet.
+    """
+    if not warehouse.has("records"):
+        raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
+    records, sent = warehouse.table("records"), warehouse.ledger("changes", CHANGES)
+    mine = records.filter(records.person_id.isin(person_ids(warehouse, configuration, who.strip())))
+    named = sent.filter(sent.record_id == who.strip())
+    mine = mine.select(*RECORD).union(named.select(*RECORD)).distinct()
+    sent = sent.semi_join(mine, RECORD)
+    ended = _ended(warehouse.ledger("outcomes", OUTCOMES).semi_join(mine, RECORD)).select(
+        "run_id", *RECORD, "status", "error_code", "at"
+    )
+    both = sent.inner_join(ended, ["run_id", *RECORD])
+    both = both.filter(both.status.isin(["written", "quarantined", "unknown"]))
+    told = both.select(
+        "at",
+        "run_id",
+        *FIELD,
+        "before",
+        "after",
+        "reason",
+        "status",
+        "error_code",
+    ).order_by(ibis.desc("at"), *FIELD)
+    found = told.to_pyarrow().to_pylist()
+    if not found and not mine.count().to_pyarrow().as_py():
+        raise ConfigError(NOBODY)
+    return list(found)
+
+
+def _finding(cause: dict[str, Any]) -> dict[str, Any]:
+    error = cause.pop("error")
+    # a refusal reads "what happened: what to do"
+    fix = (error or "").partition(": ")[2] or error or FIXES.get(cause["reason"], "")
+    return {**cause, "fix": fix}
+
+
+def _held_fields(warehouse: Warehouse) -> ir.Table:
+    """The fields that the last plan left alone."""
+    held = warehouse.ledger("held", HELD)
+    held = held.filter(held.hold != "accepted")
+    status = (held.hold == "refused").ifelse("quarantined", "held")
+    return held.select(
+        *RECORD, "after", "error_code", "error", status=status, reason=held.hold, field=held.cause
+    ).select(*HELD_BY)
+
+
+def _held_records(warehouse: Warehouse, run_id: str) -> ir.Table:
+    """The records that a run meant to write and could not."""
+    ended = _ended(_of_runs(warehouse, [run_id]))
+    sent = changes_of(warehouse, run_id).select(*FIELD, "after")
+    mine = ended.filter(ended.status.isin(["held", "quarantined", "unknown"]))
+    mine = mine.semi_join(sent, RECORD).left_join(sent, FIELD)
+    return mine.select(*HELD_BY)
+
+
+def _worded(configuration: Configuration) -> Iterator[str]:
+    """The fields that are written with words of a closed list."""
+    columns = answers(configuration.definition)
+    for crm, mapping in configuration.mappings.items():
+        for object, fields in mapping.write.items():
+            for name, write in fields.items():
+                if write.from_ in columns and columns[write.from_].words is not None:
+                    yield f"{crm}:{object}:{name}"
+
+
+def _counted(warehouse: Warehouse, run_ids: list[str]) -> dict[str, dict[str, int]]:
+    mine = _ended(_of_runs(warehouse, run_ids))
+    counts = mine.group_by("run_id", "status").aggregate(records=mine.count())
+    told: dict[str, dict[str, int]] = {}
+    for row in counts.to_pyarrow().to_pylist():
+        told.setdefault(row["run_id"], {})[row["status"]] = row["records"]
+    return told
+
+
+def _ended(outcomes: ir.Table) -> ir.Table:
+    """The last outcome of each record in each run: `apply` settles what was open."""
+    newest = ibis.row_number().over(group_by=("run_id", *RECORD), order_by=ibis.desc("at"))
+    return outcomes.mutate(nth=newest).filter(lambda t: t.nth == 0).drop("nth")
+
+
+def _of_runs(warehouse: Warehouse, run_ids: list[str]) -> ir.Table:
+    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    return outcomes.filter(outcomes.run_id.isin(run_ids))

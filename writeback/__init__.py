@@ -1,0 +1,1 @@
+"""Write a stored plan into the CRMs, within the guard's limits and the API budget."""
