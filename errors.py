@@ -23,7 +23,7 @@ class AccessError(SyncError):
     """Stop this CRM: the login or a permission is missing; the text names the scope."""
 
 
-class HeldError(SyncError):
+class WarehouseBusyError(SyncError):
     """Come again later: another run, or a tool, has the warehouse."""
 
 
@@ -38,7 +38,7 @@ class RetryableError(SyncError):
         self.retry_after = retry_after
 
 
-class RefusedError(SyncError):
+class RejectedError(SyncError):
     """Quarantine this record and go on: the CRM will not take this value.
 
     `code` is the CRM's own word for the cause, `field` the refused field where the CRM names it,
@@ -56,5 +56,5 @@ class QuotaError(SyncError):
     """Stop spending calls and carry the rest to the next run."""
 
 
-class UnclearError(SyncError):
+class UnknownOutcomeError(SyncError):
     """Nobody knows whether a write happened: read back, never guess."""

@@ -31,7 +31,7 @@ class Field:
 Catalog = Mapping[str, Mapping[str, Field]]
 """What an account has: object -> field name -> field."""
 
-Wanted = Mapping[str, tuple[str, ...]]
+FieldSelection = Mapping[str, tuple[str, ...]]
 """What a run needs: object -> the fields to read. Keys and cursors are added by the source."""
 
 
@@ -55,7 +55,7 @@ class RecordChange:
 
 
 @dataclass(frozen=True)
-class Load:
+class WriteVolume:
     """How many records are to be written into one CRM.
 
     `stages` of them with a stage among their fields, `backward` of these with a lower one than the
@@ -86,35 +86,35 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Proof:
+class RowCheck:
     """What came out when one object's landed rows were held against the CRM after a pull.
 
     `records` are live in the CRM. Of them `missed` were not landed, or not with their history, and
     are now; `gone` were landed, are not in the CRM, and are deleted; `relinked` belonged to other
-    people than landed. `is_proven` where that explains how the counts differed; `swept_at` where
+    people than landed. `is_complete` where that explains how the counts differed; `full_check_at` where
     all rows were looked at: their ids, and whom they belong to.
     """
 
     object: str
     at: datetime
     records: int
-    missed: int = 0
-    gone: int = 0
-    relinked: int = 0
-    is_proven: bool = True
-    swept_at: datetime | None = None
+    missing: int = 0
+    deleted: int = 0
+    reassociated: int = 0
+    is_complete: bool = True
+    full_check_at: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Road:
+class ExtractEstimate:
     """How the next pull reads one object: `records` are to be read, by about so many `calls`.
 
     `records` is None where a CRM cannot count them; `calls` are then the fewest.
     """
 
     object: str
-    road: str
-    why: str
+    method: str
+    reason: str
     records: int | None
     calls: int
 
@@ -122,15 +122,15 @@ class Road:
 class ProgressReporter(Protocol):
     """What shows how far reading and writing are; see `cli/render/progress.py`."""
 
-    def reading(
-        self, crm: str, between: Callable[[], None]
+    def extract_callback(
+        self, crm: str, after_page: Callable[[], None]
     ) -> Callable[[str, int, int | None], None]:
         """Give the function that a source calls with object, rows so far, rows in all."""
 
-    def writing(self, crm: str, total: int) -> Callable[[int], None]:
+    def write_callback(self, crm: str, total: int) -> Callable[[int], None]:
         """Give the function that a sink calls with the number of records it has finished."""
 
 
-def crm_name(crm: str) -> str:
+def crm_label(crm: str) -> str:
     """What people call a CRM."""
     return {"hubspot": "HubSpot", "salesforce": "Salesforce"}.get(crm, crm.capitalize())

@@ -11,31 +11,33 @@ from rich.console import Console
 
 from analysis.run_report import Report
 from cassettes import replay
-from cassettes.recorder import playing
-from cli.render.progress import bars
-from config.loader import load
-from connectors.retry import without_waiting
-from sync import planned
+from cassettes.recorder import replaying
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
+from connectors.retry import no_sleep
+from sync import dry_run_as_of
 
 
 @pytest.fixture
-def replayed() -> Callable[[str | Path], Report]:
+def replay_cassette() -> Callable[[str | Path], Report]:
     """Plan from a cassette with mappings and definition as they are, and give the report."""
 
     def plan(cassette: str | Path) -> Report:
-        with bars(Console(quiet=True)) as quiet:
-            return replay.replay(partial(planned, bars=quiet), load(), Path(cassette))
+        with progress_bars(Console(quiet=True)) as quiet:
+            return replay.replay(
+                partial(dry_run_as_of, bars=quiet), load_configuration(), Path(cassette)
+            )
 
     return plan
 
 
 @pytest.fixture
-def played() -> Callable[[str | Path], AbstractContextManager[datetime]]:
-    """Answer the calls of a block from a cassette, such as one of `run --record-on-error`."""
+def use_cassette() -> Callable[[str | Path], AbstractContextManager[datetime]]:
+    """Answer the calls of a block from a cassette, such as one of `run --record-failures`."""
 
     @contextmanager
     def play(cassette: str | Path) -> Iterator[datetime]:
-        with without_waiting(), playing(Path(cassette)) as at:
+        with no_sleep(), replaying(Path(cassette)) as at:
             yield at
 
     return play

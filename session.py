@@ -6,7 +6,7 @@ from typing import Any
 
 import dlt
 
-from config.checks import against, halted
+from config.checks import check_catalog, unreadable
 from config.loader import Configuration
 from config.mapping import Mapping as CrmMapping
 from config.mapping import with_sources
@@ -14,15 +14,15 @@ from config.yaml_document import Problem
 from connectors import Client, Connector, connector
 from connectors.extract import pipeline as rounds
 from errors import ConfigError, DriftError
-from models import Catalog, FieldType, Proof, Road, Wanted
+from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
 from settings import read_settings
 
-Landed = Mapping[str, Mapping[str, FieldType]]
+SourceTypes = Mapping[str, Mapping[str, FieldType]]
 """What lies in the warehouse of one CRM: object -> field -> type."""
 
 
 @dataclass(frozen=True)
-class Connection:
+class CrmSession:
     """One CRM: how to talk to it, what it really has, and the part of its mapping that applies.
 
     `misfits` are what the mapping names, was landed before, and is not so any more: the objects
@@ -34,30 +34,32 @@ class Connection:
     client: Client
     catalog: Catalog
     mapping: CrmMapping
-    wanted: Wanted
+    selected_fields: FieldSelection
     account: str
-    left_out: tuple[str, ...] = field(default=())
-    misfits: tuple[Problem, ...] = field(default=())
+    skipped_optional: tuple[str, ...] = field(default=())
+    drift_problems: tuple[Problem, ...] = field(default=())
 
-    def pull(self, pipeline: dlt.Pipeline, **options: Any) -> list[Proof]:
+    def extract(self, pipeline: dlt.Pipeline, **options: Any) -> list[RowCheck]:
         """Land what the mapping wants and the account has, and hold it against the CRM."""
-        misfit = {problem.about[0] for problem in self.misfits}
+        misfit = {problem.object_and_field[0] for problem in self.drift_problems}
         wanted = {
             object: names
-            for object, names in self.wanted.items()
+            for object, names in self.selected_fields.items()
             if object not in misfit and self.catalog.get(object, {}).keys() >= set(names)
         }
-        return rounds.pull(pipeline, self.connector, self.client, wanted, self.catalog, **options)
+        return rounds.extract_and_verify(
+            pipeline, self.connector, self.client, wanted, self.catalog, **options
+        )
 
-    def roads(self, pipeline: dlt.Pipeline, *, full: bool) -> list[Road]:
+    def estimate_extract(self, pipeline: dlt.Pipeline, *, full: bool) -> list[ExtractEstimate]:
         """Say how the next pull would read what the mapping wants."""
-        found = (self.client, self.wanted, self.catalog)
-        return rounds.planned(pipeline, self.connector, *found, full=full)
+        found = (self.client, self.selected_fields, self.catalog)
+        return rounds.estimate(pipeline, self.connector, *found, full=full)
 
 
-def log_in(
-    configuration: Configuration, landed: Mapping[str, Landed] | None = None
-) -> list[Connection]:
+def connect_all(
+    configuration: Configuration, source_types: Mapping[str, SourceTypes] | None = None
+) -> list[CrmSession]:
     """Log in to every CRM and hold its mapping against what the account really has.
 
     What does not fit though it was once `landed` is kept as a misfit: the account has changed.
@@ -70,77 +72,78 @@ def log_in(
         for crm in configuration.mappings
     }
     connections = [
-        _connection(crm, client, configuration, (landed or {}).get(crm, {}))
+        _open_session(crm, client, configuration, (source_types or {}).get(crm, {}))
         for crm, client in clients.items()
     ]
-    wrong = [
+    problems = [
         problem
         for connection in connections
-        for problem in against(configuration, connection.crm, connection.catalog)
-        if problem not in connection.misfits
+        for problem in check_catalog(configuration, connection.crm, connection.catalog)
+        if problem not in connection.drift_problems
     ]
-    if wrong:
-        raise ConfigError("\n".join(str(problem) for problem in wrong))
+    if problems:
+        raise ConfigError("\n".join(str(problem) for problem in problems))
     return connections
 
 
-def fit(configuration: Configuration, connections: Iterable[Connection]) -> None:
+def ensure_schema_unchanged(configuration: Configuration, sessions: Iterable[CrmSession]) -> None:
     """Make sure that all of what the mappings name could be read.
 
     Raises: DriftError naming line, object and field of what could not.
     """
-    wrong = [
+    problems = [
         str(problem)
-        for one in connections
-        for problem in (*one.misfits, *_halted(configuration, one))
+        for one in sessions
+        for problem in (*one.drift_problems, *_unreadable_objects(configuration, one))
     ]
-    if wrong:
+    if problems:
         raise DriftError(
-            "\n".join(wrong) + "\nThese objects cannot be read as they are mapped. All others are,"
+            "\n".join(problems)
+            + "\nThese objects cannot be read as they are mapped. All others are,"
             " and nothing is decided or written. Correct the lines and run again; where only the"
-            " type of a field changed, and the lines suit it, `run --full` reads its object anew"
+            " type of a field changed, and the lines suit it, `run --full-refresh` reads its object anew"
         )
 
 
-def _halted(configuration: Configuration, connection: Connection) -> Iterable[Problem]:
-    for object, error in connection.client.halted.items():
-        yield halted(configuration, connection.crm, object, error.field or "", str(error))
+def _unreadable_objects(configuration: Configuration, connection: CrmSession) -> Iterable[Problem]:
+    for object, error in connection.client.failed_objects.items():
+        yield unreadable(configuration, connection.crm, object, error.field or "", str(error))
 
 
-def _is_drift(problem: Problem, catalog: Catalog, landed: Landed) -> bool:
+def _is_drift(problem: Problem, catalog: Catalog, landed: SourceTypes) -> bool:
     """Tell what the account once had from what it never did: a mistake in the mapping."""
-    object, name = problem.about
+    object, name = problem.object_and_field
     before, now = landed.get(object, {}), catalog.get(object, {})
     if not name:
         return bool(before)
     return name in before and (name not in now or now[name].type != before[name])
 
 
-def _connection(
-    crm: str, client: Client, configuration: Configuration, landed: Landed
-) -> Connection:
-    asked = with_sources(configuration.definition.fields())
+def _open_session(
+    crm: str, client: Client, configuration: Configuration, landed: SourceTypes
+) -> CrmSession:
+    field_names = with_sources(configuration.definition.fields())
     mapping = configuration.mappings[crm]
-    account = client.account()
-    catalog = connector(crm).catalog(client, mapping.wanted(asked))
-    applied, left_out = mapping.without(catalog)
-    return Connection(
+    account = client.check_connection()
+    catalog = connector(crm).catalog(client, mapping.field_selection(field_names))
+    applied, skipped_optional = mapping.drop_missing_optional(catalog)
+    return CrmSession(
         crm,
         connector(crm),
         client,
         catalog,
         applied,
-        applied.wanted(asked),
+        applied.field_selection(field_names),
         account,
-        tuple(left_out),
+        tuple(skipped_optional),
         tuple(
             problem
-            for problem in against(configuration, crm, catalog)
+            for problem in check_catalog(configuration, crm, catalog)
             if _is_drift(problem, catalog, landed)
         ),
     )
 
 
-def by_crm(connections: list[Connection]) -> Mapping[str, CrmMapping]:
+def mappings_by_crm(sessions: list[CrmSession]) -> Mapping[str, CrmMapping]:
     """The mappings as they apply, by CRM."""
-    return {connection.crm: connection.mapping for connection in connections}
+    return {connection.crm: connection.mapping for connection in sessions}

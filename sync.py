@@ -26,19 +26,19 @@ from analysis import run_report
 from analysis.run_report import Report
 from config.loader import Configuration
 from models import ProgressReporter
-from session import Connection, by_crm, fit, log_in
+from session import CrmSession, connect_all, ensure_schema_unchanged, mappings_by_crm
 from transforms.lifecycle.lifecycle import lifecycle
-from transforms.planning.crm_agreement import said
+from transforms.planning.crm_agreement import read_crm_stages
 from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
 from warehouse import reconcile, row_checks, runs, status, withheld
-from warehouse.erasure import forget_erased
-from warehouse.run_lock import Lease, leased
-from warehouse.runs import Run, recorded
-from warehouse.warehouse import land, opened
-from writeback.apply import apply_changes, budgets, hold_all
-from writeback.guard import guard, limits
+from warehouse.erasure import delete_erased_people
+from warehouse.run_lock import RunLock, run_lock
+from warehouse.runs import Run, track_run
+from warehouse.warehouse import open_warehouse, run_dlt
+from writeback.apply import apply_changes, hold_plan, plan_api_budgets
+from writeback.guard import check_plan, load_limits
 
 
 def run(
@@ -59,95 +59,114 @@ def run(
             RetryableError where a CRM cannot be read. What was landed or written by then stays,
             and the next run goes on from it.
     """
-    definition, allowed = configuration.definition, limits()
-    this = Run(definition.id, started_at=as_of or datetime.now(UTC))
-    with begun(this, configuration, wait=wait) as (lease, crms):
-        pull(this, crms, lease, full=full, bars=bars)
-        fit(configuration, crms)
-        with opened() as warehouse:
-            lease.renew(warehouse)
-            mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
-            landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
-            forget_erased(warehouse, configuration, crms, landed)
-            reconcile.settle(warehouse, landed, mappings, catalogs)
-            found = resolve(
+    definition, limits = configuration.definition, load_limits()
+    current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
+    with run_session(current_run, configuration, wait=wait) as (lock, crms):
+        extract(current_run, crms, lock, full=full, bars=bars)
+        ensure_schema_unchanged(configuration, crms)
+        with open_warehouse() as warehouse:
+            lock.renew(warehouse)
+            mappings, catalogs = mappings_by_crm(crms), {crm.crm: crm.catalog for crm in crms}
+            source_tables = {
+                crm.crm: warehouse.source_tables(crm.crm, crm.selected_fields) for crm in crms
+            }
+            delete_erased_people(warehouse, configuration, crms, source_tables)
+            reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
+            resolved = resolve(
                 mappings,
-                landed,
+                source_tables,
                 configuration.people,
                 definition,
-                as_of=this.started_at,
-                tools=warehouse,
+                as_of=current_run.started_at,
+                table_store=warehouse,
             )
-            answer = warehouse.keep(
+            lifecycle_tables = warehouse.save_lifecycle(
                 lifecycle(
-                    found.people,
-                    found.field_since,
-                    found.events,
+                    resolved.people,
+                    resolved.field_since,
+                    resolved.events,
                     definition,
-                    as_of=this.started_at,
-                    store=warehouse.step,
+                    as_of=current_run.started_at,
+                    materialize=warehouse.materialize,
                 )
             )
-            wrong = plan(
-                found.records,
-                answer.lifecycle,
-                landed,
+            change_plan = plan(
+                resolved.records,
+                lifecycle_tables.lifecycle,
+                source_tables,
                 mappings,
                 catalogs,
                 definition,
-                past=withheld.past(warehouse),
-                as_of=this.started_at,
-                store=warehouse.step,
+                write_history=withheld.write_history(warehouse),
+                as_of=current_run.started_at,
+                materialize=warehouse.materialize,
             )
-            runs.write_plan(warehouse, this, wrong)
-            withheld.write_held(warehouse, this, wrong.held)
-            verdicts = guard(
-                wrong, mappings, limits=allowed, written_before=runs.written_to(warehouse)
+            runs.write_plan(warehouse, current_run, change_plan)
+            withheld.save_withheld(warehouse, current_run, change_plan.held)
+            guard_results = check_plan(
+                change_plan, mappings, limits=limits, written_crms=runs.written_crms(warehouse)
             )
-            shown = said(found.records, landed, mappings, definition)
-            told = run_report.of(this, definition, answer, shown, wrong, found, crms, verdicts)
-            budgets(warehouse, this, crms, since=this.started_at)
+            crm_stages = read_crm_stages(resolved.records, source_tables, mappings, definition)
+            report = run_report.build_report(
+                current_run,
+                definition,
+                lifecycle_tables,
+                crm_stages,
+                change_plan,
+                resolved,
+                crms,
+                guard_results,
+            )
+            plan_api_budgets(warehouse, current_run, crms, since=current_run.started_at)
             if not write:
-                hold_all(warehouse, this, crms, status="planned", reason="approval")
-            elif any(verdict.is_stopped for verdict in verdicts):
-                hold_all(warehouse, this, crms, status="stopped", reason="guard")
+                hold_plan(warehouse, current_run, crms, status="planned", reason="approval")
+            elif any(result.is_stopped for result in guard_results):
+                hold_plan(warehouse, current_run, crms, status="stopped", reason="guard")
             else:
-                apply_changes(warehouse, this, crms, lease, bars=bars)
-            told.records = status.account(warehouse, this.run_id)
-            this.counts |= told.counts()
-            return told
+                apply_changes(warehouse, current_run, crms, lock, bars=bars)
+            report.records = status.outcome_counts(warehouse, current_run.run_id)
+            current_run.counts |= report.counts()
+            return report
 
 
-def planned(configuration: Configuration, at: datetime, *, bars: ProgressReporter) -> Report:
+def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressReporter) -> Report:
     """Plan as of a moment from a full pull, and write nothing."""
     return run(configuration, write=False, full=True, as_of=at, bars=bars)
 
 
 @contextmanager
-def begun(
-    this: Run, configuration: Configuration, *, wait: bool
-) -> Iterator[tuple[Lease, list[Connection]]]:
+def run_session(
+    current_run: Run, configuration: Configuration, *, wait: bool
+) -> Iterator[tuple[RunLock, list[CrmSession]]]:
     """Hold the lease, log in to both CRMs, and store how the run ends."""
-    with leased(this.run_id, wait=wait) as lease:
-        with opened() as warehouse:
-            runs.close_killed(warehouse)
-            landed = {crm: warehouse.landed_types(crm) for crm in configuration.mappings}
-        crms = log_in(configuration, landed)
-        with recorded(this, {crm.crm: crm.client for crm in crms}):
-            yield lease, crms
+    with run_lock(current_run.run_id, wait=wait) as lock:
+        with open_warehouse() as warehouse:
+            runs.mark_interrupted(warehouse)
+            source_types = {crm: warehouse.source_types(crm) for crm in configuration.mappings}
+        crms = connect_all(configuration, source_types)
+        with track_run(current_run, {crm.crm: crm.client for crm in crms}):
+            yield lock, crms
 
 
-def pull(
-    this: Run, crms: list[Connection], lease: Lease, *, full: bool, bars: ProgressReporter
+def extract(
+    current_run: Run, crms: list[CrmSession], lock: RunLock, *, full: bool, bars: ProgressReporter
 ) -> None:
     """Land what changed in each CRM (`full`: everything), and journal how it was proven."""
-    with opened() as warehouse:
-        swept = {crm.crm: row_checks.swept(warehouse, crm.crm) for crm in crms}
+    with open_warehouse() as warehouse:
+        last_full_check = {crm.crm: row_checks.last_full_check(warehouse, crm.crm) for crm in crms}
     for crm in crms:
-        shown = bars.reading(crm.crm, lease.renew_if_due)
-        found = land(crm.crm, partial(crm.pull, swept=swept[crm.crm], full=full, progress=shown))
-        with opened() as warehouse:
-            row_checks.write(warehouse, this.run_id, crm.crm, found)
+        report_progress = bars.extract_callback(crm.crm, lock.renew_if_due)
+        checks = run_dlt(
+            crm.crm,
+            partial(
+                crm.extract,
+                last_full_check=last_full_check[crm.crm],
+                full=full,
+                progress=report_progress,
+            ),
+        )
+        with open_warehouse() as warehouse:
+            row_checks.save_row_checks(warehouse, current_run.run_id, crm.crm, checks)
 
 
 def apply_run(
@@ -157,13 +176,15 @@ def apply_run(
 
     Raises: HeldError where another run is under way; ConfigError where no such run is known.
     """
-    with opened() as warehouse:
-        this = runs.load(warehouse, run_id)
-    with begun(this, configuration, wait=wait) as (lease, crms):
-        fit(configuration, crms)
-        with opened() as warehouse:
-            apply_changes(warehouse, this, crms, lease, bars=bars)
-            return run_report.of_outcomes(this, status.account(warehouse, run_id))
+    with open_warehouse() as warehouse:
+        current_run = runs.load_run(warehouse, run_id)
+    with run_session(current_run, configuration, wait=wait) as (lock, crms):
+        ensure_schema_unchanged(configuration, crms)
+        with open_warehouse() as warehouse:
+            apply_changes(warehouse, current_run, crms, lock, bars=bars)
+            return run_report.build_apply_report(
+                current_run, status.outcome_counts(warehouse, run_id)
+            )
 
 
 def undo_run(
@@ -180,31 +201,33 @@ def undo_run(
 
     Raises: HeldError where another run is under way; ConfigError where no such run is known.
     """
-    with opened() as warehouse:
-        runs.load(warehouse, run_id)
-    this = Run(configuration.definition.id, started_at=datetime.now(UTC))
-    with begun(this, configuration, wait=wait) as (lease, crms):
-        pull(this, crms, lease, full=False, bars=bars)
-        fit(configuration, crms)
-        with opened() as warehouse:
-            lease.renew(warehouse)
-            mappings, catalogs = by_crm(crms), {crm.crm: crm.catalog for crm in crms}
-            landed = {crm.crm: warehouse.landed(crm.crm, crm.wanted) for crm in crms}
-            reconcile.settle(warehouse, landed, mappings, catalogs)
-            back = undo(
-                withheld.written(warehouse, run_id),
+    with open_warehouse() as warehouse:
+        runs.load_run(warehouse, run_id)
+    current_run = Run(configuration.definition.id, started_at=datetime.now(UTC))
+    with run_session(current_run, configuration, wait=wait) as (lock, crms):
+        extract(current_run, crms, lock, full=False, bars=bars)
+        ensure_schema_unchanged(configuration, crms)
+        with open_warehouse() as warehouse:
+            lock.renew(warehouse)
+            mappings, catalogs = mappings_by_crm(crms), {crm.crm: crm.catalog for crm in crms}
+            source_tables = {
+                crm.crm: warehouse.source_tables(crm.crm, crm.selected_fields) for crm in crms
+            }
+            reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
+            undo_plan = undo(
+                withheld.fields_written(warehouse, run_id),
                 warehouse.table("records"),
-                landed,
+                source_tables,
                 mappings,
                 catalogs,
-                store=warehouse.step,
+                materialize=warehouse.materialize,
             )
-            runs.write_plan(warehouse, this, back)
-            told = run_report.of_undo(this, back, crms)
+            runs.write_plan(warehouse, current_run, undo_plan)
+            report = run_report.build_undo_report(current_run, undo_plan, crms)
             if write:
-                apply_changes(warehouse, this, crms, lease, bars=bars)
+                apply_changes(warehouse, current_run, crms, lock, bars=bars)
             else:
-                hold_all(warehouse, this, crms, status="planned", reason="approval")
-            told.records = status.account(warehouse, this.run_id)
-            this.counts |= {"undo": run_id, "records": told.records}
-            return told
+                hold_plan(warehouse, current_run, crms, status="planned", reason="approval")
+            report.records = status.outcome_counts(warehouse, current_run.run_id)
+            current_run.counts |= {"undo": run_id, "records": report.records}
+            return report

@@ -9,19 +9,27 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from analysis.month_end_snapshots import Hindsight, Named, Rows, Say, hindsight, rows_of, too_short
+from analysis.month_end_snapshots import (
+    MonthEndSnapshots,
+    NamedDefinition,
+    ProgressCallback,
+    Rows,
+    compute_snapshots,
+    history_too_short,
+    to_rows,
+)
 from config.definition import Definition
 from transforms.evaluation import snapshots as history
-from transforms.lifecycle.lifecycle import Store
-from transforms.lifecycle.reasons import phrase
+from transforms.lifecycle.lifecycle import Materialize
+from transforms.lifecycle.reasons import describe_leaf
 from warehouse.warehouse import Warehouse
 
-TOO_FEW = 10
+MIN_BUYERS = 10
 """With fewer customers on a side nothing is said of it: chance alone would speak."""
 
 
 @dataclass(frozen=True)
-class Mark:
+class SignalStats:
     """How well a yes or no at a month's end told who would become a customer.
 
     `yes` and `no` count month ends of people, `yes_became` and `no_became` those of them that a
@@ -29,45 +37,45 @@ class Mark:
     bought after a no. `error` is the standard error of the logarithm of the lift.
     """
 
-    what: str
+    signal: str
     yes: int
-    yes_became: int
+    yes_converted: int
     no: int
-    no_became: int
+    no_converted: int
     buyers: int
-    others: int
+    other_buyers: int
     error: float | None
 
     @property
     def precision(self) -> float | None:
         """The share of the yes that bought."""
-        return self.yes_became / self.yes if self.yes else None
+        return self.yes_converted / self.yes if self.yes else None
 
     @property
-    def base(self) -> float | None:
+    def baseline(self) -> float | None:
         """The share of the no that bought all the same."""
-        return self.no_became / self.no if self.no else None
+        return self.no_converted / self.no if self.no else None
 
     @property
     def recall(self) -> float | None:
         """The share of those who bought that had a yes before."""
-        bought = self.yes_became + self.no_became
-        return self.yes_became / bought if bought else None
+        bought = self.yes_converted + self.no_converted
+        return self.yes_converted / bought if bought else None
 
     @property
-    def is_judged(self) -> bool:
+    def has_enough_buyers(self) -> bool:
         """Whether there are customers enough on both sides."""
-        return min(self.buyers, self.others) >= TOO_FEW and self.error is not None
+        return min(self.buyers, self.other_buyers) >= MIN_BUYERS and self.error is not None
 
     @property
     def lift(self) -> float | None:
         """How many times as likely a yes is to buy as a no; None: too few to judge."""
-        if not self.is_judged or not self.precision or not self.base:
+        if not self.has_enough_buyers or not self.precision or not self.baseline:
             return None
-        return self.precision / self.base
+        return self.precision / self.baseline
 
     @property
-    def between(self) -> tuple[float, float] | None:
+    def confidence_interval(self) -> tuple[float, float] | None:
         """The lift's limits at 95 % confidence."""
         if self.lift is None or self.error is None:
             return None
@@ -81,7 +89,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Side:
+class DefinitionResult:
     """What the history says of one definition.
 
     entered: month, stage, people; conversions: stage, next, people, went_on, median_days, recent;
@@ -94,10 +102,10 @@ class Side:
     labels: dict[str, str]
     entered: Rows = field(default_factory=list)
     conversions: Rows = field(default_factory=list)
-    stood: Rows = field(default_factory=list)
-    stages: tuple[Mark, ...] = ()
-    thresholds: tuple[Mark, ...] = ()
-    kinds: tuple[Mark, ...] = ()
+    by_stage: Rows = field(default_factory=list)
+    stages: tuple[SignalStats, ...] = ()
+    thresholds: tuple[SignalStats, ...] = ()
+    kinds: tuple[SignalStats, ...] = ()
     scores: Rows = field(default_factory=list)
 
     @property
@@ -139,26 +147,26 @@ class Backtest:
     now: datetime
     within_days: float
     month_ends: tuple[datetime, ...]
-    outcome: str
+    target_stage: str
     people: int
-    became: int
+    converted: int
     buyers: int
     unknown: dict[str, int]
-    sides: tuple[Side, ...]
+    results: tuple[DefinitionResult, ...]
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
-        return asdict(self) | {"sides": [side.as_json() for side in self.sides]}
+        return asdict(self) | {"sides": [side.as_json() for side in self.results]}
 
 
 def backtest(
     warehouse: Warehouse,
-    definitions: Sequence[Named],
+    definitions: Sequence[NamedDefinition],
     *,
     within_days: float,
     months: int,
-    say: Say,
+    on_progress: ProgressCallback,
 ) -> Backtest:
     """Judge definitions by who became a customer within so many days after each month's end.
 
@@ -166,30 +174,34 @@ def backtest(
 
     Raises: ConfigError where nothing was pulled yet, or a definition asks for an unknown field.
     """
-    with warehouse.aside() as keep:
-        seen = hindsight(
+    with warehouse.temp_tables() as keep:
+        seen = compute_snapshots(
             warehouse,
             definitions,
             partial(history.states, within_days=within_days),
             within_days=within_days,
             months=months,
-            keep=keep,
-            say=say,
+            materialize=keep,
+            on_progress=on_progress,
         )
-        since = seen.moments[0] if seen.moments else seen.now - timedelta(days=366)
+        since = seen.month_ends[0] if seen.month_ends else seen.now - timedelta(days=366)
         sides = []
         for nth, one in enumerate(definitions):
-            say(f"{one.name}: counting")
-            entries = seen.histories[nth]
+            on_progress(f"{one.name}: counting")
+            entries = seen.stage_histories[nth]
             side = _funnel(one, entries, since=since, now=seen.now, within_days=within_days)
-            side |= _judgement(seen.judged[nth], one.definition, keep) if seen.judged else {}
-            sides.append(_side(one, side))
-        people, became, buyers = _size(seen.judged[0]) if seen.judged else (0, 0, 0)
+            side |= (
+                _signal_results(seen.evaluated[nth], one.definition, keep) if seen.evaluated else {}
+            )
+            sides.append(_definition_result(one, side))
+        people, became, buyers = (
+            _population_counts(seen.evaluated[0]) if seen.evaluated else (0, 0, 0)
+        )
     top = definitions[0].definition.stages[-1]
     return Backtest(
         seen.now,
         within_days,
-        tuple(seen.moments),
+        tuple(seen.month_ends),
         top.label or top.id,
         people,
         became,
@@ -200,8 +212,8 @@ def backtest(
     )
 
 
-def _size(judged: ir.Table) -> tuple[int, int, int]:
-    [row] = rows_of(
+def _population_counts(judged: ir.Table) -> tuple[int, int, int]:
+    [row] = to_rows(
         judged.aggregate(
             people=judged.count(),
             became=judged.became.sum().fill_null(0),
@@ -212,7 +224,7 @@ def _size(judged: ir.Table) -> tuple[int, int, int]:
 
 
 def _funnel(
-    one: Named, entries: ir.Table, *, since: datetime, now: datetime, within_days: float
+    one: NamedDefinition, entries: ir.Table, *, since: datetime, now: datetime, within_days: float
 ) -> dict[str, Any]:
     ids = one.definition.stage_ids
     went = history.conversions(
@@ -221,23 +233,23 @@ def _funnel(
     conversions = [
         {"stage": ids[row["rank"]], "next": ids[row["rank"] + 1]}
         | {name: value for name, value in row.items() if name != "rank"}
-        for row in rows_of(went, "rank")
+        for row in to_rows(went, "rank")
     ]
-    entered = rows_of(history.entered(entries, since=since), "month", "stage")
+    entered = to_rows(history.entries_by_month(entries, since=since), "month", "stage")
     return {"entered": entered, "conversions": conversions}
 
 
-def _judgement(judged: ir.Table, definition: Definition, keep: Store) -> dict[str, Any]:
-    names = history.flags(definition)
+def _signal_results(judged: ir.Table, definition: Definition, keep: Materialize) -> dict[str, Any]:
+    names = history.flag_columns(definition)
     by_person = keep("by_person", history.per_person(judged, names))
-    [sums] = rows_of(history.totals(by_person))
-    [spread] = rows_of(history.spread(by_person, sums, names))
-    scores = rows_of(history.by_score(judged), "points")
-    stood = rows_of(history.by_stage(judged), "rank")
+    [sums] = to_rows(history.totals(by_person))
+    [spread] = to_rows(history.lift_variance(by_person, sums, names))
+    scores = to_rows(history.by_score(judged), "points")
+    stood = to_rows(history.by_stage(judged), "rank")
     ids = definition.stage_ids
 
-    def marks(texts: Mapping[str, str]) -> tuple[Mark, ...]:
-        return tuple(_mark(name, text, sums, spread) for name, text in texts.items())
+    def marks(texts: Mapping[str, str]) -> tuple[SignalStats, ...]:
+        return tuple(_signal_stats(name, text, sums, spread) for name, text in texts.items())
 
     return {
         "stood": [
@@ -247,7 +259,7 @@ def _judgement(judged: ir.Table, definition: Definition, keep: Store) -> dict[st
         "stages": marks({n: ids[rank] for n, rank in history.stage_flags(definition).items()}),
         "thresholds": marks(
             {
-                n: phrase(leaf, definition)
+                n: describe_leaf(leaf, definition)
                 for leaf, n in history.threshold_leaves(definition).items()
             }
         ),
@@ -259,38 +271,38 @@ def _judgement(judged: ir.Table, definition: Definition, keep: Store) -> dict[st
     }
 
 
-def _mark(
+def _signal_stats(
     name: str, what: str, sums: Mapping[str, int], spread: Mapping[str, float | None]
-) -> Mark:
+) -> SignalStats:
     yes, became = sums[f"{name}_lives"], sums[f"{name}_became"]
     variance = spread.get(name)
-    return Mark(
+    return SignalStats(
         what,
         yes,
         became,
         sums["lives"] - yes,
         sums["became"] - became,
         buyers=sums[f"{name}_became_people"],
-        others=sums[f"{name}_passed_people"],
+        other_buyers=sums[f"{name}_passed_people"],
         error=None if variance is None else math.sqrt(variance),
     )
 
 
-def _side(one: Named, found: dict[str, Any]) -> Side:
+def _definition_result(one: NamedDefinition, found: dict[str, Any]) -> DefinitionResult:
     labels = {stage.id: stage.label or stage.id for stage in one.definition.stages}
-    return Side(one.name, one.definition.id, labels, **found)
+    return DefinitionResult(one.name, one.definition.id, labels, **found)
 
 
 def _notes(
-    seen: Hindsight, top: str, buyers: int, *, months: int, within_days: float
+    seen: MonthEndSnapshots, top: str, buyers: int, *, months: int, within_days: float
 ) -> Iterator[str]:
     """What a reader has to know before believing the figures."""
-    if not seen.moments:
-        yield too_short(within_days)
+    if not seen.month_ends:
+        yield history_too_short(within_days)
         return
-    if len(seen.moments) < months:
-        yield f"the history holds {len(seen.moments)} month ends of the {months} asked for"
+    if len(seen.month_ends) < months:
+        yield f"the history holds {len(seen.month_ends)} month ends of the {months} asked for"
     if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
         yield f"nobody can tell what these said then, and they count as empty: {', '.join(gaps)}"
-    if buyers < TOO_FEW:
+    if buyers < MIN_BUYERS:
         yield f"{buyers} people became {top}: too few to judge anything by"

@@ -7,24 +7,30 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from analysis.month_end_snapshots import Named, Rows, Say, rows_of, utc
+from analysis.month_end_snapshots import (
+    NamedDefinition,
+    ProgressCallback,
+    Rows,
+    to_naive_utc,
+    to_rows,
+)
 from config.definition import Definition
 from config.loader import Configuration
 from connectors import connector
-from models import Load
+from models import WriteVolume
 from transforms.evaluation import stage_moves
-from transforms.lifecycle.lifecycle import Answer, Store, lifecycle
+from transforms.lifecycle.lifecycle import LifecycleTables, Materialize, lifecycle
 from warehouse.warehouse import Warehouse
 
-WEEKS = 12
+FOLLOW_UP_WEEKS = 12
 """So many weeks back follow-ups are counted."""
 
-EACH = 3
+SAMPLE_PER_FLOW = 3
 """People shown of every flow."""
 
 
 @dataclass(frozen=True)
-class Difference:
+class DefinitionDiff:
     """Who would move, and what that means in work and in calls.
 
     flows: stage, status, stage_to, status_to, people; sample: the same with person_id, reasons,
@@ -52,14 +58,14 @@ class Difference:
         return self.moved / self.people if self.people else 0.0
 
     @property
-    def per_week(self) -> tuple[float, float]:
+    def follow_ups_per_week(self) -> tuple[float, float]:
         """All follow-ups a week, by ours and by theirs."""
         return (
             sum(row["before"] for row in self.follow_ups),
             sum(row["after"] for row in self.follow_ups),
         )
 
-    def place(self, stage: str, status: str) -> str:
+    def stage_label(self, stage: str, status: str) -> str:
         """What people call a stage, with the status where it says more."""
         label = self.labels[stage]
         return f"{label}, {status}" if status in ("recycled", "disqualified") else label
@@ -69,27 +75,33 @@ class Difference:
         return asdict(self) | {"share": self.share}
 
 
-def difference(warehouse: Warehouse, ours: Named, theirs: Named, *, say: Say) -> Difference:
+def diff_definitions(
+    warehouse: Warehouse,
+    ours: NamedDefinition,
+    theirs: NamedDefinition,
+    *,
+    on_progress: ProgressCallback,
+) -> DefinitionDiff:
     """Decide by both definitions as of the last pull, and compare.
 
     Raises: ConfigError where nothing was pulled yet, or a definition asks for an unknown field.
     """
-    as_of = utc(warehouse.pulled_at() or datetime.now(UTC))
-    since = as_of - timedelta(weeks=WEEKS)
+    as_of = to_naive_utc(warehouse.last_extract_at() or datetime.now(UTC))
+    since = as_of - timedelta(weeks=FOLLOW_UP_WEEKS)
     sides = (ours, theirs)
-    with warehouse.aside() as keep:
+    with warehouse.temp_tables() as keep:
         answers = []
         for one in sides:
-            say(f"deciding by {one.name}")
-            answers.append(_answer(warehouse, one, as_of, keep))
-        both = keep("both", stage_moves.both(answers[0].lifecycle, answers[1].lifecycle))
-        [size] = rows_of(both.aggregate(people=both.count(), moved=both.is_moved.sum()))
-        order = [ibis.desc("people"), *stage_moves.PLACE]
+            on_progress(f"deciding by {one.name}")
+            answers.append(_lifecycle_tables(warehouse, one, as_of, keep))
+        both = keep("both", stage_moves.join_answers(answers[0].lifecycle, answers[1].lifecycle))
+        [size] = to_rows(both.aggregate(people=both.count(), moved=both.is_moved.sum()))
+        order = [ibis.desc("people"), *stage_moves.FLOW_COLUMNS]
         worked = [
             stage_moves.follow_ups(answer.stage_history, one.definition, since=since, until=as_of)
             for answer, one in zip(answers, sides, strict=True)
         ]
-        return Difference(
+        return DefinitionDiff(
             ours.name,
             theirs.name,
             (ours.definition.id, theirs.definition.id),
@@ -97,22 +109,26 @@ def difference(warehouse: Warehouse, ours: Named, theirs: Named, *, say: Say) ->
             as_of,
             size["people"],
             size["moved"] or 0,
-            flows=rows_of(stage_moves.flows(both).order_by(order)),
+            flows=to_rows(stage_moves.flows(both).order_by(order)),
             sample=_sample(both, warehouse.table("records")),
-            follow_ups=_follow_ups(*(rows_of(table) for table in worked)),
-            actions=_actions(*(rows_of(stage_moves.open_work(one.lifecycle)) for one in answers)),
+            follow_ups=_follow_ups(*(to_rows(table) for table in worked)),
+            actions=_actions(
+                *(to_rows(stage_moves.next_actions(one.lifecycle)) for one in answers)
+            ),
             writes=_writes(both, warehouse.table("records"), ours.configuration),
         )
 
 
-def _answer(warehouse: Warehouse, one: Named, as_of: datetime, keep: Store) -> Answer:
+def _lifecycle_tables(
+    warehouse: Warehouse, one: NamedDefinition, as_of: datetime, keep: Materialize
+) -> LifecycleTables:
     def store(step: str, table: ir.Table) -> ir.Table:
         return keep(f"step_{step}", table)
 
-    known = warehouse.answerable(one.configuration)
+    known = warehouse.inputs_as_of(one.configuration)
     tables = known.people, known.field_since, known.events
-    answer = lifecycle(*tables, one.definition, as_of=as_of, store=store)
-    return Answer(
+    answer = lifecycle(*tables, one.definition, as_of=as_of, materialize=store)
+    return LifecycleTables(
         keep(f"lifecycle_{one.definition.id}", answer.lifecycle),
         keep(f"stage_history_{one.definition.id}", answer.stage_history),
     )
@@ -124,18 +140,24 @@ def _labels(definition: Definition) -> dict[str, str]:
 
 def _sample(both: ir.Table, records: ir.Table) -> Rows:
     """A few people of every flow, with the records by which the CRMs know them."""
-    people = rows_of(stage_moves.sample(both, each=EACH).order_by(*stage_moves.PLACE, "person_id"))
+    people = to_rows(
+        stage_moves.sample(both, per_flow=SAMPLE_PER_FLOW).order_by(
+            *stage_moves.FLOW_COLUMNS, "person_id"
+        )
+    )
     ids = [row["person_id"] for row in people]
     live = records.filter(~records.deleted, records.person_id.isin(ids)) if ids else None
     known: dict[str, list[str]] = {}
     if live is not None:
-        for row in rows_of(live.select("person_id", "key").order_by("person_id", "key")):
+        for row in to_rows(live.select("person_id", "key").order_by("person_id", "key")):
             known.setdefault(row["person_id"], []).append(row["key"])
     return [row | {"records": known.get(row["person_id"], [])} for row in people]
 
 
 def _follow_ups(before: Rows, after: Rows) -> Rows:
-    counts = [{row["stage"]: row["entries"] / WEEKS for row in side} for side in (before, after)]
+    counts = [
+        {row["stage"]: row["entries"] / FOLLOW_UP_WEEKS for row in side} for side in (before, after)
+    ]
     stages = dict.fromkeys(stage for side in counts for stage in side)
     return [
         {"stage": stage, "before": counts[0].get(stage, 0.0), "after": counts[1].get(stage, 0.0)}
@@ -163,20 +185,22 @@ def _writes(both: ir.Table, records: ir.Table, configuration: Configuration) -> 
     """What would be written anew, per object, and the calls it takes."""
     found = []
     for crm, object, fields in stage_moves.written_objects(configuration.mappings):
-        [row] = rows_of(stage_moves.rewritten(both, records, fields, crm=crm, object=object))
+        [row] = to_rows(stage_moves.changed_records(both, records, fields, crm=crm, object=object))
         found.append(
             {
                 "crm": crm,
                 "object": object,
                 "records": row.pop("records"),
                 "differing": row["differing"],
-                "calls": _calls_at_most(crm, row.pop("differing")),
+                "calls": _max_calls(crm, row.pop("differing")),
                 "fields": row,
             }
         )
     return found
 
 
-def _calls_at_most(crm: str, records: int) -> int:
+def _max_calls(crm: str, records: int) -> int:
     """Calls by batches, each record's stage being emptied first where the CRM asks for that."""
-    return connector(crm).calls_for(None, Load(records, stages=records, backward=records))
+    return connector(crm).estimate_writes(
+        None, WriteVolume(records, stages=records, backward=records)
+    )

@@ -7,8 +7,14 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from analysis.next_stage import Case, spoken, to_next_stage
-from analysis.supporting_events import Happening, behind, happenings, in_cents, worth
+from analysis.next_stage import PersonState, format_value, missing_for_next_stage
+from analysis.supporting_events import (
+    PersonEvent,
+    allocate_rounding,
+    decayed_points,
+    person_events,
+    supporting_events,
+)
 from config.definition import (
     AllOf,
     AnyOf,
@@ -21,13 +27,19 @@ from config.definition import (
 )
 from config.loader import Configuration
 from errors import ConfigError
-from transforms.identity.point_in_time import Known
+from transforms.identity.point_in_time import Inputs
 from transforms.lifecycle import score
 from transforms.lifecycle.current_stage import standing
-from transforms.lifecycle.lifecycle import Journeys, answered, end_leaves, grounds, journeys
-from transforms.lifecycle.reasons import phrase
-from transforms.staging.timestamps import NEVER, from_datetime, instant, to_datetime
-from warehouse.people_lookup import NOBODY, person_ids
+from transforms.lifecycle.lifecycle import (
+    Steps,
+    build_tables,
+    compute_steps,
+    person_leaves,
+    reason_leaves,
+)
+from transforms.lifecycle.reasons import describe_leaf
+from transforms.staging.timestamps import NEVER, from_datetime, to_datetime, to_timestamp
+from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
 from warehouse.warehouse import Warehouse
 
 Rows = list[dict[str, Any]]
@@ -49,9 +61,9 @@ class Receipt:
     person_id: str
     label: str
     framework: str
-    answer: dict[str, Any]
+    lifecycle: dict[str, Any]
     records: Rows
-    because: Rows
+    reasons: Rows
     disqualified: Rows
     contributions: Rows
     fit: Rows
@@ -66,7 +78,11 @@ class Receipt:
 
 
 def explain(
-    warehouse: Warehouse, configuration: Configuration, who: str, *, as_of: datetime | None = None
+    warehouse: Warehouse,
+    configuration: Configuration,
+    identifier: str,
+    *,
+    as_of: datetime | None = None,
 ) -> list[Receipt]:
     """Make the receipts of everybody an e-mail address, a record id or a person id names.
 
@@ -77,20 +93,20 @@ def explain(
     """
     if not warehouse.has("lifecycle"):
         raise ConfigError("nothing was pulled yet: `python sync.py run --dry-run` comes first")
-    ids = person_ids(warehouse, configuration, who.strip())
+    ids = find_person_ids(warehouse, configuration, identifier.strip())
     if not ids:
-        raise ConfigError(NOBODY)
+        raise ConfigError(PERSON_NOT_FOUND)
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     return [_receipt(warehouse, configuration, one, at) for one in ids]
 
 
-def unknown(known: Known) -> dict[str, int]:
+def unknown_counts(inputs: Inputs) -> dict[str, int]:
     """How many people lack a value of a field because nobody can tell which one they had."""
-    fields = [name for name in known.unknown.columns if name != "person_id"]
+    fields = [name for name in inputs.unknown.columns if name != "person_id"]
     if not fields:
         return {}
-    counts = known.unknown.aggregate(**{name: known.unknown[name].sum() for name in fields})
+    counts = inputs.unknown.aggregate(**{name: inputs.unknown[name].sum() for name in fields})
     [row] = counts.to_pyarrow().to_pylist()
     return {name: int(count) for name, count in row.items() if count}
 
@@ -99,92 +115,96 @@ def _receipt(
     warehouse: Warehouse, configuration: Configuration, person_id: str, as_of: datetime
 ) -> Receipt:
     def step(name: str, table: ir.Table) -> ir.Table:
-        return warehouse.step(f"one_{name}", table)
+        return warehouse.materialize(f"one_{name}", table)
 
     definition = configuration.definition
-    then = warehouse.answerable(configuration, as_of=as_of, only=person_id)
+    then = warehouse.inputs_as_of(configuration, as_of=as_of, person_id=person_id)
     parts = then.people, then.field_since, then.events
-    steps = journeys(*parts, definition, as_of=as_of, store=step)
-    answer = answered(steps, definition, as_of=as_of, store=step)
+    steps = compute_steps(*parts, definition, as_of=as_of, materialize=step)
+    answer = build_tables(steps, definition, as_of=as_of, materialize=step)
     found = _rows(answer.lifecycle)
     if not found:
         raise ConfigError(f"{person_id} was not known yet on {as_of:%Y-%m-%d}")
-    case = _case(steps, found[0], then.people, then.events, definition, as_of)
-    stage = definition.stages[definition.stage_ids.index(case.answer["stage"])]
+    case = _person_state(steps, found[0], then.people, then.events, definition, as_of)
+    stage = definition.stages[definition.stage_ids.index(case.lifecycle["stage"])]
     contributions, fit = _score(case)
     return Receipt(
         person_id,
         stage.label or stage.id,
         (definition.qualification and definition.qualification.framework) or "Qualification",
-        case.answer,
-        records=_known_as(warehouse, person_id, as_of),
-        because=_because(case, steps),
+        case.lifecycle,
+        records=_record_rows(warehouse, person_id, as_of),
+        reasons=_reason_rows(case, steps),
         disqualified=_disqualified(case),
         contributions=contributions,
         fit=fit,
         criteria=_criteria(case),
-        history=_journey(answer.stage_history, definition),
-        missing=to_next_stage(case),
-        unknown=sorted(unknown(then)),
+        history=_stage_entries(answer.stage_history, definition),
+        missing=missing_for_next_stage(case),
+        unknown=sorted(unknown_counts(then)),
     )
 
 
-def _case(
-    steps: Journeys,
+def _person_state(
+    steps: Steps,
     answer: dict[str, Any],
     people: ir.Table,
     events: ir.Table,
     definition: Definition,
     as_of: datetime,
-) -> Case:
-    [values], [known], [ends] = _rows(people), _rows(steps.facts), _rows(steps.ends)
-    [cycle] = _rows(steps.ruled.order_by(ibis.desc("cycle")).limit(1))
-    happened = happenings(steps, events, definition, as_of=as_of)
-    return Case(definition, as_of, answer, values, known, ends, cycle, happened)
+) -> PersonState:
+    [values], [known], [ends] = (
+        _rows(people),
+        _rows(steps.field_conditions),
+        _rows(steps.person_conditions),
+    )
+    [cycle] = _rows(steps.evaluated_rules.order_by(ibis.desc("cycle")).limit(1))
+    happened = person_events(steps, events, definition, as_of=as_of)
+    return PersonState(definition, as_of, answer, values, known, ends, cycle, happened)
 
 
-def _known_as(warehouse: Warehouse, person_id: str, as_of: datetime) -> Rows:
+def _record_rows(warehouse: Warehouse, person_id: str, as_of: datetime) -> Rows:
     records = warehouse.table("records")
     mine = records.filter(records.person_id == person_id, ~records.deleted)
     mine = mine.filter(mine.created_at <= as_of).order_by("crm", "object", "record_id")
     return _rows(mine.select("crm", "object", "record_id", "read_only"))
 
 
-def _because(case: Case, steps: Journeys) -> Rows:
+def _reason_rows(case: PersonState, steps: Steps) -> Rows:
     """The leaves through which they came to their stage, oldest first, with what is behind each."""
     definition = case.definition
-    stands = standing(steps.entries, steps.lapses, steps.cycles, definition)
+    stands = standing(steps.entries, steps.recyclings, steps.cycles, definition)
     [stood] = _rows(stands.select("is_recycled", "entry_cycle"))
     if stood["is_recycled"]:
-        last = [one for one in case.happened if definition.events[one.kind].is_activity]
-        last = [one for one in last if one.at <= case.answer["recycled_at"]][-1:]
-        text = case.answer["reasons"].rpartition(" on ")[0]
-        return [{"text": text, "at": case.answer["recycled_at"], "events": _shown(last)}]
-    came, through = grounds(steps, stands, definition)
-    told = _rows(came.select("place", at=instant(came.at)).order_by("at", "place"))
-    is_final = definition.stages[-1].final and case.answer["status"] == "won"
+        last = [one for one in case.events if definition.events[one.kind].is_activity]
+        last = [one for one in last if one.at <= case.lifecycle["recycled_at"]][-1:]
+        text = case.lifecycle["reasons"].rpartition(" on ")[0]
+        return [{"text": text, "at": case.lifecycle["recycled_at"], "events": _event_rows(last)}]
+    came, through = reason_leaves(steps, stands, definition)
+    told = _rows(came.select("place", at=to_timestamp(came.at)).order_by("at", "place"))
+    is_final = definition.stages[-1].final and case.lifecycle["status"] == "won"
     cycle = None if is_final else stood["entry_cycle"]
     said = [_reason(case, through[row["place"]], row["at"], cycle) for row in told]
     return list({(row["text"], row["at"]): row for row in reversed(said)}.values())[::-1]
 
 
-def _reason(case: Case, leaf: Leaf, at: datetime, cycle: int | None) -> dict[str, Any]:
+def _reason(case: PersonState, leaf: Leaf, at: datetime, cycle: int | None) -> dict[str, Any]:
     definition = case.definition
-    events = behind(leaf, case.happened, definition, at=at, cycle=cycle)
-    text = phrase(leaf, definition)
+    events = supporting_events(leaf, case.events, definition, at=at, cycle=cycle)
+    text = describe_leaf(leaf, definition)
     if isinstance(leaf, EventLeaf) and leaf.count == 1:
         happened = {one.kind for one in events}
         text = next((kind for kind in leaf.event if kind in happened), text)
-    shown = _shown(events)
+    shown = _event_rows(events)
     if isinstance(leaf, ScoreLeaf):
         for row, one in zip(shown, events, strict=True):
-            row["left"] = round(worth(one, definition, at=at), 2)
+            row["left"] = round(decayed_points(one, definition, at=at), 2)
         text = f"{text} ({_score_then(case, leaf, at)})"
     return {"text": text, "at": at, "events": shown}
 
 
-def _score_then(case: Case, leaf: ScoreLeaf, at: datetime) -> str:
-    earned = sum(worth(one, case.definition, at=at) for one in case.happened if one.at <= at)
+def _score_then(case: PersonState, leaf: ScoreLeaf, at: datetime) -> str:
+    earned = sum(decayed_points(one, case.definition, at=at) for one in case.events if one.at <= at)
     if leaf.score == "engagement":
         return f"{earned:.2f}"
     lines = score.fit_lines(case.definition)
@@ -192,11 +212,11 @@ def _score_then(case: Case, leaf: ScoreLeaf, at: datetime) -> str:
     return f"{earned + fit:.2f}: {earned:.2f} for what they did, {fit:.2f} for who they are"
 
 
-def _shown(events: list[Happening]) -> Rows:
+def _event_rows(events: list[PersonEvent]) -> Rows:
     return [_event(one) | {"kind": one.kind, "at": one.at} for one in events]
 
 
-def _event(one: Happening) -> dict[str, Any]:
+def _event(one: PersonEvent) -> dict[str, Any]:
     return {
         "event_id": one.event_id,
         "crm": one.crm,
@@ -205,20 +225,20 @@ def _event(one: Happening) -> dict[str, Any]:
     }
 
 
-def _score(case: Case) -> tuple[Rows, Rows]:
+def _score(case: PersonState) -> tuple[Rows, Rows]:
     """Every event that earns points, newest first, and the lines of the fit that hold."""
-    earned = [one for one in reversed(case.happened) if one.points]
+    earned = [one for one in reversed(case.events) if one.points]
     lines = [line for line in score.fit_lines(case.definition) if case.since(line.when) < NEVER]
-    exact = [*(one.left for one in earned), *(line.points for line in lines)]
-    cents = in_cents(exact, case.answer["score"])
+    exact = [*(one.points_left for one in earned), *(line.points for line in lines)]
+    cents = allocate_rounding(exact, case.lifecycle["score"])
     contributions = [
         {"at": one.at, "kind": one.kind, "points": one.points, "left": left} | _event(one)
         for one, left in zip(earned, cents, strict=False)
     ]
     fit = [
         {
-            "text": _values(line.when, case),
-            "rule": _said(line.when, case.definition),
+            "text": _field_values(line.when, case),
+            "rule": _describe_condition(line.when, case.definition),
             "points": line.points,
             "left": left,
         }
@@ -227,21 +247,21 @@ def _score(case: Case) -> tuple[Rows, Rows]:
     return contributions, fit
 
 
-def _criteria(case: Case) -> Rows:
+def _criteria(case: PersonState) -> Rows:
     section = case.definition.qualification
     return [
         {
             "name": name,
-            "rule": _said(condition, case.definition),
+            "rule": _describe_condition(condition, case.definition),
             "met": case.since(condition) < NEVER,
             "since": to_datetime(case.since(condition)),
-            "now": _values(condition, case),
+            "now": _field_values(condition, case),
         }
         for name, condition in (section.criteria if section else {}).items()
     ]
 
 
-def _journey(history: ir.Table, definition: Definition) -> Rows:
+def _stage_entries(history: ir.Table, definition: Definition) -> Rows:
     """The stages entered, in the order of time; of those of one instant the lowest first."""
     ranks = definition.stage_ids
     return sorted(
@@ -253,37 +273,37 @@ def _journey(history: ir.Table, definition: Definition) -> Rows:
     )
 
 
-def _disqualified(case: Case) -> Rows:
+def _disqualified(case: PersonState) -> Rows:
     """The leaves that disqualify."""
     rule = case.definition.disqualified
-    if rule is None or case.answer["disqualified_at"] is None:
+    if rule is None or case.lifecycle["disqualified_at"] is None:
         return []
-    columns = end_leaves(case.definition)
+    columns = person_leaves(case.definition)
     since = {
-        leaf: case.ends[columns[leaf]] if leaf in columns else case.since(leaf)
+        leaf: case.person_conditions[columns[leaf]] if leaf in columns else case.since(leaf)
         for leaf in leaves(rule)
     }
     return [
-        {"text": phrase(leaf, case.definition), "at": to_datetime(at)}
+        {"text": describe_leaf(leaf, case.definition), "at": to_datetime(at)}
         for leaf, at in since.items()
         if at < NEVER
     ]
 
 
-def _values(condition: Condition, case: Case) -> str:
+def _field_values(condition: Condition, case: PersonState) -> str:
     """What they hold in the fields that a condition asks about."""
     fields = dict.fromkeys(leaf.field for leaf in leaves(condition) if hasattr(leaf, "field"))
-    return ", ".join(f"{name}: {spoken(case.values.get(name))}" for name in fields)
+    return ", ".join(f"{name}: {format_value(case.values.get(name))}" for name in fields)
 
 
-def _said(condition: Condition, definition: Definition) -> str:
+def _describe_condition(condition: Condition, definition: Definition) -> str:
     match condition:
         case AnyOf(any=parts):
-            return " or ".join(_said(part, definition) for part in parts)
+            return " or ".join(_describe_condition(part, definition) for part in parts)
         case AllOf(all=parts):
-            return " and ".join(_said(part, definition) for part in parts)
+            return " and ".join(_describe_condition(part, definition) for part in parts)
         case leaf:
-            return phrase(leaf, definition)
+            return describe_leaf(leaf, definition)
 
 
 def _rows(table: ir.Table) -> Rows:

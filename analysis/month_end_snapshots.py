@@ -12,22 +12,22 @@ from more_itertools import chunked
 from config.definition import Definition
 from config.loader import Configuration
 from transforms.evaluation import snapshots as history
-from transforms.evaluation.snapshots import Tables
-from transforms.lifecycle.lifecycle import Journeys, Store, journeys, stage_history
+from transforms.evaluation.snapshots import InputTables
+from transforms.lifecycle.lifecycle import Materialize, Steps, compute_steps, stage_history
 from transforms.staging.timestamps import from_datetime
 from warehouse.warehouse import Warehouse
 
 Rows = list[dict[str, Any]]
 
-LIVES = 1_000_000
+MAX_SNAPSHOTS = 1_000_000
 """People times month ends that are judged in one go; more is done in several."""
 
-Say = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 """Told what is being done, for people who wait."""
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedDefinition:
     """A definition with all that belongs to it, and what people call it: its file."""
 
     name: str
@@ -39,15 +39,15 @@ class Named:
         return self.configuration.definition
 
 
-class Read(Protocol):
+class SnapshotReader(Protocol):
     """Reads what is asked of every life at `as_of`: a table with `life` and `rank`."""
 
-    def __call__(self, steps: Journeys, definition: Definition, *, as_of: int) -> ir.Table:
+    def __call__(self, steps: Steps, definition: Definition, *, as_of: int) -> ir.Table:
         """Give one row per life."""
 
 
 @dataclass(frozen=True)
-class Hindsight:
+class MonthEndSnapshots:
     """What was seen at the month ends, and what is known now.
 
     judged: per definition what was read of every life to be judged, with of, month_end, became
@@ -56,48 +56,55 @@ class Hindsight:
     """
 
     now: datetime
-    moments: list[datetime]
-    histories: list[ir.Table]
-    judged: list[ir.Table]
+    month_ends: list[datetime]
+    stage_histories: list[ir.Table]
+    evaluated: list[ir.Table]
     unknown: dict[str, int]
 
 
-def hindsight(
+def compute_snapshots(
     warehouse: Warehouse,
-    definitions: Sequence[Named],
-    read: Read,
+    definitions: Sequence[NamedDefinition],
+    read: SnapshotReader,
     *,
     within_days: float,
     months: int,
-    keep: Store,
-    say: Say,
-) -> Hindsight:
+    materialize: Materialize,
+    on_progress: ProgressCallback,
+) -> MonthEndSnapshots:
     """Look back from now on the last months that can be judged, with every definition.
 
     The first definition says what a customer is.
 
     Raises: ConfigError where nothing was pulled yet, or a definition asks for an unknown field.
     """
-    now = utc(warehouse.pulled_at() or datetime.now(UTC))
-    known = warehouse.answerable(definitions[0].configuration)
+    now = to_naive_utc(warehouse.last_extract_at() or datetime.now(UTC))
+    known = warehouse.inputs_as_of(definitions[0].configuration)
     present = known.people, known.field_since, known.events
-    moments = _moments(known.people, now, within_days=within_days, months=months)
+    moments = _usable_month_ends(known.people, now, within_days=within_days, months=months)
     histories = []
     for nth, one in enumerate(definitions):
-        say(f"{one.name}: the history as it is known now")
-        histories.append(_history_now(present, one.definition, now, keep, f"{nth}"))
+        on_progress(f"{one.name}: the history as it is known now")
+        histories.append(
+            _current_stage_history(present, one.definition, now, materialize, f"{nth}")
+        )
     if not moments:
-        return Hindsight(now, [], histories, [], {})
+        return MonthEndSnapshots(now, [], histories, [], {})
     judge = definitions[0].definition
-    states = _states(warehouse, moments, definitions, read, keep, say)
-    won = keep("outcomes", history.outcomes(known.people, histories[0], judge))
-    chosen = history.population(states.lived, won, states.of[0], judge, within_days=within_days)
-    chosen = keep("population", chosen)
-    judged = [keep(f"judged{nth}", chosen.join(of, "life")) for nth, of in enumerate(states.of)]
-    return Hindsight(now, moments, histories, judged, states.unknown)
+    states = _snapshot_states(warehouse, moments, definitions, read, materialize, on_progress)
+    won = materialize("outcomes", history.conversion_dates(known.people, histories[0], judge))
+    chosen = history.population(
+        states.people, won, states.by_definition[0], judge, within_days=within_days
+    )
+    chosen = materialize("population", chosen)
+    judged = [
+        materialize(f"judged{nth}", chosen.join(of, "life"))
+        for nth, of in enumerate(states.by_definition)
+    ]
+    return MonthEndSnapshots(now, moments, histories, judged, states.unknown)
 
 
-def too_short(within_days: float) -> str:
+def history_too_short(within_days: float) -> str:
     """Say that no month end can be judged."""
     return (
         f"the history is too short: nobody was known {within_days:g} days before the end of it, "
@@ -105,50 +112,52 @@ def too_short(within_days: float) -> str:
     )
 
 
-def utc(at: datetime) -> datetime:
+def to_naive_utc(at: datetime) -> datetime:
     """The same instant without a zone, in UTC, as the middle keeps it."""
     return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
-def rows_of(table: ir.Table, *order: str) -> Rows:
+def to_rows(table: ir.Table, *order: str) -> Rows:
     """The few rows of a summary."""
     return list((table.order_by(*order) if order else table).to_pyarrow().to_pylist())
 
 
-def _moments(people: ir.Table, now: datetime, *, within_days: float, months: int) -> list[datetime]:
+def _usable_month_ends(
+    people: ir.Table, now: datetime, *, within_days: float, months: int
+) -> list[datetime]:
     """The month ends at which somebody was known already."""
     first = people.created_at.min().to_pyarrow().as_py()
     ends = history.month_ends(now, within_days=within_days, months=months)
-    return [moment for moment in ends if first is not None and moment > utc(first)]
+    return [moment for moment in ends if first is not None and moment > to_naive_utc(first)]
 
 
-def _history_now(
-    known: Tables, definition: Definition, now: datetime, keep: Store, name: str
+def _current_stage_history(
+    known: InputTables, definition: Definition, now: datetime, keep: Materialize, name: str
 ) -> ir.Table:
     def store(step: str, table: ir.Table) -> ir.Table:
         return keep(f"step_{step}", table)
 
-    steps = journeys(*known, definition, as_of=now, store=store)
+    steps = compute_steps(*known, definition, as_of=now, materialize=store)
     return keep(f"history_{name}", stage_history(steps, definition))
 
 
 @dataclass(frozen=True)
-class _States:
+class _SnapshotStates:
     """The lives that were lived, what each definition says of them, and what nobody knows."""
 
-    lived: ir.Table
-    of: list[ir.Table]
+    people: ir.Table
+    by_definition: list[ir.Table]
     unknown: dict[str, int]
 
 
-def _states(
+def _snapshot_states(
     warehouse: Warehouse,
     moments: Sequence[datetime],
-    definitions: Sequence[Named],
-    read: Read,
-    keep: Store,
-    say: Say,
-) -> _States:
+    definitions: Sequence[NamedDefinition],
+    read: SnapshotReader,
+    keep: Materialize,
+    say: ProgressCallback,
+) -> _SnapshotStates:
     """Ask every definition where everybody stood at each month's end, many ends at once."""
     lived: list[ir.Table] = []
     of: list[list[ir.Table]] = [[] for _ in definitions]
@@ -158,53 +167,53 @@ def _states(
     def store(step: str, table: ir.Table) -> ir.Table:
         return keep(f"step_{step}", table)
 
-    for nth, some in enumerate(chunked(moments, max(1, LIVES // max(people, 1)))):
+    for nth, some in enumerate(chunked(moments, max(1, MAX_SNAPSHOTS // max(people, 1)))):
         until = some[-1]
-        tables = _lives(warehouse, some, definitions, keep, unknown, say)
+        tables = _snapshots(warehouse, some, definitions, keep, unknown, say)
         for side, one in enumerate(definitions):
             say(f"{one.name}: {some[0]:%Y-%m-%d} to {until:%Y-%m-%d}")
-            steps = journeys(*tables, one.definition, as_of=until, store=store)
+            steps = compute_steps(*tables, one.definition, as_of=until, materialize=store)
             found = read(steps, one.definition, as_of=from_datetime(until))
             of[side].append(keep(f"states{side}_{nth}", found))
         lived.append(keep(f"lived_{nth}", tables[0].select("person_id", "of", "month_end")))
-    return _States(
-        history.together(lived), [history.together(tables) for tables in of], dict(unknown)
+    return _SnapshotStates(
+        history.union_all(lived), [history.union_all(tables) for tables in of], dict(unknown)
     )
 
 
-def _lives(
+def _snapshots(
     warehouse: Warehouse,
     moments: Sequence[datetime],
-    definitions: Sequence[Named],
-    keep: Store,
+    definitions: Sequence[NamedDefinition],
+    keep: Materialize,
     unknown: Counter[str],
-    say: Say,
-) -> Tables:
+    say: ProgressCallback,
+) -> InputTables:
     """What was known at each of some moments, all moved to the last of them."""
     fields = dict.fromkeys(name for one in definitions for name in one.definition.fields())
-    parts: list[Tables] = []
+    parts: list[InputTables] = []
     for nth, moment in enumerate(moments):
         say(f"what was known on {moment:%Y-%m-%d}")
-        known = warehouse.answerable(
+        known = warehouse.inputs_as_of(
             definitions[0].configuration, as_of=moment, fields=tuple(fields)
         )
         there = [name for name in fields if name in known.people.columns]
         tables = (known.people, known.field_since, known.events)
-        moved = history.lives(tables, there, moment=moment, until=moments[-1])
+        moved = history.snapshots(tables, there, moment=moment, until=moments[-1])
         # kept before the next moment is asked for: that one takes the place of this one
         people, since, events = (
             keep(f"life_{part}_{nth}", table) for part, table in enumerate(moved)
         )
         parts.append((people, since, events))
-        unknown.update(_unknown(known.unknown))
-    people, since, events = (history.together(tables) for tables in zip(*parts, strict=True))
+        unknown.update(_unknown_counts(known.unknown))
+    people, since, events = (history.union_all(tables) for tables in zip(*parts, strict=True))
     return people, since, events
 
 
-def _unknown(people: ir.Table) -> dict[str, int]:
+def _unknown_counts(people: ir.Table) -> dict[str, int]:
     """Of how many people each field was not known."""
     names = [name for name in people.columns if name != "person_id"]
     if not names:
         return {}
-    [row] = rows_of(people.aggregate(**{name: people[name].sum().fill_null(0) for name in names}))
+    [row] = to_rows(people.aggregate(**{name: people[name].sum().fill_null(0) for name in names}))
     return row

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from analysis.supporting_events import Happening, within_window
+from analysis.supporting_events import PersonEvent, within_window
 from config.definition import (
     AllOf,
     AnyOf,
@@ -21,16 +21,16 @@ from config.definition import (
 )
 from transforms.lifecycle import field_conditions
 from transforms.lifecycle.cycles import inactive_after
-from transforms.lifecycle.lifecycle import end_leaves, leaf_columns
-from transforms.lifecycle.reasons import phrase
-from transforms.lifecycle.stage_entries import raw, remembered
+from transforms.lifecycle.lifecycle import leaf_columns, person_leaves
+from transforms.lifecycle.reasons import describe_leaf
+from transforms.lifecycle.stage_entries import reached_before, rule_true_at
 from transforms.staging.timestamps import NEVER, from_datetime
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Case:
+class PersonState:
     """One person at one instant: the row of each step that words about them need.
 
     answer: of `lifecycle`; values: of `people`; facts, ends: of the steps of these names; cycle:
@@ -39,15 +39,15 @@ class Case:
 
     definition: Definition
     as_of: datetime
-    answer: Row
+    lifecycle: Row
     values: Row
-    facts: Row
-    ends: Row
+    field_conditions: Row
+    person_conditions: Row
     cycle: Row
-    happened: list[Happening]
+    events: list[PersonEvent]
 
     @property
-    def begins_anew(self) -> bool:
+    def starts_new_cycle(self) -> bool:
         """Whether they have been quiet for so long that the next activity begins a new cycle."""
         return from_datetime(self.as_of) - int(self.cycle["last"]) > inactive_after(self.definition)
 
@@ -59,33 +59,37 @@ class Case:
             case AllOf(all=parts):
                 return max(self.since(part) for part in parts)
             case FieldLeaf():
-                return int(self.facts[field_conditions.column(condition, self.definition)])
+                return int(
+                    self.field_conditions[
+                        field_conditions.field_leaf_column(condition, self.definition)
+                    ]
+                )
         return NEVER
 
-    def open_criteria(self) -> list[str]:
+    def unmet_criteria(self) -> list[str]:
         """The qualification criteria that are not met."""
         section = self.definition.qualification
         asked = section.criteria if section else {}
         return [name for name, condition in asked.items() if self.since(condition) == NEVER]
 
 
-def to_next_stage(case: Case) -> str:
+def missing_for_next_stage(person: PersonState) -> str:
     """Say what is missing for the stage above; empty at the top."""
-    stages = case.definition.stages
-    rank = case.definition.stage_ids.index(case.answer["stage"]) + 1
+    stages = person.definition.stages
+    rank = person.definition.stage_ids.index(person.lifecycle["stage"]) + 1
     if rank >= len(stages):
         return ""
     stage = stages[rank]
-    anew = case.begins_anew and not stage.final and bool(case.happened)
+    anew = person.starts_new_cycle and not stage.final and bool(person.events)
     aside = "; after the long silence counts and channels begin anew" if anew else ""
-    return f"{stage.label or stage.id} needs {Gap(case, stage).text()}{aside}"
+    return f"{stage.label or stage.id} needs {MissingCriteria(person, stage).text()}{aside}"
 
 
 @dataclass(frozen=True)
-class Gap:
+class MissingCriteria:
     """What one person lacks for one stage."""
 
-    case: Case
+    person: PersonState
     stage: Stage
 
     def text(self) -> str:
@@ -118,52 +122,53 @@ class Gap:
             case ChannelsLeaf():
                 return self._of_channels(leaf)
             case ScoreLeaf(score=which, gte=floor):
-                have = self.case.answer["score" if which == "total" else "engagement"]
+                have = self.person.lifecycle["score" if which == "total" else "engagement"]
                 if have >= floor:
                     return f"any further event (the score is {have:.2f} already)"
                 of = "" if which == "total" else " of engagement"
                 return f"{floor - have:.2f} more points{of} ({have:.2f} of {floor:g})"
             case QualifiedLeaf(qualified=n):
-                have, open_ones = self.case.answer["qualified"], self.case.open_criteria()
-                return f"{n - have} more of {_or(open_ones)} ({have} of {n} so far)"
+                have, open_ones = self.person.lifecycle["qualified"], self.person.unmet_criteria()
+                return f"{n - have} more of {_join_with_or(open_ones)} ({have} of {n} so far)"
             case FieldLeaf(field=name):
-                now = spoken(self.case.values.get(name))
-                return f"{phrase(leaf, self.case.definition)} (now {now})"
+                now = format_value(self.person.values.get(name))
+                return f"{describe_leaf(leaf, self.person.definition)} (now {now})"
             case StageLeaf(stage=lower):
                 return self._of_stage(lower)
 
     def _of_events(self, leaf: EventLeaf) -> str:
-        kinds = _or(list(leaf.event))
+        kinds = _join_with_or(list(leaf.event))
         if leaf.count == 1:
             return f"{'an' if kinds[0] in 'aeiou' else 'a'} {kinds}"
-        near = within_window(self._countable(), self.case.as_of, leaf.within_days)
+        near = within_window(self._countable(), self.person.as_of, leaf.within_days)
         have = sum(one.kind in leaf.event for one in near)
         more = f"{leaf.count - have} more" if have else f"{leaf.count}"
         so_far = f" ({have} of {leaf.count} so far)" if have else ""
         return f"{more} {kinds}{_window(leaf.within_days)}{so_far}"
 
     def _of_channels(self, leaf: ChannelsLeaf) -> str:
-        events = self.case.definition.events
-        near = within_window(self._countable(), self.case.as_of, leaf.within_days)
+        events = self.person.definition.events
+        near = within_window(self._countable(), self.person.as_of, leaf.within_days)
         seen = {one.channel for one in near if one.channel and events[one.kind].is_activity}
         short = leaf.channels - len(seen)
         more = f"{short} more channel{'s' * (short > 1)}" if seen else f"{short} channels"
         so_far = f" (so far {', '.join(sorted(seen))})" if seen else ""
         return f"{more}{_window(leaf.within_days)}{so_far}"
 
-    def _countable(self) -> list[Happening]:
+    def _countable(self) -> list[PersonEvent]:
         """The events that would count together with the next one."""
-        happened = self.case.happened
+        happened = self.person.events
         if self.stage.final:
             return happened
-        if self.case.begins_anew:
+        if self.person.starts_new_cycle:
             return []
-        return [one for one in happened if one.cycle == self.case.cycle["cycle"]]
+        return [one for one in happened if one.cycle == self.person.cycle["cycle"]]
 
     def _of_stage(self, lower: str) -> str:
-        definition = self.case.definition
+        definition = self.person.definition
         stage = definition.stages[definition.stage_ids.index(lower)]
-        return f"{stage.label or stage.id} again (which needs {Gap(self.case, stage).text()})"
+        needs = MissingCriteria(self.person, stage).text()
+        return f"{stage.label or stage.id} again (which needs {needs})"
 
     def _holds(self, condition: Condition) -> bool:
         match condition:
@@ -172,9 +177,9 @@ class Gap:
             case AllOf(all=parts):
                 return all(self._holds(part) for part in parts)
             case FieldLeaf():
-                return self.case.since(condition) < NEVER
+                return self.person.since(condition) < NEVER
             case QualifiedLeaf(qualified=n):
-                return bool(self.case.answer["qualified"] >= n)
+                return bool(self.person.lifecycle["qualified"] >= n)
             case StageLeaf(stage=lower):
                 return self._has_stage(lower)
             case leaf:
@@ -182,23 +187,29 @@ class Gap:
 
     def _came_true(self, leaf: Leaf) -> bool:
         if self.stage.final:
-            return bool(self.case.ends[end_leaves(self.case.definition)[leaf]] < NEVER)
-        column = leaf_columns(self.case.definition).get(leaf)
-        return not self.case.begins_anew and column is not None and self.case.cycle[column] < NEVER
+            return bool(
+                self.person.person_conditions[person_leaves(self.person.definition)[leaf]] < NEVER
+            )
+        column = leaf_columns(self.person.definition).get(leaf)
+        return (
+            not self.person.starts_new_cycle
+            and column is not None
+            and self.person.cycle[column] < NEVER
+        )
 
     def _has_stage(self, lower: str) -> bool:
         """Whether a stage leaf is true in the cycle to which the next event belongs."""
-        definition, ids = self.case.definition, self.case.definition.stage_ids
-        if not self.case.begins_anew:
+        definition, ids = self.person.definition, self.person.definition.stage_ids
+        if not self.person.starts_new_cycle:
             ranks = ids[ids.index(lower) : ids.index(self.stage.id)]
-            here = any(self.case.cycle[raw(one)] < NEVER for one in ranks)
-            return here or bool(self.case.cycle.get(remembered(lower)))
+            here = any(self.person.cycle[rule_true_at(one)] < NEVER for one in ranks)
+            return here or bool(self.person.cycle.get(reached_before(lower)))
         back_to = ids.index(definition.recycled.to) if definition.recycled else -1
-        reached = ids.index(self.case.answer["furthest_stage"])
+        reached = ids.index(self.person.lifecycle["furthest_stage"])
         return ids.index(lower) <= min(back_to, reached)
 
 
-def spoken(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as people write it."""
     match value:
         case None:
@@ -214,6 +225,6 @@ def _window(within_days: float | None) -> str:
     return "" if within_days is None else f" within {within_days:g} days"
 
 
-def _or(words: list[str]) -> str:
+def _join_with_or(words: list[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last

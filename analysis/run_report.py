@@ -8,14 +8,14 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from models import crm_name
-from session import Connection
-from transforms.lifecycle.lifecycle import Answer
+from models import crm_label
+from session import CrmSession
+from transforms.lifecycle.lifecycle import LifecycleTables
 from transforms.planning.crm_agreement import disagreements, stage_field
 from transforms.planning.plan import Plan
-from transforms.resolve import Resolved
+from transforms.resolve import ResolvedTables
 from warehouse.runs import Run
-from writeback.guard import Verdict
+from writeback.guard import GuardResult
 
 Rows = list[dict[str, Any]]
 
@@ -35,14 +35,14 @@ class Report:
     people: int = 0
     disagreeing: int = 0
     stages: Rows = field(default_factory=list)
-    said: Rows = field(default_factory=list)
-    moves: Rows = field(default_factory=list)
-    writes: Rows = field(default_factory=list)
+    crm_stages: Rows = field(default_factory=list)
+    stage_changes: Rows = field(default_factory=list)
+    field_changes: Rows = field(default_factory=list)
     records: Rows = field(default_factory=list)
-    unread: Rows = field(default_factory=list)
-    left: Rows = field(default_factory=list)
-    guard: list[Verdict] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
+    unmatched_rows: Rows = field(default_factory=list)
+    withheld: Rows = field(default_factory=list)
+    guard: list[GuardResult] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, Any]:
         """What is remembered of a run: what was reported at the time."""
@@ -55,80 +55,80 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """The same figures for machines."""
-        told = asdict(self)
-        told["run"]["started_at"] = self.run.started_at.isoformat()
-        told["run"]["ended_at"] = self.run.ended_at and self.run.ended_at.isoformat()
-        return told
+        document = asdict(self)
+        document["run"]["started_at"] = self.run.started_at.isoformat()
+        document["run"]["ended_at"] = self.run.ended_at and self.run.ended_at.isoformat()
+        return document
 
 
-def of(
+def build_report(
     run: Run,
     definition: Definition,
-    answer: Answer,
-    said: ir.Table,
-    wrong: Plan,
-    found: Resolved,
-    crms: Sequence[Connection],
-    verdicts: list[Verdict],
+    lifecycle_tables: LifecycleTables,
+    crm_stages: ir.Table,
+    plan: Plan,
+    resolved: ResolvedTables,
+    crms: Sequence[CrmSession],
+    guard_results: list[GuardResult],
 ) -> Report:
     """Count what a run found and what it means to write."""
     return Report(
         run,
-        labels(definition),
-        people=int(answer.lifecycle.count().to_pyarrow().as_py()),
-        disagreeing=int(disagreements(said).count().to_pyarrow().as_py()),
-        stages=stages(answer.lifecycle),
-        said=_said(said),
-        moves=_moved(wrong.changes, _shown(crms)),
-        writes=_written(wrong.changes),
-        left=_left(wrong.held),
-        unread=_unread(found.happenings, found.events),
-        guard=verdicts,
-        findings=list(_findings(crms, found.records)),
+        stage_labels(definition),
+        people=int(lifecycle_tables.lifecycle.count().to_pyarrow().as_py()),
+        disagreeing=int(disagreements(crm_stages).count().to_pyarrow().as_py()),
+        stages=count_stages(lifecycle_tables.lifecycle),
+        crm_stages=_crm_stages(crm_stages),
+        stage_changes=_stage_changes(plan.changes, _stage_field_names(crms)),
+        field_changes=_field_changes(plan.changes),
+        withheld=_withheld(plan.held),
+        unmatched_rows=_unmatched_rows(resolved.raw_events, resolved.events),
+        guard=guard_results,
+        warnings=list(_warnings(crms, resolved.records)),
     )
 
 
-def of_undo(run: Run, back: Plan, crms: Sequence[Connection]) -> Report:
+def build_undo_report(run: Run, undo_plan: Plan, crms: Sequence[CrmSession]) -> Report:
     """Count what a run means to put back, and what somebody has touched since."""
     return Report(
         run,
         {},
-        moves=_moved(back.changes, _shown(crms)),
-        writes=_written(back.changes),
-        left=_left(back.held),
+        stage_changes=_stage_changes(undo_plan.changes, _stage_field_names(crms)),
+        field_changes=_field_changes(undo_plan.changes),
+        withheld=_withheld(undo_plan.held),
     )
 
 
-def _shown(crms: Sequence[Connection]) -> list[str]:
+def _stage_field_names(crms: Sequence[CrmSession]) -> list[str]:
     """The fields by which the CRMs show stages."""
     shown = [stage_field(crm.mapping, object) for crm in crms for object in crm.mapping.write]
     return [field for field, _ in filter(None, shown)]
 
 
-def of_outcomes(run: Run, records: Rows) -> Report:
+def build_apply_report(run: Run, records: Rows) -> Report:
     """Count what became of a plan that was made before."""
     return Report(run, {}, records=records)
 
 
-def labels(definition: Definition) -> dict[str, str]:
+def stage_labels(definition: Definition) -> dict[str, str]:
     """What people call the stages, lowest first."""
     return {stage.id: stage.label or stage.id for stage in definition.stages}
 
 
-def _findings(crms: Sequence[Connection], records: ir.Table) -> Iterator[str]:
+def _warnings(crms: Sequence[CrmSession], records: ir.Table) -> Iterator[str]:
     for crm in crms:
-        if crm.left_out:
+        if crm.skipped_optional:
             yield (
-                f"{crm_name(crm.crm)} has no {', '.join(crm.left_out)}: marked optional in "
-                f"mappings/{crm.crm}.yaml, so the run goes on without"
+                f"{crm_label(crm.crm)} has no {', '.join(crm.skipped_optional)}: marked optional "
+                f"in mappings/{crm.crm}.yaml, so the run goes on without"
             )
-        yield from crm.client.findings
-        for (object, name), count in sorted(crm.client.drift.items()):
-            yield f"{crm_name(crm.crm)} {object}.{name}: {count:,} values do not fit its type"
-    apart = records.filter(~records.by_email)
+        yield from crm.client.warnings
+        for (object, name), count in sorted(crm.client.type_mismatches.items()):
+            yield f"{crm_label(crm.crm)} {object}.{name}: {count:,} values do not fit its type"
+    apart = records.filter(~records.email_match_ok)
     if count := apart.count().to_pyarrow().as_py():
         yield (
-            f"{count:,} records share addresses with more others than people.max_records allows: "
+            f"{count:,} records share addresses with more others than max_cluster_size of people.yaml allows: "
             "they were not joined by e-mail"
         )
 
@@ -138,19 +138,19 @@ def _rows(table: ir.Table, *order: str) -> Rows:
     return list(table.order_by(*order).to_pyarrow().to_pylist())
 
 
-def stages(lifecycle: ir.Table) -> Rows:
+def count_stages(lifecycle: ir.Table) -> Rows:
     """How many people stand where."""
     return _rows(
         lifecycle.group_by("stage", "status").aggregate(people=lifecycle.count()), "stage", "status"
     )
 
 
-def _said(said: ir.Table) -> Rows:
+def _crm_stages(said: ir.Table) -> Rows:
     """How many people each CRM shows in which stage."""
     return _rows(said.group_by("crm", "stage").aggregate(people=said.count()), "crm", "stage")
 
 
-def _moved(changes: ir.Table, fields: Sequence[str]) -> Rows:
+def _stage_changes(changes: ir.Table, fields: Sequence[str]) -> Rows:
     """From which stage to which the records go, and why most of them do."""
     moved = changes.filter(changes.field.isin(list(fields)))
     # a reason without its dates is the same for many
@@ -169,13 +169,13 @@ def _moved(changes: ir.Table, fields: Sequence[str]) -> Rows:
     return list(flows.order_by(order).to_pyarrow().to_pylist())
 
 
-def _left(held: ir.Table) -> Rows:
+def _withheld(held: ir.Table) -> Rows:
     """What is wrong and not written, and why."""
-    key = ["crm", "object", "field", "hold"]
+    key = ["crm", "object", "field", "hold_reason"]
     return _rows(held.group_by(key).aggregate(records=held.count()), *key)
 
 
-def _written(changes: ir.Table) -> Rows:
+def _field_changes(changes: ir.Table) -> Rows:
     """How many values are set and cleared, field by field."""
     key = ["crm", "object", "field"]
     counted = changes.group_by(key).aggregate(
@@ -184,7 +184,7 @@ def _written(changes: ir.Table) -> Rows:
     return _rows(counted, *key)
 
 
-def _unread(happenings: ir.Table, events: ir.Table) -> Rows:
+def _unmatched_rows(happenings: ir.Table, events: ir.Table) -> Rows:
     """What was pulled and became no event: no rule fits, no instant, or nobody known."""
     key = ["crm", "source_object", "source_id", "kind"]
     dated = happenings.group_by(key).aggregate(is_dated=happenings.at.notnull().any())

@@ -11,15 +11,20 @@ import ibis.expr.types as ir
 from config.definition import ChannelsLeaf, Definition, EventLeaf, Leaf, ScoreLeaf
 from transforms.lifecycle import score
 from transforms.lifecycle.cycles import kind_name
-from transforms.lifecycle.lifecycle import Journeys
-from transforms.staging.timestamps import days, from_datetime, instant, micros
+from transforms.lifecycle.lifecycle import Steps
+from transforms.staging.timestamps import (
+    days_to_microseconds,
+    from_datetime,
+    to_microseconds,
+    to_timestamp,
+)
 
-LARGEST = 5
+MAX_SCORE_EVENTS = 5
 """So many events are named behind a score."""
 
 
 @dataclass(frozen=True)
-class Happening:
+class PersonEvent:
     """An admitted event: when, in which cycle (None: in none), and the row of the CRM that told it.
 
     `left` are the points still left of it at the instant that is asked for.
@@ -30,16 +35,16 @@ class Happening:
     channel: str | None
     cycle: int | None
     points: float
-    left: float
+    points_left: float
     event_id: str
     crm: str
     object: str
     record_id: str
 
 
-def happenings(
-    steps: Journeys, events: ir.Table, definition: Definition, *, as_of: datetime
-) -> list[Happening]:
+def person_events(
+    steps: Steps, events: ir.Table, definition: Definition, *, as_of: datetime
+) -> list[PersonEvent]:
     """List the admitted events of the one person the tables are about, oldest first."""
     admitted = steps.admitted
     worth = score.contributions(admitted, definition, as_of=from_datetime(as_of))
@@ -48,13 +53,13 @@ def happenings(
     }
     counted = events.filter(events.duplicate_of.isnull())
     told = counted.select(
-        "event_id", "kind", "crm", "source_object", "source_id", at=micros(counted.at)
+        "event_id", "kind", "crm", "source_object", "source_id", at=to_microseconds(counted.at)
     )
     waiting = defaultdict(list)
     for row in sorted(_rows(told), key=lambda row: row["event_id"], reverse=True):
         waiting[row["kind"], row["at"]].append(row)
     named = admitted.select(
-        "cycle", "at", shown=instant(admitted.at), kind=kind_name(admitted.kind, definition)
+        "cycle", "at", shown=to_timestamp(admitted.at), kind=kind_name(admitted.kind, definition)
     )
     found = []
     for row in sorted(_rows(named), key=lambda row: row["at"]):
@@ -62,7 +67,7 @@ def happenings(
         event = waiting[row["kind"], row["at"]].pop()
         kind = definition.events[row["kind"]]
         found.append(
-            Happening(
+            PersonEvent(
                 row["shown"],
                 row["kind"],
                 kind.channel,
@@ -78,19 +83,19 @@ def happenings(
     return found
 
 
-def behind(
+def supporting_events(
     leaf: Leaf,
-    happened: list[Happening],
+    events: list[PersonEvent],
     definition: Definition,
     *,
     at: datetime,
     cycle: int | None,
-) -> list[Happening]:
+) -> list[PersonEvent]:
     """The events through which a leaf was true at an instant; `cycle` None: in the whole life.
 
     Of a score, those that were worth most.
     """
-    mine = [one for one in happened if one.at <= at and cycle in (None, one.cycle)]
+    mine = [one for one in events if one.at <= at and cycle in (None, one.cycle)]
     match leaf:
         case EventLeaf(event=kinds, count=count, within_days=within):
             return [one for one in within_window(mine, at, within) if one.kind in kinds][-count:]
@@ -99,33 +104,33 @@ def behind(
             shown = [one for one in near if definition.events[one.kind].is_activity]
             return list({one.channel: one for one in shown if one.channel}.values())
         case ScoreLeaf():
-            so_far = [one for one in happened if one.at <= at and one.points]
-            ranked = sorted(so_far, key=lambda one: -worth(one, definition, at=at))
-            return sorted(ranked[:LARGEST], key=lambda one: one.at)
+            so_far = [one for one in events if one.at <= at and one.points]
+            ranked = sorted(so_far, key=lambda one: -decayed_points(one, definition, at=at))
+            return sorted(ranked[:MAX_SCORE_EVENTS], key=lambda one: one.at)
     return []
 
 
 def within_window(
-    happened: list[Happening], at: datetime, within_days: float | None
-) -> list[Happening]:
+    events: list[PersonEvent], at: datetime, within_days: float | None
+) -> list[PersonEvent]:
     """Those in the window that ends at an instant."""
     if within_days is None:
-        return happened
-    since = from_datetime(at) - days(within_days)
-    return [one for one in happened if from_datetime(one.at) > since]
+        return events
+    since = from_datetime(at) - days_to_microseconds(within_days)
+    return [one for one in events if from_datetime(one.at) > since]
 
 
-def worth(one: Happening, definition: Definition, *, at: datetime) -> float:
+def decayed_points(event: PersonEvent, definition: Definition, *, at: datetime) -> float:
     """What was left of an event's points at an instant."""
     if definition.score is None:
         return 0
     length = timedelta(days=definition.score.half_life_days)
-    return float(one.points * 0.5 ** ((at - one.at) / length))
+    return float(event.points * 0.5 ** ((at - event.at) / length))
 
 
-def in_cents(points: list[float], total: float) -> list[float]:
+def allocate_rounding(points: list[float], total: float) -> list[float]:
     """Round each of these to cents so that they add up to the total: the largest rests go up."""
-    exact = [Decimal(repr(round(one, score.PLACES))) for one in points]
+    exact = [Decimal(repr(round(one, score.DECIMAL_PLACES))) for one in points]
     floors = [one.quantize(_CENT, ROUND_FLOOR) for one in exact]
     short = int((Decimal(repr(total)) - sum(floors)) / _CENT)
     ranked = sorted(range(len(exact)), key=lambda i: floors[i] - exact[i])

@@ -41,7 +41,7 @@ class Repeats(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one."""
-        self.count += record.getMessage().startswith("call.retried")
+        self.count += record.getMessage().startswith("api.retry")
 
 
 def contacts(sandbox: Sandbox, count: int) -> Iterator[str]:
@@ -79,11 +79,11 @@ def written(crm: str, client: Client, ids: Iterator[str]) -> tuple[Counter[str],
     """Write one field of every record; give the outcomes and the seconds it took."""
     object, field = OBJECT[crm], FIELD[crm]
     catalog = connector(crm).catalog(client, [object])
-    client.calls.clear()
+    client.api_calls.clear()
     changes = [RecordChange(object, id, (FieldChange(field, None, "64"),)) for id in ids]
     began = time.monotonic()
     outcomes: Counter[str] = Counter()
-    for batch in connector(crm).apply(client, changes, catalog):
+    for batch in connector(crm).write(client, changes, catalog):
         outcomes.update(one.status for one in batch)
     return outcomes, time.monotonic() - began
 
@@ -101,7 +101,7 @@ def main(count: int) -> int:
             client = connected(sandbox, crm)
             outcomes, seconds = written(crm, client, make(sandbox, count))
             least = math.ceil(count / BATCH[crm])
-            writes, looks = client.calls["write"], client.calls["read"]
+            writes, looks = client.api_calls["write"], client.api_calls["read"]
             ratios.append(writes / least)
             lost += count - outcomes["written"]
             figures = (outcomes["written"], writes, least, looks, round(seconds))

@@ -45,9 +45,9 @@ def by_onefunnel(
     """Pull as a run does, the proof included."""
     os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = f"duckdb:///{folder / 'warehouse.duckdb'}"
     from connectors import connector
-    from connectors.extract.pipeline import pull
-    from connectors.retry import without_waiting
-    from warehouse.warehouse import land
+    from connectors.extract.pipeline import extract_and_verify
+    from connectors.retry import no_sleep
+    from warehouse.warehouse import run_dlt
 
     edge = connector(crm)
     ways = {
@@ -63,11 +63,18 @@ def by_onefunnel(
         client = edge.connect(edge.Settings(**ways[crm]))
         wanted = WANTED[crm]
         catalog = edge.catalog(client, wanted)
-        with nullcontext() if limits else without_waiting():
-            proofs = land(crm, lambda it: pull(it, edge, client, wanted, catalog, swept={}))
-        assert all(one.is_proven and not one.missed + one.gone + one.relinked for one in proofs)
-        calls = sum(client.calls.values())
-        return {"calls": calls, "waited": client.waited, "refused": client.refused}
+        with nullcontext() if limits else no_sleep():
+            proofs = run_dlt(
+                crm,
+                lambda it: extract_and_verify(
+                    it, edge, client, wanted, catalog, last_full_check={}
+                ),
+            )
+        assert all(
+            one.is_complete and not one.missing + one.deleted + one.reassociated for one in proofs
+        )
+        calls = sum(client.api_calls.values())
+        return {"calls": calls, "waited": client.wait_seconds, "refused": client.throttled}
 
     return run
 

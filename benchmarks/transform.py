@@ -63,7 +63,7 @@ def by_engine(made: str, of: str, memory: str) -> None:
         for name in ("people", "field_since", "events")
     )
     as_of = datetime.fromisoformat(world.AS_OF)
-    answer = lifecycle(people, field_since, events, definition(), as_of=as_of, store=store)
+    answer = lifecycle(people, field_since, events, definition(), as_of=as_of, materialize=store)
     store("lifecycle", answer.lifecycle)
     store("stage_history", answer.stage_history)
     engine.disconnect()

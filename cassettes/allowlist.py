@@ -3,17 +3,17 @@
 import re
 from typing import Final
 
-CATALOG: Final = re.compile(
+CATALOG_PATHS: Final = re.compile(
     r"/crm/v3/(properties|pipelines|schemas)/.*|/crm/v4/associations/.*/labels|/account-info/.*"
     r"|/marketing/v3/forms/?|/events/v3/events/event-types|/services/data/?"
     r"|/services/data/v[\d.]+/(limits.*|sobjects(/\w+/describe)?/?)"
 )
 """Paths whose answers say what an account has, and nothing of its people."""
 
-SECRETS: Final = frozenset(
+SECRET_KEYS: Final = frozenset(
     ("access_token", "refresh_token", "id_token", "signature", "token", "client_secret")
 )
-PHRASES: Final = (
+ALLOWED_PHRASES: Final = (
     "You have reached your secondly limit.",
     "You have reached your ten_secondly_rolling limit.",
     "You have reached your daily limit.",
@@ -24,7 +24,7 @@ PHRASES: Final = (
 )
 """What the vendors say in answers that a client has to tell apart by their words."""
 
-MOMENTARY: Final = {
+VOLATILE: Final = {
     "correlationId": "00000000-0000-4000-8000-000000000000",
     "requestId": "00000000-0000-4000-8000-000000000000",
     "startedAt": "2026-01-01T00:00:00.000Z",
@@ -33,7 +33,7 @@ MOMENTARY: Final = {
 }
 """What differs from call to call and says nothing."""
 
-VOCABULARY: Final = frozenset(
+ALLOWED_KEYS: Final = frozenset(
     re.findall(
         r"\w+",
         """

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from cassettes.pseudonyms import is_salesforce_id, is_stand_in
+from cassettes.pseudonyms import is_pseudonym, is_salesforce_id
 
-_MARKS: Final = {
+_LEAK_PATTERNS: Final = {
     "a token": re.compile(
         r"pat-\w+-|Bearer \S|00D\w{12}!|5Aep861\w|eyJ[\w-]{10,}\.|-----BEGIN|refresh-\w+-"
     ),
@@ -29,16 +29,18 @@ _FREE_MAIL: Final = re.compile(
 _ID: Final = re.compile(r"\b[A-Za-z0-9]{18}\b")
 
 
-def suspicious(text: str) -> list[str]:
+def find_leaks(text: str) -> list[str]:
     """Say what a cassette holds that is not a stand-in; the finding never shows all of it."""
     plain = _FREE_MAIL.sub("", text)
-    found = [
-        f"{what}: {hit[0][:4]}..." for what, mark in _MARKS.items() for hit in mark.finditer(plain)
+    leaks = [
+        f"{what}: {hit[0][:4]}..."
+        for what, mark in _LEAK_PATTERNS.items()
+        for hit in mark.finditer(plain)
     ]
-    ids = (one for one in _ID.findall(plain) if is_salesforce_id(one) and not is_stand_in(one))
-    return [*found, *(f"a Salesforce id: {one[:3]}..." for one in ids)]
+    ids = (one for one in _ID.findall(plain) if is_salesforce_id(one) and not is_pseudonym(one))
+    return [*leaks, *(f"a Salesforce id: {one[:3]}..." for one in ids)]
 
 
-def check(path: Path) -> list[str]:
+def check_cassette(path: Path) -> list[str]:
     """Look one file through."""
-    return [f"{path}: {one}" for one in suspicious(path.read_text())]
+    return [f"{path}: {one}" for one in find_leaks(path.read_text())]

@@ -14,27 +14,29 @@ _FREE_MAIL: Final = frozenset(
 _ROLES: Final = frozenset(("info", "sales", "office", "contact", "hello", "support", "admin"))
 _FIRST_ID: Final = 1001
 _SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-_MARK: Final = "Anon"
+_ID_MARKER: Final = "Anon"
 """In the middle of every Salesforce id that is a stand-in."""
 
 
 class Pseudonyms:
     """Gives stand-ins in the order of first appearance, ids in the order of the ids."""
 
-    def __init__(self, kept: Iterable[str], ids: Iterable[int], salesforce_ids: Iterable[str]):
+    def __init__(
+        self, allowed_words: Iterable[str], ids: Iterable[int], salesforce_ids: Iterable[str]
+    ):
         """Know which words may stay as they are, and all ids there are."""
-        self._kept = {word.strip().lower() for word in kept}
-        self._looked_for = sorted(word for word in self._kept if len(word) > 2)
+        self._allowed_words = {word.strip().lower() for word in allowed_words}
+        self._searched_words = sorted(word for word in self._allowed_words if len(word) > 2)
         self._ids = {one: _FIRST_ID + rank for rank, one in enumerate(sorted(ids))}
         self._salesforce_ids = {
             one: _salesforce_id(one[:3], rank)
             for rank, one in enumerate(sorted(salesforce_ids), _FIRST_ID)
         }
-        self._given: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
 
-    def is_kept(self, text: str) -> bool:
+    def is_allowed(self, text: str) -> bool:
         """Tell a word of the configuration or of a catalog from anybody's text."""
-        return text.strip().lower() in self._kept
+        return text.strip().lower() in self._allowed_words
 
     def id(self, number: int) -> int:
         """Replace a numeric id; what is none stays."""
@@ -46,7 +48,7 @@ class Pseudonyms:
 
     def locator(self, name: str) -> str:
         """Replace the name of a query that goes on."""
-        return f"0r8{_MARK}{self._number('locator', name):08d}"
+        return f"0r8{_ID_MARKER}{self._number('locator', name):08d}"
 
     def uuid(self, id: str) -> str:
         """Replace a GUID."""
@@ -58,7 +60,7 @@ class Pseudonyms:
         bare, _, extension = local.lower().partition("+")
         stand_in = bare if bare in _ROLES else f"person{self._number('person', bare)}"
         tagged = f"{stand_in}+tag{self._number('tag', extension)}" if extension else stand_in
-        return _spelt_as(address, f"{tagged}@{self.domain(domain)}")
+        return _with_case_of(address, f"{tagged}@{self.domain(domain)}")
 
     def domain(self, domain: str) -> str:
         """Replace a domain."""
@@ -77,12 +79,12 @@ class Pseudonyms:
     def text(self, text: str) -> str:
         """Replace a text; words that the configuration looks for are kept in it."""
         lower = text.strip().lower()
-        words = [word for word in self._looked_for if word in lower]
+        words = [word for word in self._searched_words if word in lower]
         stand_in = " ".join([f"text{self._number('text', lower)}", *words])
-        return _spelt_as(text, stand_in)
+        return _with_case_of(text, stand_in)
 
     def _number(self, kind: str, original: str) -> int:
-        return self._given.setdefault((kind, original), len(self._given) + 1)
+        return self._numbers.setdefault((kind, original), len(self._numbers) + 1)
 
 
 def is_salesforce_id(text: str) -> bool:
@@ -90,14 +92,14 @@ def is_salesforce_id(text: str) -> bool:
     return len(text) == 18 and text.isascii() and text[15:] == _check_sum(text[:15])
 
 
-def is_stand_in(text: str) -> bool:
+def is_pseudonym(text: str) -> bool:
     """Tell an id of Salesforce that was made here."""
-    return text[3:7] == _MARK
+    return text[3:7] == _ID_MARKER
 
 
 def _salesforce_id(prefix: str, number: int) -> str:
     """Make an id whose order as text is that of the numbers."""
-    body = f"{prefix}{_MARK}{number:08d}"
+    body = f"{prefix}{_ID_MARKER}{number:08d}"
     return body + _check_sum(body)
 
 
@@ -109,7 +111,7 @@ def _check_sum(body: str) -> str:
     )
 
 
-def _spelt_as(original: str, stand_in: str) -> str:
+def _with_case_of(original: str, stand_in: str) -> str:
     """Give a stand-in the blanks and the case of what it stands for."""
     bare = original.strip()
     if bare.isupper():

@@ -11,39 +11,39 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 from vcr.request import Request
 
-from cassettes.anonymize import LOGIN
+from cassettes.anonymize import LOGIN_PATH
 
 _FIELDS: Final = ("properties", "propertiesWithHistory", "fields")
-_UNTIL_NOW: Final = ("endTimestamp", "occurredBefore")
+_WINDOW_ENDS: Final = ("endTimestamp", "occurredBefore")
 """Ends of windows that lie in the present, whenever that is."""
 
 _SELECT: Final = re.compile(r"SELECT (.+?) (FROM .+)", re.DOTALL)
 
-Question = tuple[Any, frozenset[str]]
+RequestKey = tuple[Any, frozenset[str]]
 
 
-def asks_for_no_more(asked: Request, recorded: Request) -> bool:
+def covers_request(request: Request, recorded: Request) -> bool:
     """Tell whether a recorded answer holds what is asked."""
-    (question, wanted), (other, known) = _question(asked), _question(recorded)
+    (question, wanted), (other, known) = _request_key(request), _request_key(recorded)
     return question == other and wanted <= known
 
 
-def _question(request: Request) -> Question:
+def _request_key(request: Request) -> RequestKey:
     body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
-    return _taken_apart(request.method, request.uri, body)
+    return _split_request(request.method, request.uri, body)
 
 
 @lru_cache(maxsize=10_000)
-def _taken_apart(method: str, uri: str, body: bytes) -> Question:
+def _split_request(method: str, uri: str, body: bytes) -> RequestKey:
     """Split a request into what it asks, and the fields it asks for."""
     parts = urlsplit(uri)
-    if LOGIN.search(parts.path):
+    if LOGIN_PATH.search(parts.path):
         return (method, parts.netloc, parts.path), frozenset()
     fields: set[str] = set()
     rest = [
         _without_fields(name, value, fields)
         for name, value in sorted(parse_qsl(parts.query))
-        if name not in _UNTIL_NOW
+        if name not in _WINDOW_ENDS
     ]
     try:
         sent = orjson.loads(body) if body else None

@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 
 from analysis.backtest import backtest
-from analysis.definition_diff import difference
-from analysis.month_end_snapshots import Named
+from analysis.definition_diff import diff_definitions
+from analysis.month_end_snapshots import NamedDefinition
 from cli.output import AsJson, err, out, print_json
 from cli.render import backtest as screen_history
 from cli.render import definition_diff as screen_difference
-from config.loader import DEFINITION, load
-from warehouse.warehouse import opened
+from config.loader import DEFINITION_FILE, load_configuration
+from warehouse.warehouse import open_warehouse
 
 app = typer.Typer()
 
-Within = Annotated[
+WithinDays = Annotated[
     float,
     typer.Option("--within-days", min=1, help="How soon after a month's end somebody must buy."),
 ]
@@ -28,7 +28,7 @@ Html = Annotated[
     Path | None, typer.Option("--html", help="Write a page with charts for a browser as well.")
 ]
 
-TOO_MANY_MOVE = 3
+EXIT_TOO_MANY_MOVED = 3
 
 
 @app.command("backtest")
@@ -37,7 +37,7 @@ def backtest_command(
         Path | None,
         typer.Option("--definition", help="Another lifecycle.yaml, to be held against ours."),
     ] = None,
-    within_days: Within = 90,
+    within_days: WithinDays = 90,
     months: Months = 12,
     suggest: Annotated[
         bool,
@@ -47,33 +47,39 @@ def backtest_command(
     as_json: AsJson = False,
 ) -> None:
     """Try one or two definitions on the history: who would have told the customers to come?"""
-    sides = [Named(DEFINITION, load())]
+    sides = [NamedDefinition(DEFINITION_FILE, load_configuration())]
     if definition is not None:
-        sides.append(Named(definition.name, load(definition=definition)))
+        sides.append(
+            NamedDefinition(definition.name, load_configuration(definition_path=definition))
+        )
     if suggest:
         _suggest(sides[-1], within_days=within_days, months=months, as_json=as_json)
         return
-    with opened() as warehouse, err.status("backtest") as status:
-        told = backtest(warehouse, sides, within_days=within_days, months=months, say=status.update)
+    with open_warehouse() as warehouse, err.status("backtest") as status:
+        result = backtest(
+            warehouse, sides, within_days=within_days, months=months, on_progress=status.update
+        )
     if html is not None:
-        page().backtest_page(told, html)
+        html_module().backtest_page(result, html)
     if as_json:
-        print_json(told.as_json())
+        print_json(result.as_json())
     else:
-        screen_history.show_backtest(told, out)
+        screen_history.show_backtest(result, out)
 
 
-def _suggest(ours: Named, *, within_days: float, months: int, as_json: bool) -> None:
+def _suggest(ours: NamedDefinition, *, within_days: float, months: int, as_json: bool) -> None:
     # SciPy takes its time to load, and no other command needs it
     from analysis.suggest_points import suggest
     from cli.render import suggest_points as screen_suggestion
 
-    with opened() as warehouse, err.status("suggest") as status:
-        found = suggest(warehouse, ours, within_days=within_days, months=months, say=status.update)
+    with open_warehouse() as warehouse, err.status("suggest") as status:
+        suggestion = suggest(
+            warehouse, ours, within_days=within_days, months=months, on_progress=status.update
+        )
     if as_json:
-        print_json(found.as_json())
+        print_json(suggestion.as_json())
     else:
-        screen_suggestion.show_suggestion(found, out)
+        screen_suggestion.show_suggestion(suggestion, out)
 
 
 @app.command("diff")
@@ -94,20 +100,23 @@ def diff_command(
     as_json: AsJson = False,
 ) -> None:
     """Say who would move under another definition, and what that means in work and in calls."""
-    sides = Named(DEFINITION, load()), Named(other.name, load(definition=other))
-    with opened() as warehouse, err.status("diff") as status:
-        told = difference(warehouse, *sides, say=status.update)
+    sides = (
+        NamedDefinition(DEFINITION_FILE, load_configuration()),
+        NamedDefinition(other.name, load_configuration(definition_path=other)),
+    )
+    with open_warehouse() as warehouse, err.status("diff") as status:
+        result = diff_definitions(warehouse, *sides, on_progress=status.update)
     if html is not None:
-        page().difference_page(told, html)
+        html_module().difference_page(result, html)
     if as_json:
-        print_json(told.as_json())
+        print_json(result.as_json())
     else:
-        screen_difference.show_difference(told, out)
-    if fail_above is not None and told.share > fail_above:
-        err.print(f"{told.share:.1%} of all people would move, more than {fail_above:.1%}")
-        raise typer.Exit(TOO_MANY_MOVE)
+        screen_difference.show_difference(result, out)
+    if fail_above is not None and result.share > fail_above:
+        err.print(f"{result.share:.1%} of all people would move, more than {fail_above:.1%}")
+        raise typer.Exit(EXIT_TOO_MANY_MOVED)
 
 
-def page() -> ModuleType:
+def html_module() -> ModuleType:
     """The module that makes pages: it loads a browser's engine, and is loaded when asked for."""
     return import_module("cli.render.html")

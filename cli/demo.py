@@ -15,15 +15,15 @@ from analysis.run_report import Report
 from cli.output import err, out
 from cli.render import run as screen
 from cli.render.explain import show_receipt
-from cli.render.progress import bars
+from cli.render.progress import progress_bars
 from cli.sandbox import People, Seed
-from config.loader import Configuration, load
-from models import crm_name
+from config.loader import Configuration, load_configuration
+from models import crm_label
 from sandbox.server import Sandbox, running
 from sync import run
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
-WAREHOUSE = Path(".demo/warehouse.duckdb")
+WAREHOUSE_FILE = Path(".demo/warehouse.duckdb")
 
 app = typer.Typer()
 
@@ -31,25 +31,25 @@ app = typer.Typer()
 @app.command("demo")
 def demo_command(people: People = 2000, seed: Seed = 7) -> None:
     """Run twice against the sandbox, show what changed, and keep .demo/warehouse.duckdb."""
-    configuration = load()
-    WAREHOUSE.parent.mkdir(exist_ok=True)
-    WAREHOUSE.unlink(missing_ok=True)
+    configuration = load_configuration()
+    WAREHOUSE_FILE.parent.mkdir(exist_ok=True)
+    WAREHOUSE_FILE.unlink(missing_ok=True)
     out.rule(f"[bold]A sandbox of both CRMs, {people:,} people, seed {seed}")
-    with running(people=people, seed=seed) as sandbox, _configured(sandbox):
+    with running(people=people, seed=seed) as sandbox, _sandbox_settings(sandbox):
         out.rule("[bold]First run")
-        with bars(err) as shown:
+        with progress_bars(err) as shown:
             first = run(configuration, write=True, bars=shown)
-        screen.show(first, out)
+        screen.show_report(first, out)
         out.rule("[bold]Second run")
-        with bars(err) as shown:
+        with progress_bars(err) as shown:
             second = run(configuration, write=True, bars=shown)
         _compare(first, second, out)
         out.rule("[bold]One person explained")
-        _explain_somebody(configuration, out)
+        _explain_one_person(configuration, out)
 
 
 @contextmanager
-def _configured(sandbox: Sandbox) -> Iterator[None]:
+def _sandbox_settings(sandbox: Sandbox) -> Iterator[None]:
     """Point the settings at the sandbox and at the demo's own warehouse, for this process."""
     before = dict(os.environ)
     os.environ.update(
@@ -58,7 +58,7 @@ def _configured(sandbox: Sandbox) -> Iterator[None]:
         SOURCES__SALESFORCE__INSTANCE_URL=sandbox.url,
         SOURCES__SALESFORCE__CLIENT_ID=sandbox.client_id,
         SOURCES__SALESFORCE__CLIENT_SECRET=sandbox.client_secret,
-        DESTINATION__DUCKDB__CREDENTIALS=f"duckdb:///{WAREHOUSE}",
+        DESTINATION__DUCKDB__CREDENTIALS=f"duckdb:///{WAREHOUSE_FILE}",
     )
     try:
         yield
@@ -70,7 +70,7 @@ def _configured(sandbox: Sandbox) -> Iterator[None]:
 def _compare(first: Report, second: Report, out: Console) -> None:
     """Before and after, from what each run read in the CRMs."""
     after = "People per stage, as both CRMs say now"
-    out.print(screen.stage_table(second.labels, second.said, second.stages, title=after))
+    out.print(screen.stage_table(second.labels, second.crm_stages, second.stages, title=after))
     out.print()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")
@@ -84,7 +84,7 @@ def _compare(first: Report, second: Report, out: Console) -> None:
     for crm, kinds in first.run.calls.items():
         later = second.run.calls[crm]
         table.add_row(
-            f"calls to {crm_name(crm)}", f"{sum(kinds.values()):,}", f"{sum(later.values()):,}"
+            f"calls to {crm_label(crm)}", f"{sum(kinds.values()):,}", f"{sum(later.values()):,}"
         )
         table.add_row(
             "  of these, writing", f"{kinds.get('write', 0):,}", f"{later.get('write', 0):,}"
@@ -92,9 +92,9 @@ def _compare(first: Report, second: Report, out: Console) -> None:
     out.print(table)
 
 
-def _explain_somebody(configuration: Configuration, out: Console) -> None:
+def _explain_one_person(configuration: Configuration, out: Console) -> None:
     """Pick a prospect both CRMs know, with a journey worth reading."""
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         answer, records = warehouse.table("lifecycle"), warehouse.table("records")
         known = records.group_by("person_id").aggregate(crms=records.crm.nunique())
         both = answer.join(known.filter(known.crms > 1), "person_id")

@@ -11,9 +11,9 @@ from analysis import run_report
 from cli.output import AsJson, AsOf, out, print_json
 from cli.render import run as screen
 from cli.render.explain import show_receipt
-from config.loader import load
+from config.loader import load_configuration
 from transforms.lifecycle.lifecycle import lifecycle
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
 app = typer.Typer()
 
@@ -25,12 +25,12 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say where somebody stands, why, and what is missing for the next stage."""
-    with opened() as warehouse:
-        found = receipts.explain(warehouse, load(), who, as_of=as_of)
+    with open_warehouse() as warehouse:
+        explanations = receipts.explain(warehouse, load_configuration(), who, as_of=as_of)
     if as_json:
-        print_json([receipt.as_json() for receipt in found])
+        print_json([receipt.as_json() for receipt in explanations])
     else:
-        for receipt in found:
+        for receipt in explanations:
             show_receipt(receipt, out)
 
 
@@ -43,24 +43,26 @@ def recompute_command(
     as_json: AsJson = False,
 ) -> None:
     """Decide anew from what is in the warehouse; pull nothing, write nothing to a CRM."""
-    configuration = load(definition=definition)
-    with opened() as warehouse:
-        known = warehouse.answerable(configuration, as_of=as_of)
-        answer = warehouse.keep(
+    configuration = load_configuration(definition_path=definition)
+    with open_warehouse() as warehouse:
+        known = warehouse.inputs_as_of(configuration, as_of=as_of)
+        answer = warehouse.save_lifecycle(
             lifecycle(
                 known.people,
                 known.field_since,
                 known.events,
                 configuration.definition,
                 as_of=as_of or datetime.now(UTC),
-                store=warehouse.step,
+                materialize=warehouse.materialize,
             )
         )
-        counted = run_report.stages(answer.lifecycle)
-        unknown = receipts.unknown(known)
+        counted = run_report.count_stages(answer.lifecycle)
+        unknown = receipts.unknown_counts(known)
     if as_json:
         print_json({"stages": counted, "unknown": unknown})
     else:
-        out.print(screen.stage_table(run_report.labels(configuration.definition), [], counted))
+        out.print(
+            screen.stage_table(run_report.stage_labels(configuration.definition), [], counted)
+        )
         if unknown:
-            out.print(screen.unknown_line(unknown))
+            out.print(screen.unknown_fields_line(unknown))

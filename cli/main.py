@@ -7,7 +7,7 @@ import time
 import typer
 
 from cli import backtest, check, demo, explain, run, sandbox, status
-from cli.output import err, plainly
+from cli.output import err, handle_errors
 
 app = typer.Typer(
     help="One definition of lead, MQL, SQL/prospect and customer, kept true in both CRMs.",
@@ -31,5 +31,5 @@ def main() -> None:
     if not err.is_terminal:
         # where nobody watches bars, a log tells the run
         logging.getLogger("onefunnel.pull").setLevel(logging.INFO)
-    with plainly():
+    with handle_errors():
         app()

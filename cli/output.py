@@ -24,16 +24,16 @@ AsOf = Annotated[
     datetime | None, typer.Option("--as-of", help="Decide as it was known then (UTC).")
 ]
 
-TRACEBACK = "ONEFUNNEL_TRACEBACK"
+TRACEBACK_VARIABLE = "ONEFUNNEL_TRACEBACK"
 
 
-def print_json(told: Any) -> None:
+def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(told, default=str, indent=2) + "\n")
+    sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
+def handle_errors() -> Iterator[None]:
     """Turn what went wrong into one text and an exit code: 2 configuration, 1 all else."""
     try:
         yield
@@ -48,13 +48,13 @@ def plainly() -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         # the one broad handler: what a library says of its trouble may hold a record's value
-        if TRACEBACK in os.environ:
+        if TRACEBACK_VARIABLE in os.environ:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         err.print(
             f"[red]broken off[/] by a fault of ours or of a library: {type(error).__name__} in "
             f"{Path(place.filename).name}:{place.lineno}. Nothing is lost: the next run goes on. "
-            f"With {TRACEBACK}=1 it is told in full; that may show values of records.",
+            f"With {TRACEBACK_VARIABLE}=1 it is told in full; that may show values of records.",
             highlight=False,
         )
         sys.exit(1)

@@ -8,52 +8,56 @@ from typing import Annotated
 import typer
 
 from analysis.run_report import Report
-from cassettes.replay import record, refusals_saved, replay
+from cassettes.replay import record, record_failures, replay
 from cli import estimate
 from cli.output import AsJson, err, out, print_json
 from cli.render import run as screen
-from cli.render.progress import bars
-from config.loader import Configuration, load
-from sync import apply_run, planned, run, undo_run
+from cli.render.progress import progress_bars
+from config.loader import Configuration, load_configuration
+from sync import apply_run, dry_run_as_of, run, undo_run
 
 app = typer.Typer(add_completion=False)
 
-Full = Annotated[bool, typer.Option("--full", help="Read everything anew, not just what changed.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for a run that is under way.")]
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Read everything anew, not just what changed.")
+]
+WaitForLock = Annotated[
+    bool, typer.Option("--wait-for-lock", help="Wait for a run that is under way.")
+]
 
-STOPPED_BY_GUARD = 3
+EXIT_STOPPED_BY_GUARD = 3
 
 
 @app.command("run")
 def run_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
-    full: Full = False,
-    wait: Wait = False,
-    record_on_error: Annotated[
-        bool, typer.Option("--record-on-error", help="Keep refused calls as a cassette.")
+    full: FullRefresh = False,
+    wait: WaitForLock = False,
+    record_failed_calls: Annotated[
+        bool, typer.Option("--record-failures", help="Keep refused calls as a cassette.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull both CRMs, decide, and write back what is wrong."""
-    configuration = load()
-    kept = refusals_saved(configuration, say) if record_on_error else nullcontext()
-    with kept, bars(err) as shown:
-        told = run(configuration, write=not dry_run, full=full, wait=wait, bars=shown)
-    tell(told, as_json=as_json)
+    configuration = load_configuration()
+    recording = record_failures(configuration, log_note) if record_failed_calls else nullcontext()
+    with recording, progress_bars(err) as bars:
+        report = run(configuration, write=not dry_run, full=full, wait=wait, bars=bars)
+    print_report(report, as_json=as_json)
 
 
 @app.command("plan")
 def plan_command(
-    extract: Annotated[
-        bool, typer.Option("--extract", help="Only show how both CRMs would be read.")
+    show_estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only show how both CRMs would be read.")
     ] = False,
-    full: Full = False,
-    wait: Wait = False,
+    full: FullRefresh = False,
+    wait: WaitForLock = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull both CRMs and show what is wrong; `apply RUN` writes it."""
-    if extract:
-        estimate.show(full=full, as_json=as_json)
+    if show_estimate:
+        estimate.print_estimate(full=full, as_json=as_json)
         return
     run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
 
@@ -61,13 +65,13 @@ def plan_command(
 @app.command("apply")
 def apply_command(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The plan to write.")],
-    wait: Wait = False,
+    wait: WaitForLock = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a plan that was made before; what was edited meanwhile is held."""
-    with bars(err) as shown:
-        told = apply_run(load(), run_id, wait=wait, bars=shown)
-    tell(told, as_json=as_json)
+    with progress_bars(err) as bars:
+        report = apply_run(load_configuration(), run_id, wait=wait, bars=bars)
+    print_report(report, as_json=as_json)
 
 
 Cassette = Annotated[Path, typer.Argument(help="The cassette, such as cassettes/ours.json.")]
@@ -76,23 +80,23 @@ Cassette = Annotated[Path, typer.Argument(help="The cassette, such as cassettes/
 @app.command("record")
 def record_command(cassette: Cassette) -> None:
     """Pull both CRMs, write nothing, and keep their answers without secrets and people."""
-    told, count = record(_planned, load(), cassette)
-    screen.show(told, out)
-    say(f"{count} calls are kept in {cassette}, without secrets and people")
+    report, count = record(_planned, load_configuration(), cassette)
+    screen.show_report(report, out)
+    log_note(f"{count} calls are kept in {cassette}, without secrets and people")
 
 
 @app.command("replay")
 def replay_command(cassette: Cassette, as_json: AsJson = False) -> None:
     """Plan from a cassette with today's mappings and definition; no call is made."""
-    tell(replay(_planned, load(), cassette), as_json=as_json)
+    print_report(replay(_planned, load_configuration(), cassette), as_json=as_json)
 
 
 def _planned(configuration: Configuration, at: datetime) -> Report:
-    with bars(err) as shown:
-        return planned(configuration, at, bars=shown)
+    with progress_bars(err) as shown:
+        return dry_run_as_of(configuration, at, bars=shown)
 
 
-def say(text: str) -> None:
+def log_note(text: str) -> None:
     """Tell people what happened beside the report."""
     err.print(text, highlight=False)
 
@@ -101,20 +105,20 @@ def say(text: str) -> None:
 def undo_command(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
-    wait: Wait = False,
+    wait: WaitForLock = False,
     as_json: AsJson = False,
 ) -> None:
     """Write back what a run replaced, where nobody has touched it since."""
-    with bars(err) as shown:
-        told = undo_run(load(), run_id, write=not dry_run, wait=wait, bars=shown)
-    tell(told, as_json=as_json)
+    with progress_bars(err) as bars:
+        report = undo_run(load_configuration(), run_id, write=not dry_run, wait=wait, bars=bars)
+    print_report(report, as_json=as_json)
 
 
-def tell(told: Report, *, as_json: bool) -> None:
+def print_report(report: Report, *, as_json: bool) -> None:
     """Print a report, and end with 3 where the guard stopped the plan."""
     if as_json:
-        print_json(told.as_json())
+        print_json(report.as_json())
     else:
-        screen.show(told, out)
-    if told.run.status == "stopped":
-        raise typer.Exit(STOPPED_BY_GUARD)
+        screen.show_report(report, out)
+    if report.run.status == "stopped":
+        raise typer.Exit(EXIT_STOPPED_BY_GUARD)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import plainly
+from cli.output import handle_errors
 from errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def sandbox_command(
 
     if world and world not in WORLDS:
         raise ConfigError(f"there is no world {world}; there are {', '.join(WORLDS)}")
-    planned = _planned(faults)
+    planned = _read_faults(faults)
     try:
         serve(people=people, seed=seed, port=port, world=world, faults=planned)
     except OSError as error:
@@ -44,7 +44,7 @@ def sandbox_command(
         raise ConfigError(f"port {port} is taken: name another with --port") from error
 
 
-def _planned(path: Path | None) -> "list[Fault]":
+def _read_faults(path: Path | None) -> "list[Fault]":
     from sandbox.faults import faults_in
 
     try:
@@ -55,5 +55,5 @@ def _planned(path: Path | None) -> "list[Fault]":
 
 def main(arguments: list[str]) -> None:
     """Run the one command of this file alone."""
-    with plainly():
+    with handle_errors():
         app(arguments, prog_name="sync.py sandbox")

@@ -5,16 +5,16 @@ from collections.abc import Mapping as Map
 from functools import partial
 
 from config.definition import Definition
-from config.lifecycle_columns import Answer, answers
+from config.lifecycle_columns import LifecycleColumn, lifecycle_columns
 from config.mapping import EventRule, FieldWrite, Mapping
-from config.mapping_checks import dotted
-from config.validation_errors import Place, did_you_mean
+from config.mapping_checks import located_columns
+from config.validation_errors import YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
 from models import Catalog, Field, FieldType
 
-HIDDEN = " (Or the user we log in as may not see it.)"
+PERMISSION_HINT = " (Or the user we log in as may not see it.)"
 
-TAKES: dict[FieldType, tuple[FieldType, ...]] = {
+COMPATIBLE_TYPES: dict[FieldType, tuple[FieldType, ...]] = {
     "text": ("text", "number", "integer", "boolean", "date", "datetime"),
     "number": ("number", "integer"),
     "integer": ("integer",),
@@ -33,21 +33,27 @@ def problems(
     What is marked optional may be missing. In: the catalog of every object that is read.
     """
     for place, object in _objects(mapping.model, catalog):
-        text = f"this account has no object `{object}`{did_you_mean(object, catalog)}{HIDDEN}"
-        yield mapping.problem(place, text, about=(object, ""))
-    for place, object, field in _fields(mapping.model, partial(_may_miss, mapping.model, catalog)):
+        text = (
+            f"this account has no object `{object}`{did_you_mean(object, catalog)}{PERMISSION_HINT}"
+        )
+        yield mapping.problem(place, text, object_and_field=(object, ""))
+    for place, object, field in _fields(
+        mapping.model, partial(_is_optional, mapping.model, catalog)
+    ):
         if field not in catalog.get(object, {field: None}):
             text = _unknown(object, field, catalog)
-            yield mapping.problem(place, text, about=(object, field))
-    columns = answers(definition)
-    for place, write, into in _written(mapping.model, catalog):
+            yield mapping.problem(place, text, object_and_field=(object, field))
+    columns = lifecycle_columns(definition)
+    for place, write, into in _written_fields(mapping.model, catalog):
         if not into.writable:
             text = f"`{into.name}` can only be read: take another field, or the line away"
             yield mapping.problem(place, text)
         if write.from_ in columns and _is_of_another_type(write, into, columns[write.from_]):
             text = f"`{into.name}` is of type {into.type}: `{write.from_}` "
             text += f"({columns[write.from_].type}) does not fit"
-            yield mapping.problem((*place, "from"), text, about=(str(place[1]), into.name))
+            yield mapping.problem(
+                (*place, "from"), text, object_and_field=(str(place[1]), into.name)
+            )
         if into.restricted:
             for at, text in _no_options(place, write, into, columns):
                 yield mapping.problem(at, text)
@@ -55,39 +61,41 @@ def problems(
             yield mapping.problem(at, text)
 
 
-def halted(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
+def unreadable(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
     """Say at the line that names a field why its object was not read to the end."""
     named = _fields(mapping.model, lambda _: False)
     section = "records" if object in mapping.model.records else "objects"
     places = (place for place, *which in named if which == [object, field])
-    return mapping.problem(next(places, (section, object)), text, about=(object, field))
+    return mapping.problem(next(places, (section, object)), text, object_and_field=(object, field))
 
 
-def doubts(
+def catalog_warnings(
     mapping: Document[Mapping], catalog: Catalog, definition: Definition
 ) -> Iterator[Problem]:
     """Say which words the account's lists of options do not have, though nothing breaks by it."""
-    for place, field, word in _compared(mapping.model, catalog):
+    for place, field, word in _compared_values(mapping.model, catalog):
         options = field.options or ()
         if options and word.lower() not in {option.lower() for option in options}:
             text = f"`{field.name}` has no option `{word}`{did_you_mean(word, options)}"
             yield mapping.problem(place, text, is_warning=True)
-    for place, write, into in _written(mapping.model, catalog):
+    for place, write, into in _written_fields(mapping.model, catalog):
         if not into.restricted:
-            for at, text in _no_options(place, write, into, answers(definition)):
+            for at, text in _no_options(place, write, into, lifecycle_columns(definition)):
                 yield mapping.problem(at, text, is_warning=True)
 
 
-def _is_of_another_type(write: FieldWrite, into: Field, answer: Answer) -> bool:
-    all_translated = answer.words is not None and set(answer.words) <= set(write.values)
-    return answer.type not in TAKES[into.type] and not all_translated
+def _is_of_another_type(write: FieldWrite, into: Field, answer: LifecycleColumn) -> bool:
+    all_translated = answer.allowed_values is not None and set(answer.allowed_values) <= set(
+        write.values
+    )
+    return answer.type not in COMPATIBLE_TYPES[into.type] and not all_translated
 
 
 def _no_options(
-    place: Place, write: FieldWrite, into: Field, columns: Map[str, Answer]
-) -> Iterator[tuple[Place, str]]:
+    place: YamlPath, write: FieldWrite, into: Field, columns: Map[str, LifecycleColumn]
+) -> Iterator[tuple[YamlPath, str]]:
     """Words to be written that the field's list of options lacks, and where they are named."""
-    for at, word in _words(place, write, columns):
+    for at, word in _written_values(place, write, columns):
         if into.options is not None and word not in into.options:
             as_it_is = ": add it there, or a word to values"
             hint = as_it_is if at == place else did_you_mean(word, into.options)
@@ -95,31 +103,31 @@ def _no_options(
 
 
 def _too_long(
-    place: Place, write: FieldWrite, into: Field, columns: Map[str, Answer]
-) -> Iterator[tuple[Place, str]]:
+    place: YamlPath, write: FieldWrite, into: Field, columns: Map[str, LifecycleColumn]
+) -> Iterator[tuple[YamlPath, str]]:
     """Words that would lose their end; free text, such as the reasons, is cut to what fits."""
-    for at, word in _words(place, write, columns):
+    for at, word in _written_values(place, write, columns):
         if into.max_length is not None and len(word) > into.max_length:
             yield at, f"`{into.name}` takes {into.max_length} characters: `{word}` is longer"
 
 
-def _words(
-    place: Place, write: FieldWrite, columns: Map[str, Answer]
-) -> Iterator[tuple[Place, str]]:
+def _written_values(
+    place: YamlPath, write: FieldWrite, columns: Map[str, LifecycleColumn]
+) -> Iterator[tuple[YamlPath, str]]:
     """The words that can be written into a field, and where they are named."""
     for ours, theirs in write.values.items():
         yield from (((*place, "values", ours, i), word) for i, word in enumerate(theirs))
     answer = columns.get(write.from_)
-    for word in (answer.words if answer else None) or ():
+    for word in (answer.allowed_values if answer else None) or ():
         if word not in write.values:
             yield place, word
 
 
 def _unknown(object: str, field: str, catalog: Catalog) -> str:
-    return f"{object} has no field `{field}`{did_you_mean(field, catalog[object])}{HIDDEN}"
+    return f"{object} has no field `{field}`{did_you_mean(field, catalog[object])}{PERMISSION_HINT}"
 
 
-def _objects(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str]]:
+def _objects(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[YamlPath, str]]:
     """The objects that are read and missing, each once, where it is first named."""
     told: set[str] = set()
     for place, object in _named(mapping, catalog):
@@ -128,30 +136,30 @@ def _objects(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str]]:
             yield place, object
 
 
-def _named(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, str]]:
+def _named(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[YamlPath, str]]:
     for name, record in mapping.records.items():
         yield ("records", name), name
         if record.history is not None and not record.history.optional:
             yield ("records", name, "history"), record.history.object
     for i, rule in enumerate(mapping.events):
-        if not _is_gone(mapping, rule.object, catalog):
+        if not _is_missing_optional(mapping, rule.object, catalog):
             yield ("events", i, "object"), rule.object
     for object in mapping.objects_read():
-        if not _is_gone(mapping, object, catalog):
+        if not _is_missing_optional(mapping, object, catalog):
             for name, parent in mapping.parents_of(object).items():
                 yield ("objects", object, "parents", name), parent
 
 
-def _is_gone(mapping: Mapping, object: str, catalog: Catalog) -> bool:
+def _is_missing_optional(mapping: Mapping, object: str, catalog: Catalog) -> bool:
     source = mapping.objects.get(object)
     return source is not None and source.optional and object not in catalog
 
 
 def _fields(
-    mapping: Mapping, is_left_out: Callable[[Place], bool]
-) -> Iterator[tuple[Place, str, str]]:
+    mapping: Mapping, is_left_out: Callable[[YamlPath], bool]
+) -> Iterator[tuple[YamlPath, str, str]]:
     """The fields that the mapping names, but at places that are left out: place, object, field."""
-    for place, object, path in dotted(mapping):
+    for place, object, path in located_columns(mapping):
         if not is_left_out(place):
             yield from _of_path(mapping, place, object, path)
     for name in mapping.records:
@@ -161,10 +169,10 @@ def _fields(
         yield from _of_history(mapping, name)
 
 
-def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[Place, str]]:
+def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[YamlPath, str]]:
     record = mapping.records[name]
-    for word, column in mapping.columns.model_dump(exclude={"id_characters"}).items():
-        yield ("columns", word), column
+    for word, column in mapping.system_fields.model_dump(exclude={"id_match_length"}).items():
+        yield ("system_fields", word), column
     for word in ("additional_emails", "merged_ids"):
         if (column := getattr(record, word)) is not None:
             yield ("records", name, word), column
@@ -176,19 +184,19 @@ def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[Place, str]]:
         yield ("write", name, field), field
 
 
-def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[Place, str, str]]:
+def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[YamlPath, str, str]]:
     history = mapping.records[name].history
     # where its rows carry the record's own id, the history is part of the record's answer
-    if history is not None and history.record != mapping.columns.id:
-        at: Place = ("records", name, "history")
+    if history is not None and history.record != mapping.system_fields.id:
+        at: YamlPath = ("records", name, "history")
         for word in ("record", "field", "at", "value", "before"):
             if (column := getattr(history, word)) is not None:
                 yield (*at, word), history.object, column
 
 
 def _of_path(
-    mapping: Mapping, place: Place, object: str, path: str
-) -> Iterator[tuple[Place, str, str]]:
+    mapping: Mapping, place: YamlPath, object: str, path: str
+) -> Iterator[tuple[YamlPath, str, str]]:
     name, dot, field = path.rpartition(".")
     parents = mapping.parents_of(object)
     if not dot:
@@ -198,7 +206,7 @@ def _of_path(
         yield place, parents[name], field
 
 
-def _may_miss(mapping: Mapping, catalog: Catalog, place: Place) -> bool:
+def _is_optional(mapping: Mapping, catalog: Catalog, place: YamlPath) -> bool:
     """Whether the run does without what stands at this place if the account has no such field."""
     match place:
         case ("records", str(record), "fields", str(field)):
@@ -223,7 +231,9 @@ def _field(mapping: Mapping, object: str, path: str, catalog: Catalog) -> Field 
     return catalog.get(where, {}).get(field)
 
 
-def _written(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, FieldWrite, Field]]:
+def _written_fields(
+    mapping: Mapping, catalog: Catalog
+) -> Iterator[tuple[YamlPath, FieldWrite, Field]]:
     """What is written into fields that the account has."""
     for record, written in mapping.write.items():
         for name, write in written.items():
@@ -231,11 +241,11 @@ def _written(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, FieldW
                 yield ("write", record, name), write, into
 
 
-def _compared(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[Place, Field, str]]:
+def _compared_values(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[YamlPath, Field, str]]:
     """The CRM's words that are looked for in fields that the account has."""
     for name, record in mapping.records.items():
         for word, read in record.fields.items():
-            at: Place = ("records", name, "fields", word, "values")
+            at: YamlPath = ("records", name, "fields", word, "values")
             if (field := _field(mapping, name, read.field, catalog)) is not None:
                 yield from (((*at, theirs), field, theirs) for theirs in read.values)
     for i, rule in enumerate(mapping.events):

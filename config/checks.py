@@ -24,14 +24,14 @@ from config.definition import (
     QualifiedLeaf,
     ScoreLeaf,
 )
-from config.mapping import ENRICHED, LEAVE_OUT, Mapping, People
-from config.validation_errors import Place, did_you_mean
+from config.mapping import ENRICHED_FIELDS, IGNORED_KIND, Mapping, People
+from config.validation_errors import YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
 from models import Catalog, FieldType
 
-TAKEN = (
+RESERVED_COLUMNS = (
     *("key", "crm", "object", "record_id", "person_id", "additional_emails", "created_at"),
-    *("updated_at", "deleted", "read_only", "component", "by_email", "who", "enriched_by"),
+    *("updated_at", "deleted", "read_only", "component", "email_match_ok", "who", "enriched_by"),
 )
 """Columns that stand beside the canonical fields in our tables."""
 
@@ -45,14 +45,14 @@ class Documents:
     mappings: Map[str, Document[Mapping] | None]
 
     @property
-    def readable(self) -> dict[str, Document[Mapping]]:
+    def readable_mappings(self) -> dict[str, Document[Mapping]]:
         """The mappings that could be read."""
         return {crm: mapping for crm, mapping in self.mappings.items() if mapping is not None}
 
     @property
     def all_mappings(self) -> list[Mapping] | None:
         """Every mapping, or None where one could not be read: who does what is then unknown."""
-        read = self.readable
+        read = self.readable_mappings
         return [one.model for one in read.values()] if len(read) == len(self.mappings) else None
 
 
@@ -71,18 +71,18 @@ def problems(documents: Documents) -> list[Problem]:
     if people is not None:
         found += _people(people, documents)
         if mappings is not None:
-            found += _unread(people, definition, mappings)
-    for mapping in documents.readable.values():
+            found += _unmapped_fields(people, definition, mappings)
+    for mapping in documents.readable_mappings.values():
         found += mapping_checks.problems(mapping, documents.mappings)
         if people is not None:
-            found += mapping_checks.fields(mapping, people)
+            found += mapping_checks.field_problems(mapping, people)
         if definition is not None:
-            found += mapping_checks.kinds(mapping, definition.model)
-            found += mapping_checks.writes(mapping, definition.model)
+            found += mapping_checks.kind_problems(mapping, definition.model)
+            found += mapping_checks.write_problems(mapping, definition.model)
     return sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
 
 
-class Configured(Protocol):
+class HasDocuments(Protocol):
     """What has been read from files, and knows where everything stands in them."""
 
     @property
@@ -90,30 +90,32 @@ class Configured(Protocol):
         """Give the files."""
 
 
-def against(configuration: Configured, crm: str, catalog: Catalog) -> list[Problem]:
+def check_catalog(configuration: HasDocuments, crm: str, catalog: Catalog) -> list[Problem]:
     """Say what the mapping of a CRM names that the account does not have or does not let us write.
 
     In:     the catalog of every object that the mapping reads
     """
-    return _with_account(catalog_checks.problems, configuration, crm, catalog)
+    return _run_catalog_check(catalog_checks.problems, configuration, crm, catalog)
 
 
-def halted(configuration: Configured, crm: str, object: str, field: str, text: str) -> Problem:
+def unreadable(
+    configuration: HasDocuments, crm: str, object: str, field: str, text: str
+) -> Problem:
     """Say at the line that names a field why its object was not read to the end."""
     mapping = configuration.documents.mappings[crm]
     if mapping is None:
         return Problem(crm, 0, text)
-    return catalog_checks.halted(mapping, object, field, text)
+    return catalog_checks.unreadable(mapping, object, field, text)
 
 
-def doubts(configuration: Configured, crm: str, catalog: Catalog) -> list[Problem]:
+def catalog_warnings(configuration: HasDocuments, crm: str, catalog: Catalog) -> list[Problem]:
     """Say which words the options of the account do not have: warnings, runs go on."""
-    return _with_account(catalog_checks.doubts, configuration, crm, catalog)
+    return _run_catalog_check(catalog_checks.catalog_warnings, configuration, crm, catalog)
 
 
-def _with_account(
+def _run_catalog_check(
     check: Callable[[Document[Mapping], Catalog, Definition], Iterator[Problem]],
-    configuration: Configured,
+    configuration: HasDocuments,
     crm: str,
     catalog: Catalog,
 ) -> list[Problem]:
@@ -126,17 +128,17 @@ def _with_account(
 
 def _limits(definition: Document[Definition]) -> Iterator[Problem]:
     """Leaves that ask for more than the definition can ever give."""
-    if LEAVE_OUT in definition.model.events:
-        text = f"a kind cannot be called `{LEAVE_OUT}`: in a mapping it means no event at all"
-        yield definition.problem(("events", LEAVE_OUT), text)
-    for place, leaf in definition.model.placed_leaves():
-        text = _beyond(leaf, definition.model)
+    if IGNORED_KIND in definition.model.events:
+        text = f"a kind cannot be called `{IGNORED_KIND}`: in a mapping it means no event at all"
+        yield definition.problem(("events", IGNORED_KIND), text)
+    for place, leaf in definition.model.all_leaves_with_path():
+        text = _why_never_true(leaf, definition.model)
         if text:
             yield definition.problem(place, text)
         if isinstance(leaf, EventLeaf) and leaf.count == 1 and leaf.within_days is not None:
             text = "one event lies in every window: drop within_days, or give a count"
             yield definition.problem((*place, "within_days"), text, is_warning=True)
-    for at, condition in definition.model.places():
+    for at, condition in definition.model.conditions_with_path():
         for place, field in contradictions.contradictions(condition, at):
             yield definition.problem(
                 place, f"never true: no `{field}` passes all tests asked of it"
@@ -153,7 +155,7 @@ def _names(definition: Document[Definition]) -> Iterator[Problem]:
             text = f"another stage is called `{stage.label}` already"
             yield definition.problem(("stages", i, "label"), text)
     section = definition.model.qualification
-    named: list[tuple[Place, Iterable[str]]] = [(("events",), definition.model.events)]
+    named: list[tuple[YamlPath, Iterable[str]]] = [(("events",), definition.model.events)]
     named += [(("qualification", "criteria"), section.criteria)] if section else []
     for place, names in named:
         before: set[str] = set()
@@ -164,18 +166,18 @@ def _names(definition: Document[Definition]) -> Iterator[Problem]:
             before.add(name.lower())
 
 
-def _beyond(leaf: Leaf, definition: Definition) -> str:
+def _why_never_true(leaf: Leaf, definition: Definition) -> str:
     """Why a leaf can never be true, or nothing."""
     match leaf:
         case EventLeaf(count=count, within_days=days) if days is not None:
-            most = _most(leaf, days, definition)
+            most = _max_events(leaf, days, definition)
             return f"never true: max_per_day admits {most:g} in that window" * (count > most)
         case ChannelsLeaf(channels=count):
             kinds = definition.events.values()
             there = len({kind.channel for kind in kinds if kind.is_activity and kind.channel})
             return f"never true: activity has {there} channels" * (count > there)
         case ScoreLeaf(gte=floor):
-            most = _highest(leaf, definition)
+            most = _max_score(leaf, definition)
             return f"never true: no score is above {most:g}" * (floor > most)
         case QualifiedLeaf(qualified=count):
             section = definition.qualification
@@ -184,13 +186,13 @@ def _beyond(leaf: Leaf, definition: Definition) -> str:
     return ""
 
 
-def _most(leaf: EventLeaf, days: float, definition: Definition) -> float:
+def _max_events(leaf: EventLeaf, days: float, definition: Definition) -> float:
     """How many events a window admits: it can touch one more UTC day than it has days."""
     limits = (definition.events[kind].max_per_day for kind in dict.fromkeys(leaf.event))
     return sum(inf if limit is None else limit * (ceil(days) + 1) for limit in limits)
 
 
-def _highest(leaf: ScoreLeaf, definition: Definition) -> float:
+def _max_score(leaf: ScoreLeaf, definition: Definition) -> float:
     """How high a score can rise."""
     if definition.score is None:
         return 0
@@ -202,9 +204,9 @@ def _highest(leaf: ScoreLeaf, definition: Definition) -> float:
 
 def _fields(definition: Document[Definition], people: Document[People]) -> Iterator[Problem]:
     """Field leaves that name no field of ours, or test it in a way that does not fit its type."""
-    types: dict[str, FieldType] = dict(ENRICHED)
+    types: dict[str, FieldType] = dict(ENRICHED_FIELDS)
     types |= {name: field.type for name, field in people.model.fields.items()}
-    for place, leaf in definition.model.placed_leaves():
+    for place, leaf in definition.model.all_leaves_with_path():
         if not isinstance(leaf, FieldLeaf):
             continue
         if leaf.field not in types:
@@ -213,11 +215,11 @@ def _fields(definition: Document[Definition], people: Document[People]) -> Itera
             yield definition.problem((*place, "field"), text)
             continue
         for test, asked in leaf.tests.items():
-            if text := _misfit(leaf.field, types[leaf.field], test, asked):
+            if text := _type_mismatch(leaf.field, types[leaf.field], test, asked):
                 yield definition.problem((*place, test), text)
 
 
-_FITTING: dict[FieldType, tuple[type, ...]] = {
+_PYTHON_TYPES: dict[FieldType, tuple[type, ...]] = {
     "text": (str,),
     "number": (int, float),
     "integer": (int, float),
@@ -227,24 +229,24 @@ _FITTING: dict[FieldType, tuple[type, ...]] = {
 }
 
 
-def _misfit(field: str, type: FieldType, test: str, asked: Any) -> str:
+def _type_mismatch(field: str, type: FieldType, test: str, asked: Any) -> str:
     """Why a test does not fit a field of this type, or nothing."""
     if test == "known":
         return ""
     if test in ("gt", "gte", "lt", "lte") and type in ("text", "boolean"):
         return f"`{test}` compares numbers and dates: `{field}` is of type {type}"
     for one in asked if isinstance(asked, tuple) else (asked,):
-        fits = isinstance(one, _FITTING[type])
+        fits = isinstance(one, _PYTHON_TYPES[type])
         fits &= isinstance(one, bool) == (type == "boolean")
         fits &= not (type == "date" and isinstance(one, datetime))
         if not fits:
-            return f"`{field}` is of type {type}: `{test}: {_typed(one)}` does not fit"
+            return f"`{field}` is of type {type}: `{test}: {_yaml_text(one)}` does not fit"
         if isinstance(one, str) and not one.strip():
             return f"empty text is no value: ask `known: false` of `{field}`"
     return ""
 
 
-def _typed(value: object) -> str:
+def _yaml_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -281,10 +283,10 @@ def _people(people: Document[People], documents: Documents) -> Iterator[Problem]
     if "email" not in fields:
         yield people.problem(("fields",), "`email` is missing: it says who is one person")
     for name, field in fields.items():
-        place: Place = ("fields", name)
-        if name in TAKEN:
+        place: YamlPath = ("fields", name)
+        if name in RESERVED_COLUMNS:
             yield people.problem(place, f"a field cannot be called `{name}`: we keep our own there")
-        due = "text" if name == "email" else ENRICHED.get(name, field.type)
+        due = "text" if name == "email" else ENRICHED_FIELDS.get(name, field.type)
         if field.type != due:
             yield people.problem(place, f"`{name}` is filled in as {due}: give it that type")
         trusted = field.survivorship if isinstance(field.survivorship, tuple) else ()
@@ -294,16 +296,18 @@ def _people(people: Document[People], documents: Documents) -> Iterator[Problem]
                 yield people.problem((*place, "survivorship", i), text)
 
 
-def _unread(
+def _unmapped_fields(
     people: Document[People], definition: Document[Definition] | None, mappings: list[Mapping]
 ) -> Iterator[Problem]:
     """Fields that no mapping fills: nobody has them, and no rule that asks can hold."""
     read = {name for one in mappings for record in one.records.values() for name in record.fields}
-    empty = [name for name in people.model.fields if name not in read and name not in ENRICHED]
+    empty = [
+        name for name in people.model.fields if name not in read and name not in ENRICHED_FIELDS
+    ]
     for name in empty:
         text = f"no mapping reads `{name}`: nobody has it"
         yield people.problem(("fields", name), text, is_warning=True)
-    for place, leaf in definition.model.placed_leaves() if definition is not None else ():
+    for place, leaf in definition.model.all_leaves_with_path() if definition is not None else ():
         if definition is not None and isinstance(leaf, FieldLeaf) and leaf.field in empty:
             text = f"no mapping reads `{leaf.field}`: add it to the fields of a record"
             yield definition.problem((*place, "field"), text)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from config.definition import AllOf, AnyOf, Condition, FieldLeaf
-from config.validation_errors import Place
+from config.validation_errors import YamlPath
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
@@ -18,19 +18,19 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 _OTHER = "a value that no test names"
 
 
-def contradictions(condition: Condition, at: Place) -> Iterator[tuple[Place, str]]:
+def contradictions(condition: Condition, prefix: YamlPath) -> Iterator[tuple[YamlPath, str]]:
     """The field leaves of a condition that, with those that must hold as well, nothing passes."""
     match condition:
         case AnyOf(any=parts):
             for i, part in enumerate(parts):
-                yield from contradictions(part, (*at, "any", i))
+                yield from contradictions(part, (*prefix, "any", i))
             return
         case AllOf(all=parts):
             for i, part in enumerate(parts):
                 if isinstance(part, AnyOf):
-                    yield from contradictions(part, (*at, "all", i))
+                    yield from contradictions(part, (*prefix, "all", i))
     asked: dict[str, list[tuple[str, Any]]] = {}
-    for place, leaf in _together(condition, at):
+    for place, leaf in _conjunction(condition, prefix):
         tests = asked.setdefault(leaf.field, [])
         tests += leaf.tests.items()
         if not _can_pass(tests):
@@ -38,14 +38,14 @@ def contradictions(condition: Condition, at: Place) -> Iterator[tuple[Place, str
             return
 
 
-def _together(condition: Condition, at: Place) -> Iterator[tuple[Place, FieldLeaf]]:
+def _conjunction(condition: Condition, at: YamlPath) -> Iterator[tuple[YamlPath, FieldLeaf]]:
     """The field leaves that must all hold at once."""
     match condition:
         case FieldLeaf():
             yield at, condition
         case AllOf(all=parts):
             for i, part in enumerate(parts):
-                yield from _together(part, (*at, "all", i))
+                yield from _conjunction(part, (*at, "all", i))
 
 
 def _can_pass(tests: list[tuple[str, Any]]) -> bool:
@@ -60,8 +60,8 @@ def _values(named: list[Any]) -> Iterator[Any]:
     booleans = [one for one in named if isinstance(one, bool)]
     texts = [one for one in named if isinstance(one, str)]
     yield from texts
-    yield from _around([float(n) for n in named if type(n) in (int, float)], 1.0)
-    yield from _around([_instant(one) for one in named if isinstance(one, date)], _DAY)
+    yield from _neighbors([float(n) for n in named if type(n) in (int, float)], 1.0)
+    yield from _neighbors([_instant(one) for one in named if isinstance(one, date)], _DAY)
     if texts or len(booleans) == len(named):
         yield _OTHER
     yield from (True, False) if booleans else ()
@@ -74,7 +74,7 @@ def _instant(day: date) -> datetime:
     return day if isinstance(day, datetime) else datetime(day.year, day.month, day.day)
 
 
-def _around(named: Iterable[Any], beside: Any) -> Iterator[Any]:
+def _neighbors(named: Iterable[Any], beside: Any) -> Iterator[Any]:
     ordered = sorted(set(named))
     if ordered:
         yield from (ordered[0] - beside, *ordered, ordered[-1] + beside)
@@ -84,20 +84,20 @@ def _around(named: Iterable[Any], beside: Any) -> Iterator[Any]:
 def _passes(value: Any, name: str, asked: Any) -> bool:
     if name == "known":
         return (value is not None) is asked
-    options = [_spelt(one) for one in (asked if isinstance(asked, tuple) else (asked,))]
+    options = [_comparable(one) for one in (asked if isinstance(asked, tuple) else (asked,))]
     if name in ("is_not", "not_in"):
-        return value is None or _spelt(value) not in options
+        return value is None or _comparable(value) not in options
     if value is None:
         return False
     if name in ("is", "in"):
-        return _spelt(value) in options
+        return _comparable(value) in options
     try:
         return _ORDER[name](value, options[0])
     except TypeError:
         return False
 
 
-def _spelt(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     """A value as it is compared; yes and no are no numbers."""
     match value:
         case bool():

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from config.validation_errors import Fault, Place, did_you_mean, nearest, refuse
+from config.validation_errors import Violation, YamlPath, did_you_mean, nearest, raise_all
 
 Direction = Literal["inbound", "two_way", "outbound", "internal"]
 
@@ -191,7 +191,7 @@ CONDITIONS: dict[str, type[_Model]] = {
 }
 
 
-def _which(value: object) -> str | None:
+def _condition_tag(value: object) -> str | None:
     if isinstance(value, Mapping):
         return next((word for word in CONDITIONS if word in value), None)
     return next((word for word, model in CONDITIONS.items() if isinstance(value, model)), None)
@@ -207,7 +207,7 @@ Condition = Annotated[
     | Annotated[QualifiedLeaf, Tag("qualified")]
     | Annotated[StageLeaf, Tag("stage")],
     Discriminator(
-        _which,
+        _condition_tag,
         custom_error_type="condition",
         custom_error_message="a condition starts with one of: " + ", ".join(CONDITIONS),
     ),
@@ -215,34 +215,36 @@ Condition = Annotated[
 AnyOf.model_rebuild()
 AllOf.model_rebuild()
 Leaf = EventLeaf | ScoreLeaf | ChannelsLeaf | FieldLeaf | QualifiedLeaf | StageLeaf
-_ENDS = (EventLeaf, FieldLeaf)
+_PERSON_LEAVES = (EventLeaf, FieldLeaf)
 
 
 def leaves(condition: "AnyOf | AllOf | Leaf") -> Iterator[Leaf]:
     """Walk the leaves of a condition in the order they are written."""
-    yield from (leaf for _, leaf in placed(condition))
+    yield from (leaf for _, leaf in leaves_with_path(condition))
 
 
-def placed(condition: "AnyOf | AllOf | Leaf", at: Place = ()) -> Iterator[tuple[Place, Leaf]]:
+def leaves_with_path(
+    condition: "AnyOf | AllOf | Leaf", prefix: YamlPath = ()
+) -> Iterator[tuple[YamlPath, Leaf]]:
     """Walk the leaves of the condition that stands `at` a place, each with its own place."""
     match condition:
         case AnyOf(any=parts):
             for i, part in enumerate(parts):
-                yield from placed(part, (*at, "any", i))
+                yield from leaves_with_path(part, (*prefix, "any", i))
         case AllOf(all=parts):
             for i, part in enumerate(parts):
-                yield from placed(part, (*at, "all", i))
+                yield from leaves_with_path(part, (*prefix, "all", i))
         case leaf:
-            yield at, leaf
+            yield prefix, leaf
 
 
-def _only(
-    allowed: tuple[type, ...], condition: "AnyOf | AllOf | Leaf", at: Place, what: str
-) -> Iterator[Fault]:
+def _leaf_type_violations(
+    allowed: tuple[type, ...], condition: "AnyOf | AllOf | Leaf", at: YamlPath, what: str
+) -> Iterator[Violation]:
     words = " and ".join(w for w, model in CONDITIONS.items() if model in allowed)
-    for place, leaf in placed(condition, at):
+    for place, leaf in leaves_with_path(condition, at):
         if not isinstance(leaf, allowed):
-            yield Fault(place, f"{what} takes {words} leaves only")
+            yield Violation(place, f"{what} takes {words} leaves only")
 
 
 class FitLine(_Model):
@@ -253,7 +255,7 @@ class FitLine(_Model):
 
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
-        refuse("fit", _only((FieldLeaf,), self.when, ("when",), "a fit line"))
+        raise_all("fit", _leaf_type_violations((FieldLeaf,), self.when, ("when",), "a fit line"))
         return self
 
 
@@ -281,8 +283,10 @@ class Qualification(_Model):
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
         for name, criterion in self.criteria.items():
-            found = _only((FieldLeaf,), criterion, ("criteria", name), f"criterion {name}")
-            refuse("qualification", found)
+            found = _leaf_type_violations(
+                (FieldLeaf,), criterion, ("criteria", name), f"criterion {name}"
+            )
+            raise_all("qualification", found)
         return self
 
 
@@ -334,8 +338,10 @@ class Contact(_Model):
     @model_validator(mode="after")
     def _fields_only(self) -> Self:
         if self.contactable is not None:
-            at: Place = ("contactable",)
-            refuse("contact", _only((FieldLeaf,), self.contactable, at, "contactable"))
+            at: YamlPath = ("contactable",)
+            raise_all(
+                "contact", _leaf_type_violations((FieldLeaf,), self.contactable, at, "contactable")
+            )
         return self
 
 
@@ -367,7 +373,7 @@ class Definition(_Model):
         """All stages, lowest first."""
         return tuple(stage.id for stage in self.stages)
 
-    def places(self) -> Iterator[tuple[Place, AnyOf | AllOf | Leaf]]:
+    def conditions_with_path(self) -> Iterator[tuple[YamlPath, AnyOf | AllOf | Leaf]]:
         """Every condition written anywhere in the definition, with its place."""
         for i, line in enumerate(self.score.fit if self.score else ()):
             yield ("score", "fit", i, "when"), line.when
@@ -383,55 +389,59 @@ class Definition(_Model):
 
     def conditions(self) -> Iterator[AnyOf | AllOf | Leaf]:
         """Every condition written anywhere in the definition."""
-        yield from (condition for _, condition in self.places())
+        yield from (condition for _, condition in self.conditions_with_path())
 
-    def placed_leaves(self) -> Iterator[tuple[Place, Leaf]]:
+    def all_leaves_with_path(self) -> Iterator[tuple[YamlPath, Leaf]]:
         """Every leaf written anywhere in the definition, with its place."""
-        for at, condition in self.places():
-            yield from placed(condition, at)
+        for at, condition in self.conditions_with_path():
+            yield from leaves_with_path(condition, at)
 
     def fields(self) -> tuple[str, ...]:
         """The canonical fields that the definition asks about, in the order they appear."""
-        asked = (leaf for _, leaf in self.placed_leaves())
+        asked = (leaf for _, leaf in self.all_leaves_with_path())
         return tuple(dict.fromkeys(leaf.field for leaf in asked if isinstance(leaf, FieldLeaf)))
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        refuse("definition", [*self._ladder(), *self._rules(), *self._kinds(), *self._return()])
+        raise_all("definition", [*self._ladder(), *self._rules(), *self._kinds(), *self._return()])
         return self
 
-    def _ladder(self) -> Iterator[Fault]:
+    def _ladder(self) -> Iterator[Violation]:
         before: set[str] = set()
         for i, stage in enumerate(self.stages):
             if stage.id.lower() in before:
-                yield Fault(("stages", i, "id"), f"two stages are called {stage.id}")
+                yield Violation(("stages", i, "id"), f"two stages are called {stage.id}")
             before.add(stage.id.lower())
             if stage.id in RESERVED_STAGES:
-                yield Fault(("stages", i, "id"), f"a stage cannot be called {stage.id}")
+                yield Violation(("stages", i, "id"), f"a stage cannot be called {stage.id}")
             if stage.final and stage is not self.stages[-1]:
                 text = f"stage {stage.id}: only the last stage can be final"
-                yield Fault(("stages", i, "final"), text)
+                yield Violation(("stages", i, "final"), text)
             if not stage.final and stage.action is None:
-                yield Fault(("stages", i), f"stage {stage.id} needs an action")
+                yield Violation(("stages", i), f"stage {stage.id} needs an action")
 
-    def _rules(self) -> Iterator[Fault]:
+    def _rules(self) -> Iterator[Violation]:
         for i, stage in enumerate(self.stages):
             if i == 0 and stage.enter is not None:
                 text = f"stage {stage.id} is the first and cannot have a rule"
-                yield Fault(("stages", i, "enter"), text)
+                yield Violation(("stages", i, "enter"), text)
             elif i > 0 and stage.enter is None:
-                yield Fault(("stages", i), f"stage {stage.id} needs a rule: enter")
+                yield Violation(("stages", i), f"stage {stage.id} needs a rule: enter")
             elif stage.enter is not None:
                 yield from self._stage_leaves(stage.enter, i)
                 if stage.final:
-                    at: Place = ("stages", i, "enter")
-                    yield from _only(_ENDS, stage.enter, at, f"the final stage {stage.id}")
+                    at: YamlPath = ("stages", i, "enter")
+                    yield from _leaf_type_violations(
+                        _PERSON_LEAVES, stage.enter, at, f"the final stage {stage.id}"
+                    )
         if self.disqualified is not None:
-            yield from _only(_ENDS, self.disqualified, ("disqualified",), "disqualified")
+            yield from _leaf_type_violations(
+                _PERSON_LEAVES, self.disqualified, ("disqualified",), "disqualified"
+            )
 
-    def _stage_leaves(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Fault]:
+    def _stage_leaves(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Violation]:
         lower = self.stage_ids[:i]
-        for place, leaf in placed(rule, ("stages", i, "enter")):
+        for place, leaf in leaves_with_path(rule, ("stages", i, "enter")):
             if isinstance(leaf, StageLeaf) and leaf.stage not in lower:
                 higher = leaf.stage in self.stage_ids
                 hint = f" (lower are: {', '.join(lower)})"
@@ -440,12 +450,12 @@ class Definition(_Model):
                 )
                 more = "" if higher else did_you_mean(leaf.stage, lower)
                 meant = None if higher else nearest(leaf.stage, lower)
-                yield Fault((*place, "stage"), text + more, meant)
+                yield Violation((*place, "stage"), text + more, meant)
 
-    def _kinds(self) -> Iterator[Fault]:
+    def _kinds(self) -> Iterator[Violation]:
         named = [
             ((*place, "event", i), kind)
-            for place, leaf in self.placed_leaves()
+            for place, leaf in self.all_leaves_with_path()
             if isinstance(leaf, EventLeaf)
             for i, kind in enumerate(leaf.event)
         ]
@@ -458,11 +468,11 @@ class Definition(_Model):
         for place, kind in named:
             if kind not in self.events:
                 text = f"no such kind under events: `{kind}`{did_you_mean(kind, self.events)}"
-                yield Fault(place, text, nearest(kind, self.events))
+                yield Violation(place, text, nearest(kind, self.events))
 
-    def _return(self) -> Iterator[Fault]:
+    def _return(self) -> Iterator[Violation]:
         staying = [stage.id for stage in self.stages if not stage.final]
         if self.recycled is not None and self.recycled.to not in staying:
             text = f"nobody can fall back to `{self.recycled.to}`"
             more = did_you_mean(self.recycled.to, staying)
-            yield Fault(("recycled", "to"), text + more, nearest(self.recycled.to, staying))
+            yield Violation(("recycled", "to"), text + more, nearest(self.recycled.to, staying))

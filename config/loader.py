@@ -17,12 +17,12 @@ from config.checks import Documents
 from config.definition import Definition
 from config.mapping import Mapping, People
 from config.yaml_document import Document, Problem, parse
-from connectors import crms
+from connectors import crm_names
 from errors import ConfigError
 
-FOLDER = Path(__file__).parents[1] / "mappings"
-DEFINITION = "lifecycle.yaml"
-PEOPLE = "people.yaml"
+CONFIG_FOLDER = Path(__file__).parents[1] / "mappings"
+DEFINITION_FILE = "lifecycle.yaml"
+PEOPLE_FILE = "people.yaml"
 
 SCHEMAS: Map[str, type[BaseModel]] = {
     "lifecycle.schema.json": Definition,
@@ -43,17 +43,19 @@ class Configuration:
     documents: Documents = field(repr=False)
 
 
-def load(folder: Path = FOLDER, *, definition: Path | None = None) -> Configuration:
+def load_configuration(
+    folder: Path = CONFIG_FOLDER, *, definition_path: Path | None = None
+) -> Configuration:
     """Read all files; `definition` is read in place of the folder's own.
 
     Raises: ConfigError that tells every mistake of every file, one a line.
     """
-    ladder = definition or folder / DEFINITION
-    broken = list(_misplaced(folder, ladder))
+    ladder = definition_path or folder / DEFINITION_FILE
+    broken = list(_ignored_files(folder, ladder))
     definition_read, problems = _read(ladder, Definition)
-    people_read, more = _read(folder / PEOPLE, People)
+    people_read, more = _read(folder / PEOPLE_FILE, People)
     mappings: dict[str, Document[Mapping] | None] = {}
-    for crm in crms():
+    for crm in crm_names():
         file = folder / f"{crm}.yaml"
         if file.exists():
             mappings[crm], found = _read(file, Mapping)
@@ -69,17 +71,17 @@ def load(folder: Path = FOLDER, *, definition: Path | None = None) -> Configurat
     return Configuration(
         definition_read.model,
         people_read.model,
-        {crm: document.model for crm, document in documents.readable.items()},
+        {crm: document.model for crm, document in documents.readable_mappings.items()},
         documents,
     )
 
 
-def warnings(configuration: Configuration) -> list[Problem]:
+def configuration_warnings(configuration: Configuration) -> list[Problem]:
     """Say what is odd in the files though runs go on."""
     return [one for one in checks.problems(configuration.documents) if one.is_warning]
 
 
-def schemas() -> dict[str, str]:
+def json_schemas() -> dict[str, str]:
     """The JSON Schema of each kind of file, as text."""
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
@@ -103,13 +105,13 @@ def _read(path: Path, model: type[M], hint: str = "") -> tuple[Document[M] | Non
 
 
 def _no_mapping() -> str:
-    files = " or ".join(f"{crm}.yaml" for crm in crms())
+    files = " or ".join(f"{crm}.yaml" for crm in crm_names())
     return f"no CRM has a mapping here: write {files}. A CRM without a mapping file is left out"
 
 
-def _misplaced(folder: Path, ladder: Path) -> Iterator[Problem]:
+def _ignored_files(folder: Path, ladder: Path) -> Iterator[Problem]:
     """Files in the folder that nobody would read."""
-    known = {DEFINITION, PEOPLE, *(f"{crm}.yaml" for crm in crms())}
+    known = {DEFINITION_FILE, PEOPLE_FILE, *(f"{crm}.yaml" for crm in crm_names())}
     for path in sorted(folder.glob("*.y*ml")):
         if path.name in known or path == ladder:
             continue
@@ -120,8 +122,8 @@ def _misplaced(folder: Path, ladder: Path) -> Iterator[Problem]:
 
 
 def _write_schemas() -> None:
-    for name, text in schemas().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    for name, text in json_schemas().items():
+        (CONFIG_FOLDER / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

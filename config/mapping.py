@@ -19,10 +19,10 @@ from pydantic import (
 from config.definition import FieldLeaf, PositiveInt
 from models import Catalog, FieldType
 
-LEAVE_OUT = "nothing"
+IGNORED_KIND = "nothing"
 """The kind of what is known and deliberately no event."""
 
-ENRICHED: dict[str, FieldType] = {
+ENRICHED_FIELDS: dict[str, FieldType] = {
     "seniority": "text",
     "job_function": "text",
     "email_domain": "text",
@@ -30,7 +30,7 @@ ENRICHED: dict[str, FieldType] = {
 }
 """Fields that a record implies; see `enrich.py`. A mapping may state them as well."""
 
-IMPLIED_BY = {
+DERIVED_FROM = {
     "seniority": "job_title",
     "job_function": "job_title",
     "email_domain": "email",
@@ -39,9 +39,9 @@ IMPLIED_BY = {
 """The field that each of them is read off."""
 
 
-def with_sources(asked: Iterable[str]) -> tuple[str, ...]:
+def with_sources(field_names: Iterable[str]) -> tuple[str, ...]:
     """The canonical fields asked for, and those that they are read off where no CRM states them."""
-    named = [(name, IMPLIED_BY.get(name)) for name in asked]
+    named = [(name, DERIVED_FROM.get(name)) for name in field_names]
     return tuple(dict.fromkeys(name for pair in named for name in pair if name is not None))
 
 
@@ -49,20 +49,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-def _words(value: object) -> object:
+def _as_tuple(value: object) -> object:
     """Read one word as a list of one."""
     return (value,) if isinstance(value, str | bool | int | float) else value
 
 
-Words = Annotated[
+StringList = Annotated[
     tuple[str, ...],
-    BeforeValidator(_words, json_schema_input_type=str | tuple[str, ...]),
+    BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...]),
     Field(min_length=1),
 ]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-def _or_short(*types: str) -> ConfigDict:
+def _allow_short_form(*types: str) -> ConfigDict:
     """Let editors take the short form as well: one word in place of the whole section."""
 
     def widen(schema: dict[str, Any]) -> None:
@@ -76,11 +76,12 @@ def _or_short(*types: str) -> ConfigDict:
 class CanonicalField(_Model):
     """A field of ours: its type, and whose word counts where the CRMs differ."""
 
-    model_config = _or_short("string")
+    model_config = _allow_short_form("string")
 
     type: FieldType = "text"
     survivorship: (
-        Literal["most_recent", "oldest", "any"] | Annotated[tuple[str, ...], Field(min_length=1)]
+        Literal["most_recent", "oldest", "most_restrictive"]
+        | Annotated[tuple[str, ...], Field(min_length=1)]
     ) = "most_recent"
 
     @model_validator(mode="before")
@@ -90,7 +91,7 @@ class CanonicalField(_Model):
 
     @model_validator(mode="after")
     def _any_is_yes_or_no(self) -> Self:
-        if self.survivorship == "any" and self.type != "boolean":
+        if self.survivorship == "most_restrictive" and self.type != "boolean":
             raise ValueError("survivorship any takes the stricter of yes and no: type boolean")
         return self
 
@@ -98,16 +99,16 @@ class CanonicalField(_Model):
 class People(_Model):
     """Who is one person, and whose word counts: `mappings/people.yaml`."""
 
-    max_records: Annotated[StrictInt, Field(gt=1)] = 10
+    max_cluster_size: Annotated[StrictInt, Field(gt=1)] = 10
     role_addresses: tuple[str, ...] = ()
-    free_mail_domains: tuple[str, ...] = ()
+    free_email_domains: tuple[str, ...] = ()
     fields: dict[str, CanonicalField]
 
 
 class FieldRead(_Model):
     """Where a canonical field comes from: a field of the CRM, spelt our way."""
 
-    model_config = _or_short("string")
+    model_config = _allow_short_form("string")
 
     field: str
     values: dict[str, str] = {}
@@ -131,16 +132,16 @@ class FieldRead(_Model):
 class Where(_Model):
     """What a column must hold: one of these values, a part of text, or anything at all."""
 
-    model_config = _or_short("string", "boolean", "number", "array")
+    model_config = _allow_short_form("string", "boolean", "number", "array")
 
     values: tuple[Value, ...] = ()
-    contains: Words | None = None
+    contains: StringList | None = None
     known: StrictBool | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
-        return value if value is None or isinstance(value, Map) else {"values": _words(value)}
+        return value if value is None or isinstance(value, Map) else {"values": _as_tuple(value)}
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
@@ -162,7 +163,7 @@ class History(_Model):
     at: str
     value: str
     before: str | None = None
-    keeps: PositiveInt | None = None
+    max_entries: PositiveInt | None = None
     optional: StrictBool = False
 
 
@@ -187,7 +188,7 @@ class SourceObject(_Model):
     address. `parents` maps a name to the object that `<name>Id` points to: `Campaign.Type`.
     """
 
-    people: dict[str, Words] = {}
+    person_keys: dict[str, StringList] = {}
     parents: dict[str, str] = {}
     message_id: str | None = None
     optional: StrictBool = False
@@ -199,12 +200,12 @@ class EventRule(_Model):
     object: str
     where: dict[str, Where] = {}
     kind: str
-    at: Words = ("",)
+    at: StringList = ("",)
     optional: StrictBool = False
 
     @model_validator(mode="after")
     def _has_an_instant(self) -> Self:
-        if (self.at == ("",)) != (self.kind == LEAVE_OUT):
+        if (self.at == ("",)) != (self.kind == IGNORED_KIND):
             raise ValueError("an event needs its instant: at (and `nothing` has none)")
         return self
 
@@ -217,7 +218,7 @@ class FieldWrite(_Model):
     """
 
     from_: str = Field(alias="from")
-    values: dict[str, Words] = {}
+    values: dict[str, StringList] = {}
     min_change: Annotated[float, Field(gt=0)] | None = None
     backward: Literal["allow", "never", "clear_first"] = "allow"
     on_manual_change: Literal["overwrite", "keep", "review"] = "overwrite"
@@ -227,7 +228,7 @@ class FieldWrite(_Model):
 class Link(_Model):
     """A field that holds ids of other records of the same person: `<crm>.<record type>`."""
 
-    model_config = _or_short("string")
+    model_config = _allow_short_form("string")
 
     to: str
     optional: StrictBool = False
@@ -238,15 +239,15 @@ class Link(_Model):
         return {"to": value} if isinstance(value, str) else value
 
 
-class Columns(_Model):
+class SystemFields(_Model):
     """What every object of the CRM calls its key and its dates.
 
-    `id_characters`: so many characters of an id tell one record from another, where the CRM writes
+    `id_match_length`: so many characters of an id tell one record from another, where the CRM writes
     the same id in two lengths.
     """
 
     id: str
-    id_characters: PositiveInt | None = None
+    id_match_length: PositiveInt | None = None
     created_at: str
     updated_at: str
     deleted: str
@@ -255,7 +256,7 @@ class Columns(_Model):
 class Mapping(_Model):
     """One CRM's words for ours: `mappings/<crm>.yaml`."""
 
-    columns: Columns
+    system_fields: SystemFields
     records: dict[str, RecordType] = Field(min_length=1)
     objects: dict[str, SourceObject] = {}
     events: tuple[EventRule, ...] = ()
@@ -282,7 +283,7 @@ class Mapping(_Model):
         """The parents that columns of an object may be read from."""
         return self.objects[object].parents if object in self.objects else {}
 
-    def paths(self, object: str) -> Iterator[str]:
+    def column_paths(self, object: str) -> Iterator[str]:
         """Every column that rules, fields and people read of an object; dotted: of a parent."""
         if object in self.records:
             record = self.records[object]
@@ -294,7 +295,7 @@ class Mapping(_Model):
             yield from (*rule.where, *(at for at in rule.at if at))
         if object in self.objects:
             source = self.objects[object]
-            yield from source.people
+            yield from source.person_keys
             yield from (source.message_id,) if source.message_id else ()
 
     def objects_read(self) -> tuple[str, ...]:
@@ -303,11 +304,11 @@ class Mapping(_Model):
         named += [parent for object in named for parent in self.parents_of(object).values()]
         return tuple(dict.fromkeys(named))
 
-    def wanted(self, asked: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+    def field_selection(self, field_names: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """What to read: object -> fields, with the history of the canonical fields `asked`."""
         wanted: dict[str, dict[str, None]] = {object: {} for object in self.objects_read()}
         for object in self.objects_read():
-            for path in self.paths(object):
+            for path in self.column_paths(object):
                 name, dot, field = path.rpartition(".")
                 if dot:
                     wanted[object][f"{name}Id"] = None
@@ -315,7 +316,7 @@ class Mapping(_Model):
                 else:
                     wanted[object][path] = None
         for name, history in self.histories():
-            wanted[history.object] = dict.fromkeys(self.history_fields(name, asked))
+            wanted[history.object] = dict.fromkeys(self.history_fields(name, field_names))
         return {object: tuple(fields) for object, fields in wanted.items()}
 
     def histories(self) -> Iterator[tuple[str, History]]:
@@ -324,24 +325,24 @@ class Mapping(_Model):
             if record.history is not None:
                 yield name, record.history
 
-    def history_fields(self, record: str, asked: Iterable[str]) -> tuple[str, ...]:
+    def history_fields(self, record: str, field_names: Iterable[str]) -> tuple[str, ...]:
         """The columns to ask of a history: its own, or the fields whose past is wanted."""
         told = self.records[record].history
         if told is None:
             return ()
-        if told.record == self.columns.id:
+        if told.record == self.system_fields.id:
             # the history's rows carry the record's own id: it is asked by naming the fields
             reads = self.records[record].fields
-            return tuple(reads[name].field for name in asked if name in reads)
+            return tuple(reads[name].field for name in field_names if name in reads)
         columns = (told.record, told.field, told.at, told.value, told.before)
         return tuple(column for column in columns if column is not None)
 
-    def without(self, catalog: Catalog) -> tuple["Mapping", list[str]]:
+    def drop_missing_optional(self, catalog: Catalog) -> tuple["Mapping", list[str]]:
         """Drop what is marked optional and the account does not have; say what was dropped."""
-        return _without(self, catalog)
+        return _drop_missing_optional(self, catalog)
 
 
-def _without(mapping: Mapping, catalog: Catalog) -> tuple[Mapping, list[str]]:
+def _drop_missing_optional(mapping: Mapping, catalog: Catalog) -> tuple[Mapping, list[str]]:
     dropped: list[str] = []
 
     def has(object: str, path: str) -> bool:
@@ -383,13 +384,16 @@ def _without(mapping: Mapping, catalog: Catalog) -> tuple[Mapping, list[str]]:
     links = {
         name: link
         for name, link in mapping.links.items()
-        if all(keep(of, name.rpartition(".")[2], link.optional) for of in _linking(mapping, name))
+        if all(
+            keep(of, name.rpartition(".")[2], link.optional)
+            for of in _linking_record_types(mapping, name)
+        )
     }
     update: dict[str, Any] = {"records": records, "write": write, "events": events, "links": links}
     return mapping.model_copy(update=update), list(dict.fromkeys(dropped))
 
 
-def _linking(mapping: Mapping, link: str) -> list[str]:
+def _linking_record_types(mapping: Mapping, link: str) -> list[str]:
     """The record types that a link is read from."""
     of, dot, _ = link.rpartition(".")
     return [of] if dot else list(mapping.records)

@@ -12,27 +12,27 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-Place = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 """Where something stands in a file: the words and the positions in lists that lead to it."""
 
-_PLACED = "placed"
-_LISTED = 30
+_WITH_PATH = "placed"
+_MAX_LISTED = 30
 """So many known words are listed where none is near; more would bury the message."""
 
 
-class Fault(NamedTuple):
+class Violation(NamedTuple):
     """What is wrong, and where; `meant` is the word that was probably meant there.
 
     `is_word`: it is the word before the `:` that is wrong, not what stands behind it.
     """
 
-    place: Place
+    path: YamlPath
     text: str
-    meant: str | None = None
-    is_word: bool = False
+    suggestion: str | None = None
+    is_key: bool = False
 
 
-def refuse(title: str, faults: Iterable[Fault]) -> None:
+def raise_all(title: str, found_violations: Iterable[Violation]) -> None:
     """Tell a model's validator about all faults at once, each with its place below the model.
 
     Raises: ValidationError where there is any.
@@ -40,11 +40,11 @@ def refuse(title: str, faults: Iterable[Fault]) -> None:
     # a fault's text can hold braces: it travels as a value, never as a template
     found = [
         InitErrorDetails(
-            type=PydanticCustomError(_PLACED, "{text}", fault._asdict()),
-            loc=fault.place,
+            type=PydanticCustomError(_WITH_PATH, "{text}", fault._asdict()),
+            loc=fault.path,
             input=None,
         )
-        for fault in faults
+        for fault in found_violations
     ]
     if found:
         raise ValidationError.from_exception_data(title, found)
@@ -55,7 +55,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     words = list(dict.fromkeys(known))
     if near := nearest(word, words):
         return f": did you mean `{near}`?"
-    return f" (there is: {', '.join(words)})" if 0 < len(words) <= _LISTED else ""
+    return f" (there is: {', '.join(words)})" if 0 < len(words) <= _MAX_LISTED else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -65,26 +65,28 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
-def faults(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
+def violations(error: ValidationError, model: type[BaseModel]) -> list[Violation]:
     """Say what is wrong with a file that should have been a `model`, one fault a place."""
-    said = [(*_place(model, one), one) for one in error.errors(include_url=False)]
+    said = [(*_yaml_path(model, one), one) for one in error.errors(include_url=False)]
     groups = [list(group) for _, group in groupby(said, key=itemgetter(0))]
-    meant = {place for group in groups for place in _meant(*group[0])}
+    meant = {place for group in groups for place in _misspelt_paths(*group[0])}
     return [
         fault
         for group in groups
-        for fault in _sentences(group)
-        if not (group[0][2]["type"] == "missing" and fault.place in meant)
+        for fault in _describe(group)
+        if not (group[0][2]["type"] == "missing" and fault.path in meant)
     ]
 
 
-Said = tuple[Place, type[BaseModel] | None, ErrorDetails]
+LocatedError = tuple[YamlPath, type[BaseModel] | None, ErrorDetails]
 """An error of pydantic: its place, the model it was found in, what was said."""
 
 
-def _place(model: type[BaseModel], error: ErrorDetails) -> tuple[Place, type[BaseModel] | None]:
+def _yaml_path(
+    model: type[BaseModel], error: ErrorDetails
+) -> tuple[YamlPath, type[BaseModel] | None]:
     """Follow a location of pydantic through the models: it names the parts of unions as well."""
-    if error["type"] == _PLACED:
+    if error["type"] == _WITH_PATH:
         return error["loc"], None
     place: list[str | int] = []
     here: Any = model
@@ -105,7 +107,7 @@ def _below(annotation: Any, step: str | int) -> tuple[Any, bool]:
             return kind, False
     for _, kind in kinds:
         if _is_model(kind):
-            return _words(kind).get(str(step)), True
+            return _keys(kind).get(str(step)), True
         if get_origin(kind) is dict:
             key, value = get_args(kind)
             return (key, False) if step == "[key]" else (value, True)
@@ -131,49 +133,51 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _words(model: type[BaseModel]) -> dict[str, Any]:
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
     """The words that may stand in a section, as they are typed."""
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _meant(place: Place, model: type[BaseModel] | None, error: ErrorDetails) -> Iterator[Place]:
+def _misspelt_paths(
+    place: YamlPath, model: type[BaseModel] | None, error: ErrorDetails
+) -> Iterator[YamlPath]:
     """The right place of a misspelt word: it is then not missing as well."""
     if error["type"] == "extra_forbidden" and model is not None:
-        near = nearest(str(place[-1]), _words(model))
+        near = nearest(str(place[-1]), _keys(model))
         if near is not None:
             yield (*place[:-1], near)
 
 
-def _sentences(group: list[Said]) -> Iterator[Fault]:
+def _describe(group: list[LocatedError]) -> Iterator[Violation]:
     """What was said of one place: of the parts of a union each says its own."""
     place, model, first = group[0]
     word = next((step for step in reversed(place) if isinstance(step, str)), "")
     given = first["input"]
     match first["type"]:
         case "placed":
-            yield from (Fault(**error["ctx"])._replace(place=place) for _, _, error in group)
+            yield from (Violation(**error["ctx"])._replace(path=place) for _, _, error in group)
         case "value_error":
-            yield Fault(place, str(first["ctx"]["error"]))
+            yield Violation(place, str(first["ctx"]["error"]))
         case "missing":
-            yield Fault(place, f"`{word}` is missing")
+            yield Violation(place, f"`{word}` is missing")
         case "extra_forbidden":
-            yield _unknown(place, _words(model) if model is not None else ())
+            yield _unknown_key(place, _keys(model) if model is not None else ())
         case "condition":
-            yield _no_condition(place, given, first["msg"])
+            yield _unknown_condition(place, given, first["msg"])
         case "literal_error":
             known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
             text = f"`{word}` cannot be `{given}`{did_you_mean(str(given), known)}"
-            yield Fault(place, text, nearest(str(given), known))
+            yield Violation(place, text, nearest(str(given), known))
         case "greater_than":
-            yield Fault(place, f"`{word}` must be above {first['ctx']['gt']:g}")
+            yield Violation(place, f"`{word}` must be above {first['ctx']['gt']:g}")
         case "too_short" if given:
             return  # what it holds was refused piece by piece
         case _:
             types = {re.sub("^date.*", "date", error["type"]) for _, _, error in group}
-            yield Fault(place, _misfit(word, types, given))
+            yield Violation(place, _type_message(word, types, given))
 
 
-_MISFITS: tuple[tuple[set[str], str], ...] = (
+_TYPE_MESSAGES: tuple[tuple[set[str], str], ...] = (
     ({"bool_type", "string_type"}, "takes one value (for several: `in`)"),
     ({"date"}, "must be a number or a date"),
     ({"float_type"}, "must be a number"),
@@ -191,26 +195,26 @@ _MISFITS: tuple[tuple[set[str], str], ...] = (
 """What is said where all of these types of errors occur at one place; the first that fits."""
 
 
-def _misfit(word: str, types: set[str], given: object) -> str:
-    text = next((text for kinds, text in _MISFITS if kinds <= types), "does not fit here")
+def _type_message(word: str, types: set[str], given: object) -> str:
+    text = next((text for kinds, text in _TYPE_MESSAGES if kinds <= types), "does not fit here")
     if text == "must be text" and isinstance(given, bool | int | float | date):
         text += f": put `{str(given).lower()}` in quotes"
     return f"`{word}` {text}" if word else f"the file {text}"
 
 
-def _unknown(place: Place, known: Iterable[str]) -> Fault:
+def _unknown_key(place: YamlPath, known: Iterable[str]) -> Violation:
     word, words = str(place[-1]), list(known)
     text = f"unknown word `{word}`{did_you_mean(word, words)}"
-    return Fault(place, text, nearest(word, words), is_word=True)
+    return Violation(place, text, nearest(word, words), is_key=True)
 
 
-def _no_condition(place: Place, given: object, message: str) -> Fault:
+def _unknown_condition(place: YamlPath, given: object, message: str) -> Violation:
     if isinstance(given, list | tuple):
         word = next(step for step in reversed(place) if isinstance(step, str))
-        return Fault(place, f"`{word}` holds a list: put `any:` or `all:` before it")
+        return Violation(place, f"`{word}` holds a list: put `any:` or `all:` before it")
     known = message.rpartition(": ")[2].split(", ")
     for one in given if isinstance(given, Mapping) else ():
         if near := nearest(str(one), known):
             text = f"`{one}` is no condition{did_you_mean(str(one), known)}"
-            return Fault((*place, str(one)), text, near, is_word=True)
-    return Fault(place, message)
+            return Violation((*place, str(one)), text, near, is_key=True)
+    return Violation(place, message)

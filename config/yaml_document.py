@@ -9,14 +9,14 @@ from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from config.validation_errors import Fault, Place, faults
+from config.validation_errors import Violation, YamlPath, violations
 
 M = TypeVar("M", bound=BaseModel)
 
-ROUNDS = 5
+MAX_CORRECTION_ROUNDS = 5
 """So often misspelt words are mended; each round can bring others to light."""
 
-_PLAIN = {
+_YAML_MESSAGES = {
     "found character '\\t'": "a tab stands here: indent with spaces",
     "that cannot start any token": "text that begins like this needs quotes",
     "mapping values are not allowed": "no `:` can stand here: indent the line, or quote the text",
@@ -37,7 +37,7 @@ _PLAIN = {
 """What ruamel says, and what we say."""
 
 
-Edit = tuple[Place, str]
+Edit = tuple[YamlPath, str]
 """A place, and what is to stand there."""
 
 
@@ -52,7 +52,7 @@ class Problem:
     line: int
     text: str
     is_warning: bool = False
-    about: tuple[str, str] = ("", "")
+    object_and_field: tuple[str, str] = ("", "")
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
@@ -67,20 +67,23 @@ class Document(Generic[M]):
     model: M
     root: Node = field(repr=False, compare=False)
 
-    def line(self, place: Place) -> int:
+    def line(self, path: YamlPath) -> int:
         """Find the line of a place, or of the nearest one above it that exists."""
-        return _line(self.root, place)
+        return _line(self.root, path)
 
-    def edited(self, text: str, edits: Iterable[Edit]) -> str:
+    def apply_edits(self, text: str, edits: Iterable[Edit]) -> str:
         """Write some values anew in the text this was read from; all else stays to the letter.
 
         A value whose place does not exist yet is added before the first word of its section.
         """
         spans: dict[tuple[int, int], str] = {}
         for place, value in edits:
-            above, here = _deepest(self.root, place[:-1])[1], _deepest(self.root, place)[1]
+            above, here = (
+                _nearest_nodes(self.root, place[:-1])[1],
+                _nearest_nodes(self.root, place)[1],
+            )
             if here is above and isinstance(above, MappingNode):
-                spans.update([_added(above, f"{place[-1]}: {value}")])
+                spans.update([_insertion(above, f"{place[-1]}: {value}")])
             else:
                 spans[here.start_mark.index, here.end_mark.index] = value
         for (start, end), value in sorted(spans.items(), reverse=True):
@@ -89,14 +92,14 @@ class Document(Generic[M]):
 
     def problem(
         self,
-        place: Place,
+        path: YamlPath,
         text: str,
         *,
         is_warning: bool = False,
-        about: tuple[str, str] = ("", ""),
+        object_and_field: tuple[str, str] = ("", ""),
     ) -> Problem:
         """Say what is wrong at a place."""
-        return Problem(self.file, self.line(place), text, is_warning, about)
+        return Problem(self.file, self.line(path), text, is_warning, object_and_field)
 
 
 def parse(text: str, model: type[M], *, file: str) -> tuple[Document[M] | None, list[Problem]]:
@@ -111,22 +114,22 @@ def parse(text: str, model: type[M], *, file: str) -> tuple[Document[M] | None, 
         root = YAML(typ="safe", pure=True).compose(text)
         if root is None:
             return None, [Problem(file, 1, "the file is empty")]
-        for _ in range(ROUNDS):
+        for _ in range(MAX_CORRECTION_ROUNDS):
             data = YAML(typ="safe", pure=True).constructor.construct_document(root)
             try:
                 return Document(file, model.model_validate(data), root), problems
             except ValidationError as error:
-                found = faults(error, model)
-            problems += _told(found, root, file, {problem.line for problem in problems})
-            mended = [_mend(root, fault) for fault in found]
+                found = violations(error, model)
+            problems += _new_problems(found, root, file, {problem.line for problem in problems})
+            mended = [_correct(root, fault) for fault in found]
             if not all(mended):
                 break
     except (YAMLError, ValueError, RecursionError) as error:
-        problems = problems or [_broken(error, text, file)]
+        problems = problems or [_syntax_problem(error, text, file)]
     return None, problems
 
 
-def _added(section: MappingNode, entry: str) -> tuple[tuple[int, int], str]:
+def _insertion(section: MappingNode, entry: str) -> tuple[tuple[int, int], str]:
     """Where a new entry of a section goes, and how it is written there."""
     if not section.value:
         start = section.start_mark.index + 1
@@ -136,25 +139,25 @@ def _added(section: MappingNode, entry: str) -> tuple[tuple[int, int], str]:
     return (start.index, start.index), entry + gap
 
 
-def _told(found: list[Fault], root: Node, file: str, lines: set[int]) -> list[Problem]:
+def _new_problems(found: list[Violation], root: Node, file: str, lines: set[int]) -> list[Problem]:
     """The problems in lines of which nothing was said yet: there, the guess may be to blame."""
-    told = [Problem(file, _line(root, fault.place), fault.text) for fault in found]
+    told = [Problem(file, _line(root, fault.path), fault.text) for fault in found]
     return [problem for problem in told if problem.line not in lines]
 
 
-def _mend(root: Node, fault: Fault) -> bool:
+def _correct(root: Node, fault: Violation) -> bool:
     """Write what was probably meant, if anybody can tell."""
-    word, value = _deepest(root, fault.place)
-    wrong = word if fault.is_word else value
-    if fault.meant is None or not isinstance(wrong, ScalarNode):
+    word, value = _nearest_nodes(root, fault.path)
+    wrong = word if fault.is_key else value
+    if fault.suggestion is None or not isinstance(wrong, ScalarNode):
         return False
-    wrong.value = fault.meant
+    wrong.value = fault.suggestion
     return True
 
 
-def _broken(error: Exception, text: str, file: str) -> Problem:
+def _syntax_problem(error: Exception, text: str, file: str) -> Problem:
     said = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
-    plain = next((ours for theirs, ours in _PLAIN.items() if theirs in said), None)
+    plain = next((ours for theirs, ours in _YAML_MESSAGES.items() if theirs in said), None)
     return Problem(file, _line_of(error, text), plain or f"this is not YAML: {said}")
 
 
@@ -167,11 +170,11 @@ def _line_of(error: Exception, text: str) -> int:
     return 0
 
 
-def _line(root: Node, place: Place) -> int:
-    return int(_deepest(root, place)[0].start_mark.line) + 1
+def _line(root: Node, place: YamlPath) -> int:
+    return int(_nearest_nodes(root, place)[0].start_mark.line) + 1
 
 
-def _deepest(root: Node, place: Place) -> tuple[Node, Node]:
+def _nearest_nodes(root: Node, place: YamlPath) -> tuple[Node, Node]:
     """The word, and what stands behind it, of a place or of the nearest one above that exists."""
     word = node = root
     for step in place:

@@ -13,9 +13,9 @@ from typing import Any, Protocol, cast
 
 import ibis.expr.types as ir
 
-from connectors.extract.id_diff import Gaps
-from errors import RefusedError, SyncError
-from models import Catalog, Load, Outcome, RecordChange, Road, Wanted
+from connectors.extract.id_diff import Differences
+from errors import RejectedError, SyncError
+from models import Catalog, ExtractEstimate, FieldSelection, Outcome, RecordChange, WriteVolume
 
 Progress = Callable[[str, int, int | None], None]
 """Told an object, the rows read so far, and how many there are (None: nobody knows)."""
@@ -25,11 +25,11 @@ class Client(Protocol):
     """One CRM, logged in."""
 
     @property
-    def calls(self) -> Counter[str]:
+    def api_calls(self) -> Counter[str]:
         """Count the calls made, per kind: read, search, write, login."""
 
     @property
-    def waited(self) -> float:
+    def wait_seconds(self) -> float:
         """Sum the seconds waited for rate limits and before repeated calls."""
 
     @property
@@ -37,30 +37,30 @@ class Client(Protocol):
         """Sum them per kind: those of calls, and job."""
 
     @property
-    def refused(self) -> int:
+    def throttled(self) -> int:
         """Count the calls answered with 429: there were too many."""
 
     @property
-    def findings(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """List what an admin should know, one sentence each."""
 
     @property
-    def drift(self) -> Counter[tuple[str, str]]:
+    def type_mismatches(self) -> Counter[tuple[str, str]]:
         """Count the values that did not fit their type, per object and field."""
 
     @property
-    def halted(self) -> dict[str, RefusedError]:
+    def failed_objects(self) -> dict[str, RejectedError]:
         """Tell which objects could not be read to their end, and why."""
 
     @property
-    def calls_left(self) -> int | None:
+    def calls_remaining(self) -> int | None:
         """Say how many calls the day still allows, as the CRM last told it."""
 
     @property
-    def calls_a_day(self) -> int | None:
+    def daily_limit(self) -> int | None:
         """Say how many calls a whole day allows, as the CRM last told it."""
 
-    def account(self) -> str:
+    def check_connection(self) -> str:
         """Check that login and permissions work, and name the account."""
 
 
@@ -68,16 +68,16 @@ class Connector(Protocol):
     """What every CRM's folder offers."""
 
     Settings: Any
-    KEY: str
+    PRIMARY_KEY: str
     connect: Callable[[Any], Client]
     catalog: Callable[[Any, Iterable[str]], Catalog]
-    apply: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
-    calls_for: Callable[[Any, Load], int]
+    write: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
+    estimate_writes: Callable[[Any, WriteVolume], int]
 
     def source(
         self,
         client: Any,
-        wanted: Wanted,
+        selection: FieldSelection,
         catalog: Catalog,
         *,
         full: bool = False,
@@ -85,38 +85,42 @@ class Connector(Protocol):
     ) -> list[Any]:
         """Make the dlt resources that read what is wanted."""
 
-    def again(
-        self, client: Any, ids: Mapping[str, Sequence[str]], wanted: Wanted, catalog: Catalog
+    def reread(
+        self,
+        client: Any,
+        ids: Mapping[str, Sequence[str]],
+        selection: FieldSelection,
+        catalog: Catalog,
     ) -> list[Any]:
         """Make the dlt resources that read some records of some objects once more."""
 
-    def planned(
+    def estimate(
         self,
         client: Any,
-        wanted: Wanted,
+        selection: FieldSelection,
         catalog: Catalog,
         states: Mapping[str, Any],
         *,
         full: bool = False,
-    ) -> list[Road]:
+    ) -> list[ExtractEstimate]:
         """Say how the next pull reads each object, and by about how many calls."""
 
-    is_provable: Callable[[str], bool]
+    is_countable: Callable[[str], bool]
 
-    def gaps(
+    def find_differences(
         self,
         client: Any,
         object: str,
-        landed: Callable[[str], ir.Table],
+        landed_table: Callable[[str], ir.Table],
         *,
-        wanted: Wanted,
-        swept_at: datetime | None,
-        is_whole: bool,
-    ) -> Gaps:
+        selection: FieldSelection,
+        last_full_check: datetime | None,
+        was_full_refresh: bool,
+    ) -> Differences:
         """Find how the `landed` rows of an object differ from the CRM's."""
 
 
-def crms() -> tuple[str, ...]:
+def crm_names() -> tuple[str, ...]:
     """Name the CRMs there are folders for."""
     folders = (Path(path) / module.name for path in __path__ for module in iter_modules([path]))
     return tuple(sorted(folder.name for folder in folders if (folder / "catalog.py").exists()))
@@ -127,12 +131,12 @@ def connector(crm: str) -> Connector:
     return cast(Connector, import_module(f"{__name__}.{crm}"))
 
 
-def cause(error: BaseException | None) -> SyncError | None:
+def root_sync_error(error: BaseException | None) -> SyncError | None:
     """Find our error inside the one dlt wraps around it while it extracts."""
-    return next((one for one in chain_of(error) if isinstance(one, SyncError)), None)
+    return next((one for one in causes(error) if isinstance(one, SyncError)), None)
 
 
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Follow an error to what caused it; such a chain may run in a circle."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:

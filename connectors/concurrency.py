@@ -9,36 +9,36 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-AT_ONCE = 8
+MAX_CONCURRENCY = 8
 """At 190 calls in 10 s and 400 ms an answer so many are on their way; faster ones need fewer."""
 
 
-_at_once = ContextVar("at_once", default=AT_ONCE)
+_concurrency = ContextVar("at_once", default=MAX_CONCURRENCY)
 
 
 @contextmanager
-def one_by_one() -> Iterator[None]:
+def sequential() -> Iterator[None]:
     """Let every call inside wait for the one before: for those who watch the wire."""
-    before = _at_once.set(1)
+    before = _concurrency.set(1)
     try:
         yield
     finally:
-        _at_once.reset(before)
+        _concurrency.reset(before)
 
 
-def most() -> int:
+def max_concurrency() -> int:
     """Say how many calls may be on their way."""
-    return _at_once.get()
+    return _concurrency.get()
 
 
-def ahead(calls: Iterable[Callable[[], T]], *, at_most: int = AT_ONCE) -> Iterator[T]:
+def map_ordered(calls: Iterable[Callable[[], T]], *, limit: int = MAX_CONCURRENCY) -> Iterator[T]:
     """Have some calls on their way and give the answers in the order of the calls."""
-    at_once = min(most(), at_most)
+    at_once = min(max_concurrency(), limit)
     with ThreadPoolExecutor(at_once) as threads:
         flying: deque[Future[T]] = deque()
         try:
             for call in calls:
-                flying.append(launch(threads, call))
+                flying.append(submit(threads, call))
                 if len(flying) >= at_once:
                     yield flying.popleft().result()
             while flying:
@@ -47,6 +47,6 @@ def ahead(calls: Iterable[Callable[[], T]], *, at_most: int = AT_ONCE) -> Iterat
             threads.shutdown(wait=True, cancel_futures=True)
 
 
-def launch(threads: ThreadPoolExecutor, call: Callable[[], T]) -> "Future[T]":
+def submit(threads: ThreadPoolExecutor, call: Callable[[], T]) -> "Future[T]":
     """Make a call in another thread, where the same waits or does not wait as here."""
     return threads.submit(copy_context().run, call)

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from errors import SyncError
 
-About = Literal["", "field", "value", "deleted", "converted"]
+Scope = Literal["", "field", "value", "deleted", "converted"]
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ErrorRule:
     """One row: an answer with this status and this code, what happens next, what an admin can do.
 
     No status: with any; no code: with any other. A refusal is `about` a field whatever its value,
@@ -22,24 +22,24 @@ class Meaning:
     code: str | None
     error: type[SyncError]
     fix: str
-    about: About = ""
+    scope: Scope = ""
 
 
-def without_nulls(told: Any) -> Any:
+def drop_nulls(error_body: Any) -> Any:
     """Leave out of an error what it only says nothing about: a null must not spoil the rest."""
-    if not isinstance(told, dict):
-        return told
-    return {name: value for name, value in told.items() if value is not None}
+    if not isinstance(error_body, dict):
+        return error_body
+    return {name: value for name, value in error_body.items() if value is not None}
 
 
-def meaning(table: Iterable[Meaning], status: int, code: str) -> Meaning | None:
+def match_rule(rules: Iterable[ErrorRule], status: int, code: str) -> ErrorRule | None:
     """Find the first row that fits an answer."""
-    for row in table:
+    for row in rules:
         if row.status in (status, None) and row.code in (code, None):
             return row
     return None
 
 
-def codes(table: Iterable[Meaning], about: About) -> frozenset[str]:
+def codes_in_scope(rules: Iterable[ErrorRule], scope: Scope) -> frozenset[str]:
     """List the codes of refusals about one thing."""
-    return frozenset(row.code for row in table if row.code and row.about == about)
+    return frozenset(row.code for row in rules if row.code and row.scope == scope)

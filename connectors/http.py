@@ -12,14 +12,14 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
-from errors import ConfigError, RetryableError, SyncError, UnclearError
+from errors import ConfigError, RetryableError, SyncError, UnknownOutcomeError
 
 TIMEOUT = (10.0, 120.0)
 """Seconds to connect, and between two bytes of an answer."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """One HTTP answer, read to its end."""
 
     status: int
@@ -48,7 +48,7 @@ class Answer:
             return None
 
 
-def checked_url(url: str, setting: str) -> str:
+def validate_url(url: str, setting: str) -> str:
     """Return `url` without a slash at its end.
 
     Raises: ConfigError where a token would travel unencrypted: plain HTTP is for loopback only.
@@ -70,7 +70,7 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-CONNECTIONS = 16
+MAX_CONNECTIONS = 16
 """Kept alive at most: as many calls as may be on their way at a time."""
 
 
@@ -91,7 +91,7 @@ class _Adapter(HTTPAdapter):
     """
 
     def __init__(self, instead: str = "") -> None:
-        super().__init__(max_retries=0, pool_maxsize=CONNECTIONS)
+        super().__init__(max_retries=0, pool_maxsize=MAX_CONNECTIONS)
         self._instead = instead
 
     def send(
@@ -103,7 +103,7 @@ class _Adapter(HTTPAdapter):
         return super().send(request, *args, **kwargs | {"timeout": TIMEOUT})
 
 
-def exchange(
+def send_request(
     session: requests.Session,
     method: str,
     url: str,
@@ -112,7 +112,7 @@ def exchange(
     params: Mapping[str, Any] | None = None,
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> Response:
     """Send one request and read its answer whole, whatever its status.
 
     Raises: RetryableError where the network failed, UnclearError where it failed after a write
@@ -137,23 +137,23 @@ def exchange(
         requests.exceptions.ContentDecodingError,
     ):
         # `from None`: the library's text holds the whole URL, and the query in it.
-        raise lost(where, is_write=is_write) from None
-    return Answer(response.status_code, response.headers, response.content)
+        raise response_lost(where, is_write=is_write) from None
+    return Response(response.status_code, response.headers, response.content)
 
 
-def parsed(answer: Answer, where: str, *, is_write: bool = False) -> Any:
+def parse_json(response: Response, where: str, *, is_write: bool = False) -> Any:
     """Read the JSON of a good answer.
 
     Raises: as `exchange`, where what came is no JSON, such as the page of a proxy.
     """
     try:
-        return orjson.loads(answer.body)
+        return orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        raise lost(where, is_write=is_write) from None
+        raise response_lost(where, is_write=is_write) from None
 
 
-def lost(where: str, *, is_write: bool) -> SyncError:
+def response_lost(where: str, *, is_write: bool) -> SyncError:
     """Make the error for a call whose answer never came, or not whole."""
     if is_write:
-        return UnclearError(f"{where}: the answer was lost; read back what was written")
+        return UnknownOutcomeError(f"{where}: the answer was lost; read back what was written")
     return RetryableError(f"{where}: the answer was lost")

@@ -3,20 +3,20 @@
 from errors import SyncError
 
 
-class Trail:
+class PaginationLoopGuard:
     """What was followed of one list so far."""
 
     def __init__(self, where: str) -> None:
         """Have followed nothing; `where` names the CRM and the list."""
         self._where = where
-        self._followed: set[str] = set()
+        self._seen_cursors: set[str] = set()
 
-    def follow(self, cursor: str) -> str:
+    def check(self, cursor: str) -> str:
         """Note a cursor, and give it back.
 
         Raises: SyncError where it was followed before: to read on helps nobody.
         """
-        if cursor in self._followed:
+        if cursor in self._seen_cursors:
             raise SyncError(f"{self._where} answers with the same page again and again")
-        self._followed.add(cursor)
+        self._seen_cursors.add(cursor)
         return cursor

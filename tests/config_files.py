@@ -40,11 +40,11 @@ fields:
   email:     text
   industry:  {survivorship: [salesforce, hubspot]}
   employees: integer
-  bounced:   {type: boolean, survivorship: any}
+  bounced:   {type: boolean, survivorship: most_restrictive}
 """
 
 HUBSPOT = """\
-columns: {id: id, created_at: createdAt, updated_at: updatedAt, deleted: archived}
+system_fields: {id: id, created_at: createdAt, updated_at: updatedAt, deleted: archived}
 records:
   contacts:
     fields:
@@ -55,8 +55,8 @@ records:
 links:
   salesforceleadid: salesforce.Lead
 objects:
-  emails: {people: {associated_contacts: contacts}}
-  visits: {people: {email: email}}
+  emails: {person_keys: {associated_contacts: contacts}}
+  visits: {person_keys: {email: email}}
 events:
   - {object: emails, where: {hs_email_status: SENT}, kind: mail, at: hs_timestamp}
   - {object: visits, kind: visit, at: occurredAt}
@@ -69,15 +69,15 @@ write:
 """
 
 SALESFORCE = """\
-columns: {id: Id, created_at: CreatedDate, updated_at: SystemModstamp, deleted: IsDeleted}
+system_fields: {id: Id, created_at: CreatedDate, updated_at: SystemModstamp, deleted: IsDeleted}
 records:
   Lead:
     fields: {email: Email, industry: Company.Industry}
     history: {object: LeadHistory, record: LeadId, field: Field, at: CreatedDate, value: NewValue, before: OldValue, optional: true}
 objects:
   Lead: {parents: {Company: Account}}
-  Task: {people: {WhoId: Lead}}
-  Deal: {people: {LeadId: Lead}, optional: true}
+  Task: {person_keys: {WhoId: Lead}}
+  Deal: {person_keys: {LeadId: Lead}, optional: true}
 events:
   - {object: Task, where: {Type: Demo}, kind: demo, at: ActivityDate}
   - {object: Task, where: {Outcome__c: Reached}, kind: call, at: ActivityDate, optional: true}
@@ -88,28 +88,28 @@ write:
     Standing__c: {from: standing, optional: true}
 """  # noqa: E501  (the tests name its lines by their numbers)
 
-TEXTS = {
+CONFIG_TEXTS = {
     "lifecycle": LIFECYCLE,
     "people": PEOPLE,
     "hubspot": HUBSPOT,
     "salesforce": SALESFORCE,
 }
 
-Change = tuple[str, str, str]
+Replacement = tuple[str, str, str]
 """A file, what stands in it, and what shall stand there."""
 
 
-def texts(*changes: Change) -> dict[str, str]:
+def config_texts(*changes: Replacement) -> dict[str, str]:
     """The files with some words changed."""
-    changed = dict(TEXTS)
+    changed = dict(CONFIG_TEXTS)
     for file, before, after in changes:
         assert changed[file].count(before) == 1, f"{before!r} must stand once in {file}"
         changed[file] = changed[file].replace(before, after)
     return changed
 
 
-def folder(path: Path, *changes: Change) -> Path:
+def config_folder(path: Path, *changes: Replacement) -> Path:
     """A folder that holds the files."""
-    for name, text in texts(*changes).items():
+    for name, text in config_texts(*changes).items():
         (path / f"{name}.yaml").write_text(text, encoding="utf-8")
     return path

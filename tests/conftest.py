@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from connector_helpers import Warehouse, world
+from connector_helpers import ExtractHarness, small_sandbox
 from sandbox.server import Sandbox
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with world() as sandbox:
+    with small_sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def hubspot(tmp_path: Path) -> Warehouse:
-    return Warehouse("hubspot", tmp_path)
+def hubspot(tmp_path: Path) -> ExtractHarness:
+    return ExtractHarness("hubspot", tmp_path)
 
 
 @pytest.fixture
-def salesforce(tmp_path: Path) -> Warehouse:
-    return Warehouse("salesforce", tmp_path)
+def salesforce(tmp_path: Path) -> ExtractHarness:
+    return ExtractHarness("salesforce", tmp_path)

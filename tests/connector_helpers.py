@@ -11,28 +11,28 @@ import dlt
 from dlt.destinations import duckdb
 
 from connectors import Client, connector
-from connectors.extract.pipeline import land, planned, pull
+from connectors.extract.pipeline import estimate, extract_and_verify, load_batches
 from connectors.hubspot import Settings as HubSpotSettings
-from connectors.retry import without_waiting
+from connectors.retry import no_sleep
 from connectors.salesforce import Settings as SalesforceSettings
-from models import Outcome, Proof, RecordChange, Road, Wanted
+from models import ExtractEstimate, FieldSelection, Outcome, RecordChange, RowCheck
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox, running
 
-LOCATOR_GONE = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
+EXPIRED_CURSOR = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid query locator"}]
 """What Salesforce says of a cursor that it has forgotten."""
 
 
 @contextmanager
-def world(people: int = 40) -> Iterator[Sandbox]:
+def small_sandbox(people: int = 40) -> Iterator[Sandbox]:
     """Serve a small world, whose past ended some months ago, and in which nobody waits."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     with (
         running(people=people, seed=11, now=now, rate_limits=False) as sandbox,
-        without_waiting(),
+        no_sleep(),
     ):
         yield sandbox
 
@@ -54,7 +54,7 @@ def salesforce_client(sandbox: Sandbox, **more: Any) -> Client:
     return connector("salesforce").connect(settings)
 
 
-def fill(sandbox: Sandbox, object: str, count: int) -> None:
+def add_blank_records(sandbox: Sandbox, object: str, count: int) -> None:
     """Put that many blank records into HubSpot."""
     store = sandbox.hubspot
     for _ in range(count):
@@ -75,29 +75,29 @@ def live_lead(store: SalesforceStore) -> Row:
     return next(row for row in leads if not row.get("IsDeleted") and not row.get("IsConverted"))
 
 
-def calls(sandbox: Sandbox, path: str) -> int:
+def count_calls(sandbox: Sandbox, path: str) -> int:
     """Count the calls HubSpot has seen, of one path."""
     counts = sandbox.faults.calls()["hubspot"]
     return sum(number for call, number in counts.items() if call.endswith(path))
 
 
-def applied(crm: str, client: Client, changes: Iterable[RecordChange]) -> list[Outcome]:
+def write_outcomes(crm: str, client: Client, changes: Iterable[RecordChange]) -> list[Outcome]:
     """Write changes with the catalog of their objects, and give all outcomes."""
     changes = list(changes)
     catalog = connector(crm).catalog(client, {change.object for change in changes})
-    batches = connector(crm).apply(client, changes, catalog)
+    batches = connector(crm).write(client, changes, catalog)
     return [outcome for batch in batches for outcome in batch]
 
 
-class Warehouse:
+class ExtractHarness:
     """A pipeline into a file of its own."""
 
     def __init__(self, crm: str, folder: Path) -> None:
         """Make it in a folder; what the pipeline remembers lies in the file alone."""
         dlt.config["schema.naming"] = "sql_cs_v1"
-        self.swept: dict[str, datetime] = {}
-        self.proofs: list[Proof] = []
-        self.told: list[tuple[int, int | None]] = []
+        self.last_full_check: dict[str, datetime] = {}
+        self.row_checks: list[RowCheck] = []
+        self.progress_reports: list[tuple[int, int | None]] = []
         self.crm = crm
         self._crm = connector(crm)
         self._pipeline = dlt.pipeline(
@@ -107,39 +107,52 @@ class Warehouse:
             pipelines_dir=mkdtemp(dir=folder),
         )
 
-    def pull(self, client: Client, wanted: Wanted, *, proves: bool = False, **options: Any) -> int:
+    def extract(
+        self,
+        client: Client,
+        selected_fields: FieldSelection,
+        *,
+        verify: bool = False,
+        **options: Any,
+    ) -> int:
         """Land what is wanted and say how many rows came, those that were mended left out."""
         rows: dict[str, int] = {}
 
         def progress(object: str, count: int, total: int | None) -> None:
             rows[object] = count
-            self.told.append((count, total))
+            self.progress_reports.append((count, total))
 
-        catalog = self._crm.catalog(client, wanted)
-        if proves:
-            options |= {"swept": self.swept, "progress": progress}
-            self.proofs = pull(self._pipeline, self._crm, client, wanted, catalog, **options)
+        catalog = self._crm.catalog(client, selected_fields)
+        if verify:
+            options |= {"last_full_check": self.last_full_check, "progress": progress}
+            self.row_checks = extract_and_verify(
+                self._pipeline, self._crm, client, selected_fields, catalog, **options
+            )
         else:
-            resources = self._crm.source(client, wanted, catalog, progress=progress, **options)
-            land(self._pipeline, resources, halted=client.halted)
+            resources = self._crm.source(
+                client, selected_fields, catalog, progress=progress, **options
+            )
+            load_batches(self._pipeline, resources, failed_objects=client.failed_objects)
         return sum(rows.values())
 
-    def roads(self, client: Client, wanted: Wanted) -> list[Road]:
+    def estimate_extract(
+        self, client: Client, selected_fields: FieldSelection
+    ) -> list[ExtractEstimate]:
         """Say how the next pull would read."""
-        catalog = self._crm.catalog(client, wanted)
-        return planned(self._pipeline, self._crm, client, wanted, catalog)
+        catalog = self._crm.catalog(client, selected_fields)
+        return estimate(self._pipeline, self._crm, client, selected_fields, catalog)
 
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Query what was landed."""
         with self._pipeline.sql_client() as sql_client:
             return [tuple(row) for row in sql_client.execute_sql(sql) or ()]
 
     def count(self, table: str) -> int:
         """Count what was landed."""
-        return int(self.ask(f'SELECT count(*) FROM "{table}"')[0][0])
+        return int(self.query(f'SELECT count(*) FROM "{table}"')[0][0])
 
 
-def labelled(deal: Record, contact: Record, *labels: str) -> Fault:
+def label_fault(deal: Record, contact: Record, *labels: str) -> Fault:
     """Let HubSpot tell the labels of one link."""
     types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
     unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}

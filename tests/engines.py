@@ -114,7 +114,7 @@ EVERY_ENGINE = [
 """The names of all, each with its marks: the parameters of a fixture."""
 
 
-def load(engine: SQLBackend, name: str, rows: pa.Table) -> ir.Table:
+def load_rows(engine: SQLBackend, name: str, rows: pa.Table) -> ir.Table:
     """Put rows into an engine."""
     if engine.name != "pyspark":
         return engine.create_table(name, rows, overwrite=True)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from connector_helpers import hubspot_client, salesforce_client
 from connectors import Client, connector
-from connectors.retry import without_waiting
+from connectors.retry import no_sleep
 from errors import SyncError
 from models import Catalog, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
@@ -25,18 +25,18 @@ from sandbox.server import Sandbox, running
 
 Values = dict[str, str | None]
 
-EDITED = "99"
+EDITED_SCORE = "99"
 """What people write into a score: neither what stood there nor what we want."""
 
 
 @dataclass(frozen=True)
-class Meddling:
+class ConcurrentChange:
     """What happens to one record just before the CRM answers the nth call that asks for it."""
 
     record: int
     call: Literal["read", "write"]
     nth: int
-    act: Literal["edit", "delete", "merge"]
+    action: Literal["edit", "delete", "merge"]
 
 
 @dataclass(frozen=True)
@@ -47,47 +47,56 @@ class Schedule:
     records: int
     special: Mapping[int, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
-    meddling: tuple[Meddling, ...] = ()
+    concurrent_changes: tuple[ConcurrentChange, ...] = ()
     locked: Mapping[int, int] = field(default_factory=dict)
-    by_job: bool = False
-    broken_job: bool = False
+    uses_bulk: bool = False
+    aborts_job: bool = False
 
 
 # --- what can be planned ----------------------------------------------------------------------
 
-SCORE = {"hubspot": "onefunnel_score", "salesforce": "onefunnel_score__c"}
-STANDING = {"hubspot": "onefunnel_standing", "salesforce": "Lifecycle_Stage__c"}
-STAGE = "lifecyclestage"
+SCORE_FIELD = {"hubspot": "onefunnel_score", "salesforce": "onefunnel_score__c"}
+STANDING_FIELD = {"hubspot": "onefunnel_standing", "salesforce": "Lifecycle_Stage__c"}
+STAGE_FIELD = "lifecyclestage"
 
 
-def planned(crm: str, kind: str) -> tuple[Values, tuple[FieldChange, ...]]:
+def record_case(crm: str, kind: str) -> tuple[Values, tuple[FieldChange, ...]]:
     """Give what a record holds, and what is to be changed in it."""
-    score = SCORE[crm]
+    score = SCORE_FIELD[crm]
     up = FieldChange(score, None, "64")
     match kind:
         case "clear":
             return {score: "12"}, (FieldChange(score, "12", None),)
         case "stale":
-            return {score: EDITED}, (FieldChange(score, "12", "64"),)
+            return {score: EDITED_SCORE}, (FieldChange(score, "12", "64"),)
         case "done":
             return {score: "64"}, (up,)
         case "climb" if crm == "hubspot":
-            return {STAGE: "lead"}, (FieldChange(STAGE, "lead", "salesqualifiedlead"), up)
+            return {STAGE_FIELD: "lead"}, (
+                FieldChange(STAGE_FIELD, "lead", "salesqualifiedlead"),
+                up,
+            )
         case "fall" if crm == "hubspot":
-            return {STAGE: "customer"}, (FieldChange(STAGE, "customer", "lead", True), up)
+            return {STAGE_FIELD: "customer"}, (
+                FieldChange(STAGE_FIELD, "customer", "lead", True),
+                up,
+            )
         case "ahead" if crm == "hubspot":
-            return {STAGE: "customer"}, (FieldChange(STAGE, "customer", "lead"),)
+            return {STAGE_FIELD: "customer"}, (FieldChange(STAGE_FIELD, "customer", "lead"),)
         case "poison":
-            return {}, (up, FieldChange(STANDING[crm], None, "no such option"))
+            return {}, (up, FieldChange(STANDING_FIELD[crm], None, "no such option"))
         case "poisoned fall" if crm == "hubspot":
-            fall = FieldChange(STAGE, "customer", "lead", True)
-            return {STAGE: "customer"}, (fall, FieldChange(STANDING[crm], None, "no such option"))
+            fall = FieldChange(STAGE_FIELD, "customer", "lead", True)
+            return {STAGE_FIELD: "customer"}, (
+                fall,
+                FieldChange(STANDING_FIELD[crm], None, "no such option"),
+            )
         case "wrong type":
             return {}, (FieldChange(score, None, "much"),)
     return {}, (up,)
 
 
-KINDS = (
+CASES = (
     "clear",
     "stale",
     "done",
@@ -98,7 +107,7 @@ KINDS = (
     "poisoned fall",
     "wrong type",
 )
-NEVER = frozenset({"ahead", "poison", "poisoned fall", "wrong type"})
+UNWRITABLE_CASES = frozenset({"ahead", "poison", "poisoned fall", "wrong type"})
 """What no run can write."""
 
 
@@ -115,7 +124,7 @@ def _salesforce(status: int, code: str, message: str = "no", **headers: str) -> 
     return {"status": status, "body": body, "headers": headers}
 
 
-REFUSALS = {
+ERROR_RESPONSES = {
     "hubspot": (
         _hubspot(429, "TEN_SECONDLY_ROLLING"),
         _hubspot(429, "TEN_SECONDLY_ROLLING", **{"Retry-After": "2"}),
@@ -140,18 +149,20 @@ REFUSALS = {
         _salesforce(403, "API_DISABLED_FOR_ORG"),
     ),
 }
-GATEWAY = tuple({"status": status, "body": "<html>"} for status in (500, 502, 503, 504))
+GATEWAY_ERRORS = tuple({"status": status, "body": "<html>"} for status in (500, 502, 503, 504))
 PATHS = {
     "hubspot": ("/batch/read", "/batch/update"),
     "salesforce": ("/composite/sobjects/Lead", "/composite/sobjects", "/jobs/ingest", "Results"),
 }
 
 
-def faults(crm: str) -> st.SearchStrategy[Fault]:
+def fault_strategy(crm: str) -> st.SearchStrategy[Fault]:
     """Give one thing that goes wrong, once or a few times, perhaps for long."""
-    answers = st.sampled_from((*REFUSALS[crm], *GATEWAY))
+    answers = st.sampled_from((*ERROR_RESPONSES[crm], *GATEWAY_ERRORS))
     lost = st.sampled_from([{"effect": "reset"}, {"effect": "commit_then_drop"}])
-    late = st.sampled_from(GATEWAY).map(lambda answer: {**answer, "effect": "commit_then_refuse"})
+    late = st.sampled_from(GATEWAY_ERRORS).map(
+        lambda answer: {**answer, "effect": "commit_then_refuse"}
+    )
     return st.builds(
         lambda path, after, times, how: Fault(path=path, after=after, times=times, **how),
         st.sampled_from(PATHS[crm]),
@@ -161,24 +172,26 @@ def faults(crm: str) -> st.SearchStrategy[Fault]:
     )
 
 
-def schedules() -> st.SearchStrategy[Schedule]:
+def schedule_strategy() -> st.SearchStrategy[Schedule]:
     """Give any schedule."""
-    return st.sampled_from(["hubspot", "salesforce"]).flatmap(_of)
+    return st.sampled_from(["hubspot", "salesforce"]).flatmap(_schedule_of)
 
 
-def _of(crm: str) -> st.SearchStrategy[Schedule]:
+def _schedule_of(crm: str) -> st.SearchStrategy[Schedule]:
     number = st.integers(0, 20)
     return st.builds(
         Schedule,
         crm=st.just(crm),
         records=st.sampled_from([1, 7, 7, 25, 25, 240]),
-        special=st.dictionaries(number, st.sampled_from(KINDS), max_size=6),
-        faults=st.lists(faults(crm), max_size=5).map(tuple),
-        meddling=st.lists(
+        special=st.dictionaries(number, st.sampled_from(CASES), max_size=6),
+        faults=st.lists(fault_strategy(crm), max_size=5).map(tuple),
+        concurrent_changes=st.lists(
             st.one_of(
-                st.builds(Meddling, number, st.just("read"), st.integers(1, 3), st.just("edit")),
                 st.builds(
-                    Meddling,
+                    ConcurrentChange, number, st.just("read"), st.integers(1, 3), st.just("edit")
+                ),
+                st.builds(
+                    ConcurrentChange,
                     number,
                     st.sampled_from(["read", "write"]),
                     st.integers(1, 3),
@@ -188,15 +201,15 @@ def _of(crm: str) -> st.SearchStrategy[Schedule]:
             max_size=3,
         ).map(tuple),
         locked=st.dictionaries(number, st.integers(1, 8), max_size=3),
-        by_job=st.booleans(),
-        broken_job=st.booleans(),
+        uses_bulk=st.booleans(),
+        aborts_job=st.booleans(),
     )
 
 
 # --- the two CRMs, as the schedules use them --------------------------------------------------
 
 
-class Crm:
+class SandboxCrm:
     """One CRM of a sandbox, with records that are laid out anew for every schedule."""
 
     def __init__(self, name: str, sandbox: Sandbox) -> None:
@@ -206,19 +219,19 @@ class Crm:
         self._ids: list[str] = []
         self.catalog: Catalog = connector(name).catalog(self.client(), [self.object])
 
-    def client(self, *, by_job: bool = False) -> Client:
+    def client(self, *, uses_bulk: bool = False) -> Client:
         if self.name == "hubspot":
             return hubspot_client(self.sandbox)
-        return salesforce_client(self.sandbox, bulk_from=1 if by_job else 10**6)
+        return salesforce_client(self.sandbox, bulk_from=1 if uses_bulk else 10**6)
 
-    def laid_out(self, values: list[Values]) -> list[str]:
+    def prepare_records(self, values: list[Values]) -> list[str]:
         """Let as many records hold these values, and give their ids."""
         alive = [id for id in self._ids if self.is_alive(id)]
         missing = len(values) - len(alive)
         self._ids = alive + [self._new() for _ in range(missing)]
         ids = self._ids[: len(values)]
         for id, held in zip(ids, values, strict=True):
-            for name in (SCORE[self.name], STANDING[self.name], STAGE):
+            for name in (SCORE_FIELD[self.name], STANDING_FIELD[self.name], STAGE_FIELD):
                 self.set(id, name, held.get(name))
         return ids
 
@@ -240,7 +253,7 @@ class Crm:
 
     def set(self, id: str, name: str, value: str | None) -> None:
         if self.name == "salesforce":
-            number = name == SCORE[self.name] and value is not None
+            number = name == SCORE_FIELD[self.name] and value is not None
             self.sandbox.salesforce.tables["Lead"][id][name] = int(value) if number else value
             return
         found = self.sandbox.hubspot.tables["contacts"].find(id)
@@ -251,7 +264,7 @@ class Crm:
         else:
             found.properties[name] = value
 
-    def held(self, id: str, name: str) -> str | None:
+    def value_of(self, id: str, name: str) -> str | None:
         if self.name == "salesforce":
             value = self.sandbox.salesforce.tables["Lead"][id].get(name)
             return None if value is None else str(value).removesuffix(".0")
@@ -281,43 +294,43 @@ class Crm:
         self.sandbox.hubspot.merge(contacts, winner, loser)
 
 
-class People:
+class ConcurrentUsers:
     """Those who work in the CRM meanwhile: told of every call, they do what the schedule says."""
 
-    def __init__(self, crm: Crm, ids: list[str], schedule: Schedule) -> None:
+    def __init__(self, crm: SandboxCrm, ids: list[str], schedule: Schedule) -> None:
         self._crm = crm
-        self._acts = {
-            (ids[one.record], one.call, one.nth): one.act
-            for one in schedule.meddling
+        self._actions = {
+            (ids[one.record], one.call, one.nth): one.action
+            for one in schedule.concurrent_changes
             if one.record < len(ids)
         }
-        self._asked: Counter[tuple[str, str]] = Counter()
-        self._broken_job = schedule.broken_job
+        self._call_counts: Counter[tuple[str, str]] = Counter()
+        self._broken_job = schedule.aborts_job
         self.edited: set[str] = set()
 
     def __call__(self, moment: str, method: str, path: str, body: bytes) -> None:
         if self._broken_job and (moment, method) == ("done", "PATCH") and "/jobs/" in path:
-            self._break(path)
-        call = _kind(method, path)
+            self._abort_job(path)
+        call = _call_type(method, path)
         if moment == "done" or call is None:
             return
         for id in re.findall(r'"(\d{5,18}|00Q\w{15})"', body.decode()):
-            self._asked[id, call] += 1
-            act = self._acts.pop((id, call, self._asked[id, call]), None)
+            self._call_counts[id, call] += 1
+            act = self._actions.pop((id, call, self._call_counts[id, call]), None)
             if act and self._crm.is_alive(id):
-                self._do(act, id)
+                self._act_on(act, id)
 
-    def _do(self, act: str, id: str) -> None:
+    def _act_on(self, act: str, id: str) -> None:
         match act:
             case "edit":
-                self._crm.set(id, SCORE[self._crm.name], EDITED)
+                self._crm.set(id, SCORE_FIELD[self._crm.name], EDITED_SCORE)
                 self.edited.add(id)
             case "delete":
                 self._crm.delete(id)
             case "merge":
                 self._crm.merge(id)
 
-    def _break(self, path: str) -> None:
+    def _abort_job(self, path: str) -> None:
         """Let a job end as aborted, with half of what it did on no list."""
         job = self._crm.sandbox.salesforce.jobs[path.rsplit("/", 1)[1]]
         if job.state == "UploadComplete":
@@ -325,7 +338,7 @@ class People:
             del job.succeeded[::2], job.failed[::2]
 
 
-def _kind(method: str, path: str) -> str | None:
+def _call_type(method: str, path: str) -> str | None:
     if path.endswith("/batch/read") or path.endswith("/composite/sobjects/Lead"):
         return "read"
     is_write = path.endswith("/batch/update") or method == "PUT"
@@ -336,35 +349,35 @@ def _kind(method: str, path: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class World:
+class SandboxCrms:
     """Both CRMs."""
 
-    crms: Mapping[str, Crm]
+    crms: Mapping[str, SandboxCrm]
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def serve_crms() -> Iterator[SandboxCrms]:
     """Serve both CRMs, in which nobody waits."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     with (
         running(people=5, seed=3, now=now, rate_limits=False) as sandbox,
-        without_waiting(),
+        no_sleep(),
     ):
-        yield World({name: Crm(name, sandbox) for name in ("hubspot", "salesforce")})
+        yield SandboxCrms({name: SandboxCrm(name, sandbox) for name in ("hubspot", "salesforce")})
 
 
-def violations(schedule: Schedule, world: World) -> list[str]:
+def find_violations(schedule: Schedule, crms: SandboxCrms) -> list[str]:
     """Carry a schedule out, and the run after it, and say what should not be."""
-    crm = world.crms[schedule.crm]
+    crm = crms.crms[schedule.crm]
     kinds = [schedule.special.get(number, "score") for number in range(schedule.records)]
-    plans = [planned(crm.name, kind) for kind in kinds]
-    ids = crm.laid_out([held for held, _ in plans])
+    plans = [record_case(crm.name, kind) for kind in kinds]
+    ids = crm.prepare_records([held for held, _ in plans])
     changes = [
         RecordChange(crm.object, id, fields) for id, (_, fields) in zip(ids, plans, strict=True)
     ]
     before = {id: held for id, (held, _) in zip(ids, plans, strict=True)}
-    client = crm.client(by_job=schedule.by_job)
-    people = People(crm, ids, schedule)
+    client = crm.client(uses_bulk=schedule.uses_bulk)
+    people = ConcurrentUsers(crm, ids, schedule)
     crm.sandbox.faults.reset()
     crm.sandbox.faults.watch(people)
     for fault in schedule.faults:
@@ -373,24 +386,26 @@ def violations(schedule: Schedule, world: World) -> list[str]:
     for id, times in locked.items() if crm.name == "salesforce" else ():
         crm.sandbox.salesforce.lock([id], times=times)
     outcomes, broken = _run(crm, client, changes)
-    found = _accounting(outcomes, ids, broken=broken)
-    found += [
+    problems = _wrong_outcome_counts(outcomes, ids, broken=broken)
+    problems += [
         f"{change.record_id}: {text}"
         for change in changes
         if change.record_id in outcomes and crm.is_alive(change.record_id)
-        for text in _wrong(crm, change, outcomes[change.record_id][-1], before, people.edited)
+        for text in _wrong_values(
+            crm, change, outcomes[change.record_id][-1], before, people.edited
+        )
     ]
     crm.sandbox.faults.reset()
     crm.sandbox.salesforce.unlock()
-    return found + _afterwards(crm, changes, kinds, people.edited)
+    return problems + _second_run_violations(crm, changes, kinds, people.edited)
 
 
 def _run(
-    crm: Crm, client: Client, changes: list[RecordChange]
+    crm: SandboxCrm, client: Client, changes: list[RecordChange]
 ) -> tuple[dict[str, list[Outcome]], bool]:
     outcomes: dict[str, list[Outcome]] = {}
     try:
-        for batch in connector(crm.name).apply(client, changes, crm.catalog):
+        for batch in connector(crm.name).write(client, changes, crm.catalog):
             for one in batch:
                 outcomes.setdefault(one.record_id, []).append(one)
     except SyncError:
@@ -398,7 +413,7 @@ def _run(
     return outcomes, False
 
 
-def _accounting(
+def _wrong_outcome_counts(
     outcomes: Mapping[str, list[Outcome]], ids: list[str], *, broken: bool
 ) -> list[str]:
     often = [f"{id}: {len(told)} outcomes" for id, told in outcomes.items() if len(told) > 1]
@@ -406,21 +421,25 @@ def _accounting(
     return often + lost
 
 
-def _wrong(
-    crm: Crm, change: RecordChange, outcome: Outcome, before: Mapping[str, Values], edited: set[str]
+def _wrong_values(
+    crm: SandboxCrm,
+    change: RecordChange,
+    outcome: Outcome,
+    before: Mapping[str, Values],
+    edited: set[str],
 ) -> Iterator[str]:
     """Say where a live record holds what its outcome does not allow."""
     id, told = change.record_id, f"{outcome.status}/{outcome.reason}"
     for field_change in change.fields:
         name = field_change.field
-        now, then = crm.held(id, name), before[id].get(name)
-        if id in edited and name == SCORE[crm.name]:
-            allowed = {EDITED}
+        now, then = crm.value_of(id, name), before[id].get(name)
+        if id in edited and name == SCORE_FIELD[crm.name]:
+            allowed = {EDITED_SCORE}
         elif outcome.status in ("written", "unchanged"):
             allowed = {field_change.after}
         elif outcome.status == "unknown":
             allowed = {then, field_change.after, None}
-        elif id in edited or outcome.reason == "crm_ahead":
+        elif id in edited or outcome.reason == "crm_stage_higher":
             allowed = {then, field_change.after}
         else:
             allowed = {then}
@@ -428,8 +447,8 @@ def _wrong(
             yield f"{told}, but {name} is {now} and not one of {allowed}"
 
 
-def _afterwards(
-    crm: Crm, changes: list[RecordChange], kinds: list[str], edited: set[str]
+def _second_run_violations(
+    crm: SandboxCrm, changes: list[RecordChange], kinds: list[str], edited: set[str]
 ) -> list[str]:
     """Run once more, as planned anew from what the CRM holds: everything ends right."""
     left = {
@@ -438,22 +457,24 @@ def _afterwards(
         if crm.is_alive(change.record_id) and change.record_id not in edited
     }
     again = [
-        replace(change, fields=tuple(_anew(crm, change.record_id, one) for one in change.fields))
+        replace(
+            change, fields=tuple(_replanned(crm, change.record_id, one) for one in change.fields)
+        )
         for change in changes
         if change.record_id in left
     ]
     outcomes, broken = _run(crm, crm.client(), again)
-    found = ["the run after it broke off"] if broken else []
+    problems = ["the run after it broke off"] if broken else []
     for change in again:
         kind, told = left[change.record_id], outcomes.get(change.record_id, [])
-        right = {"quarantined", "held"} if kind in NEVER else {"written", "unchanged"}
+        right = {"quarantined", "held"} if kind in UNWRITABLE_CASES else {"written", "unchanged"}
         if crm.name == "salesforce" and kind in ("ahead", "poisoned fall"):
             right = {"written", "unchanged"}
         if [one.status in right for one in told] != [True]:
             ended = [f"{one.status}/{one.reason}/{one.error_code}" for one in told]
-            found.append(f"{change.record_id}: {kind} ended the second run as {ended}")
-    return found
+            problems.append(f"{change.record_id}: {kind} ended the second run as {ended}")
+    return problems
 
 
-def _anew(crm: Crm, id: str, change: FieldChange) -> FieldChange:
-    return replace(change, before=crm.held(id, change.field))
+def _replanned(crm: SandboxCrm, id: str, change: FieldChange) -> FieldChange:
+    return replace(change, before=crm.value_of(id, change.field))

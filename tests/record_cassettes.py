@@ -22,13 +22,13 @@ from dlt.common.pipeline import StateInjectableContext
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cassettes.anonymize import SALESFORCE
+from cassettes.anonymize import SALESFORCE_URL
 from cassettes.recorder import recording
-from cassettes.replay import words
-from config.loader import load
+from cassettes.replay import configuration_words
+from config.loader import load_configuration
 from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
-from connectors.retry import without_waiting
+from connectors.retry import no_sleep
 from connectors.salesforce import Settings as SalesforceSettings
 from models import Field, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
@@ -110,7 +110,7 @@ def read(client: Client, crm: str, object: str, since: datetime | None = None) -
 
 def apply(client: Client, crm: str, changes: Iterable[RecordChange]) -> dict[str, Outcome]:
     """Write changes and give each record's outcome."""
-    batches = connector(crm).apply(client, changes, CATALOGS[crm])
+    batches = connector(crm).write(client, changes, CATALOGS[crm])
     return {outcome.record_id: outcome for batch in batches for outcome in batch}
 
 
@@ -126,9 +126,9 @@ def lead(record_id: str, score: str) -> RecordChange:
 
 def pages_of(client: Any, path: str) -> Rows:
     """Read a HubSpot list two records a page."""
-    from connectors.hubspot.pagination import paged
+    from connectors.hubspot.pagination import paginate
 
-    pages = paged(client, path, limit=2, properties="email")
+    pages = paginate(client, path, limit=2, properties="email")
     return [row for page, _ in pages for row in page]
 
 
@@ -270,13 +270,15 @@ def connect(crm: str, *, sandbox: Sandbox | None = None) -> Client:
             )
         )
     return connector(crm).connect(
-        SalesforceSettings(instance_url=SALESFORCE, client_id="replayed", client_secret="replayed")
+        SalesforceSettings(
+            instance_url=SALESFORCE_URL, client_id="replayed", client_secret="replayed"
+        )
     )
 
 
 def record(scenario: Scenario) -> None:
     """Record one scenario in a world of its own; what the connector raises belongs to it."""
-    with running(people=4, seed=3, now=NOW, rate_limits=False) as sandbox, without_waiting():
+    with running(people=4, seed=3, now=NOW, rate_limits=False) as sandbox, no_sleep():
         _plant(sandbox)
         scenario.prepare(sandbox)
         with recording() as taken:
@@ -284,7 +286,9 @@ def record(scenario: Scenario) -> None:
                 scenario.act(connect(scenario.crm, sandbox=sandbox), RECORDED[scenario.crm])
             except Exception as error:
                 sys.stderr.write(f"  ends with {type(error).__name__}\n")
-        taken.save(scenario.cassette, kept=words(load()), at=NOW)
+        taken.save(
+            scenario.cassette, allowed_words=configuration_words(load_configuration()), at=NOW
+        )
 
 
 def _plant(sandbox: Sandbox) -> None:

@@ -9,28 +9,28 @@ import pytest
 from rich.console import Console
 
 from analysis.run_report import Report
-from cli.render.progress import bars
-from config.loader import FOLDER, load
-from connectors.retry import without_waiting
+from cli.render.progress import progress_bars
+from config.loader import CONFIG_FOLDER, load_configuration
+from connectors.retry import no_sleep
 from sandbox.server import Sandbox, running
 from sync import run
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
 
 @contextmanager
-def world(folder: Path, *, people: int = 120, seed: int = 5) -> Iterator[Sandbox]:
+def configured_sandbox(folder: Path, *, people: int = 120, seed: int = 5) -> Iterator[Sandbox]:
     """Serve both CRMs, in which nobody waits, and point all settings at them."""
     with (
         pytest.MonkeyPatch.context() as settings,
         running(people=people, seed=seed, rate_limits=False) as sandbox,
-        without_waiting(),
+        no_sleep(),
     ):
-        for name, value in environment(sandbox, folder).items():
+        for name, value in sandbox_environment(sandbox, folder).items():
             settings.setenv(name, value)
         yield sandbox
 
 
-def environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+def sandbox_environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     """The settings that lead to a sandbox and to a warehouse in a folder."""
     return {
         "SOURCES__HUBSPOT__ACCESS_TOKEN": sandbox.hubspot_token,
@@ -38,23 +38,23 @@ def environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
         "SOURCES__SALESFORCE__INSTANCE_URL": sandbox.url,
         "SOURCES__SALESFORCE__CLIENT_ID": sandbox.client_id,
         "SOURCES__SALESFORCE__CLIENT_SECRET": sandbox.client_secret,
-        "DESTINATION__DUCKDB__CREDENTIALS": f"duckdb:///{folder / 'onefunnel.duckdb'}",
+        "DESTINATION__DUCKDB__CREDENTIALS": f"duckdb:///{folder / 'warehouse.duckdb'}",
     }
 
 
-def run_once(*, write: bool = True, full: bool = False, mappings: Path = FOLDER) -> Report:
+def run_sync(*, write: bool = True, full: bool = False, mappings: Path = CONFIG_FOLDER) -> Report:
     """Run as the command line does."""
-    with bars(Console(quiet=True)) as shown:
-        return run(load(mappings), write=write, full=full, bars=shown)
+    with progress_bars(Console(quiet=True)) as progress:
+        return run(load_configuration(mappings), write=write, full=full, bars=progress)
 
 
-def rows(name: str) -> list[dict[str, Any]]:
+def table_rows(name: str) -> list[dict[str, Any]]:
     """All rows of one of our tables."""
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         return list(warehouse.table(name).to_pyarrow().to_pylist())
 
 
-def writes(sandbox: Sandbox) -> int:
+def count_write_calls(sandbox: Sandbox) -> int:
     """How many writing calls both CRMs have seen so far."""
     paths = ("batch/update", "PATCH /services", "jobs/ingest")
     seen = sandbox.faults.calls()

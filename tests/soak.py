@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fault_schedules import Schedule, World, schedules, violations, world
+from fault_schedules import SandboxCrms, Schedule, find_violations, schedule_strategy, serve_crms
 
 
-def soaked(count: int, number: int, served: World) -> int:
+def soaked(count: int, number: int, served: SandboxCrms) -> int:
     """Carry out as many schedules as asked for, print what each violates, and count it."""
     found: list[str] = []
 
@@ -27,9 +27,9 @@ def soaked(count: int, number: int, served: World) -> int:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(schedule=schedules())
+    @given(schedule=schedule_strategy())
     def one(schedule: Schedule) -> None:
-        if wrong := violations(schedule, served):
+        if wrong := find_violations(schedule, served):
             found.extend(wrong)
             print(schedule, *wrong, sep="\n  ", flush=True)
 
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     asked = parser.parse_args()
     print(f"{asked.schedules:,} schedules, seed: {asked.seed}", flush=True)
-    with world() as served:
+    with serve_crms() as served:
         found = soaked(asked.schedules, asked.seed, served)
     print(f"violations: {found}")
     return 1 if found else 0

@@ -23,7 +23,7 @@ FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *BOOLEAN_FIELDS, "timeline")
 KINDS = ("visit", "paper", "webinar", "demo", "open", "reply", "call", "mail", "note", "won")
 UNKNOWN_KINDS = ("fax", "Paper")
 STAGES = ("suspect", "lead", "mql", "sql", "customer", "friend", "in_talks", "s1", "raw", "fan")
-WORDS = ("software", "finance", "retail")
+TEXT_VALUES = ("software", "finance", "retail")
 # in this order: by bytes "E9" < "e10" < "e9" < "é1", by number or by alphabet not
 EVENT_IDS = (
     "e9",
@@ -37,11 +37,11 @@ EVENT_IDS = (
     *(f"x{n}" for n in range(13, 6, -1)),
 )
 DATES = (date(2026, 2, 1), date(2026, 2, 2), date(2026, 3, 1))
-TICK = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class World:
+class LifecycleInputs:
     """What a run of the rules gets to see; all instants are naive and mean UTC.
 
     people:      person_id, email, created_at, and every field of the catalogue
@@ -61,12 +61,12 @@ class World:
 
 
 @dataclass(frozen=True)
-class Words:
+class LeafChoices:
     """What the leaves of one rule may name."""
 
     kinds: list[str]
     leaves: tuple[str, ...]
-    lower: list[str]
+    lower_stages: list[str]
     criteria_count: int
 
 
@@ -84,14 +84,18 @@ def definitions(draw: DrawFn) -> Row:
     if criteria_count:
         definition["qualification"] = qualification(draw, criteria_count)
         leaves += ["qualified"]
-    definition["stages"] = ladder(draw, ids, Words(kinds, tuple(leaves), [], criteria_count))
+    definition["stages"] = stage_list(
+        draw, ids, LeafChoices(kinds, tuple(leaves), [], criteria_count)
+    )
     if draw(OFTEN):
         definition["recycled"] = {
             "to": draw(st.sampled_from((ids[0], *ids[:-1]))),
             "after_inactive_days": draw(st.sampled_from((1, 2, 3, 5, 10))),
         }
     if draw(SELDOM):
-        definition["disqualified"] = condition(draw, Words(kinds, PLAIN_LEAVES, [], 0), depth=2)
+        definition["disqualified"] = condition(
+            draw, LeafChoices(kinds, EVENT_AND_FIELD_LEAVES, [], 0), depth=2
+        )
     if draw(st.booleans()):
         definition["contact"] = contact(draw)
     return definition
@@ -99,8 +103,8 @@ def definitions(draw: DrawFn) -> Row:
 
 OFTEN = st.sampled_from((True, True, True, False))
 SELDOM = st.sampled_from((False, False, True))
-PLAIN_LEAVES = ("event", "event", "event", "field")
-FIELD_LEAVES = Words([], ("field",), [], 0)
+EVENT_AND_FIELD_LEAVES = ("event", "event", "event", "field")
+FIELD_LEAVES = LeafChoices([], ("field",), [], 0)
 
 # powers of two, which meet again after a half-life, and what breaks the pattern
 POINTS = st.sampled_from((1, 2, 4, 8, 16, 0, 3, 5, 0.5, -1, -4, -8))
@@ -155,29 +159,31 @@ def contact(draw: DrawFn) -> Row:
     return drawn
 
 
-def ladder(draw: DrawFn, ids: list[str], words: Words) -> list[Row]:
+def stage_list(draw: DrawFn, ids: list[str], choices: LeafChoices) -> list[Row]:
     """Draw the section `stages`: the first has no rule, the last may be final."""
     stages: list[Row] = []
     for nth, stage in enumerate(ids):
         entry: Row = {"id": stage}
         if nth == len(ids) - 1 and draw(SELDOM):
             entry["final"] = True
-            entry["enter"] = condition(draw, replace(words, leaves=PLAIN_LEAVES), depth=2)
+            entry["enter"] = condition(
+                draw, replace(choices, leaves=EVENT_AND_FIELD_LEAVES), depth=2
+            )
         else:
             entry["action"] = draw(st.sampled_from(("nurture", "qualify", "call")))
-            entry |= follow_up(draw, words.kinds)
+            entry |= follow_up(draw, choices.kinds)
         if nth > 0 and "enter" not in entry:
-            entry["enter"] = rule(draw, replace(words, lower=ids[:nth]))
+            entry["enter"] = rule(draw, replace(choices, lower_stages=ids[:nth]))
         stages.append(entry)
     return stages
 
 
-def rule(draw: DrawFn, words: Words) -> Row:
+def rule(draw: DrawFn, choices: LeafChoices) -> Row:
     """Draw any condition, or the rule most people write: they stand lower, and something more."""
     if draw(SELDOM):
-        lower = {"stage": draw(st.sampled_from(words.lower[-2:]))}
-        return {"all": [lower, condition(draw, words, depth=1)]}
-    return condition(draw, words, depth=3)
+        lower = {"stage": draw(st.sampled_from(choices.lower_stages[-2:]))}
+        return {"all": [lower, condition(draw, choices, depth=1)]}
+    return condition(draw, choices, depth=3)
 
 
 def follow_up(draw: DrawFn, kinds: list[str]) -> Row:
@@ -186,39 +192,39 @@ def follow_up(draw: DrawFn, kinds: list[str]) -> Row:
         return {}
     drawn: Row = {"within_hours": draw(st.sampled_from((1, 24, 72)))}
     if draw(st.booleans()):
-        drawn["by"] = some(draw, kinds)
+        drawn["by"] = one_to_three(draw, kinds)
     return {"follow_up": drawn}
 
 
-def some(draw: DrawFn, choices: Sequence[Any]) -> list[Any]:
+def one_to_three(draw: DrawFn, choices: Sequence[Any]) -> list[Any]:
     """Draw one to three of these."""
     first = draw(st.integers(0, len(choices) - 1))
     return list(choices[first : first + draw(st.sampled_from((1, 2, 3)))])
 
 
-def condition(draw: DrawFn, words: Words, *, depth: int) -> Row:
+def condition(draw: DrawFn, choices: LeafChoices, *, depth: int) -> Row:
     """Draw a leaf, or any/all of up to three conditions, nested up to `depth`."""
     shape = draw(st.sampled_from(("leaf", "leaf", "any", "all"))) if depth else "leaf"
     if shape == "leaf":
-        return leaf(draw, words)
+        return leaf(draw, choices)
     parts = draw(st.sampled_from((2, 2, 1, 3)))
-    return {shape: [condition(draw, words, depth=depth - 1) for _ in range(parts)]}
+    return {shape: [condition(draw, choices, depth=depth - 1) for _ in range(parts)]}
 
 
-def leaf(draw: DrawFn, words: Words) -> Row:
+def leaf(draw: DrawFn, choices: LeafChoices) -> Row:
     """Draw one leaf of those this rule may have."""
-    match draw(st.sampled_from(words.leaves)):
+    match draw(st.sampled_from(choices.leaves)):
         case "event":
-            return event_leaf(draw, words.kinds)
+            return event_leaf(draw, choices.kinds)
         case "channels":
             return {"channels": draw(st.sampled_from((2, 2, 1, 3))), **window(draw)}
         case "score":
             of = draw(st.sampled_from(("engagement", "total")))
             return {"score": of, "gte": draw(st.sampled_from((1, 2, 4, 5, 8, 9, 16, 0.5, 4.5)))}
         case "qualified":
-            return {"qualified": draw(st.integers(1, words.criteria_count))}
+            return {"qualified": draw(st.integers(1, choices.criteria_count))}
         case "stage":
-            return {"stage": draw(st.sampled_from(words.lower))}
+            return {"stage": draw(st.sampled_from(choices.lower_stages))}
         case _:
             return field_leaf(draw)
 
@@ -231,7 +237,7 @@ def window(draw: DrawFn) -> Row:
 def event_leaf(draw: DrawFn, kinds: list[str]) -> Row:
     """Draw an event leaf, with or without a list, a count and a window."""
     count = draw(st.sampled_from((None, None, 1, 2, 2, 3)))
-    named = draw(st.sampled_from(kinds)) if draw(st.booleans()) else some(draw, kinds)
+    named = draw(st.sampled_from(kinds)) if draw(st.booleans()) else one_to_three(draw, kinds)
     return {"event": named, **({"count": count} if count else {}), **window(draw)}
 
 
@@ -251,14 +257,16 @@ def field_leaf(draw: DrawFn) -> Row:
 
 def text_tests(draw: DrawFn) -> Row:
     """Draw tests of a text, spelt differently from the values."""
-    tests = equalities(draw, (*WORDS, "Software", "FINANCE "))
+    tests = equalities(draw, (*TEXT_VALUES, "Software", "FINANCE "))
     return {**tests, "known": True} if draw(SELDOM) else tests
 
 
 def equalities(draw: DrawFn, values: Sequence[Any]) -> Row:
     """Draw `is`, `is_not`, `in` or `not_in`."""
     test = draw(st.sampled_from(("is", "is_not", "in", "not_in")))
-    return {test: draw(st.sampled_from(values)) if test.startswith("is") else some(draw, values)}
+    return {
+        test: draw(st.sampled_from(values)) if test.startswith("is") else one_to_three(draw, values)
+    }
 
 
 def bounds(draw: DrawFn, values: Sequence[Any]) -> Row:
@@ -274,24 +282,24 @@ def bounds(draw: DrawFn, values: Sequence[Any]) -> Row:
 
 
 @st.composite
-def worlds(draw: DrawFn, definition: Row) -> World:
+def lifecycle_inputs(draw: DrawFn, definition: Row) -> LifecycleInputs:
     """One to three people and up to fifteen events, on few instants that suit the definition."""
-    instants = draw(knots(definition))
+    instants = draw(edge_instants(definition))
     as_of = draw(st.one_of(st.just(instants[-1]), st.sampled_from(instants[len(instants) // 2 :])))
     names = ["anna", "bob", "Bob"][: draw(st.sampled_from((1, 1, 2, 3)))]
     events = draw(event_rows(definition, names, instants))
     people = [draw(person_rows(name, events, instants)) for name in names]
     field_since = [draw(field_dates(name, instants)) for name in names]
-    return World(people, [row for rows in field_since for row in rows], events, as_of)
+    return LifecycleInputs(people, [row for rows in field_since for row in rows], events, as_of)
 
 
 def lengths(definition: Row) -> list[timedelta]:
     """Every length of time the definition names."""
-    found = {timedelta(hours=12), timedelta(days=1)}
-    found |= {timedelta(days=days) for days in days_named(definition)}
+    durations = {timedelta(hours=12), timedelta(days=1)}
+    durations |= {timedelta(days=days) for days in days_named(definition)}
     follow_ups = [stage["follow_up"] for stage in definition["stages"] if "follow_up" in stage]
-    found |= {timedelta(hours=follow_up["within_hours"]) for follow_up in follow_ups}
-    return sorted(found)
+    durations |= {timedelta(hours=follow_up["within_hours"]) for follow_up in follow_ups}
+    return sorted(durations)
 
 
 def days_named(node: Any) -> set[int]:
@@ -305,21 +313,25 @@ def days_named(node: Any) -> set[int]:
 
 
 @st.composite
-def knots(draw: DrawFn, definition: Row) -> list[datetime]:
+def edge_instants(draw: DrawFn, definition: Row) -> list[datetime]:
     """Instants a length of the definition apart, exactly or by a microsecond; oldest first."""
-    hour = draw(st.sampled_from((timedelta(), timedelta(hours=12), timedelta(days=1) - TICK)))
+    hour = draw(
+        st.sampled_from((timedelta(), timedelta(hours=12), timedelta(days=1) - MICROSECOND))
+    )
     apart = lengths(definition)
     if "recycled" in definition:
         # silence is what people are recycled for: make it common
         patience = timedelta(days=definition["recycled"]["after_inactive_days"])
-        apart += [patience, patience + TICK, patience + timedelta(days=1)] * 2
-    beside = (timedelta(), timedelta(), timedelta(), TICK, -TICK)
-    found = [datetime(2026, 1, 31) + hour]
+        apart += [patience, patience + MICROSECOND, patience + timedelta(days=1)] * 2
+    beside = (timedelta(), timedelta(), timedelta(), MICROSECOND, -MICROSECOND)
+    instants = [datetime(2026, 1, 31) + hour]
     for _ in range(draw(st.integers(3, 12))):
         # most steps start from the newest instant, some from any, which makes exact sums meet
-        start = draw(st.one_of(st.just(found[-1]), st.just(found[-1]), st.sampled_from(found)))
-        found.append(start + draw(st.sampled_from(apart)) + draw(st.sampled_from(beside)))
-    return sorted(set(found))
+        start = draw(
+            st.one_of(st.just(instants[-1]), st.just(instants[-1]), st.sampled_from(instants))
+        )
+        instants.append(start + draw(st.sampled_from(apart)) + draw(st.sampled_from(beside)))
+    return sorted(set(instants))
 
 
 @st.composite
@@ -366,7 +378,7 @@ def person_rows(draw: DrawFn, name: str, events: list[Row], instants: list[datet
 
 def field_values() -> SearchStrategy[Row]:
     """Values of the catalogue's fields, but for the email."""
-    words = st.sampled_from((None, "  ", *WORDS, "Software", " FINANCE "))
+    words = st.sampled_from((None, "  ", *TEXT_VALUES, "Software", " FINANCE "))
     return st.fixed_dictionaries(
         {
             "industry": words,

@@ -10,33 +10,33 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from analysis.month_end_snapshots import Named
+from analysis.month_end_snapshots import NamedDefinition
 from config.definition import Definition
-from config.loader import load
+from config.loader import load_configuration
 from transforms.identity import record_history
-from transforms.identity.field_history import SCHEMA as HISTORY
-from warehouse.runs import Run, save
-from warehouse.warehouse import STEPS, Warehouse
+from transforms.identity.field_history import FIELD_HISTORY_SCHEMA as HISTORY
+from warehouse.runs import Run, save_run
+from warehouse.warehouse import SCRATCH_DATASET, Warehouse
 
 Row = dict[str, Any]
 
-INSTANT = pa.timestamp("us")
+TIMESTAMP = pa.timestamp("us")
 PEOPLE = pa.schema(
-    {"person_id": pa.string(), "created_at": INSTANT, "industry": pa.string()},
+    {"person_id": pa.string(), "created_at": TIMESTAMP, "industry": pa.string()},
 )
-FIELD_SINCE = pa.schema({"person_id": pa.string(), "field": pa.string(), "since": INSTANT})
+FIELD_SINCE = pa.schema({"person_id": pa.string(), "field": pa.string(), "since": TIMESTAMP})
 EVENTS = pa.schema(
     {
         "event_id": pa.string(),
         "person_id": pa.string(),
         "kind": pa.string(),
-        "at": INSTANT,
+        "at": TIMESTAMP,
         "duplicate_of": pa.string(),
     }
 )
 
 NOW = datetime(2026, 3, 15, 9)
-WITHIN = 28
+WITHIN_DAYS = 28
 """No month is shorter: what happens within it lies between two month ends."""
 
 RULES: Row = {
@@ -85,7 +85,7 @@ RULES: Row = {
 
 
 @dataclass(frozen=True)
-class Planted:
+class SyntheticTables:
     """The tables of a world, as rows."""
 
     people: list[Row]
@@ -98,7 +98,9 @@ def definition(**changed: Any) -> Definition:
     return Definition.model_validate(RULES | changed)
 
 
-def planted(people: int, *, months: int = 9, seed: int = 1, base: float = 0.02) -> Planted:
+def generate_tables(
+    people: int, *, months: int = 9, seed: int = 1, base_rate: float = 0.02
+) -> SyntheticTables:
     """Make a world in which whoever attended a webinar last month buys three times as often.
 
     White papers are read as often and change nothing. Each month somebody attends, reads, visits,
@@ -116,7 +118,7 @@ def planted(people: int, *, months: int = 9, seed: int = 1, base: float = 0.02) 
     ]
     events = []
     for row in rows:
-        events += _life(row, months_begin, chance, base)
+        events += _person_events(row, months_begin, chance, base_rate)
     numbered = [
         row | {"event_id": f"e{nth}", "duplicate_of": None} for nth, row in enumerate(events)
     ]
@@ -124,7 +126,7 @@ def planted(people: int, *, months: int = 9, seed: int = 1, base: float = 0.02) 
         {"person_id": row["person_id"], "field": "industry", "since": row["created_at"]}
         for row in rows[::2]
     ]
-    return Planted(rows, numbered, since)
+    return SyntheticTables(rows, numbered, since)
 
 
 def _month_before(at: datetime, months: int) -> datetime:
@@ -132,10 +134,12 @@ def _month_before(at: datetime, months: int) -> datetime:
     return datetime(years, month + 1, 1)
 
 
-CHANCES = {"webinar": 0.15, "paper": 0.15, "visit": 0.3, "reply": 0.1, "mail": 0.2}
+MONTHLY_CHANCES = {"webinar": 0.15, "paper": 0.15, "visit": 0.3, "reply": 0.1, "mail": 0.2}
 
 
-def _life(person: Row, months_begin: list[datetime], chance: Random, base: float) -> Iterator[Row]:
+def _person_events(
+    person: Row, months_begin: list[datetime], chance: Random, base: float
+) -> Iterator[Row]:
     attended = False
     for begin in months_begin:
         if person["created_at"] > begin:
@@ -143,7 +147,7 @@ def _life(person: Row, months_begin: list[datetime], chance: Random, base: float
         if chance.random() < (3 * base if attended else base):
             yield _event(person, "won", begin + timedelta(days=chance.uniform(0.1, 27.9)))
             return
-        did = [kind for kind, share in CHANCES.items() if chance.random() < share]
+        did = [kind for kind, share in MONTHLY_CHANCES.items() if chance.random() < share]
         attended = "webinar" in did
         # from the 4th day on: within 28 days of the month's end, however long the month
         yield from (
@@ -155,16 +159,16 @@ def _event(person: Row, kind: str, at: datetime) -> Row:
     return {"person_id": person["person_id"], "kind": kind, "at": at}
 
 
-CONFIGURATION = load()
+CONFIGURATION = load_configuration()
 
 
-def named(name: str = "lifecycle.yaml", **changed: Any) -> Named:
+def named_definition(name: str = "lifecycle.yaml", **changed: Any) -> NamedDefinition:
     """The rules of this world as a configuration, some of them changed."""
-    return Named(name, replace(CONFIGURATION, definition=definition(**changed)))
+    return NamedDefinition(name, replace(CONFIGURATION, definition=definition(**changed)))
 
 
 @contextmanager
-def opened(world: Planted) -> Iterator[Warehouse]:
+def synthetic_warehouse(contents: SyntheticTables) -> Iterator[Warehouse]:
     """Put a world into a warehouse, as if a run had pulled it just now.
 
     Everybody has one record, and the CRM tells since when it says what it says of the industry.
@@ -172,18 +176,21 @@ def opened(world: Planted) -> Iterator[Warehouse]:
     engine = ibis.duckdb.connect(threads=1)
     try:
         warehouse = Warehouse(engine)
-        engine.create_database(STEPS)
+        engine.create_database(SCRATCH_DATASET)
         tables = {
-            "people": (world.people, PEOPLE),
-            "field_since": (world.field_since, FIELD_SINCE),
-            "events": (world.events, EVENTS),
-            "records": (list(_records(world)), RECORDS.to_pyarrow()),
-            "record_history": ([], record_history.schema(CONFIGURATION.people).to_pyarrow()),
-            "field_history": (list(_spells(world)), HISTORY.to_pyarrow()),
+            "people": (contents.people, PEOPLE),
+            "field_since": (contents.field_since, FIELD_SINCE),
+            "events": (contents.events, EVENTS),
+            "records": (list(_records(contents)), RECORDS.to_pyarrow()),
+            "record_history": (
+                [],
+                record_history.record_history_schema(CONFIGURATION.people).to_pyarrow(),
+            ),
+            "field_history": (list(_field_history(contents)), HISTORY.to_pyarrow()),
         }
         for name, (rows, schema) in tables.items():
-            warehouse.store(name, ibis.memtable(pa.Table.from_pylist(rows, schema=schema)))
-        save(warehouse, Run("1-planted", started_at=NOW, status="done"))
+            warehouse.replace_table(name, ibis.memtable(pa.Table.from_pylist(rows, schema=schema)))
+        save_run(warehouse, Run("1-planted", started_at=NOW, status="done"))
         yield warehouse
     finally:
         engine.disconnect()
@@ -209,7 +216,7 @@ RECORDS = ibis.schema(
 )
 
 
-def _records(world: Planted) -> Iterator[Row]:
+def _records(world: SyntheticTables) -> Iterator[Row]:
     changed = {row["person_id"]: row["since"] for row in world.field_since}
     for row in world.people:
         yield {
@@ -224,7 +231,7 @@ def _records(world: Planted) -> Iterator[Row]:
         }
 
 
-def _spells(world: Planted) -> Iterator[Row]:
+def _field_history(world: SyntheticTables) -> Iterator[Row]:
     """Empty before the date told, and since then what it is."""
     said = {row["person_id"]: row["industry"] for row in world.people}
     for row in world.field_since:
@@ -233,8 +240,8 @@ def _spells(world: Planted) -> Iterator[Row]:
             "crm": "hubspot",
             "object": "contacts",
             "field": row["field"],
-            "is_told": True,
+            "value_known": True,
         }
         since = row["since"]
         yield spell | {"until": since}
-        yield spell | {"told_from": since, "since": since, "value": said[row["person_id"]]}
+        yield spell | {"tracked_from": since, "since": since, "value": said[row["person_id"]]}

@@ -7,17 +7,25 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from config.mapping import LEAVE_OUT, EventRule, Mapping, SourceObject
-from transforms.staging.fields import Landed, as_text, column, fits, record_key, rows, words
-from transforms.staging.timestamps import micros
+from config.mapping import IGNORED_KIND, EventRule, Mapping, SourceObject
+from transforms.staging.fields import (
+    SourceTables,
+    as_text,
+    column_name,
+    matches,
+    record_key,
+    rows_with_parents,
+    split_values,
+)
+from transforms.staging.timestamps import to_microseconds
 
-APART = 120 * 1_000_000
+DUPLICATE_WINDOW = 120 * 1_000_000
 """How far apart two CRMs may log one happening, in microseconds."""
 
-Store = Callable[[str, ir.Table], ir.Table]
+Materialize = Callable[[str, ir.Table], ir.Table]
 
 
-def happenings(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
+def raw_events(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Table:
     """Read every rule over every row: what happened, and to which record or address.
 
     Out:    crm, source_object, source_id, kind (NULL: no rule fits), at timestamp (NULL: unknown),
@@ -27,12 +35,12 @@ def happenings(mappings: Map[str, Mapping], landed: Landed) -> ir.Table:
     for crm, mapping in mappings.items():
         for object, rules in mapping.rules_by_object().items():
             source = mapping.objects.get(object, SourceObject())
-            listed += _of_object(crm, object, rules, source, mapping, landed[crm])
+            listed += _object_events(crm, object, rules, source, mapping, landed[crm])
     return ibis.union(*listed) if len(listed) > 1 else listed[0]
 
 
 def events(
-    happened: ir.Table, identities: ir.Table, definition: Definition, *, store: Store
+    raw_rows: ir.Table, identities: ir.Table, definition: Definition, *, materialize: Materialize
 ) -> ir.Table:
     """Assign happenings to people, and mark what both CRMs logged.
 
@@ -41,7 +49,7 @@ def events(
             message_id, duplicate_of (event_id of the one that counts, or NULL: counts)
     Source: docs/people.md, "Events".
     """
-    placed = happened.filter(happened.kind.notnull(), happened.at.notnull())
+    placed = raw_rows.filter(raw_rows.kind.notnull(), raw_rows.at.notnull())
     placed = placed.join(identities, "who")
     place = [placed.crm, placed.source_object, placed.source_id, placed.kind]
     event_id = place[0] + ":" + place[1] + ":" + place[2] + ":" + place[3] + ":" + placed.person_id
@@ -60,16 +68,18 @@ def events(
             )
         }
     )
-    once = store("placed", once)
-    twins = store("twins", duplicates(once))
+    once = materialize("placed", once)
+    twins = materialize("twins", duplicates(once))
     both = once.left_join(twins, "event_id").drop("event_id_right")
     return both.select(
         "event_id",
         "person_id",
         "kind",
         "at",
-        direction=_of_kind(both.kind, {n: k.direction for n, k in definition.events.items()}),
-        channel=_of_kind(both.kind, {n: k.channel for n, k in definition.events.items()}),
+        direction=_kind_attribute(
+            both.kind, {n: k.direction for n, k in definition.events.items()}
+        ),
+        channel=_kind_attribute(both.kind, {n: k.channel for n, k in definition.events.items()}),
         crm=both.crm,
         source_object=both.source_object,
         source_id=both.source_id,
@@ -78,13 +88,15 @@ def events(
     )
 
 
-def duplicates(placed: ir.Table) -> ir.Table:
+def duplicates(assigned: ir.Table) -> ir.Table:
     """Find the events that another CRM logged as well: event_id, duplicate_of.
 
     One happening is what has one message id; else what is each other's nearest, at most 120 s
     apart. Two different message ids are never one happening.
     """
-    slim = placed.select("event_id", "person_id", "kind", "crm", "message_id", at=micros(placed.at))
+    slim = assigned.select(
+        "event_id", "person_id", "kind", "crm", "message_id", at=to_microseconds(assigned.at)
+    )
     by_message = _by_message(slim)
     rest = slim.anti_join(by_message, "event_id")
     first = by_message.select(event_id=by_message.duplicate_of).distinct()
@@ -92,7 +104,7 @@ def duplicates(placed: ir.Table) -> ir.Table:
     return by_message.union(_by_time(rest))
 
 
-def _of_object(
+def _object_events(
     crm: str,
     object: str,
     rules: list[EventRule],
@@ -100,14 +112,14 @@ def _of_object(
     mapping: Mapping,
     landed: Map[str, ir.Table],
 ) -> list[ir.Table]:
-    table = rows(mapping, landed, object)
-    if mapping.columns.deleted in table.columns:
-        table = table.filter(~table[mapping.columns.deleted].fill_null(False))
-    message = table[column(source.message_id)] if source.message_id else ibis.null("string")
+    table = rows_with_parents(mapping, landed, object)
+    if mapping.system_fields.deleted in table.columns:
+        table = table.filter(~table[mapping.system_fields.deleted].fill_null(False))
+    message = table[column_name(source.message_id)] if source.message_id else ibis.null("string")
     kinds, fitted = _kinds(table, rules)
     found = []
     for at, kind in kinds.items():
-        instants = [table[column(path)].cast("timestamp(6)") for path in at]
+        instants = [table[column_name(path)].cast("timestamp(6)") for path in at]
         told = table.mutate(_kind=kind, _at=ibis.coalesce(*instants), _message=as_text(message))
         found.append(told.filter(told._kind.notnull()))
     nothing = table.filter(~fitted)
@@ -123,13 +135,13 @@ def _kinds(
     table: ir.Table, rules: list[EventRule]
 ) -> tuple[dict[tuple[str, ...], ir.StringValue], ir.BooleanValue]:
     """The kind of a row for each instant that rules name, and whether any rule fits at all."""
-    instants = dict.fromkeys(rule.at for rule in rules if rule.kind != LEAVE_OUT)
+    instants = dict.fromkeys(rule.at for rule in rules if rule.kind != IGNORED_KIND)
     kinds = {}
     for at in instants:
-        meant = [rule for rule in rules if rule.at == at or rule.kind == LEAVE_OUT]
-        branches = ((fits(table, rule.where), rule.kind) for rule in meant)
-        kinds[at] = ibis.cases(*branches, else_=None).cast("string").nullif(LEAVE_OUT)
-    fitted = ibis.or_(*(fits(table, rule.where) for rule in rules))
+        meant = [rule for rule in rules if rule.at == at or rule.kind == IGNORED_KIND]
+        branches = ((matches(table, rule.where), rule.kind) for rule in meant)
+        kinds[at] = ibis.cases(*branches, else_=None).cast("string").nullif(IGNORED_KIND)
+    fitted = ibis.or_(*(matches(table, rule.where) for rule in rules))
     return kinds, fitted
 
 
@@ -138,14 +150,14 @@ def _to_people(
 ) -> ir.Table:
     """One row per happening and record or address that it names; at least one."""
     ways = []
-    id = told[mapping.columns.id].cast("string")
-    for path, targets in source.people.items():
+    id = told[mapping.system_fields.id].cast("string")
+    for path, targets in source.person_keys.items():
         named = told.select(
             source_id=id,
             kind=told._kind,
             at=told._at,
             message_id=told._message,
-            name=words(told[column(path)]),
+            name=split_values(told[column_name(path)]),
         )
         named = named.filter(named.name.notnull()).unnest("name")
         for target in targets:
@@ -171,7 +183,7 @@ def _to_people(
     )
 
 
-def _of_kind(kind: ir.StringValue, answers: Map[str, str | None]) -> ir.StringValue:
+def _kind_attribute(kind: ir.StringValue, answers: Map[str, str | None]) -> ir.StringValue:
     groups: dict[str | None, list[str]] = {}
     for name, answer in answers.items():
         groups.setdefault(answer, []).append(name)
@@ -195,7 +207,7 @@ def _by_message(slim: ir.Table) -> ir.Table:
 
 def _by_time(rest: ir.Table) -> ir.Table:
     """Pairs in which each is the other's nearest; buckets as long as the limit find them."""
-    here = rest.mutate(bucket=(rest.at // APART).cast("int64"))
+    here = rest.mutate(bucket=(rest.at // DUPLICATE_WINDOW).cast("int64"))
     there = here.select(
         other_id=here.event_id,
         other_person=here.person_id,
@@ -217,7 +229,7 @@ def _by_time(rest: ir.Table) -> ir.Table:
     )
     apart = (pairs.at - pairs.other_at).abs()
     contradict = (pairs.message_id != pairs.other_message).fill_null(False)
-    pairs = pairs.mutate(apart=apart).filter(apart <= APART, ~contradict)
+    pairs = pairs.mutate(apart=apart).filter(apart <= DUPLICATE_WINDOW, ~contradict)
     line = ibis.window(group_by=pairs.event_id, order_by=[pairs.apart, pairs.other_id])
     nearest = pairs.mutate(nth=ibis.row_number().over(line))
     nearest = nearest.filter(nearest.nth == 0)

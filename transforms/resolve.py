@@ -11,86 +11,98 @@ from config.mapping import Mapping, People, with_sources
 from transforms import events
 from transforms.identity import field_history, matching, record_history, survivorship
 from transforms.staging import enrichment
-from transforms.staging.fields import Landed
+from transforms.staging.fields import SourceTables
 
 
-class Tools(Protocol):
+class TableStore(Protocol):
     """What the engine does for us: keep a table, find connected components, spell addresses."""
 
-    def step(self, name: str, table: ir.Table, /) -> ir.Table:
+    def materialize(self, name: str, table: ir.Table, /) -> ir.Table:
         """Keep a table on the way."""
 
-    def store(self, name: str, table: ir.Table, /) -> ir.Table:
+    def replace_table(self, name: str, table: ir.Table, /) -> ir.Table:
         """Keep a table of the answer."""
 
-    def kept(self, name: str, /) -> ir.Table | None:
+    def table_or_none(self, name: str, /) -> ir.Table | None:
         """Look up a table that an earlier run kept; None where there is none yet."""
 
-    def grow(self, name: str, rows: ir.Table, /) -> None:
+    def append_evolving(self, name: str, rows: ir.Table, /) -> None:
         """Add rows to a table that is never rewritten; it may have more columns than before."""
 
-    def cluster(self, nodes: ir.Table, edges: ir.Table, /) -> ir.Table:
+    def connected_components(self, nodes: ir.Table, edges: ir.Table, /) -> ir.Table:
         """Find connected components: nodes(key), edges(a, b) -> (key, component)."""
 
-    def spelling(self, addresses: ir.Table, /) -> ir.Table:
+    def normalize_emails(self, addresses: ir.Table, /) -> ir.Table:
         """Spell addresses in NFKC: addresses(address) -> (address, normal)."""
 
 
-class Resolved(NamedTuple):
+class ResolvedTables(NamedTuple):
     """Who there is and what happened; `happenings` also holds what led to nobody."""
 
     records: ir.Table
     people: ir.Table
     field_since: ir.Table
     events: ir.Table
-    happenings: ir.Table
+    raw_events: ir.Table
 
 
 def resolve(
     mappings: Map[str, Mapping],
-    landed: Landed,
+    landed: SourceTables,
     config: People,
     definition: Definition,
     *,
     as_of: datetime,
-    tools: Tools,
-) -> Resolved:
+    table_store: TableStore,
+) -> ResolvedTables:
     """Find the people behind the records of all CRMs, and assign them what happened.
 
     What changed since the run before is added to `record_history`, seen at `as_of`.
 
     Source: docs/people.md.
     """
-    read = tools.step("records_read", matching.read_records(mappings, landed, config))
-    happened = tools.step("happenings_read", events.happenings(mappings, landed))
-    spelling = tools.spelling(matching.odd_addresses(read, happened))
+    read = table_store.materialize("records_read", matching.read_records(mappings, landed, config))
+    happened = table_store.materialize("happenings_read", events.raw_events(mappings, landed))
+    spelling = table_store.normalize_emails(matching.non_ascii_emails(read, happened))
     known = matching.records(
-        read, mappings, landed, config, spelling=spelling, cluster=tools.cluster, store=tools.step
+        read,
+        mappings,
+        landed,
+        config,
+        normalized_emails=spelling,
+        connected_components=table_store.connected_components,
+        materialize=table_store.materialize,
     )
-    known = tools.step("records_known", known)
-    changed = record_history.versions(
+    known = table_store.materialize("records_known", known)
+    changed = record_history.new_versions(
         known,
         mappings,
         config,
-        kept=tools.kept("record_history"),
-        before=tools.kept("records"),
+        history=table_store.table_or_none("record_history"),
+        previous_records=table_store.table_or_none("records"),
         as_of=as_of,
     )
     # before `records`: a run that is killed in between finds these versions kept, and adds none
-    tools.grow("record_history", tools.step("versions", changed))
-    known = tools.store("records", known)
-    happened = tools.step("happenings", matching.respelt(happened, "who", spelling=spelling))
-    names = tools.step("identities", matching.identities(known, spelling=spelling))
-    placed = tools.store("events", events.events(happened, names, definition, store=tools.step))
+    table_store.append_evolving("record_history", table_store.materialize("versions", changed))
+    known = table_store.replace_table("records", known)
+    happened = table_store.materialize(
+        "happenings", matching.normalize_column(happened, "who", normalized_emails=spelling)
+    )
+    names = table_store.materialize(
+        "identities", matching.event_identities(known, normalized_emails=spelling)
+    )
+    placed = table_store.replace_table(
+        "events", events.events(happened, names, definition, materialize=table_store.materialize)
+    )
     persons = enrichment.enrich(survivorship.people(known, placed, config), config)
     asked = definition.fields()
     told = field_history.field_history(mappings, landed, config, with_sources(asked))
-    told = tools.store("field_history", told)
+    told = table_store.replace_table("field_history", told)
     since = survivorship.field_since(known, told.filter(told.until.isnull()), config, asked)
-    return Resolved(
+    return ResolvedTables(
         known,
-        tools.store("people", persons),
-        tools.store("field_since", since),
+        table_store.replace_table("people", persons),
+        table_store.replace_table("field_since", since),
         placed,
         happened,
     )

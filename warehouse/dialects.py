@@ -12,47 +12,47 @@ from splink.internals.database_api import DatabaseAPI
 
 from errors import ConfigError
 
-CARRYING = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalchemy")}
+SUPPORTED = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalchemy")}
 """On these whole runs are proven, with the help of these modules."""
 
-ALONE = 7_041_776
+LOCK_ID = 7_041_776
 """The number of our lock among the advisory locks of a PostgreSQL database."""
 
 
-def check(name: str) -> str:
+def require_supported(name: str) -> str:
     """Make sure that an engine can carry a warehouse.
 
     Raises: ConfigError where nobody has tried it yet, or its libraries are not installed.
     """
-    if name not in CARRYING:
+    if name not in SUPPORTED:
         raise ConfigError(
-            f"whole runs are proven on {' and '.join(CARRYING)}, not on {name}: set "
+            f"whole runs are proven on {' and '.join(SUPPORTED)}, not on {name}: set "
             "DESTINATION__NAME to one of these, or leave it out"
         )
-    if missing := [module for module in CARRYING[name] if find_spec(module) is None]:
+    if missing := [module for module in SUPPORTED[name] if find_spec(module) is None]:
         raise ConfigError(
             f"a warehouse on {name} needs {', '.join(missing)}: `make {name}` installs them"
         )
     return name
 
 
-def place(engine: SQLBackend, dataset: str) -> str | tuple[str, str]:
+def qualified(engine: SQLBackend, dataset: str) -> str | tuple[str, str]:
     """Name a dataset so that nothing else can be meant."""
     if engine.name == "duckdb":
-        # in full: a DuckDB file called onefunnel.duckdb is a catalog of that name as well
+        # in full: a DuckDB file called warehouse.duckdb is a catalog of that name as well
         return (engine.current_catalog, dataset)
     return dataset
 
 
-def alone(engine: SQLBackend) -> None:
+def advisory_lock(engine: SQLBackend) -> None:
     """Make all other processes wait that call this, until the engine is disconnected."""
     # a DuckDB file that is open for writing is open in one process alone
     if engine.name == "postgres":
-        engine.raw_sql(f"SELECT pg_advisory_lock({ALONE})").close()
+        engine.raw_sql(f"SELECT pg_advisory_lock({LOCK_ID})").close()
 
 
 @contextmanager
-def together(engine: SQLBackend) -> Iterator[None]:
+def transaction(engine: SQLBackend) -> Iterator[None]:
     """Let all that is written meanwhile take effect at the end, or none of it."""
     if engine.name == "postgres":
         with engine.con.transaction():
@@ -67,7 +67,7 @@ def together(engine: SQLBackend) -> Iterator[None]:
     engine.con.commit()
 
 
-def linking(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:
+def splink_api(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:
     """Give Splink its own way into the engine, and say in which dataset its tables will be."""
     if engine.name == "duckdb":
         return DuckDBAPI(engine.con), None
@@ -75,7 +75,9 @@ def linking(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | N
     from sqlalchemy import NullPool, create_engine
 
     server = engine.con.info
-    found = f"-c search_path={dataset}"
-    again = partial(type(engine.con).connect, server.dsn, password=server.password, options=found)
-    calls = create_engine("postgresql+psycopg://", creator=again, poolclass=NullPool)
-    return PostgresAPI(calls, dataset), dataset
+    options = f"-c search_path={dataset}"
+    connect = partial(
+        type(engine.con).connect, server.dsn, password=server.password, options=options
+    )
+    sql_engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
+    return PostgresAPI(sql_engine, dataset), dataset

@@ -5,54 +5,70 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 
 from config.loader import Configuration
-from models import crm_name
-from session import Connection, by_crm
-from transforms.identity.erasure import addresses_of, erased, known, traces
-from transforms.identity.matching import merges, read_records
+from models import crm_label
+from session import CrmSession, mappings_by_crm
+from transforms.identity.erasure import erased_emails, erased_records, rows_to_delete, seen_records
+from transforms.identity.matching import merged_records, read_records
 from warehouse.warehouse import Warehouse
 
-MOST = 0.5
+MAX_ERASED_SHARE = 0.5
 """A larger share of a CRM's records is not erased: another account was connected."""
 
 
-def forget_erased(
+def delete_erased_people(
     warehouse: Warehouse,
     configuration: Configuration,
-    crms: list[Connection],
-    landed: Mapping[str, Mapping[str, ir.Table]],
+    crms: list[CrmSession],
+    source_tables: Mapping[str, Mapping[str, ir.Table]],
 ) -> None:
     """Delete what earlier runs kept of records that a pull no longer found in any form.
 
     These are rows of logs and histories, by id and by address, and their versions. What told of
     them is deleted last: a run that is killed in between begins anew.
     """
-    kept, before = warehouse.kept("record_history"), warehouse.kept("records")
-    if kept is None or before is None:
+    record_history, previous_records = (
+        warehouse.table_or_none("record_history"),
+        warehouse.table_or_none("records"),
+    )
+    if record_history is None or previous_records is None:
         return
-    mappings = by_crm(crms)
-    read = read_records(mappings, landed, configuration.people)
-    seen = warehouse.step("records_seen", known(kept, before, mappings))
-    gone = warehouse.step("erased", erased(seen, read, merges(mappings, landed)))
-    owned = warehouse.step("erased_addresses", addresses_of(gone, kept, before, read))
+    mappings = mappings_by_crm(crms)
+    read = read_records(mappings, source_tables, configuration.people)
+    previously_read = warehouse.materialize(
+        "records_seen", seen_records(record_history, previous_records, mappings)
+    )
+    erased = warehouse.materialize(
+        "erased", erased_records(previously_read, read, merged_records(mappings, source_tables))
+    )
+    emails = warehouse.materialize(
+        "erased_addresses", erased_emails(erased, record_history, previous_records, read)
+    )
     for crm in crms:
-        count = _count(gone, crm)
-        if count > MOST * _count(seen, crm):
-            crm.client.findings.append(
-                f"{crm_name(crm.crm)} has {count:,} records no more, most of those known: is this "
+        count = _count(erased, crm)
+        if count > MAX_ERASED_SHARE * _count(previously_read, crm):
+            crm.client.warnings.append(
+                f"{crm_label(crm.crm)} has {count:,} records no more, most of those known: is this "
                 "another account? What was kept of them stays; a new warehouse would be right"
             )
         elif count:
-            logs = [name for name in landed[crm.crm] if not crm.connector.is_provable(name)]
-            mine = landed[crm.crm]
-            for object, values in traces(crm.crm, crm.mapping, mine, logs, gone=gone, owned=owned):
-                warehouse.forget(object, values, dataset=crm.crm)
-            keys = gone.filter(gone.crm == crm.crm).select("key")
-            warehouse.forget("record_history", keys)
-            crm.client.findings.append(
-                f"{crm_name(crm.crm)} has {count:,} records no more, not even deleted: what was "
+            logs = [name for name in source_tables[crm.crm] if not crm.connector.is_countable(name)]
+            mine = source_tables[crm.crm]
+            for object, values in rows_to_delete(
+                crm.crm,
+                crm.mapping,
+                mine,
+                logs,
+                erased_rows=erased,
+                owned_emails=emails,
+            ):
+                warehouse.delete_matching(object, values, dataset=crm.crm)
+            keys = erased.filter(erased.crm == crm.crm).select("key")
+            warehouse.delete_matching("record_history", keys)
+            crm.client.warnings.append(
+                f"{crm_label(crm.crm)} has {count:,} records no more, not even deleted: what was "
                 "kept of them is deleted here too"
             )
 
 
-def _count(records: ir.Table, crm: Connection) -> int:
+def _count(records: ir.Table, crm: CrmSession) -> int:
     return int(records.filter(records.crm == crm.crm).count().to_pyarrow().as_py())

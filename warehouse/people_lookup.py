@@ -9,22 +9,24 @@ import ibis.expr.types as ir
 from config.loader import Configuration
 from warehouse.warehouse import Warehouse
 
-NOBODY = (
+PERSON_NOT_FOUND = (
     "nobody is known by that: give an e-mail address, a record id or a person id, "
     "as `python sync.py explain anna@example.com`"
 )
 
 
-def person_ids(warehouse: Warehouse, configuration: Configuration, who: str) -> list[str]:
+def find_person_ids(
+    warehouse: Warehouse, configuration: Configuration, identifier: str
+) -> list[str]:
     """Find the people that an e-mail address, a record id or a person id names."""
     records = warehouse.table("records")
-    address = who.lower()
+    address = identifier.lower()
     more = (";" + records.additional_emails.fill_null("") + ";").contains(f";{address};")
     named = [
         records.email == address,
         more,
-        *(column == who for column in (records.record_id, records.key, records.person_id)),
-        *_by_short_id(records, configuration, who),
+        *(column == identifier for column in (records.record_id, records.key, records.person_id)),
+        *_by_short_id(records, configuration, identifier),
     ]
     found = records.filter(reduce(or_, named))
     return sorted(found.select("person_id").distinct().to_pyarrow()["person_id"].to_pylist())
@@ -35,5 +37,5 @@ def _by_short_id(
 ) -> Iterator[ir.BooleanValue]:
     """An id in the short spelling, where a CRM has two."""
     for crm, mapping in configuration.mappings.items():
-        if mapping.columns.id_characters == len(who):
+        if mapping.system_fields.id_match_length == len(who):
             yield (records.crm == crm) & (records.record_id.left(len(who)) == who)

@@ -6,33 +6,35 @@ import ibis
 
 from config.mapping import Mapping as CrmMapping
 from models import Catalog
-from transforms.planning.holds import RECORD
-from transforms.planning.reconcile import found_written
-from transforms.staging.fields import Landed
-from warehouse.runs import CHANGES, KEY, OUTCOMES, unanswered
+from transforms.planning.holds import RECORD_KEY
+from transforms.planning.reconcile import find_applied
+from transforms.staging.fields import SourceTables
+from warehouse.runs import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
 from warehouse.warehouse import Warehouse
 
 
-def settle(
+def resolve_unknown(
     warehouse: Warehouse,
-    landed: Landed,
+    source_tables: SourceTables,
     mappings: Mapping[str, CrmMapping],
     catalogs: Mapping[str, Catalog],
 ) -> None:
     """Say written of what nobody answered for, where the CRM shows it and no later run meant it."""
-    open_ones = unanswered(warehouse)
-    sent = warehouse.ledger("changes", CHANGES).semi_join(open_ones, RECORD)
-    last = sent.group_by(*RECORD).aggregate(run_id=sent.run_id.max())
-    sent = sent.semi_join(last.semi_join(open_ones, KEY), KEY)
-    sent = warehouse.step("unanswered", sent.select(*KEY, "field", "after"))
-    found = open_ones.semi_join(found_written(sent, landed, mappings, catalogs), KEY)
-    found = warehouse.step("settled", found)
+    open_ones = unknown_outcomes(warehouse)
+    sent = warehouse.ensure_table("changes", CHANGES).semi_join(open_ones, RECORD_KEY)
+    last = sent.group_by(*RECORD_KEY).aggregate(run_id=sent.run_id.max())
+    sent = sent.semi_join(last.semi_join(open_ones, OUTCOME_KEY), OUTCOME_KEY)
+    sent = warehouse.materialize("unanswered", sent.select(*OUTCOME_KEY, "field", "after"))
+    applied = open_ones.semi_join(
+        find_applied(sent, source_tables, mappings, catalogs), OUTCOME_KEY
+    )
+    applied = warehouse.materialize("settled", applied)
     # just behind the outcome it replaces: what was said or sent since stays later than it
-    found = found.mutate(
+    applied = applied.mutate(
         status=ibis.literal("written"),
         reason=ibis.literal(""),
         attempts=ibis.literal(1),
-        at=found.at + ibis.interval(microseconds=1),
+        at=applied.at + ibis.interval(microseconds=1),
         **{name: ibis.null("string") for name in ("error_code", "error", "field")},
     )
-    warehouse.append("outcomes", found, OUTCOMES)
+    warehouse.append("outcomes", applied, OUTCOMES)

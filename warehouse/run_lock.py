@@ -28,30 +28,30 @@ from tenacity import (
     wait_fixed,
 )
 
-from errors import ConfigError, HeldError, SyncError
-from warehouse.warehouse import Warehouse, opened
+from errors import ConfigError, SyncError, WarehouseBusyError
+from warehouse.warehouse import Warehouse, open_warehouse
 
-LEASE = ibis.schema(
-    {"run_id": "string", "host": "string", "process": "int64", "until": "timestamp(6)"}
+LOCK = ibis.schema(
+    {"run_id": "string", "host": "string", "pid": "int64", "expires_at": "timestamp(6)"}
 )
-HOST = f"{platform.node()}/{getnode():x}"
-LOOK_EVERY = timedelta(seconds=5)
-LONGEST_WAIT = timedelta(hours=2)
+HOST_ID = f"{platform.node()}/{getnode():x}"
+POLL_INTERVAL = timedelta(seconds=5)
+MAX_WAIT = timedelta(hours=2)
 
 
 @configspec
-class Settings(BaseConfiguration):
-    """`LEASE__MINUTES`: for how long a run that died keeps others away."""
+class LockSettings(BaseConfiguration):
+    """`LOCK__TTL_MINUTES`: for how long a run that died keeps others away."""
 
-    minutes: float = 15.0
+    ttl_minutes: float = 15.0
 
 
 @dataclass
-class Lease:
+class RunLock:
     """The lease of one run."""
 
     run_id: str
-    length: timedelta
+    ttl: timedelta
     renewed_at: datetime
 
     def renew(self, warehouse: Warehouse) -> None:
@@ -61,97 +61,97 @@ class Lease:
         """
         holder = _holder(warehouse)
         if holder is None or holder["run_id"] != self.run_id:
-            raise HeldError(
+            raise WarehouseBusyError(
                 f"run {self.run_id} let its lease run out, and another run went on: it stops here, "
-                "and the next run plans anew what is left; raise LEASE__MINUTES"
+                "and the next run plans anew what is left; raise LOCK__TTL_MINUTES"
             )
         if self._is_due():
-            self.write(warehouse)
+            self.extend(warehouse)
 
     def renew_if_due(self) -> None:
         """The same between the moments at which the warehouse is open; most times it is free."""
         if self._is_due():
-            with opened() as warehouse:
+            with open_warehouse() as warehouse:
                 self.renew(warehouse)
 
-    def write(self, warehouse: Warehouse) -> None:
+    def extend(self, warehouse: Warehouse) -> None:
         """Say that this run goes on for another length of the lease."""
         self.renewed_at = datetime.now(UTC)
         row = {
             "run_id": self.run_id,
-            "host": HOST,
-            "process": os.getpid(),
-            "until": (self.renewed_at + self.length).replace(tzinfo=None),
+            "host": HOST_ID,
+            "pid": os.getpid(),
+            "expires_at": (self.renewed_at + self.ttl).replace(tzinfo=None),
         }
-        mine = pa.Table.from_pylist([row], schema=LEASE.to_pyarrow())
-        warehouse.store("lease", ibis.memtable(mine))
+        mine = pa.Table.from_pylist([row], schema=LOCK.to_pyarrow())
+        warehouse.replace_table("run_lock", ibis.memtable(mine))
 
     def _is_due(self) -> bool:
-        return datetime.now(UTC) - self.renewed_at > self.length / 3
+        return datetime.now(UTC) - self.renewed_at > self.ttl / 3
 
 
 @contextmanager
-def leased(run_id: str, *, wait: bool = False) -> Iterator[Lease]:
+def run_lock(run_id: str, *, wait: bool = False) -> Iterator[RunLock]:
     """Hold the lease for a run; `wait` until another has freed it.
 
     Raises: HeldError where another run has it, naming that run.
     """
-    lease = Lease(run_id, length(), datetime.now(UTC))
-    _patience(LONGEST_WAIT if wait else None)(_take, lease)
+    lease = RunLock(run_id, lock_ttl(), datetime.now(UTC))
+    _lock_retrying(MAX_WAIT if wait else None)(_acquire, lease)
     try:
         yield lease
     finally:
         # whoever cannot free it lets it run out
         with suppress(SyncError):
-            _free(run_id)
+            _release(run_id)
 
 
-def length() -> timedelta:
+def lock_ttl() -> timedelta:
     """How long a lease lasts that is not renewed.
 
     Raises: ConfigError where the setting is no number above 0.
     """
     try:
-        minutes = resolve_configuration(Settings(), sections=("lease",)).minutes
+        minutes = resolve_configuration(LockSettings(), sections=("lock",)).ttl_minutes
     except ConfigurationException as error:
-        raise ConfigError("LEASE__MINUTES is a number of minutes, such as 15") from error
+        raise ConfigError("LOCK__TTL_MINUTES is a number of minutes, such as 15") from error
     if minutes <= 0:
-        raise ConfigError("LEASE__MINUTES must be above 0")
+        raise ConfigError("LOCK__TTL_MINUTES must be above 0")
     return timedelta(minutes=minutes)
 
 
-def _take(lease: Lease) -> None:
-    with opened() as warehouse:
-        warehouse.alone()
+def _acquire(lease: RunLock) -> None:
+    with open_warehouse() as warehouse:
+        warehouse.advisory_lock()
         holder = _holder(warehouse)
-        if holder is not None and not _is_over(holder):
-            raise HeldError(
+        if holder is not None and not _is_expired(holder):
+            raise WarehouseBusyError(
                 f"run {holder['run_id']} is under way, and has the warehouse until "
-                f"{holder['until']:%H:%M:%S} UTC unless it goes on: wait for it, with --wait, or "
+                f"{holder['expires_at']:%H:%M:%S} UTC unless it goes on: wait for it, with --wait-for-lock, or "
                 "call again later. A run that was killed elsewhere frees it then"
             )
-        lease.write(warehouse)
+        lease.extend(warehouse)
 
 
-def _free(run_id: str) -> None:
-    with opened() as warehouse:
+def _release(run_id: str) -> None:
+    with open_warehouse() as warehouse:
         holder = _holder(warehouse)
         if holder is not None and holder["run_id"] == run_id:
-            warehouse.store("lease", ibis.memtable(LEASE.to_pyarrow().empty_table()))
+            warehouse.replace_table("run_lock", ibis.memtable(LOCK.to_pyarrow().empty_table()))
 
 
 def _holder(warehouse: Warehouse) -> dict[str, Any] | None:
-    if not warehouse.has("lease"):
+    if not warehouse.has("run_lock"):
         return None
-    rows = warehouse.table("lease").to_pyarrow().to_pylist()
+    rows = warehouse.table("run_lock").to_pyarrow().to_pylist()
     return rows[0] if rows else None
 
 
-def _is_over(holder: dict[str, Any]) -> bool:
+def _is_expired(holder: dict[str, Any]) -> bool:
     """Whether a lease ran out, or its run was a process of this machine that is gone."""
-    if holder["until"].replace(tzinfo=UTC) <= datetime.now(UTC):
+    if holder["expires_at"].replace(tzinfo=UTC) <= datetime.now(UTC):
         return True
-    return holder["host"] == HOST and not _is_alive(holder["process"])
+    return holder["host"] == HOST_ID and not _is_alive(holder["pid"])
 
 
 def _is_alive(process: int) -> bool:
@@ -167,16 +167,16 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _patience(longest: timedelta | None) -> Retrying:
+def _lock_retrying(longest: timedelta | None) -> Retrying:
     return Retrying(
-        retry=retry_if_exception_type(HeldError),
+        retry=retry_if_exception_type(WarehouseBusyError),
         stop=stop_after_delay(longest) if longest else stop_after_attempt(1),
-        wait=wait_fixed(LOOK_EVERY),
-        before_sleep=_say,
+        wait=wait_fixed(POLL_INTERVAL),
+        before_sleep=_log_waiting,
         reraise=True,
     )
 
 
-def _say(state: RetryCallState) -> None:
+def _log_waiting(state: RetryCallState) -> None:
     if state.attempt_number == 1:
-        logging.getLogger("onefunnel.lease").warning("lease.awaited run waits for another to end")
+        logging.getLogger("onefunnel.lease").warning("lock.waiting")

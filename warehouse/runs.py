@@ -18,10 +18,10 @@ import pyarrow as pa
 from config.mapping import Mapping as CrmMapping
 from connectors import Client
 from errors import ConfigError, SyncError
-from models import FieldChange, Load, Outcome, RecordChange
-from transforms.planning.holds import RECORD
+from models import FieldChange, Outcome, RecordChange, WriteVolume
+from transforms.planning.holds import RECORD_KEY
 from transforms.planning.plan import Plan
-from warehouse.warehouse import Warehouse, opened
+from warehouse.warehouse import Warehouse, open_warehouse
 
 RUNS = ibis.schema(
     {
@@ -56,9 +56,9 @@ CHANGES = ibis.schema(
     | {
         "backward": "boolean",
         "is_stage": "boolean",
-        "overruled": "boolean",
-        "fingerprint": "string",
-        "nth_record": "int64",
+        "was_overwritten": "boolean",
+        "rule_hash": "string",
+        "write_order": "int64",
     }
 )
 OUTCOMES = ibis.schema(
@@ -76,27 +76,27 @@ OUTCOMES = ibis.schema(
         "at": "timestamp(6)",
     }
 )
-KEY = ("run_id", *RECORD)
+OUTCOME_KEY = ("run_id", *RECORD_KEY)
 STATUSES = ("written", "held", "quarantined", "unchanged", "excluded")
 """In exactly one of these every live record ends a run (`unknown` is settled by the next)."""
 
-WAITING = ("approval", "guard", "quota")
+RESUMABLE = ("approval", "guard", "quota")
 """Why a whole record is held that `apply` goes on with."""
 
-UNTOUCHED = ("unchanged", "excluded")
-KEPT_RUNS = 60
+PRUNABLE_STATUSES = ("unchanged", "excluded")
+RETAINED_RUNS = 60
 """Of so many runs every record's outcome is kept; of older ones, only of what was meant to change.
 
 How many were left untouched stays in `runs.counts`.
 """
 
-PAGE = 5_000
+PAGE_RECORDS = 5_000
 """Records whose changes are held in memory at once."""
 
 
 @dataclass
 class Run:
-    """One run as it goes; `status` is running, planned, stopped, done or broken off."""
+    """One run as it goes; `status` is running, planned, stopped, done or interrupted."""
 
     definition_id: str
     started_at: datetime
@@ -112,7 +112,7 @@ class Run:
         self.run_id = self.run_id or f"{self.started_at:%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
 
 
-def save(warehouse: Warehouse, run: Run) -> None:
+def save_run(warehouse: Warehouse, run: Run) -> None:
     """Store how a run stands, in place of what was stored of it."""
     row = {
         **asdict(run),
@@ -124,71 +124,77 @@ def save(warehouse: Warehouse, run: Run) -> None:
         "versions": json.dumps({name: version(name) for name in ("dlt", "duckdb")}),
     }
     mine = pa.Table.from_pylist([row], schema=RUNS.to_pyarrow())
-    runs = warehouse.ledger("runs", RUNS).select(*RUNS)
-    others = warehouse.step("runs_before", runs.filter(runs.run_id != run.run_id))
-    with warehouse.together():
+    runs = warehouse.ensure_table("runs", RUNS).select(*RUNS)
+    others = warehouse.materialize("runs_before", runs.filter(runs.run_id != run.run_id))
+    with warehouse.transaction():
         # one table takes the other's place: killed in between, all runs would be forgotten
-        warehouse.store("runs", others.union(ibis.memtable(mine)))
+        warehouse.replace_table("runs", others.union(ibis.memtable(mine)))
 
 
 @contextmanager
-def recorded(run: Run, clients: Mapping[str, Client]) -> Iterator[None]:
+def track_run(run: Run, clients: Mapping[str, Client]) -> Iterator[None]:
     """Store how a run ends, also when it breaks off, with the calls it made."""
     try:
         yield
     except BaseException:
-        run.status = "broken off"
+        run.status = "interrupted"
         # what went wrong first is what is told, also where the warehouse is what is wrong
         with suppress(SyncError):
-            _end(run, clients)
+            _finish_run(run, clients)
         raise
-    _end(run, clients)
+    _finish_run(run, clients)
 
 
-def _end(run: Run, clients: Mapping[str, Client]) -> None:
+def _finish_run(run: Run, clients: Mapping[str, Client]) -> None:
     run.ended_at = datetime.now(UTC)
     for crm, client in clients.items():
         before = Counter(run.calls.get(crm, {}))
-        run.calls[crm] = dict(before + client.calls)
+        run.calls[crm] = dict(before + client.api_calls)
         waits = run.waits.get(crm, {})
         seconds = {kind: waits.get(kind, 0.0) + more for kind, more in client.waits.items()}
         run.waits[crm] = waits | {kind: round(some, 3) for kind, some in seconds.items()}
-        run.waited_seconds += client.waited
-    with opened() as warehouse:
-        save(warehouse, run)
-        if run.status == "broken off":
-            _leave_open(warehouse, run.run_id)
+        run.waited_seconds += client.wait_seconds
+    with open_warehouse() as warehouse:
+        save_run(warehouse, run)
+        if run.status == "interrupted":
+            _mark_unknown(warehouse, run.run_id)
 
 
-def _leave_open(warehouse: Warehouse, run_id: str) -> None:
+def _mark_unknown(warehouse: Warehouse, run_id: str) -> None:
     """Give the records that a run never came to an outcome as well: unknown, until `apply`."""
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     ended = outcomes.filter(outcomes.run_id == run_id)
-    left = changes_of(warehouse, run_id).select(*RECORD).distinct().anti_join(ended, RECORD)
-    _settle(
+    left = changes_of(warehouse, run_id).select(*RECORD_KEY).distinct().anti_join(ended, RECORD_KEY)
+    _append_outcomes(
         warehouse,
         run_id,
-        left.mutate(status=ibis.literal("unknown"), reason=ibis.literal("broken off")),
+        left.mutate(status=ibis.literal("unknown"), reason=ibis.literal("interrupted")),
     )
 
 
-def hold(
-    warehouse: Warehouse, run_id: str, crm: str, reason: str, *, since: datetime, beyond: int = 0
+def hold_pending(
+    warehouse: Warehouse,
+    run_id: str,
+    crm: str,
+    reason: str,
+    *,
+    since: datetime,
+    skip_first: int = 0,
 ) -> None:
     """Hold the records of a run that are not written now: all but the first so many."""
-    todo = _unsettled(warehouse, run_id, crm, since=since)
-    records = todo.select(*RECORD, "nth_record").distinct()
-    records = records.mutate(nth=ibis.row_number().over(order_by="nth_record"))
-    held = records.filter(records.nth >= beyond).select(*RECORD)
-    _settle(
+    todo = _open_changes(warehouse, run_id, crm, since=since)
+    records = todo.select(*RECORD_KEY, "write_order").distinct()
+    records = records.mutate(nth=ibis.row_number().over(order_by="write_order"))
+    held = records.filter(records.nth >= skip_first).select(*RECORD_KEY)
+    _append_outcomes(
         warehouse, run_id, held.mutate(status=ibis.literal("held"), reason=ibis.literal(reason))
     )
 
 
-def _settle(warehouse: Warehouse, run_id: str, records: ir.Table) -> None:
+def _append_outcomes(warehouse: Warehouse, run_id: str, records: ir.Table) -> None:
     """Store outcomes that no CRM gave: of records(crm, object, record_id, status, reason, ...)."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    told = records.mutate(
+    outcomes = records.mutate(
         run_id=ibis.literal(run_id), attempts=ibis.literal(0), at=ibis.literal(now, "timestamp(6)")
     )
     blank = {
@@ -196,30 +202,30 @@ def _settle(warehouse: Warehouse, run_id: str, records: ir.Table) -> None:
         for name in ("error_code", "error", "field")
         if name not in records.columns
     }
-    warehouse.append("outcomes", told.mutate(**blank), OUTCOMES)
+    warehouse.append("outcomes", outcomes.mutate(**blank), OUTCOMES)
 
 
-def close_killed(warehouse: Warehouse) -> None:
+def mark_interrupted(warehouse: Warehouse) -> None:
     """Say of runs that were killed that they broke off: one that goes on would hold the file."""
-    runs = warehouse.ledger("runs", RUNS)
+    runs = warehouse.ensure_table("runs", RUNS)
     killed = runs.filter(runs.status == "running").select("run_id").to_pyarrow()["run_id"]
     for run_id in killed.to_pylist():
-        run = load(warehouse, run_id)
-        run.status = "broken off"
-        save(warehouse, run)
-        _leave_open(warehouse, run_id)
+        run = load_run(warehouse, run_id)
+        run.status = "interrupted"
+        save_run(warehouse, run)
+        _mark_unknown(warehouse, run_id)
 
 
-def forget_untouched(warehouse: Warehouse) -> None:
+def prune_unchanged(warehouse: Warehouse) -> None:
     """Let the outcomes of older runs go that say of nearly all records that nothing was wrong."""
-    runs = warehouse.ledger("runs", RUNS)
-    old = runs.order_by(ibis.desc("started_at")).limit(None, offset=KEPT_RUNS).select("run_id")
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
-    untouched = outcomes.filter(outcomes.status.isin(UNTOUCHED)).semi_join(old, "run_id")
-    untouched = untouched.select(*KEY)
+    runs = warehouse.ensure_table("runs", RUNS)
+    old = runs.order_by(ibis.desc("started_at")).limit(None, offset=RETAINED_RUNS).select("run_id")
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
+    untouched = outcomes.filter(outcomes.status.isin(PRUNABLE_STATUSES)).semi_join(old, "run_id")
+    untouched = untouched.select(*OUTCOME_KEY)
     # without its outcome a change would be open again: `apply` of that run would write it
-    meant = warehouse.ledger("changes", CHANGES)
-    warehouse.forget("outcomes", untouched.anti_join(meant, KEY))
+    meant = warehouse.ensure_table("changes", CHANGES)
+    warehouse.delete_matching("outcomes", untouched.anti_join(meant, OUTCOME_KEY))
 
 
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
@@ -227,36 +233,40 @@ def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
 
     Both or neither: the records of a run that is killed meanwhile would not add up.
     """
-    save(warehouse, run)
-    forget_untouched(warehouse)
-    with warehouse.together():
-        warehouse.append("changes", _in_order(plan.changes, run.run_id), CHANGES)
-        _settle(warehouse, run.run_id, plan.verdicts.filter(plan.verdicts.status != "planned"))
+    save_run(warehouse, run)
+    prune_unchanged(warehouse)
+    with warehouse.transaction():
+        warehouse.append("changes", _number_changes(plan.changes, run.run_id), CHANGES)
+        _append_outcomes(
+            warehouse,
+            run.run_id,
+            plan.record_statuses.filter(plan.record_statuses.status != "planned"),
+        )
 
 
-def _in_order(changes: ir.Table, run_id: str) -> ir.Table:
+def _number_changes(changes: ir.Table, run_id: str) -> ir.Table:
     """Number the changes in the order of writing: the records whose stage is wrong come first."""
-    records = changes.group_by(*RECORD).aggregate(is_first=changes.is_stage.any())
-    order = [ibis.desc(records.is_first), *(records[name] for name in RECORD)]
-    records = records.mutate(nth_record=ibis.row_number().over(order_by=order))
-    both = changes.inner_join(records, RECORD)
-    number = both.nth_record.cast("string")
+    records = changes.group_by(*RECORD_KEY).aggregate(is_first=changes.is_stage.any())
+    order = [ibis.desc(records.is_first), *(records[name] for name in RECORD_KEY)]
+    records = records.mutate(write_order=ibis.row_number().over(order_by=order))
+    both = changes.inner_join(records, RECORD_KEY)
+    number = both.write_order.cast("string")
     return both.mutate(
         run_id=ibis.literal(run_id),
         change_id=ibis.literal(f"{run_id}-") + number + "-" + both.field,
     )
 
 
-def load(warehouse: Warehouse, run_id: str) -> Run:
+def load_run(warehouse: Warehouse, run_id: str) -> Run:
     """Find a run that was stored before.
 
     Raises: ConfigError where no such run is known.
     """
-    runs = warehouse.ledger("runs", RUNS)
-    found = runs.filter(runs.run_id == run_id).to_pyarrow().to_pylist()
-    if not found:
+    runs = warehouse.ensure_table("runs", RUNS)
+    rows = runs.filter(runs.run_id == run_id).to_pyarrow().to_pylist()
+    if not rows:
         raise ConfigError(f"no run {run_id} in this warehouse: `status` lists the runs there are")
-    [row] = found
+    [row] = rows
     return Run(
         row["definition_id"],
         row["started_at"].replace(tzinfo=UTC),
@@ -271,33 +281,33 @@ def load(warehouse: Warehouse, run_id: str) -> Run:
 
 def changes_of(warehouse: Warehouse, run_id: str) -> ir.Table:
     """The stored changes of a run."""
-    changes = warehouse.ledger("changes", CHANGES)
+    changes = warehouse.ensure_table("changes", CHANGES)
     return changes.filter(changes.run_id == run_id)
 
 
-def pending(
+def pending_changes(
     warehouse: Warehouse, run_id: str, crm: str, mapping: CrmMapping, *, since: datetime
 ) -> Iterator[RecordChange]:
     """Give the changes of a run that have no outcome yet, record by record, page by page."""
-    todo = _unsettled(warehouse, run_id, crm, since=since)
-    last = todo.nth_record.max().to_pyarrow().as_py()
-    for first in range(0, 0 if last is None else int(last) + 1, PAGE):
-        page = todo.filter(todo.nth_record.between(first, first + PAGE - 1))
-        rows = page.order_by("nth_record", "field").to_pyarrow().to_pylist()
-        for _, fields in groupby(rows, key=lambda row: row["nth_record"]):
+    todo = _open_changes(warehouse, run_id, crm, since=since)
+    last = todo.write_order.max().to_pyarrow().as_py()
+    for first in range(0, 0 if last is None else int(last) + 1, PAGE_RECORDS):
+        page = todo.filter(todo.write_order.between(first, first + PAGE_RECORDS - 1))
+        rows = page.order_by("write_order", "field").to_pyarrow().to_pylist()
+        for _, fields in groupby(rows, key=lambda row: row["write_order"]):
             yield _record_change(list(fields), mapping)
 
 
-def pending_load(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> Load:
+def pending_volume(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> WriteVolume:
     """How much a run has yet to write in one CRM."""
-    todo = _unsettled(warehouse, run_id, crm, since=since)
+    todo = _open_changes(warehouse, run_id, crm, since=since)
     counted = todo.aggregate(
-        records=todo.nth_record.nunique(),
-        stages=todo.nth_record.nunique(where=todo.is_stage),
-        backward=todo.nth_record.nunique(where=todo.is_stage & todo.backward),
+        records=todo.write_order.nunique(),
+        stages=todo.write_order.nunique(where=todo.is_stage),
+        backward=todo.write_order.nunique(where=todo.is_stage & todo.backward),
     )
     [row] = counted.to_pyarrow().to_pylist()
-    return Load(**row)
+    return WriteVolume(**row)
 
 
 def write_outcomes(
@@ -313,53 +323,53 @@ def write_outcomes(
         }
         for one in outcomes
     ]
-    if any((row["status"], row["reason"]) == ("unchanged", "already_so") for row in rows):
-        rows = list(_owned(warehouse, crm, rows))
+    if any((row["status"], row["reason"]) == ("unchanged", "already_set") for row in rows):
+        rows = list(_mark_confirmed(warehouse, crm, rows))
     if rows:
         table = pa.Table.from_pylist(rows, schema=OUTCOMES.to_pyarrow())
         warehouse.append("outcomes", table, OUTCOMES)
 
 
-def _owned(
+def _mark_confirmed(
     warehouse: Warehouse, crm: str, rows: Iterable[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Say written of what was so already, where it was so because we had sent it."""
-    open_ones = unanswered(warehouse)
+    open_ones = unknown_outcomes(warehouse)
     mine = open_ones.filter(open_ones.crm == crm).select("object", "record_id").to_pyarrow()
     ours = {(row["object"], row["record_id"]) for row in mine.to_pylist()}
     for row in rows:
-        is_ours = row["reason"] == "already_so" and (row["object"], row["record_id"]) in ours
+        is_ours = row["reason"] == "already_set" and (row["object"], row["record_id"]) in ours
         yield row | {"status": "written", "reason": ""} if is_ours else row
 
 
-def unanswered(warehouse: Warehouse) -> ir.Table:
+def unknown_outcomes(warehouse: Warehouse) -> ir.Table:
     """The records whose last outcome in a run is that nobody knows: of which run, and since when.
 
     Out: run_id, crm, object, record_id, at
     """
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     open_ones = outcomes.filter(outcomes.status == "unknown")
-    open_ones = open_ones.group_by(*KEY).aggregate(at=open_ones.at.max())
-    return open_ones.anti_join(outcomes.filter(outcomes.status != "unknown"), KEY)
+    open_ones = open_ones.group_by(*OUTCOME_KEY).aggregate(at=open_ones.at.max())
+    return open_ones.anti_join(outcomes.filter(outcomes.status != "unknown"), OUTCOME_KEY)
 
 
-def written_to(warehouse: Warehouse) -> frozenset[str]:
+def written_crms(warehouse: Warehouse) -> frozenset[str]:
     """The CRMs that some run has written to."""
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     written = outcomes.filter(outcomes.status == "written").select("crm").distinct()
     return frozenset(written.to_pyarrow()["crm"].to_pylist())
 
 
-def _unsettled(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> ir.Table:
+def _open_changes(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) -> ir.Table:
     """The changes without an outcome; what was held for later before `since` is open again."""
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     start = ibis.literal(since.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
     is_open = (outcomes.status == "unknown") | (
-        (outcomes.status == "held") & outcomes.reason.isin(WAITING) & (outcomes.at < start)
+        (outcomes.status == "held") & outcomes.reason.isin(RESUMABLE) & (outcomes.at < start)
     )
     settled = outcomes.filter(outcomes.run_id == run_id, ~is_open)
     changes = changes_of(warehouse, run_id)
-    return changes.filter(changes.crm == crm).anti_join(settled, RECORD)
+    return changes.filter(changes.crm == crm).anti_join(settled, RECORD_KEY)
 
 
 def _record_change(fields: Sequence[dict[str, Any]], mapping: CrmMapping) -> RecordChange:

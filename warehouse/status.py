@@ -9,37 +9,37 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from config.lifecycle_columns import answers
+from config.lifecycle_columns import lifecycle_columns
 from config.loader import Configuration
 from errors import ConfigError
-from transforms.planning.holds import FIELD, RECORD
-from warehouse.people_lookup import NOBODY, person_ids
+from transforms.planning.holds import FIELD_KEY, RECORD_KEY
+from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
 from warehouse.runs import CHANGES, OUTCOMES, RUNS, changes_of
 from warehouse.warehouse import Warehouse
-from warehouse.withheld import HELD
+from warehouse.withheld import WITHHELD
 
 Rows = list[dict[str, Any]]
 
-FIXES = {
+REMEDIES = {
     "frozen": "something sets back what we write: find the workflow or sync that does, then "
     "`retry`, or take the field out of the mapping",
     "review": "somebody changed it: `retry` writes ours, `accept` leaves theirs",
     "manual_change": "somebody changed it, and `on_manual_change: keep` leaves it; `retry` writes "
     "ours once",
-    "crm_ahead": "the CRM shows a higher stage and keeps it: `backward` in the mapping",
-    "changed_meanwhile": "nothing: the next run looks anew",
+    "crm_stage_higher": "the CRM shows a higher stage and keeps it: `backward` in the mapping",
+    "changed_in_crm": "nothing: the next run looks anew",
     "row_locked": "nothing: the next run tries again",
     "unavailable": "nothing: the next run tries again",
     "quota": "nothing: the next run goes on; or `apply` once calls are left",
     "guard": "look at the plan; if it is meant, `apply` it",
     "approval": "look at the plan; if it is meant, `apply` it",
-    "broken off": "nothing: the next run plans it anew; `apply` goes on with it",
-    "no_answer": "nothing: the next run reads what became of it",
-    "emptied_only": "nothing: the next run sets it",
+    "interrupted": "nothing: the next run plans it anew; `apply` goes on with it",
+    "no_response": "nothing: the next run reads what became of it",
+    "cleared_not_set": "nothing: the next run sets it",
 }
 """What to do about what is held; what is refused brings its own fix."""
 
-HELD_BY = (*RECORD, "field", "after", "status", "reason", "error_code", "error")
+ISSUE_COLUMNS = (*RECORD_KEY, "field", "after", "status", "reason", "error_code", "error")
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,25 @@ class Status:
     """
 
     runs: Rows = field(default_factory=list)
-    waiting: Rows = field(default_factory=list)
+    open_issues: Rows = field(default_factory=list)
     quota: dict[str, Any] = field(default_factory=dict)
 
 
-def account(warehouse: Warehouse, run_id: str) -> Rows:
+def outcome_counts(warehouse: Warehouse, run_id: str) -> Rows:
     """Count the records of a run per crm, status and reason: every live record exactly once."""
-    ended = _ended(_of_runs(warehouse, [run_id]))
+    ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
     counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
     return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
 
 
-def status(warehouse: Warehouse, configuration: Configuration, *, most: int = 10) -> Status:
+def status(warehouse: Warehouse, configuration: Configuration, *, limit: int = 10) -> Status:
     """Sum up the last runs."""
-    runs = warehouse.ledger("runs", RUNS).order_by(ibis.desc("started_at")).limit(most)
+    runs = warehouse.ensure_table("runs", RUNS).order_by(ibis.desc("started_at")).limit(limit)
     rows = runs.to_pyarrow().to_pylist()
     if not rows:
         return Status()
-    counted = _counted(warehouse, [row["run_id"] for row in rows])
-    told = [
+    counted = _counts_by_run(warehouse, [row["run_id"] for row in rows])
+    summaries = [
         {
             "run_id": row["run_id"],
             "status": row["status"],
@@ -83,26 +83,28 @@ def status(warehouse: Warehouse, configuration: Configuration, *, most: int = 10
         for row in rows
     ]
     quota = json.loads(rows[0]["counts"]).get("quota", {})
-    return Status(told, waiting(warehouse, configuration, rows[0]["run_id"]), quota)
+    return Status(summaries, open_issues(warehouse, configuration, rows[0]["run_id"]), quota)
 
 
-def waiting(warehouse: Warehouse, configuration: Configuration, run_id: str) -> Rows:
+def open_issues(warehouse: Warehouse, configuration: Configuration, run_id: str) -> Rows:
     """What is held or quarantined since a run, equal causes together, most records first.
 
     `word` is the option that was refused, where a field takes words of a closed list: no value of
     a person is told.
     """
-    both = _held_fields(warehouse).union(_held_records(warehouse, run_id))
-    listed = (both.crm + ":" + both.object + ":" + both.field).isin(list(_worded(configuration)))
+    both = _withheld_fields(warehouse).union(_unwritten_records(warehouse, run_id))
+    listed = (both.crm + ":" + both.object + ":" + both.field).isin(
+        list(_option_fields(configuration))
+    )
     is_refused = both.reason == "refused"
     both = both.mutate(word=(is_refused & listed).ifelse(both.after, ibis.null("string")))
     key = ["crm", "object", "field", "status", "reason", "error_code", "error", "word"]
     causes = both.group_by(key).aggregate(records=both.record_id.nunique())
     causes = causes.order_by(ibis.desc("records"), *key)
-    return [_finding(row) for row in causes.to_pyarrow().to_pylist()]
+    return [_with_remedy(row) for row in causes.to_pyarrow().to_pylist()]
 
 
-def changes(warehouse: Warehouse, configuration: Configuration, who: str) -> Rows:
+def person_changes(warehouse: Warehouse, configuration: Configuration, person: str) -> Rows:
     """Everything that was ever sent about one person, newest first.
 
     `who` is an e-mail address, a record id or a person id; a record that is gone is still found by
@@ -113,83 +115,91 @@ def changes(warehouse: Warehouse, configuration: Configuration, who: str) -> Row
     """
     if not warehouse.has("records"):
         raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
-    records, sent = warehouse.table("records"), warehouse.ledger("changes", CHANGES)
-    mine = records.filter(records.person_id.isin(person_ids(warehouse, configuration, who.strip())))
-    named = sent.filter(sent.record_id == who.strip())
-    mine = mine.select(*RECORD).union(named.select(*RECORD)).distinct()
-    sent = sent.semi_join(mine, RECORD)
-    ended = _ended(warehouse.ledger("outcomes", OUTCOMES).semi_join(mine, RECORD)).select(
-        "run_id", *RECORD, "status", "error_code", "at"
+    records, sent = warehouse.table("records"), warehouse.ensure_table("changes", CHANGES)
+    mine = records.filter(
+        records.person_id.isin(find_person_ids(warehouse, configuration, person.strip()))
     )
-    both = sent.inner_join(ended, ["run_id", *RECORD])
+    named = sent.filter(sent.record_id == person.strip())
+    mine = mine.select(*RECORD_KEY).union(named.select(*RECORD_KEY)).distinct()
+    sent = sent.semi_join(mine, RECORD_KEY)
+    ended = _last_outcomes(
+        warehouse.ensure_table("outcomes", OUTCOMES).semi_join(mine, RECORD_KEY)
+    ).select("run_id", *RECORD_KEY, "status", "error_code", "at")
+    both = sent.inner_join(ended, ["run_id", *RECORD_KEY])
     both = both.filter(both.status.isin(["written", "quarantined", "unknown"]))
-    told = both.select(
+    written_changes = both.select(
         "at",
         "run_id",
-        *FIELD,
+        *FIELD_KEY,
         "before",
         "after",
         "reason",
         "status",
         "error_code",
-    ).order_by(ibis.desc("at"), *FIELD)
-    found = told.to_pyarrow().to_pylist()
-    if not found and not mine.count().to_pyarrow().as_py():
-        raise ConfigError(NOBODY)
-    return list(found)
+    ).order_by(ibis.desc("at"), *FIELD_KEY)
+    rows = written_changes.to_pyarrow().to_pylist()
+    if not rows and not mine.count().to_pyarrow().as_py():
+        raise ConfigError(PERSON_NOT_FOUND)
+    return list(rows)
 
 
-def _finding(cause: dict[str, Any]) -> dict[str, Any]:
+def _with_remedy(cause: dict[str, Any]) -> dict[str, Any]:
     error = cause.pop("error")
     # a refusal reads "what happened: what to do"
-    fix = (error or "").partition(": ")[2] or error or FIXES.get(cause["reason"], "")
+    fix = (error or "").partition(": ")[2] or error or REMEDIES.get(cause["reason"], "")
     return {**cause, "fix": fix}
 
 
-def _held_fields(warehouse: Warehouse) -> ir.Table:
+def _withheld_fields(warehouse: Warehouse) -> ir.Table:
     """The fields that the last plan left alone."""
-    held = warehouse.ledger("held", HELD)
-    held = held.filter(held.hold != "accepted")
-    status = (held.hold == "refused").ifelse("quarantined", "held")
+    held = warehouse.ensure_table("withheld", WITHHELD)
+    held = held.filter(held.hold_reason != "accepted")
+    status = (held.hold_reason == "refused").ifelse("quarantined", "held")
     return held.select(
-        *RECORD, "after", "error_code", "error", status=status, reason=held.hold, field=held.cause
-    ).select(*HELD_BY)
+        *RECORD_KEY,
+        "after",
+        "error_code",
+        "error",
+        status=status,
+        reason=held.hold_reason,
+        field=held.field_at_fault,
+    ).select(*ISSUE_COLUMNS)
 
 
-def _held_records(warehouse: Warehouse, run_id: str) -> ir.Table:
+def _unwritten_records(warehouse: Warehouse, run_id: str) -> ir.Table:
     """The records that a run meant to write and could not."""
-    ended = _ended(_of_runs(warehouse, [run_id]))
-    sent = changes_of(warehouse, run_id).select(*FIELD, "after")
+    ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
+    sent = changes_of(warehouse, run_id).select(*FIELD_KEY, "after")
     mine = ended.filter(ended.status.isin(["held", "quarantined", "unknown"]))
-    mine = mine.semi_join(sent, RECORD).left_join(sent, FIELD)
-    return mine.select(*HELD_BY)
+    mine = mine.semi_join(sent, RECORD_KEY).left_join(sent, FIELD_KEY)
+    return mine.select(*ISSUE_COLUMNS)
 
 
-def _worded(configuration: Configuration) -> Iterator[str]:
+def _option_fields(configuration: Configuration) -> Iterator[str]:
     """The fields that are written with words of a closed list."""
-    columns = answers(configuration.definition)
+    columns = lifecycle_columns(configuration.definition)
     for crm, mapping in configuration.mappings.items():
         for object, fields in mapping.write.items():
             for name, write in fields.items():
-                if write.from_ in columns and columns[write.from_].words is not None:
+                if write.from_ in columns and columns[write.from_].allowed_values is not None:
                     yield f"{crm}:{object}:{name}"
 
 
-def _counted(warehouse: Warehouse, run_ids: list[str]) -> dict[str, dict[str, int]]:
-    mine = _ended(_of_runs(warehouse, run_ids))
+def _counts_by_run(warehouse: Warehouse, run_ids: list[str]) -> dict[str, dict[str, int]]:
+    mine = _last_outcomes(_outcomes_of(warehouse, run_ids))
     counts = mine.group_by("run_id", "status").aggregate(records=mine.count())
-    told: dict[str, dict[str, int]] = {}
+    counts_by_run: dict[str, dict[str, int]] = {}
     for row in counts.to_pyarrow().to_pylist():
-        told.setdefault(row["run_id"], {})[row["status"]] = row["records"]
-    return told
+        counts_by_run.setdefault(row["run_id"], {})[row["status"]] = row["records"]
+    return counts_by_run
 
 
-def _ended(outcomes: ir.Table) -> ir.Table:
+def _last_outcomes(outcomes: ir.Table) -> ir.Table:
     """The last outcome of each record in each run: `apply` settles what was open."""
-    newest = ibis.row_number().over(group_by=("run_id", *RECORD), order_by=ibis.desc("at"))
+    newest = ibis.row_number().over(group_by=("run_id", *RECORD_KEY), order_by=ibis.desc("at"))
     return outcomes.mutate(nth=newest).filter(lambda t: t.nth == 0).drop("nth")
 
 
-def _of_runs(warehouse: Warehouse, run_ids: list[str]) -> ir.Table:
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+def _outcomes_of(warehouse: Warehouse, run_ids: list[str]) -> ir.Table:
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     return outcomes.filter(outcomes.run_id.isin(run_ids))

@@ -24,35 +24,35 @@ from ibis.backends.sql import SQLBackend
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from config.loader import Configuration
-from connectors import chain_of
+from connectors import causes
 from connectors.extract.landed import field_types
-from errors import ConfigError, HeldError, SyncError
+from errors import ConfigError, SyncError, WarehouseBusyError
 from models import FieldType
 from transforms.identity import point_in_time
-from transforms.lifecycle.lifecycle import Answer, Store
+from transforms.lifecycle.lifecycle import LifecycleTables, Materialize
 from transforms.staging.timestamps import from_datetime
-from warehouse.dialects import alone, check, linking, place, together
+from warehouse.dialects import advisory_lock, qualified, require_supported, splink_api, transaction
 
 T = TypeVar("T")
 
-HERE = Path(__file__).parents[1]
+PROJECT_FOLDER = Path(__file__).parents[1]
 DATASET = "onefunnel"
-STEPS = "onefunnel_steps"
+SCRATCH_DATASET = "onefunnel_intermediate"
 """Tables on the way to the answer; every run makes them anew."""
 
-NAMING = "sql_cs_v1"
+NAMING_CONVENTION = "sql_cs_v1"
 """Landed columns keep the CRM's own spelling."""
 
 
-IN_USE = (
+BUSY = (
     "the warehouse is open elsewhere: another run is under way, or a tool looks into the file. "
-    "Wait for it, with --wait, or call again later"
+    "Wait for it, with --wait-for-lock, or call again later"
 )
-CLOSED = (
+UNWRITABLE = (
     "the warehouse cannot be opened: its folder is missing or cannot be written. Set "
     "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
 )
-AWAY = (
+UNREACHABLE = (
     "the warehouse cannot be reached: see that its server is up, and that "
     "DESTINATION__POSTGRES__CREDENTIALS (postgresql://USER:PASSWORD@HOST:5432/DATABASE) lead there"
 )
@@ -63,33 +63,36 @@ class Warehouse:
 
     def __init__(self, engine: SQLBackend) -> None:
         self.engine = engine
-        self._answers, self._steps = place(engine, DATASET), place(engine, STEPS)
+        self._dataset, self._scratch_dataset = (
+            qualified(engine, DATASET),
+            qualified(engine, SCRATCH_DATASET),
+        )
         if DATASET not in engine.list_databases():
             engine.create_database(DATASET)
 
-    def store(self, name: str, table: ir.Table) -> ir.Table:
+    def replace_table(self, name: str, table: ir.Table) -> ir.Table:
         """Keep a table of the answer under its name, in place of the one before."""
-        return self.engine.create_table(name, table, database=self._answers, overwrite=True)
+        return self.engine.create_table(name, table, database=self._dataset, overwrite=True)
 
-    def step(self, name: str, table: ir.Table) -> ir.Table:
+    def materialize(self, name: str, table: ir.Table) -> ir.Table:
         """Keep a table on the way to the answer: computed once, read often."""
-        return self.engine.create_table(name, table, database=self._steps, overwrite=True)
+        return self.engine.create_table(name, table, database=self._scratch_dataset, overwrite=True)
 
-    def keep(self, answer: Answer) -> Answer:
+    def save_lifecycle(self, tables: LifecycleTables) -> LifecycleTables:
         """Keep the answer as the tables `lifecycle` and `stage_history`."""
-        return Answer(
-            self.store("lifecycle", answer.lifecycle),
-            self.store("stage_history", answer.stage_history),
+        return LifecycleTables(
+            self.replace_table("lifecycle", tables.lifecycle),
+            self.replace_table("stage_history", tables.stage_history),
         )
 
-    def answerable(
+    def inputs_as_of(
         self,
         configuration: Configuration,
         *,
         as_of: datetime | None = None,
-        only: str | None = None,
+        person_id: str | None = None,
         fields: tuple[str, ...] | None = None,
-    ) -> point_in_time.Known:
+    ) -> point_in_time.Inputs:
         """What an answer is made of: people, field_since, events, as known at `as_of`.
 
         From the start of the last run on (and without `as_of`) these are the tables of that run.
@@ -99,45 +102,49 @@ class Warehouse:
 
         Raises: ConfigError where nothing was pulled yet.
         """
-        if not all(self.has(name) for name in point_in_time.Memory._fields):
+        if not all(self.has(name) for name in point_in_time.HistoryTables._fields):
             raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
         if as_of is None or self._is_present(as_of):
             names = ("people", "field_since", "events")
-            people, since, events = (_only(self.table(name), only) for name in names)
+            people, since, events = (_filter_person(self.table(name), person_id) for name in names)
             nothing = people.filter(ibis.literal(False)).select("person_id")
-            return point_in_time.Known(people, since, events, unknown=nothing)
-        asked = configuration.definition.fields() if fields is None else fields
-        memory = self._memory(only)
-        return point_in_time.known(memory, configuration.people, asked, at=as_of, store=self.step)
+            return point_in_time.Inputs(people, since, events, unknown=nothing)
+        field_names = configuration.definition.fields() if fields is None else fields
+        memory = self._history_tables(person_id)
+        return point_in_time.inputs_as_of(
+            memory, configuration.people, field_names, at=as_of, materialize=self.materialize
+        )
 
     def _is_present(self, as_of: datetime) -> bool:
         """Whether no run has begun since then: what stands in the tables is what was known."""
         last = self.table("runs").started_at.max().to_pyarrow().as_py()
         return last is None or from_datetime(as_of) >= from_datetime(last)
 
-    def _memory(self, only: str | None) -> point_in_time.Memory:
-        memory = point_in_time.Memory(*(self.table(name) for name in point_in_time.Memory._fields))
+    def _history_tables(self, only: str | None) -> point_in_time.HistoryTables:
+        memory = point_in_time.HistoryTables(
+            *(self.table(name) for name in point_in_time.HistoryTables._fields)
+        )
         if only is None:
             return memory
         # the histories as a whole: from when on a field has one is told by those of all records
-        records, events = _only(memory.records, only), _only(memory.events, only)
+        records, events = _filter_person(memory.records, only), _filter_person(memory.events, only)
         return memory._replace(records=records, events=events)
 
-    def alone(self) -> None:
+    def advisory_lock(self) -> None:
         """Make other processes wait here, until this one has closed the warehouse."""
-        alone(self.engine)
+        advisory_lock(self.engine)
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Let all that is written meanwhile take effect at the end; killed before, none of it."""
-        return together(self.engine)
+        return transaction(self.engine)
 
-    def kept(self, name: str) -> ir.Table | None:
+    def table_or_none(self, name: str) -> ir.Table | None:
         """A table that an earlier run kept; None where there is none yet."""
         return self.table(name) if self.has(name) else None
 
-    def grow(self, name: str, rows: ir.Table) -> None:
+    def append_evolving(self, name: str, rows: ir.Table) -> None:
         """Add rows to a table that is never rewritten; columns it does not have yet are added."""
-        had = self.ledger(name, rows.schema()).schema()
+        had = self.ensure_table(name, rows.schema()).schema()
         rows = rows.select(
             **{
                 column: rows[column] if column in rows.columns else ibis.null(of)
@@ -150,14 +157,14 @@ class Warehouse:
         compiler = self.engine.compiler
         kind = compiler.type_mapper.from_ibis(of)
         added = sge.ColumnDef(this=sge.to_identifier(column, quoted=True), kind=kind)
-        change = sge.Alter(this=self._named(name), kind="TABLE", actions=[added])
+        change = sge.Alter(this=self._table_identifier(name), kind="TABLE", actions=[added])
         self.engine.raw_sql(change.sql(compiler.dialect))
 
-    def _named(self, name: str, dataset: str = DATASET) -> sge.Table:
+    def _table_identifier(self, name: str, dataset: str = DATASET) -> sge.Table:
         return sge.table_(name, db=dataset, catalog=self.engine.current_catalog, quoted=True)
 
     @contextmanager
-    def aside(self) -> Iterator[Store]:
+    def temp_tables(self) -> Iterator[Materialize]:
         """Keep tables for a while: what is only tried out leaves nothing in the warehouse."""
         made: set[str] = set()
 
@@ -174,34 +181,34 @@ class Warehouse:
             for name in made:
                 self.engine.drop_table(name, force=True)
 
-    def pulled_at(self) -> datetime | None:
+    def last_extract_at(self) -> datetime | None:
         """When the last pull began that came to an end; None: nothing says so."""
         if not self.has("runs"):
             return None
         runs = self.table("runs")
         whole = runs.filter(runs.status.isin(["planned", "stopped", "done"]))
-        found: datetime | None = whole.started_at.max().to_pyarrow().as_py()
-        return found
+        started_at: datetime | None = whole.started_at.max().to_pyarrow().as_py()
+        return started_at
 
     def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
         """Add rows to a table that is never rewritten; the first ones make it."""
         table = ibis.memtable(rows) if isinstance(rows, pa.Table) else rows
         table = table.select(**{column: table[column].cast(of) for column, of in schema.items()})
-        self.ledger(name, schema)
-        self.engine.insert(name, table, database=self._answers)
+        self.ensure_table(name, schema)
+        self.engine.insert(name, table, database=self._dataset)
 
-    def forget(self, name: str, rows: ir.Table, *, dataset: str = DATASET) -> None:
+    def delete_matching(self, name: str, rows: ir.Table, *, dataset: str = DATASET) -> None:
         """Delete what has the same values as one of the rows, in the columns that they have."""
         key = sge.Tuple(expressions=[sge.column(one, quoted=True) for one in rows.columns])
         same = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
-        delete = sge.Delete(this=self._named(name, dataset), where=sge.Where(this=same))
+        delete = sge.Delete(this=self._table_identifier(name, dataset), where=sge.Where(this=same))
         if name in self.engine.list_tables(database=(self.engine.current_catalog, dataset)):
             self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
 
-    def ledger(self, name: str, schema: ibis.Schema) -> ir.Table:
+    def ensure_table(self, name: str, schema: ibis.Schema) -> ir.Table:
         """A table that is never rewritten, with these columns; empty until something is added."""
         if not self.has(name):
-            self.engine.create_table(name, schema=schema, database=self._answers)
+            self.engine.create_table(name, schema=schema, database=self._dataset)
         had = self.table(name).columns
         for column in (column for column in schema if column not in had):
             self._add_column(name, column, schema[column])
@@ -209,61 +216,63 @@ class Warehouse:
 
     def has(self, name: str) -> bool:
         """Whether there is such a table yet."""
-        return name in self.engine.list_tables(database=self._answers)
+        return name in self.engine.list_tables(database=self._dataset)
 
     def table(self, name: str) -> ir.Table:
         """A table of the answer or of the journal."""
-        return self.engine.table(name, database=self._answers)
+        return self.engine.table(name, database=self._dataset)
 
-    def landed(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
+    def source_tables(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
         """The landed tables of one CRM."""
         return {name: self.engine.table(name, database=crm) for name in objects}
 
-    def landed_types(self, crm: str) -> Mapping[str, Mapping[str, FieldType]]:
+    def source_types(self, crm: str) -> Mapping[str, Mapping[str, FieldType]]:
         """As what type each field of each object of one CRM was landed."""
         if crm not in self.engine.list_databases():
             return {}
         names = self.engine.list_tables(database=crm)
         return {name: field_types(self.engine.table(name, database=crm)) for name in names}
 
-    def spelling(self, addresses: ir.Table) -> ir.Table:
+    def normalize_emails(self, addresses: ir.Table) -> ir.Table:
         """The NFKC form of a few addresses: address, normal."""
         odd = addresses.to_pyarrow()["address"].combine_chunks().cast(pa.string())
         normal = pc.utf8_normalize(odd, form="NFKC")
-        return self.step("spelling", ibis.memtable(pa.table({"address": odd, "normal": normal})))
+        return self.materialize(
+            "spelling", ibis.memtable(pa.table({"address": odd, "normal": normal}))
+        )
 
-    def cluster(self, nodes: ir.Table, edges: ir.Table) -> ir.Table:
+    def connected_components(self, nodes: ir.Table, edges: ir.Table) -> ir.Table:
         """Connected components: nodes(key), edges(a, b) -> (key, component)."""
-        self.step("cluster_nodes", nodes)
-        self.step("cluster_edges", edges)
-        splink, made_in = linking(self.engine, STEPS)
-        found = cluster_pairwise_predictions_at_threshold(
-            f"{STEPS}.cluster_nodes",
-            f"{STEPS}.cluster_edges",
+        self.materialize("cluster_nodes", nodes)
+        self.materialize("cluster_edges", edges)
+        splink, made_in = splink_api(self.engine, SCRATCH_DATASET)
+        clusters = cluster_pairwise_predictions_at_threshold(
+            f"{SCRATCH_DATASET}.cluster_nodes",
+            f"{SCRATCH_DATASET}.cluster_edges",
             splink,
             node_id_column_name="key",
             edge_id_column_name_left="a",
             edge_id_column_name_right="b",
         )
-        made = self.engine.table(found.physical_name, database=made_in)
-        kept = self.step("clustered", made.select("key", component=made.cluster_id))
-        found.drop_table_from_database_and_remove_from_cache()
-        return kept
+        made = self.engine.table(clusters.physical_name, database=made_in)
+        components = self.materialize("clustered", made.select("key", component=made.cluster_id))
+        clusters.drop_table_from_database_and_remove_from_cache()
+        return components
 
 
-def _only(table: ir.Table, person_id: str | None) -> ir.Table:
+def _filter_person(table: ir.Table, person_id: str | None) -> ir.Table:
     return table if person_id is None else table.filter(table.person_id == person_id)
 
 
 @contextmanager
-def opened() -> Iterator[Warehouse]:
+def open_warehouse() -> Iterator[Warehouse]:
     """Open the configured warehouse.
 
     Raises: HeldError where another process has it open, SyncError where it cannot be opened.
     """
     try:
         # not a pipeline: making one would end that of a pull that is under way
-        dataset = dlt.dataset(_destination(), STEPS, schema=dlt.Schema(STEPS))
+        dataset = dlt.dataset(_destination(), SCRATCH_DATASET, schema=dlt.Schema(SCRATCH_DATASET))
         with dataset.sql_client as sql:
             if not sql.has_dataset():
                 sql.create_dataset()
@@ -271,7 +280,7 @@ def opened() -> Iterator[Warehouse]:
             engine = dataset.ibis()
     except Exception as error:
         # every engine's client has errors of its own
-        raise _cause(error) from error
+        raise _root_error(error) from error
     engine.raw_sql("SET TimeZone = 'UTC'")
     try:
         yield Warehouse(engine)
@@ -279,7 +288,7 @@ def opened() -> Iterator[Warehouse]:
         engine.disconnect()
 
 
-def land(crm: str, pull: Callable[[dlt.Pipeline], T]) -> T:
+def run_dlt(crm: str, extract: Callable[[dlt.Pipeline], T]) -> T:
     """Let a CRM be pulled, each object into a table of its name.
 
     The cursors are stored with the rows, in the warehouse; nothing is kept beside it.
@@ -289,36 +298,40 @@ def land(crm: str, pull: Callable[[dlt.Pipeline], T]) -> T:
     pa.set_memory_pool(pa.jemalloc_memory_pool() if has_one else pa.system_memory_pool())
     try:
         with _pipeline(crm) as pipeline:
-            return pull(pipeline)
+            return extract(pipeline)
     except (PipelineStepFailed, DestinationException) as failure:
-        raise _cause(failure) from failure
+        raise _root_error(failure) from failure
 
 
-def _cause(failure: Exception) -> BaseException:
+def _root_error(failure: Exception) -> BaseException:
     """What really went wrong: dlt wraps it in the step at which it happened."""
-    for error in chain_of(failure):
+    for error in causes(failure):
         if isinstance(error, SyncError | KeyboardInterrupt):
             return error
         if isinstance(error, duckdb.IOException):
-            return HeldError(IN_USE) if "set lock on file" in str(error) else SyncError(CLOSED)
+            return (
+                WarehouseBusyError(BUSY)
+                if "set lock on file" in str(error)
+                else SyncError(UNWRITABLE)
+            )
         if type(error).__name__ == "OperationalError":
-            return SyncError(AWAY)
+            return SyncError(UNREACHABLE)
     return failure
 
 
 def _destination() -> str | Destination[Any, Any]:
     """The configured warehouse; without a word of it a file in the checkout."""
-    name = check(str(dlt.config.get("destination.name") or "duckdb"))
+    name = require_supported(str(dlt.config.get("destination.name") or "duckdb"))
     if name != "duckdb" or dlt.secrets.get("destination.duckdb.credentials"):
         return name
-    return dlt.destinations.duckdb(f"duckdb:///{HERE / 'warehouse.duckdb'}")
+    return dlt.destinations.duckdb(f"duckdb:///{PROJECT_FOLDER / 'warehouse.duckdb'}")
 
 
 @contextmanager
 def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
     """A dlt pipeline into one dataset, that remembers nothing but what the warehouse holds."""
-    os.environ.setdefault("SCHEMA__NAMING", NAMING)
-    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder, _untidied():
+    os.environ.setdefault("SCHEMA__NAMING", NAMING_CONVENTION)
+    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder, _without_vacuum():
         yield dlt.pipeline(
             dataset,
             destination=_destination(),
@@ -328,17 +341,17 @@ def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
 
 
 @contextmanager
-def _untidied() -> Iterator[None]:
+def _without_vacuum() -> Iterator[None]:
     """Let DuckDB put off moving a table's rows together, to when the warehouse is next opened.
 
     Beside a pull that would double the memory, and more the larger the table is.
     """
-    said = "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"
-    if dlt.config.get(said.replace("__", ".").lower()) is not None:
+    variable = "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"
+    if dlt.config.get(variable.replace("__", ".").lower()) is not None:
         yield  # the user's own
         return
-    os.environ[said] = json.dumps({"max_vacuum_tasks": 0})
+    os.environ[variable] = json.dumps({"max_vacuum_tasks": 0})
     try:
         yield
     finally:
-        del os.environ[said]
+        del os.environ[variable]

@@ -9,25 +9,25 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from transforms.planning.holds import FIELD, RECORD, Past
-from warehouse.runs import CHANGES, KEY, OUTCOMES, Run, unanswered
+from transforms.planning.holds import FIELD_KEY, RECORD_KEY, WriteHistory
+from warehouse.runs import CHANGES, OUTCOME_KEY, OUTCOMES, Run, unknown_outcomes
 from warehouse.warehouse import Warehouse
 
 DECISIONS = ibis.schema(
-    {"at": "timestamp(6)"} | dict.fromkeys(("decision", *FIELD, "value"), "string")
+    {"at": "timestamp(6)"} | dict.fromkeys(("decision", *FIELD_KEY, "value"), "string")
 )
-HELD = ibis.schema(
+WITHHELD = ibis.schema(
     dict.fromkeys(
         (
             "run_id",
-            *RECORD,
+            *RECORD_KEY,
             "person_id",
             "field",
-            "cause",
-            "shown",
+            "field_at_fault",
+            "crm_value",
             "after",
             "reason",
-            "hold",
+            "hold_reason",
             "error_code",
             "error",
         ),
@@ -36,39 +36,42 @@ HELD = ibis.schema(
 )
 
 
-RETRIED = ("refused", "frozen", "review", "manual_change")
+RETRYABLE_HOLDS = ("refused", "frozen", "review", "manual_change")
 """What is left alone no longer once somebody says `retry`."""
 
 
-def past(warehouse: Warehouse) -> Past:
+def write_history(warehouse: Warehouse) -> WriteHistory:
     """What earlier runs sent, field by field, with what became of it, and what was decided."""
-    changes = warehouse.ledger("changes", CHANGES)
-    outcomes = warehouse.ledger("outcomes", OUTCOMES)
+    changes = warehouse.ensure_table("changes", CHANGES)
+    outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     ended = outcomes.filter(outcomes.status.isin(["written", "quarantined"]))
-    in_doubt = unanswered(warehouse).mutate(
+    in_doubt = unknown_outcomes(warehouse).mutate(
         status=ibis.literal("unknown"),
         **{name: ibis.null("string") for name in ("error_code", "error", "field")},
     )
-    told = ended.select(*in_doubt.columns).union(in_doubt).rename(refused_field="field")
-    return Past(changes.inner_join(told, KEY), warehouse.ledger("decisions", DECISIONS))
+    with_outcome = ended.select(*in_doubt.columns).union(in_doubt).rename(refused_field="field")
+    return WriteHistory(
+        changes.inner_join(with_outcome, OUTCOME_KEY),
+        warehouse.ensure_table("decisions", DECISIONS),
+    )
 
 
-def written(warehouse: Warehouse, run_id: str) -> ir.Table:
+def fields_written(warehouse: Warehouse, run_id: str) -> ir.Table:
     """What a run wrote, or (status unknown) may have written, field by field."""
-    attempts = past(warehouse).attempts
+    attempts = write_history(warehouse).attempts
     return attempts.filter(attempts.run_id == run_id, attempts.status.isin(["written", "unknown"]))
 
 
-def write_held(warehouse: Warehouse, run: Run, held: ir.Table) -> None:
+def save_withheld(warehouse: Warehouse, run: Run, withheld: ir.Table) -> None:
     """Store what is wrong now and is left alone; what is frozen stays so until a retry."""
-    held = held.mutate(run_id=ibis.literal(run.run_id)).select(*HELD)
-    held = warehouse.store("held", held)
-    decisions = warehouse.ledger("decisions", DECISIONS)
+    withheld = withheld.mutate(run_id=ibis.literal(run.run_id)).select(*WITHHELD)
+    withheld = warehouse.replace_table("withheld", withheld)
+    decisions = warehouse.ensure_table("decisions", DECISIONS)
     retried = decisions.filter(decisions.decision == "retry").at.max()
     is_known = (decisions.at > retried.as_scalar()).fill_null(True)
     known = decisions.filter(decisions.decision == "frozen", is_known)
-    frozen = held.filter(held.hold == "frozen").anti_join(known, FIELD)
-    _decide(warehouse, "frozen", frozen.mutate(value=frozen.shown))
+    frozen = withheld.filter(withheld.hold_reason == "frozen").anti_join(known, FIELD_KEY)
+    _append_decisions(warehouse, "frozen", frozen.mutate(value=frozen.crm_value))
 
 
 def retry(
@@ -78,36 +81,36 @@ def retry(
 
     Gives how many fields the last plan left alone for one of these reasons.
     """
-    asked = {"crm": crm, "object": None, "record_id": record_id, "field": field, "value": None}
+    decision = {"crm": crm, "object": None, "record_id": record_id, "field": field, "value": None}
     one = pa.Table.from_pylist(
-        [asked], schema=ibis.schema(dict.fromkeys(asked, "string")).to_pyarrow()
+        [decision], schema=ibis.schema(dict.fromkeys(decision, "string")).to_pyarrow()
     )
-    _decide(warehouse, "retry", ibis.memtable(one))
-    return _count(_held(warehouse, RETRIED, crm=crm, field=field, record_id=record_id))
+    _append_decisions(warehouse, "retry", ibis.memtable(one))
+    return _count(_withheld(warehouse, RETRYABLE_HOLDS, crm=crm, field=field, record_id=record_id))
 
 
 def accept(
     warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
 ) -> int:
     """Leave what people put in place of ours, as long as it stays; give how many fields."""
-    held = _held(warehouse, ("review",), crm=crm, field=field, record_id=record_id)
-    _decide(warehouse, "accept", held.mutate(value=held.shown))
+    held = _withheld(warehouse, ("review",), crm=crm, field=field, record_id=record_id)
+    _append_decisions(warehouse, "accept", held.mutate(value=held.crm_value))
     return _count(held)
 
 
-def _held(warehouse: Warehouse, holds: tuple[str, ...], **asked: str | None) -> ir.Table:
+def _withheld(warehouse: Warehouse, holds: tuple[str, ...], **filters: str | None) -> ir.Table:
     """What the last plan left alone for one of these reasons; None stands for all."""
-    held = warehouse.ledger("held", HELD)
-    named = [held[name] == one for name, one in asked.items() if one is not None]
-    return held.filter(held.hold.isin(holds), *named)
+    held = warehouse.ensure_table("withheld", WITHHELD)
+    named = [held[name] == one for name, one in filters.items() if one is not None]
+    return held.filter(held.hold_reason.isin(holds), *named)
 
 
 def _count(table: ir.Table) -> int:
     return int(table.count().to_pyarrow().as_py())
 
 
-def _decide(warehouse: Warehouse, decision: str, fields: ir.Table) -> None:
+def _append_decisions(warehouse: Warehouse, decision: str, fields: ir.Table) -> None:
     """Add a decision about fields(crm, object, record_id, field, value)."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    told = fields.mutate(at=ibis.literal(now, "timestamp(6)"), decision=ibis.literal(decision))
-    warehouse.append("decisions", told, DECISIONS)
+    decisions = fields.mutate(at=ibis.literal(now, "timestamp(6)"), decision=ibis.literal(decision))
+    warehouse.append("decisions", decisions, DECISIONS)

@@ -9,11 +9,11 @@ from dlt.common.configuration.specs import BaseConfiguration
 
 from connectors import Client, Connector
 from errors import ConfigError
-from models import Load
+from models import WriteVolume
 
 
 @configspec
-class Settings(BaseConfiguration):
+class QuotaSettings(BaseConfiguration):
     """`QUOTA__RESERVE`: calls of the day that are left to others.
 
     Below 1 it is a share of the day's calls, from 1 on a number of calls.
@@ -23,7 +23,7 @@ class Settings(BaseConfiguration):
 
 
 @dataclass(frozen=True)
-class Budget:
+class ApiBudget:
     """One CRM's calls: what the plan needs, what is left, how many records that is enough for.
 
     `left` and `reserve` are None where the CRM does not tell its calls: then all are written.
@@ -32,39 +32,43 @@ class Budget:
     crm: str
     records: int
     needed: int
-    left: int | None
+    remaining: int | None
     reserve: int | None
-    affordable: int
+    max_records: int
 
 
-def reserve() -> float:
+def load_reserve() -> float:
     """The reserve configured, or the default.
 
     Raises: ConfigError where it is no number from 0 on.
     """
     try:
-        share = resolve_configuration(Settings(), sections=("quota",)).reserve
+        share = resolve_configuration(QuotaSettings(), sections=("quota",)).reserve
     except ConfigurationException as error:
-        raise ConfigError(_WRONG) from error
+        raise ConfigError(_INVALID_RESERVE) from error
     if not 0 <= share < inf:
-        raise ConfigError(_WRONG)
+        raise ConfigError(_INVALID_RESERVE)
     return share
 
 
-_WRONG = "QUOTA__RESERVE is a share of the day's calls such as 0.1, or a number of calls from 1 on"
+_INVALID_RESERVE = (
+    "QUOTA__RESERVE is a share of the day's calls such as 0.1, or a number of calls from 1 on"
+)
 
 
-def budget_of(crm: str, connector: Connector, client: Client, load: Load, reserve: float) -> Budget:
+def api_budget(
+    crm: str, connector: Connector, client: Client, volume: WriteVolume, reserve: float
+) -> ApiBudget:
     """Hold the calls that a plan needs against those that may be spent."""
-    needed = connector.calls_for(client, load) if load.records else 0
-    left, kept = client.calls_left, _kept(client, reserve)
-    affordable = load.records
-    if left is not None and kept is not None and needed > left - kept:
-        affordable = load.records * max(left - kept, 0) // needed
-    return Budget(crm, load.records, needed, left, kept, affordable)
+    needed = connector.estimate_writes(client, volume) if volume.records else 0
+    remaining, reserved = client.calls_remaining, _reserved_calls(client, reserve)
+    max_records = volume.records
+    if remaining is not None and reserved is not None and needed > remaining - reserved:
+        max_records = volume.records * max(remaining - reserved, 0) // needed
+    return ApiBudget(crm, volume.records, needed, remaining, reserved, max_records)
 
 
-def _kept(client: Client, reserve: float) -> int | None:
+def _reserved_calls(client: Client, reserve: float) -> int | None:
     if reserve >= 1 or not reserve:
         return int(reserve)
-    return None if client.calls_a_day is None else int(client.calls_a_day * reserve)
+    return None if client.daily_limit is None else int(client.daily_limit * reserve)

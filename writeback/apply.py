@@ -5,60 +5,67 @@ from datetime import UTC, datetime
 
 from errors import AccessError
 from models import ProgressReporter
-from session import Connection
+from session import CrmSession
 from warehouse import runs
-from warehouse.run_lock import Lease
+from warehouse.run_lock import RunLock
 from warehouse.runs import Run
 from warehouse.warehouse import Warehouse
-from writeback.api_budget import Budget, budget_of, reserve
+from writeback.api_budget import ApiBudget, api_budget, load_reserve
 
 
-def budgets(
-    warehouse: Warehouse, this: Run, crms: list[Connection], *, since: datetime
-) -> list[Budget]:
+def plan_api_budgets(
+    warehouse: Warehouse, run: Run, crms: list[CrmSession], *, since: datetime
+) -> list[ApiBudget]:
     """Count the calls that the changes of a run need, before the first of them."""
-    kept = reserve()
-    told = [
-        budget_of(
+    reserved = load_reserve()
+    budgets = [
+        api_budget(
             crm.crm,
             crm.connector,
             crm.client,
-            runs.pending_load(warehouse, this.run_id, crm.crm, since=since),
-            kept,
+            runs.pending_volume(warehouse, run.run_id, crm.crm, since=since),
+            reserved,
         )
         for crm in crms
     ]
-    this.counts["quota"] = {one.crm: asdict(one) for one in told}
-    return told
+    run.counts["quota"] = {one.crm: asdict(one) for one in budgets}
+    return budgets
 
 
-def hold_all(
-    warehouse: Warehouse, this: Run, crms: list[Connection], *, status: str, reason: str
+def hold_plan(
+    warehouse: Warehouse, run: Run, crms: list[CrmSession], *, status: str, reason: str
 ) -> None:
     """Write nothing; `apply` goes on from here."""
     for crm in crms:
-        runs.hold(warehouse, this.run_id, crm.crm, reason, since=this.started_at)
-    this.status = status
+        runs.hold_pending(warehouse, run.run_id, crm.crm, reason, since=run.started_at)
+    run.status = status
 
 
 def apply_changes(
-    warehouse: Warehouse, this: Run, crms: list[Connection], lease: Lease, *, bars: ProgressReporter
+    warehouse: Warehouse,
+    run: Run,
+    crms: list[CrmSession],
+    lease: RunLock,
+    *,
+    bars: ProgressReporter,
 ) -> None:
     """Write the stored changes of a run that have no outcome yet; journal every batch."""
-    denied: list[AccessError] = []
+    access_errors: list[AccessError] = []
     since = datetime.now(UTC)
-    for crm, budget in zip(crms, budgets(warehouse, this, crms, since=since), strict=True):
-        runs.hold(warehouse, this.run_id, crm.crm, "quota", since=since, beyond=budget.affordable)
-        done = bars.writing(crm.crm, budget.affordable)
-        changes = runs.pending(warehouse, this.run_id, crm.crm, crm.mapping, since=since)
+    for crm, budget in zip(crms, plan_api_budgets(warehouse, run, crms, since=since), strict=True):
+        runs.hold_pending(
+            warehouse, run.run_id, crm.crm, "quota", since=since, skip_first=budget.max_records
+        )
+        report_written = bars.write_callback(crm.crm, budget.max_records)
+        changes = runs.pending_changes(warehouse, run.run_id, crm.crm, crm.mapping, since=since)
         try:
-            for outcomes in crm.connector.apply(crm.client, changes, crm.catalog):
-                runs.write_outcomes(warehouse, this.run_id, crm.crm, outcomes)
-                done(len(outcomes))
+            for outcomes in crm.connector.write(crm.client, changes, crm.catalog):
+                runs.write_outcomes(warehouse, run.run_id, crm.crm, outcomes)
+                report_written(len(outcomes))
                 lease.renew(warehouse)
         except AccessError as error:
             # it stops this CRM, not the others; `apply` goes on from here once it is granted
-            denied.append(error)
-    if denied:
-        raise denied[0]
-    this.status = "done"
+            access_errors.append(error)
+    if access_errors:
+        raise access_errors[0]
+    run.status = "done"

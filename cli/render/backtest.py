@@ -6,166 +6,171 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.backtest import TOO_FEW, Backtest, Mark, Side
+from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
 from analysis.month_end_snapshots import Rows
-from cli.render.run import WIDE, figure, grid
+from cli.render.run import WIDE_CONSOLE, format_count, make_table
 
-CURVE = 12
+MAX_CURVE_ROWS = 12
 """Rows of the score's curve, at most."""
 
-STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 1_000_000)
+CURVE_STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 1_000_000)
 
-SIGNALS = 15
+MAX_SIGNALS = 15
 
 
-def show_backtest(told: Backtest, console: Console) -> None:
+def show_backtest(backtest: Backtest, console: Console) -> None:
     """Print a backtest for people."""
-    console.print(_heading(told))
-    for part in _parts(told, is_wide=console.width >= WIDE):
+    console.print(_heading(backtest))
+    for part in _sections(backtest, is_wide=console.width >= WIDE_CONSOLE):
         console.print(part)
         console.print()
 
 
-def _heading(told: Backtest) -> Text:
-    names = " and ".join(f"{side.name} ({side.definition_id})" for side in told.sides)
+def _heading(backtest: Backtest) -> Text:
+    names = " and ".join(f"{side.name} ({side.definition_id})" for side in backtest.results)
     text = Text.assemble(("Backtest ", "bold"), (names, "bold cyan"), "\n")
-    if told.month_ends:
-        first, last = told.month_ends[0], told.month_ends[-1]
+    if backtest.month_ends:
+        first, last = backtest.month_ends[0], backtest.month_ends[-1]
         text.append(
-            f"Everybody known at each of {len(told.month_ends)} month ends, {first:%Y-%m-%d} to "
-            f"{last:%Y-%m-%d}, by what was known then: who became {told.outcome} within "
-            f"{told.within_days:g} days? {told.became:,} of {told.people:,} times somebody did, "
-            f"{told.buyers:,} people in all.\n"
+            f"Everybody known at each of {len(backtest.month_ends)} month ends, "
+            f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, by what was known then: who became {backtest.target_stage} within "
+            f"{backtest.within_days:g} days? {backtest.converted:,} of "
+            f"{backtest.people:,} times somebody did, {backtest.buyers:,} people in all.\n"
         )
     return text
 
 
-def _parts(told: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
-    if told.notes:
-        yield Group(*(Text(f"- {note}", style="yellow") for note in told.notes))
-    yield _entered(told.sides)
-    yield _conversions(told)
-    if told.month_ends:
-        within = f"{told.within_days:g} days"
-        title = f"Who became {told.outcome} within {within}, by stage"
-        yield _marks(title, "at the month's end", told.sides, _stages, is_wide=is_wide)
+def _sections(backtest: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
+    if backtest.notes:
+        yield Group(*(Text(f"- {note}", style="yellow") for note in backtest.notes))
+    yield _stage_entries(backtest.results)
+    yield _conversions(backtest)
+    if backtest.month_ends:
+        within = f"{backtest.within_days:g} days"
+        title = f"Who became {backtest.target_stage} within {within}, by stage"
+        yield _signal_table(title, "at the month's end", backtest.results, _stages, is_wide=is_wide)
         title, what = "The same by each threshold of the definition", "reached in the cycle"
-        yield _marks(title, what, told.sides, _thresholds, is_wide=is_wide)
-        yield _curve(told.sides)
+        yield _signal_table(title, what, backtest.results, _thresholds, is_wide=is_wide)
+        yield _curve(backtest.results)
         title = f"The same by what people did in the {within} before"
-        yield _marks(title, "at least one", told.sides[:1], _strongest, is_wide=is_wide)
-        yield _legend(told)
+        yield _signal_table(
+            title, "at least one", backtest.results[:1], _strongest_kinds, is_wide=is_wide
+        )
+        yield _legend(backtest)
 
 
-def _entered(sides: Sequence[Side]) -> Table:
+def _stage_entries(sides: Sequence[DefinitionResult]) -> Table:
     """People entering each stage, month by month; of two definitions "ours / theirs"."""
     labels = {stage: label for side in sides[::-1] for stage, label in side.labels.items()}
     title = "People entering each stage, by month"
     if len(sides) > 1:
         title += f" ({' / '.join(side.name for side in sides)})"
-    table = grid(title, "month", *(f"{label} >" for label in labels.values()))
+    table = make_table(title, "month", *(f"{label} >" for label in labels.values()))
     counted = [{(row["month"], row["stage"]): row["people"] for row in s.entered} for s in sides]
     months = sorted({month for one in counted for month, _ in one})
     for month in months:
         cells = (
-            " / ".join(figure(one.get((month, stage), 0)) for one in counted) for stage in labels
+            " / ".join(format_count(one.get((month, stage), 0)) for one in counted)
+            for stage in labels
         )
         mark = " so far" if month == months[-1] else ""
         table.add_row(f"{month:%Y-%m}{mark}", *cells)
     return table
 
 
-def _conversions(told: Backtest) -> Table:
-    title = f"From stage to stage within {told.within_days:g} days, since the first month above"
+def _conversions(backtest: Backtest) -> Table:
+    title = f"From stage to stage within {backtest.within_days:g} days, since the first month above"
     columns = ("from", "to", "people >", "went on >", "share >", "median days >", "too recent >")
-    table = grid(title, *columns)
-    for side in told.sides:
-        _head(table, side, told.sides)
+    table = make_table(title, *columns)
+    for side in backtest.results:
+        _add_side_heading(table, side, backtest.results)
         for row in side.conversions:
             share = row["went_on"] / row["people"] if row["people"] else None
             days = row["median_days"]
             table.add_row(
                 side.labels[row["stage"]],
                 side.labels[row["next"]],
-                figure(row["people"]),
-                figure(row["went_on"]),
-                percent(share),
+                format_count(row["people"]),
+                format_count(row["went_on"]),
+                format_percent(share),
                 "-" if days is None else f"{days:.1f}",
-                figure(row["recent"]),
+                format_count(row["recent"]),
             )
         table.add_section()
     return table
 
 
-def _stages(side: Side) -> Iterable[Mark]:
+def _stages(side: DefinitionResult) -> Iterable[SignalStats]:
     return side.stages
 
 
-def _thresholds(side: Side) -> Iterable[Mark]:
+def _thresholds(side: DefinitionResult) -> Iterable[SignalStats]:
     return side.thresholds
 
 
-def _strongest(side: Side) -> Iterable[Mark]:
+def _strongest_kinds(side: DefinitionResult) -> Iterable[SignalStats]:
     """The kinds that tell most, the strongest first."""
     happened = (mark for mark in side.kinds if mark.yes)
-    return sorted(happened, key=lambda mark: (-(mark.lift or 0), mark.what))[:SIGNALS]
+    return sorted(happened, key=lambda mark: (-(mark.lift or 0), mark.signal))[:MAX_SIGNALS]
 
 
-def _marks(
+def _signal_table(
     title: str,
     what: str,
-    sides: Sequence[Side],
-    of: Callable[[Side], Iterable[Mark]],
+    sides: Sequence[DefinitionResult],
+    of: Callable[[DefinitionResult], Iterable[SignalStats]],
     *,
     is_wide: bool,
 ) -> Table:
     bought = ["bought >"] if is_wide else []
     columns = (what, "times >", *bought, "share >", "others >", "lift >", "95 % >", "recall >")
-    table = grid(title, *columns)
+    table = make_table(title, *columns)
     table.columns[-2].no_wrap = True
     for side in sides:
-        _head(table, side, sides)
+        _add_side_heading(table, side, sides)
         for mark in of(side):
-            name = side.labels.get(mark.what)
+            name = side.labels.get(mark.signal)
             table.add_row(
-                f"{name} or above" if name else mark.what,
-                figure(mark.yes),
-                *([figure(mark.yes_became)] if is_wide else []),
-                percent(mark.precision),
-                percent(mark.base),
-                *lift(mark),
-                percent(mark.recall),
+                f"{name} or above" if name else mark.signal,
+                format_count(mark.yes),
+                *([format_count(mark.yes_converted)] if is_wide else []),
+                format_percent(mark.precision),
+                format_percent(mark.baseline),
+                *format_lift(mark),
+                format_percent(mark.recall),
             )
         table.add_section()
     return table
 
 
-def _head(table: Table, side: Side, sides: Sequence[Side]) -> None:
+def _add_side_heading(
+    table: Table, side: DefinitionResult, sides: Sequence[DefinitionResult]
+) -> None:
     """Say whose rows follow, where there are two definitions."""
     if len(sides) > 1:
         table.add_row(Text(side.name, style="bold cyan", overflow="fold"))
 
 
-def _curve(sides: Sequence[Side]) -> Table:
+def _curve(sides: Sequence[DefinitionResult]) -> Table:
     columns = ("score at least", "times >", "share that bought >", "recall >")
-    table = grid("The same by the score at the month's end", *columns)
+    table = make_table("The same by the score at the month's end", *columns)
     for side in sides:
-        _head(table, side, sides)
-        for row in _some(side.curve):
+        _add_side_heading(table, side, sides)
+        for row in _sampled_curve(side.curve):
             table.add_row(
                 str(row["points"]),
-                figure(row["people"]),
-                percent(row["precision"]),
-                percent(row["recall"]),
+                format_count(row["people"]),
+                format_percent(row["precision"]),
+                format_percent(row["recall"]),
             )
         table.add_section()
     return table
 
 
-def _some(curve: Rows) -> Rows:
+def _sampled_curve(curve: Rows) -> Rows:
     """A few rows of the curve at round numbers, up to where hardly anybody is left."""
-    high = max((row["points"] for row in curve if row["people"] >= TOO_FEW), default=0)
-    step = next(step for step in STEPS if high < step * CURVE)
+    high = max((row["points"] for row in curve if row["people"] >= MIN_BUYERS), default=0)
+    step = next(step for step in CURVE_STEPS if high < step * MAX_CURVE_ROWS)
     return [
         next(row for row in curve if row["points"] >= points) | {"points": points}
         for points in range(0, high + 1, step)
@@ -173,25 +178,25 @@ def _some(curve: Rows) -> Rows:
     ]
 
 
-def _legend(told: Backtest) -> Text:
+def _legend(backtest: Backtest) -> Text:
     return Text(
         "times: people counted at each month end. share, others: of those of whom it was true, "
         "and of all others, how many bought. lift: share / others, with its limits at 95 % "
         "confidence, by person. recall: of all who bought, how many it had found before. Left "
-        f"out: customers already, and month ends less than {told.within_days:g} days ago. too "
-        f"few: less than {TOO_FEW} different people bought on one of the two sides.",
+        f"out: customers already, and month ends less than {backtest.within_days:g} days ago. too "
+        f"few: less than {MIN_BUYERS} different people bought on one of the two sides.",
         style="dim",
     )
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share as people read it; a dash where there is none."""
     return "-" if share is None else f"{share:.1%}".replace("%", " %")
 
 
-def lift(mark: Mark) -> tuple[str, str]:
+def format_lift(mark: SignalStats) -> tuple[str, str]:
     """The lift and its limits, or that too few bought to tell."""
-    if mark.lift is None or mark.between is None:
+    if mark.lift is None or mark.confidence_interval is None:
         return "too few", ""
-    low, high = mark.between
+    low, high = mark.confidence_interval
     return f"{mark.lift:.1f}", f"{low:.1f}-{high:.1f}"

@@ -7,105 +7,121 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.definition_diff import Difference
-from cli.render.backtest import percent
-from cli.render.run import WIDE, figure, grid
-from models import crm_name
+from analysis.definition_diff import DefinitionDiff
+from cli.render.backtest import format_percent
+from cli.render.run import WIDE_CONSOLE, format_count, make_table
+from models import crm_label
 
-FLOWS = 15
-PEOPLE = 12
+MAX_FLOWS = 15
+MAX_PEOPLE = 12
 
 
-def show_difference(told: Difference, console: Console) -> None:
+def show_difference(difference: DefinitionDiff, console: Console) -> None:
     """Print a difference for people."""
-    console.print(_heading(told))
-    for part in _parts(told, is_wide=console.width >= WIDE):
+    console.print(_heading(difference))
+    for part in _sections(difference, is_wide=console.width >= WIDE_CONSOLE):
         console.print(part)
         console.print()
 
 
-def _heading(told: Difference) -> Text:
+def _heading(difference: DefinitionDiff) -> Text:
     return Text.assemble(
         ("Diff ", "bold"),
-        (f"{told.ours} ({told.ids[0]}) to {told.theirs} ({told.ids[1]})\n", "bold cyan"),
-        f"{told.moved:,} of {told.people:,} people would move ({percent(told.share)}), by what was "
-        f"pulled on {told.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.\n",
+        (
+            f"{difference.ours} ({difference.ids[0]}) to "
+            f"{difference.theirs} ({difference.ids[1]})\n",
+            "bold cyan",
+        ),
+        f"{difference.moved:,} of {difference.people:,} people would move "
+        f"({format_percent(difference.share)}), by what was pulled on {difference.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.\n",
     )
 
 
-def _parts(told: Difference, *, is_wide: bool) -> Iterator[RenderableType]:
-    if told.flows:
-        yield _flows(told)
-        yield _sample(told, is_wide=is_wide)
-    yield _work(told)
-    yield _writes(told, is_wide=is_wide)
+def _sections(difference: DefinitionDiff, *, is_wide: bool) -> Iterator[RenderableType]:
+    if difference.flows:
+        yield _flows(difference)
+        yield _sample(difference, is_wide=is_wide)
+    yield _work(difference)
+    yield _writes(difference, is_wide=is_wide)
 
 
-def _flows(told: Difference) -> Table:
-    table = grid("Who would move", "from", "to", "people >", "share >")
-    for row in told.flows[:FLOWS]:
+def _flows(difference: DefinitionDiff) -> Table:
+    table = make_table("Who would move", "from", "to", "people >", "share >")
+    for row in difference.flows[:MAX_FLOWS]:
         table.add_row(
-            told.place(row["stage"], row["status"]),
-            told.place(row["stage_to"], row["status_to"]),
-            figure(row["people"]),
-            percent(row["people"] / told.people),
+            difference.stage_label(row["stage"], row["status"]),
+            difference.stage_label(row["stage_to"], row["status_to"]),
+            format_count(row["people"]),
+            format_percent(row["people"] / difference.people),
         )
-    if rest := told.flows[FLOWS:]:
+    if rest := difference.flows[MAX_FLOWS:]:
         people = sum(row["people"] for row in rest)
-        table.add_row(f"and {len(rest)} more", "", figure(people), "", style="dim")
+        table.add_row(f"and {len(rest)} more", "", format_count(people), "", style="dim")
     return table
 
 
-def _sample(told: Difference, *, is_wide: bool) -> Table:
+def _sample(difference: DefinitionDiff, *, is_wide: bool) -> Table:
     """Some of them, the largest flows first."""
-    order = [(r["stage"], r["status"], r["stage_to"], r["status_to"]) for r in told.flows]
+    order = [(r["stage"], r["status"], r["stage_to"], r["status_to"]) for r in difference.flows]
     sample = sorted(
-        told.sample,
+        difference.sample,
         key=lambda r: order.index((r["stage"], r["status"], r["stage_to"], r["status_to"])),
     )
     records = ["known as"] if is_wide else []
-    table = grid("Some of them (`explain ID` tells all)", "person", *records, "from", "to")
+    table = make_table("Some of them (`explain ID` tells all)", "person", *records, "from", "to")
     table.columns[0].overflow = "fold"
-    for row in islice(sample, PEOPLE):
+    for row in islice(sample, MAX_PEOPLE):
         table.add_row(
             row["person_id"],
             *([", ".join(row["records"])] if is_wide else []),
-            _because(told.place(row["stage"], row["status"]), row["reasons"]),
-            _because(told.place(row["stage_to"], row["status_to"]), row["reasons_to"]),
+            _stage_with_reasons(
+                difference.stage_label(row["stage"], row["status"]), row["reasons"]
+            ),
+            _stage_with_reasons(
+                difference.stage_label(row["stage_to"], row["status_to"]), row["reasons_to"]
+            ),
         )
     return table
 
 
-def _because(place: str, reasons: str) -> Text:
+def _stage_with_reasons(place: str, reasons: str) -> Text:
     return Text.assemble((place, "bold"), f"\n{reasons}" if reasons else "")
 
 
-def _work(told: Difference) -> Table:
-    table = grid("What it means in work", "", f"{told.ours} >", f"{told.theirs} >")
-    for row in told.follow_ups:
-        label = told.labels.get(row["stage"], row["stage"])
+def _work(difference: DefinitionDiff) -> Table:
+    table = make_table(
+        "What it means in work", "", f"{difference.ours} >", f"{difference.theirs} >"
+    )
+    for row in difference.follow_ups:
+        label = difference.labels.get(row["stage"], row["stage"])
         rates = (f"{row[side]:.1f}" for side in ("before", "after"))
         table.add_row(f"follow-ups a week: {label}", *rates)
-    table.add_row("follow-ups a week", *(f"{rate:.1f}" for rate in told.per_week), style="bold")
-    waiting = (sum(row[side] for row in told.actions) for side in ("due", "due_to"))
-    table.add_row("follow-ups that wait now", *map(figure, waiting))
+    table.add_row(
+        "follow-ups a week",
+        *(f"{rate:.1f}" for rate in difference.follow_ups_per_week),
+        style="bold",
+    )
+    waiting = (sum(row[side] for row in difference.actions) for side in ("due", "due_to"))
+    table.add_row("follow-ups that wait now", *map(format_count, waiting))
     table.add_section()
-    for row in told.actions:
-        table.add_row(f"people: {row['next_action']}", figure(row["before"]), figure(row["after"]))
+    for row in difference.actions:
+        table.add_row(
+            f"people: {row['next_action']}", format_count(row["before"]), format_count(row["after"])
+        )
     return table
 
 
-def _writes(told: Difference, *, is_wide: bool) -> Table:
+def _writes(difference: DefinitionDiff, *, is_wide: bool) -> Table:
     fields = ["fields"] if is_wide else []
     columns = ("where", "records >", "differing >", "calls, about >", *fields)
-    table = grid("What it means in writing", *columns)
-    for row in told.writes:
+    table = make_table("What it means in writing", *columns)
+    for row in difference.writes:
         counts = (f"{name} {count:,}" for name, count in row["fields"].items() if count)
         table.add_row(
-            f"{crm_name(row['crm'])} {row['object']}",
-            figure(row["records"]),
-            figure(row["differing"]),
-            figure(row["calls"]),
+            f"{crm_label(row['crm'])} {row['object']}",
+            format_count(row["records"]),
+            format_count(row["differing"]),
+            format_count(row["calls"]),
             *([", ".join(counts)] if is_wide else []),
         )
     return table

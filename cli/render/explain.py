@@ -10,16 +10,16 @@ from rich.text import Text
 
 from analysis.explain import Receipt
 from analysis.run_report import Rows
-from cli.render.run import grid
-from models import crm_name
+from cli.render.run import make_table
+from models import crm_label
 
-CONTRIBUTIONS = 15
+MAX_CONTRIBUTIONS = 15
 """So many lines tell of events one by one; the rest is told in one."""
 
 
 def show_receipt(receipt: Receipt, console: Console) -> None:
     """Print one person's receipt."""
-    answer = receipt.answer
+    answer = receipt.lifecycle
     console.print(
         Text.assemble(
             (receipt.label, "bold cyan"),
@@ -29,24 +29,24 @@ def show_receipt(receipt: Receipt, console: Console) -> None:
     )
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
-    for name, told in _facts(receipt):
-        facts.add_row(name, told)
+    for name, text in _summary_rows(receipt):
+        facts.add_row(name, text)
     console.print(facts)
     console.print()
     console.print(_score(receipt))
     if receipt.criteria:
         console.print(_criteria(receipt))
-    console.print(_journey(receipt))
+    console.print(_stage_history(receipt))
     console.print()
 
 
-def _facts(receipt: Receipt) -> Iterator[tuple[str, Group | str]]:
-    answer = receipt.answer
-    yield "because", Group(*_because(receipt.because))
+def _summary_rows(receipt: Receipt) -> Iterator[tuple[str, Group | str]]:
+    answer = receipt.lifecycle
+    yield "because", Group(*_reason_lines(receipt.reasons))
     if receipt.disqualified:
-        told = (f"{row['text']} since {row['at']:%Y-%m-%d}" for row in receipt.disqualified)
-        yield "disqualified", "; ".join(told)
-    yield "next", _next(answer)
+        conditions = (f"{row['text']} since {row['at']:%Y-%m-%d}" for row in receipt.disqualified)
+        yield "disqualified", "; ".join(conditions)
+    yield "next", _next_action(answer)
     if receipt.missing:
         yield "not yet", receipt.missing
     if receipt.unknown:
@@ -54,18 +54,18 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, Group | str]]:
     yield "known as", ", ".join(map(_record, receipt.records)) or "no record any more"
 
 
-def _because(reasons: Rows) -> Iterator[Text]:
+def _reason_lines(reasons: Rows) -> Iterator[Text]:
     for reason in reasons:
         yield Text(f"{reason['text']} on {reason['at']:%Y-%m-%d}")
         for event in reason["events"]:
             left = f", {event['left']:.2f} points then" if "left" in event else ""
-            told = f"  {event['kind']} {event['at']:%Y-%m-%d %H:%M}{left} ({_record(event)})"
-            yield Text(told, style="dim")
+            line = f"  {event['kind']} {event['at']:%Y-%m-%d %H:%M}{left} ({_record(event)})"
+            yield Text(line, style="dim")
     if not reasons:
         yield Text("known, and nothing more yet")
 
 
-def _next(answer: dict[str, Any]) -> str:
+def _next_action(answer: dict[str, Any]) -> str:
     due = answer["follow_up_due"]
     until = f", by {due:%Y-%m-%d %H:%M} UTC" if due else ""
     pressed = f"; {answer['touches']} touches without an answer" if answer["touches"] else ""
@@ -75,20 +75,20 @@ def _next(answer: dict[str, Any]) -> str:
 
 def _record(row: dict[str, Any]) -> str:
     aside = " (converted)" if row.get("read_only") else ""
-    return f"{crm_name(row['crm'])} {row['object']} {row['record_id']}{aside}"
+    return f"{crm_label(row['crm'])} {row['object']} {row['record_id']}{aside}"
 
 
 def _score(receipt: Receipt) -> Table:
-    answer = receipt.answer
-    table = grid(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
+    answer = receipt.lifecycle
+    table = make_table(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
     daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
     lines = [(on, kind, list(same)) for (on, kind), same in daily]
-    told = [line for line in lines if _left(line[2])][:CONTRIBUTIONS]
-    for on, kind, same in told:
+    shown_lines = [line for line in lines if _points_left(line[2])][:MAX_CONTRIBUTIONS]
+    for on, kind, same in shown_lines:
         times = f"{len(same)} x " if len(same) > 1 else ""
-        table.add_row(times + kind, on, f"{same[0]['points']:g}", f"{_left(same):.2f}")
-    if rest := [row for line in lines if line not in told for row in line[2]]:
-        table.add_row(f"{len(rest)} older ones", "", "", f"{_left(rest):.2f}", style="dim")
+        table.add_row(times + kind, on, f"{same[0]['points']:g}", f"{_points_left(same):.2f}")
+    if rest := [row for line in lines if line not in shown_lines for row in line[2]]:
+        table.add_row(f"{len(rest)} older ones", "", "", f"{_points_left(rest):.2f}", style="dim")
     for row in receipt.fit:
         table.add_row(f"fit: {row['text']}", "", f"{row['points']:g}", f"{row['left']:.2f}")
     table.add_section()
@@ -96,14 +96,14 @@ def _score(receipt: Receipt) -> Table:
     return table
 
 
-def _left(rows: Rows) -> float:
+def _points_left(rows: Rows) -> float:
     return float(sum(row["left"] for row in rows))
 
 
 def _criteria(receipt: Receipt) -> Table:
     met = sum(row["met"] for row in receipt.criteria)
     title = f"{receipt.framework}: {met} of {len(receipt.criteria)} met"
-    table = grid(title, "criterion", "met", "asks for", "now")
+    table = make_table(title, "criterion", "met", "asks for", "now")
     for row in receipt.criteria:
         since = f"since {row['since']:%Y-%m-%d}" if row["met"] else "no"
         table.add_row(
@@ -112,6 +112,6 @@ def _criteria(receipt: Receipt) -> Table:
     return table
 
 
-def _journey(receipt: Receipt) -> Text:
+def _stage_history(receipt: Receipt) -> Text:
     steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
     return Text.assemble(("Journey", "bold"), "  ", " > ".join(steps))

@@ -6,29 +6,29 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.run_report import Rows
-from cli.render.run import figure, grid
-from models import Road, crm_name
+from cli.render.run import format_count, make_table
+from models import ExtractEstimate, crm_label
 
 
-def show_roads(roads: Mapping[str, Sequence[Road]], console: Console) -> None:
+def show_estimates(estimates: Mapping[str, Sequence[ExtractEstimate]], console: Console) -> None:
     """Print how each object would be read, and by about how many calls."""
-    columns = ("object", "road", "records >", "calls >", "why")
-    for crm, some in roads.items():
-        table = grid(f"{crm_name(crm)}: the next pull", *columns)
-        for road in some:
-            records = "" if road.records is None else figure(road.records)
-            table.add_row(road.object, road.road, records, figure(road.calls), road.why)
-        table.add_row("in all", "", "", figure(sum(road.calls for road in some)), "")
+    columns = ("object", "method", "records >", "calls >", "reason")
+    for crm, some in estimates.items():
+        table = make_table(f"{crm_label(crm)}: next extract", *columns)
+        for one in some:
+            records = "" if one.records is None else format_count(one.records)
+            table.add_row(one.object, one.method, records, format_count(one.calls), one.reason)
+        table.add_row("in all", "", "", format_count(sum(one.calls for one in some)), "")
         console.print(table)
 
 
-def proofs(rows: Rows) -> Table:
+def row_check_table(rows: Rows) -> Table:
     """Tell when each object was last proven, and what was mended so far."""
-    columns = ("object", "records >", "proven", "missed >", "gone >", "linked anew >")
-    table = grid("Held against the CRM, and mended", *columns)
+    columns = ("object", "records >", "complete", "missing >", "deleted >", "re-associated >")
+    table = make_table("Row-count check and repairs", *columns)
     for row in rows:
-        proven = f"{row['proven_at']:%Y-%m-%d %H:%M}" if row["proven_at"] else "not yet"
-        names = ("records", "missed", "gone", "relinked")
-        records, *mended = (figure(row[name]) for name in names)
+        proven = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["proven_at"] else "not yet"
+        names = ("records", "missing", "deleted", "reassociated")
+        records, *mended = (format_count(row[name]) for name in names)
         table.add_row(f"{row['crm']} {row['object']}", records, proven, *mended)
     return table

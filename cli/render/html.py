@@ -12,88 +12,97 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vl_convert import javascript_bundle
 
-from analysis.backtest import TOO_FEW, Backtest, Mark, Side
-from analysis.definition_diff import Difference
+from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
+from analysis.definition_diff import DefinitionDiff
 from analysis.month_end_snapshots import Rows
-from cli.render.run import figure
-from models import crm_name
+from cli.render.run import format_count
+from models import crm_label
 
-HERE = Path(__file__).parent
-Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
+TEMPLATE_FOLDER = Path(__file__).parent
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 COLOURS = ("#2563a8", "#d97706", "#2f855a", "#8b5a9e", "#b03a48", "#5b6b7b")
 GRAY = "#94a3b8"
-BARS = 20
+HISTOGRAM_BARS = 20
 """Bars of the score's distribution."""
 
-FLOWS = 15
+MAX_FLOWS = 15
 """Flows drawn; the table beside them has all."""
 
-ENOUGH = 50
+MIN_CURVE_PEOPLE = 50
 """Of fewer people a share jumps about: the curve ends there."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """A section of the page: what is shown, a chart and the numbers beside it."""
 
     title: str
-    told: str
+    text: str
     chart: dict[str, Any] | None
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     is_wide: bool = False
 
 
-def backtest_page(told: Backtest, path: Path) -> None:
+def backtest_page(backtest: Backtest, path: Path) -> None:
     """Write a backtest as a page."""
-    names = " and ".join(f"{side.name} ({side.definition_id})" for side in told.sides)
-    ends = told.month_ends
+    names = " and ".join(f"{side.name} ({side.definition_id})" for side in backtest.results)
+    ends = backtest.month_ends
     span = f", {ends[0]:%Y-%m-%d} to {ends[-1]:%Y-%m-%d}" if ends else ""
     _write(
         path,
-        title=f"Who would have told us the next {told.outcome}?",
-        told=f"{names} on the history{span}. Data as of {told.now:%Y-%m-%d}.",
-        notes=told.notes,
+        title=f"Who would have told us the next {backtest.target_stage}?",
+        told=f"{names} on the history{span}. Data as of {backtest.now:%Y-%m-%d}.",
+        notes=backtest.notes,
         facts=[
-            (figure(told.people), "people, counted at each month end"),
-            (figure(told.became), f"times {told.outcome} within {told.within_days:g} days"),
-            (figure(told.buyers), "different people"),
-            (figure(len(ends)), "month ends"),
+            (format_count(backtest.people), "people, counted at each month end"),
+            (
+                format_count(backtest.converted),
+                f"times {backtest.target_stage} within {backtest.within_days:g} days",
+            ),
+            (format_count(backtest.buyers), "different people"),
+            (format_count(len(ends)), "month ends"),
         ],
-        parts=list(_backtest_parts(told)),
+        parts=list(_backtest_sections(backtest)),
         footer=(
             "Each month's end was judged by what had happened until then. Left out: who had "
-            f"bought already, and month ends less than {told.within_days:g} days ago. Limits are "
-            "at 95 % confidence, by person. A lift is no cause."
+            f"bought already, and month ends less than {backtest.within_days:g} days ago. Limits "
+            "are at 95 % confidence, by person. A lift is no cause."
         ),
     )
 
 
-def difference_page(told: Difference, path: Path) -> None:
+def difference_page(difference: DefinitionDiff, path: Path) -> None:
     """Write a difference as a page."""
     _write(
         path,
-        title=f"What {told.theirs} would change",
+        title=f"What {difference.theirs} would change",
         told=(
-            f"{told.ours} ({told.ids[0]}) against {told.theirs} ({told.ids[1]}), by what was "
-            f"pulled on {told.as_of:%Y-%m-%d}. Nothing was written."
+            f"{difference.ours} ({difference.ids[0]}) against {difference.theirs} "
+            f"({difference.ids[1]}), by what was pulled on {difference.as_of:%Y-%m-%d}. Nothing was written."
         ),
         notes=(),
         facts=[
-            (figure(told.moved), f"people would move, of {told.people:,}"),
-            (_percent(told.share), "of all people"),
-            (f"{told.per_week[0]:.0f} → {told.per_week[1]:.0f}", "follow-ups a week"),
-            (figure(sum(row["calls"] for row in told.writes)), "API calls to write it, about"),
+            (format_count(difference.moved), f"people would move, of {difference.people:,}"),
+            (_percent(difference.share), "of all people"),
+            (
+                " → ".join(f"{count:.0f}" for count in difference.follow_ups_per_week),
+                "follow-ups a week",
+            ),
+            (
+                format_count(sum(row["calls"] for row in difference.writes)),
+                "API calls to write it, about",
+            ),
         ],
-        parts=list(_difference_parts(told)),
+        parts=list(_difference_sections(difference)),
         footer="Counted from the warehouse; neither CRM was asked. No person is named here.",
     )
 
 
-def _write(path: Path, *, parts: list[Part], **words: Any) -> None:
+def _write(path: Path, *, parts: list[Section], **words: Any) -> None:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("report.html")
     text = page.render(
@@ -102,32 +111,41 @@ def _write(path: Path, *, parts: list[Part], **words: Any) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _backtest_parts(told: Backtest) -> Iterator[Part]:
-    within = f"{told.within_days:g} days"
-    yield _funnel(told, within)
-    yield _flows(told)
-    if told.month_ends:
-        text = f"How many times as likely to become {told.outcome} within {within} as all others"
-        yield _lifts("Lift by stage", f"{text}, for those in a stage or above.", told, _stages)
-        yield _lifts("Lift by threshold", f"{text}, once it was reached.", told, _thresholds)
-        yield _distribution(told, within)
-        yield _precision(told)
-        first = told.sides[:1]
-        yield _lifts("Lift by what people did", f"{text}, after at least one.", told, _kinds, first)
+def _backtest_sections(backtest: Backtest) -> Iterator[Section]:
+    within = f"{backtest.within_days:g} days"
+    yield _funnel(backtest, within)
+    yield _stage_entries(backtest)
+    if backtest.month_ends:
+        text = (
+            f"How many times as likely to become {backtest.target_stage} within {within} "
+            "as all others"
+        )
+        yield _lift_section(
+            "Lift by stage", f"{text}, for those in a stage or above.", backtest, _stages
+        )
+        yield _lift_section(
+            "Lift by threshold", f"{text}, once it was reached.", backtest, _thresholds
+        )
+        yield _distribution(backtest, within)
+        yield _precision(backtest)
+        first = backtest.results[:1]
+        yield _lift_section(
+            "Lift by what people did", f"{text}, after at least one.", backtest, _kinds, first
+        )
 
 
 # --- a difference -------------------------------------------------------------------------------
 
 
-def _difference_parts(told: Difference) -> Iterator[Part]:
-    if told.flows:
-        yield _moves(told)
-    if told.follow_ups:
+def _difference_sections(difference: DefinitionDiff) -> Iterator[Section]:
+    if difference.flows:
+        yield _stage_moves(difference)
+    if difference.follow_ups:
         text = "Entries into the stages that ask for a follow-up, a week, over the last 12 weeks."
-        yield _pairs(told, "Follow-ups a week", text, "stage", told.follow_ups)
+        yield _paired_bars(difference, "Follow-ups a week", text, "stage", difference.follow_ups)
     text = "People by what is to be done with them next, as things stand."
-    yield _pairs(told, "What is to be done", text, "next_action", told.actions)
-    yield Part(
+    yield _paired_bars(difference, "What is to be done", text, "next_action", difference.actions)
+    yield Section(
         "Records to be written anew",
         "Records of which the two definitions want different values in some field, beyond the "
         "smallest change that is written.",
@@ -135,47 +153,57 @@ def _difference_parts(told: Difference) -> Iterator[Part]:
         ("where", "records", "differing", "share", "calls, about"),
         tuple(
             (
-                f"{crm_name(row['crm'])} {row['object']}",
-                figure(row["records"]),
-                figure(row["differing"]),
+                f"{crm_label(row['crm'])} {row['object']}",
+                format_count(row["records"]),
+                format_count(row["differing"]),
                 _percent(row["differing"] / row["records"] if row["records"] else None),
-                figure(row["calls"]),
+                format_count(row["calls"]),
             )
-            for row in told.writes
+            for row in difference.writes
         ),
     )
 
 
-def _moves(told: Difference) -> Part:
+def _stage_moves(difference: DefinitionDiff) -> Section:
     rows = [
-        (told.place(row["stage"], row["status"]), told.place(row["stage_to"], row["status_to"]))
-        for row in told.flows
+        (
+            difference.stage_label(row["stage"], row["status"]),
+            difference.stage_label(row["stage_to"], row["status_to"]),
+        )
+        for row in difference.flows
     ]
     data = [
         {"flow": f"{before} → {after}", "people": row["people"]}
-        for (before, after), row in zip(rows, told.flows, strict=True)
-    ][:FLOWS]
+        for (before, after), row in zip(rows, difference.flows, strict=True)
+    ][:MAX_FLOWS]
     base = alt.Chart(alt.InlineData(values=data)).encode(
         y=alt.Y("flow:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
         x=alt.X("people:Q", title="people"),
     )
     labels = base.mark_text(align="left", dx=4, color="#1c2733").encode(text="people:Q")
-    return Part(
+    return Section(
         "Who would move",
         "From where to where, most people first.",
         _spec(base.mark_bar(cornerRadius=2, color=COLOURS[0]) + labels, step=30, rows=len(data)),
         ("from", "to", "people", "share"),
         tuple(
-            (before, after, figure(row["people"]), _percent(row["people"] / told.people))
-            for (before, after), row in zip(rows, told.flows, strict=True)
+            (
+                before,
+                after,
+                format_count(row["people"]),
+                _percent(row["people"] / difference.people),
+            )
+            for (before, after), row in zip(rows, difference.flows, strict=True)
         ),
     )
 
 
-def _pairs(told: Difference, title: str, text: str, key: str, rows: Rows) -> Part:
-    sides = (told.ours, told.theirs)
+def _paired_bars(
+    difference: DefinitionDiff, title: str, text: str, key: str, rows: Rows
+) -> Section:
+    sides = (difference.ours, difference.theirs)
     data = [
-        {"what": told.labels.get(row[key], row[key]), "count": row[column], "side": side}
+        {"what": difference.labels.get(row[key], row[key]), "count": row[column], "side": side}
         for row in rows
         for side, column in zip(sides, ("before", "after"), strict=True)
     ]
@@ -190,30 +218,33 @@ def _pairs(told: Difference, title: str, text: str, key: str, rows: Rows) -> Par
     bars = base.mark_bar(cornerRadius=2).encode(
         color=alt.Color("side:N", scale=scale, legend=legend)
     )
-    return Part(
+    return Section(
         title,
         text,
         _spec(bars, step=54, rows=len(names)),
-        ("", told.ours, told.theirs),
+        ("", difference.ours, difference.theirs),
         tuple(
-            (str(told.labels.get(row[key], row[key])), *map(_amount, (row["before"], row["after"])))
+            (
+                str(difference.labels.get(row[key], row[key])),
+                *map(_amount, (row["before"], row["after"])),
+            )
             for row in rows
         ),
     )
 
 
 def _amount(count: float) -> str:
-    return figure(count) if isinstance(count, int) else f"{count:,.1f}"
+    return format_count(count) if isinstance(count, int) else f"{count:,.1f}"
 
 
 # --- the funnel -----------------------------------------------------------------------------------
 
 
-def _funnel(told: Backtest, within: str) -> Part:
+def _funnel(backtest: Backtest, within: str) -> Section:
     data: Rows = []
     rows: list[tuple[str, ...]] = []
-    for side in told.sides:
-        rows += [(side.name,)] if len(told.sides) > 1 else []
+    for side in backtest.results:
+        rows += [(side.name,)] if len(backtest.results) > 1 else []
         for row in side.conversions:
             share = row["went_on"] / row["people"] if row["people"] else None
             step = f"{side.labels[row['stage']]} → {side.labels[row['next']]}"
@@ -222,8 +253,8 @@ def _funnel(told: Backtest, within: str) -> Part:
             rows.append(
                 (
                     step,
-                    figure(row["people"]),
-                    figure(row["went_on"]),
+                    format_count(row["people"]),
+                    format_count(row["went_on"]),
                     _percent(share),
                     "–" if days is None else f"{days:.0f}",
                 )
@@ -231,24 +262,24 @@ def _funnel(told: Backtest, within: str) -> Part:
     steps = list(dict.fromkeys(row["step"] for row in data))
     base = alt.Chart(alt.InlineData(values=data)).encode(
         y=alt.Y("step:N", sort=steps, title=None),
-        yOffset=alt.YOffset("side:N", sort=_names(told.sides)),
+        yOffset=alt.YOffset("side:N", sort=_names(backtest.results)),
         x=alt.X("share:Q", axis=alt.Axis(format="%", title=f"went on within {within}")),
     )
-    bars = base.mark_bar(cornerRadius=2).encode(color=_by_side(told.sides))
+    bars = base.mark_bar(cornerRadius=2).encode(color=_by_side(backtest.results))
     labels = base.mark_text(align="left", dx=4, color="#1c2733").encode(
         text=alt.Text("share:Q", format=".0%")
     )
-    return Part(
+    return Section(
         "How many go on to the next stage",
         f"Of those who entered a stage for the first time since the first month, the share that "
         f"entered the next within {within}. Who entered more recently is left out.",
-        _spec(bars + labels, step=34 * len(told.sides), rows=len(steps)),
+        _spec(bars + labels, step=34 * len(backtest.results), rows=len(steps)),
         ("step", "people", "went on", "share", "median days"),
         tuple(rows),
     )
 
 
-def _flows(told: Backtest) -> Part:
+def _stage_entries(backtest: Backtest) -> Section:
     data = [
         {
             "month": f"{row['month']:%Y-%m}",
@@ -256,11 +287,13 @@ def _flows(told: Backtest) -> Part:
             "people": row["people"],
             "side": side.name,
         }
-        for side in told.sides
+        for side in backtest.results
         for row in side.entered
     ]
-    labels = list(dict.fromkeys(label for side in told.sides for label in side.labels.values()))
-    dash = _dashes(told.sides)
+    labels = list(
+        dict.fromkeys(label for side in backtest.results for label in side.labels.values())
+    )
+    dash = _dashes(backtest.results)
     chart = (
         alt.Chart(alt.InlineData(values=data))
         .mark_line(point=True, strokeWidth=2)
@@ -277,7 +310,7 @@ def _flows(told: Backtest) -> Part:
             tooltip=["month:O", "stage:N", "people:Q", "side:N"],
         )
     )
-    return Part(
+    return Section(
         "People entering each stage, month by month",
         "Different people with an entry in that month, as it is known now. The last month is not "
         "over yet.",
@@ -289,53 +322,58 @@ def _flows(told: Backtest) -> Part:
 # --- lift -----------------------------------------------------------------------------------------
 
 
-def _stages(side: Side) -> Iterable[tuple[str, Mark]]:
-    return [(f"{side.labels[mark.what]} or above", mark) for mark in side.stages]
+def _stages(side: DefinitionResult) -> Iterable[tuple[str, SignalStats]]:
+    return [(f"{side.labels[mark.signal]} or above", mark) for mark in side.stages]
 
 
-def _thresholds(side: Side) -> Iterable[tuple[str, Mark]]:
-    return [(mark.what, mark) for mark in side.thresholds]
+def _thresholds(side: DefinitionResult) -> Iterable[tuple[str, SignalStats]]:
+    return [(mark.signal, mark) for mark in side.thresholds]
 
 
-def _kinds(side: Side) -> Iterable[tuple[str, Mark]]:
+def _kinds(side: DefinitionResult) -> Iterable[tuple[str, SignalStats]]:
     happened = [mark for mark in side.kinds if mark.yes]
-    happened.sort(key=lambda mark: (-(mark.lift or 0), mark.what))
-    return [(mark.what.replace("_", " "), mark) for mark in happened]
+    happened.sort(key=lambda mark: (-(mark.lift or 0), mark.signal))
+    return [(mark.signal.replace("_", " "), mark) for mark in happened]
 
 
-def _lifts(
+def _lift_section(
     title: str,
     text: str,
-    told: Backtest,
-    of: Callable[[Side], Iterable[tuple[str, Mark]]],
-    sides: Sequence[Side] | None = None,
-) -> Part:
-    sides = told.sides if sides is None else sides
+    backtest: Backtest,
+    of: Callable[[DefinitionResult], Iterable[tuple[str, SignalStats]]],
+    sides: Sequence[DefinitionResult] | None = None,
+) -> Section:
+    sides = backtest.results if sides is None else sides
     data: Rows = []
     rows: list[tuple[str, ...]] = []
     for side in sides:
         rows += [(side.name,)] if len(sides) > 1 else []
         for name, mark in of(side):
             spoken = "too few"
-            if mark.lift is not None and mark.between is not None:
-                low, high = mark.between
+            if mark.lift is not None and mark.confidence_interval is not None:
+                low, high = mark.confidence_interval
                 spoken = f"{mark.lift:.1f} ({low:.1f}–{high:.1f})"
                 data.append(
                     {"what": name, "lift": mark.lift, "low": low, "high": high, "side": side.name}
                 )
-            shares = (_percent(mark.precision), _percent(mark.base), spoken, _percent(mark.recall))
-            rows.append((name, figure(mark.yes), *shares))
-    return Part(
+            shares = (
+                _percent(mark.precision),
+                _percent(mark.baseline),
+                spoken,
+                _percent(mark.recall),
+            )
+            rows.append((name, format_count(mark.yes), *shares))
+    return Section(
         title,
-        f"{text} Bars reach over the limits of chance. Fewer than {TOO_FEW} customers on a side: "
-        "too few to tell.",
+        f"{text} Bars reach over the limits of chance. Fewer than {MIN_BUYERS} customers on a "
+        "side: too few to tell.",
         _lift_chart(data, sides) if data else None,
         ("", "times", "bought", "others", "lift", "of all buyers"),
         tuple(rows),
     )
 
 
-def _lift_chart(data: Rows, sides: Sequence[Side]) -> dict[str, Any]:
+def _lift_chart(data: Rows, sides: Sequence[DefinitionResult]) -> dict[str, Any]:
     names = list(dict.fromkeys(row["what"] for row in data))
     base = alt.Chart(alt.InlineData(values=data)).encode(
         y=alt.Y("what:N", sort=names, title=None, axis=alt.Axis(labelLimit=190)),
@@ -358,11 +396,11 @@ def _lift_chart(data: Rows, sides: Sequence[Side]) -> dict[str, Any]:
 # --- the score ------------------------------------------------------------------------------------
 
 
-def _distribution(told: Backtest, within: str) -> Part:
+def _distribution(backtest: Backtest, within: str) -> Section:
     data: Rows = []
-    for side in told.sides:
-        data += _histogram(side, told.outcome)
-    names = [f"became {told.outcome}", "did not"]
+    for side in backtest.results:
+        data += _histogram(side, backtest.target_stage)
+    names = [f"became {backtest.target_stage}", "did not"]
     chart = (
         alt.Chart(alt.InlineData(values=data))
         .mark_line(interpolate="step-after", strokeWidth=2)
@@ -375,25 +413,25 @@ def _distribution(told: Backtest, within: str) -> Part:
                 scale=alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0]]),
                 legend=alt.Legend(orient="top", title=None),
             ),
-            strokeDash=_dashes(told.sides),
+            strokeDash=_dashes(backtest.results),
             tooltip=["points:Q", alt.Tooltip("share:Q", format=".1%"), "group:N", "side:N"],
         )
     )
-    return Part(
+    return Section(
         "How the score parts those who bought from those who did not",
-        f"Scores at the month's end: of those who became {told.outcome} within {within}, and of "
-        "all others. The further apart the two lines, the more the score tells.",
+        f"Scores at the month's end: of those who became {backtest.target_stage} within {within}, "
+        "and of all others. The further apart the two lines, the more the score tells.",
         _spec(chart, height=260),
         is_wide=True,
     )
 
 
-def _histogram(side: Side, outcome: str) -> Rows:
+def _histogram(side: DefinitionResult, outcome: str) -> Rows:
     if not side.scores:
         return []
     people, became = _sums(side.scores)
-    low, high = side.scores[0]["points"], _most(side.scores)
-    width = max(1, -(-(high - low + 1) // BARS))
+    low, high = side.scores[0]["points"], _high_score(side.scores)
+    width = max(1, -(-(high - low + 1) // HISTOGRAM_BARS))
     found: dict[int, list[int]] = {n: [0, 0] for n in range((high - low) // width + 1)}
     for row in side.scores:
         bar = found[(min(row["points"], high) - low) // width]
@@ -412,7 +450,7 @@ def _sums(scores: Rows) -> tuple[int, int]:
     return sum(row["people"] for row in scores), sum(row["became"] for row in scores)
 
 
-def _most(scores: Rows) -> int:
+def _high_score(scores: Rows) -> int:
     """The score that all but a thousandth stay below: what lies above is one last bar."""
     people, _ = _sums(scores)
     seen = 0
@@ -423,28 +461,28 @@ def _most(scores: Rows) -> int:
     return int(scores[-1]["points"])
 
 
-def _precision(told: Backtest) -> Part:
+def _precision(backtest: Backtest) -> Section:
     curve = [
         {**row, "side": side.name}
-        for side in told.sides
+        for side in backtest.results
         for row in side.curve
-        if row["people"] >= ENOUGH and row["recall"] is not None
+        if row["people"] >= MIN_CURVE_PEOPLE and row["recall"] is not None
     ]
     marks: Rows = []
     rows: list[tuple[str, ...]] = []
-    for side in told.sides:
-        rows += [(side.name,)] if len(told.sides) > 1 else []
+    for side in backtest.results:
+        rows += [(side.name,)] if len(backtest.results) > 1 else []
         for name, mark in [*_stages(side), *_thresholds(side)]:
             nth = str(len(marks) + 1)
             shares = {"precision": mark.precision, "recall": mark.recall}
             marks.append({"nth": nth, "what": name, "side": side.name, **shares})
             cells = (_percent(mark.precision), _percent(mark.recall))
-            rows.append((f"{nth}. {name}", figure(mark.yes), *cells))
-    return Part(
+            rows.append((f"{nth}. {name}", format_count(mark.yes), *cells))
+    return Section(
         "Precision and recall",
         "The line is the score: each point of it a threshold. The numbered dots are the stages and "
         "thresholds of the definition. Up is fewer calls in vain, right is fewer customers missed.",
-        _spec(_curve(curve, told) + _dots(marks, told), height=360),
+        _spec(_curve(curve, backtest) + _numbered_points(marks, backtest), height=360),
         ("", "times", "precision", "recall"),
         tuple(rows),
     )
@@ -456,24 +494,24 @@ def _axes() -> dict[str, Any]:
     return {"x": alt.X("recall:Q", axis=find), "y": alt.Y("precision:Q", axis=hit)}
 
 
-def _curve(curve: Rows, told: Backtest) -> Drawn:
+def _curve(curve: Rows, backtest: Backtest) -> Chart:
     line = alt.Chart(alt.InlineData(values=curve)).mark_line(strokeWidth=2)
-    drawn: Drawn = line.encode(**_axes(), color=_by_side(told.sides), order="points:Q")
+    drawn: Chart = line.encode(**_axes(), color=_by_side(backtest.results), order="points:Q")
     return drawn
 
 
-def _dots(marks: Rows, told: Backtest) -> Drawn:
+def _numbered_points(marks: Rows, backtest: Backtest) -> Chart:
     base = alt.Chart(alt.InlineData(values=marks)).encode(**_axes(), tooltip=["what:N", "side:N"])
     dots = base.mark_point(filled=True, size=260, opacity=1, stroke="white")
     numbers = base.mark_text(color="white", fontSize=10, fontWeight="bold")
-    drawn: Drawn = dots.encode(color=_by_side(told.sides)) + numbers.encode(text="nth:N")
+    drawn: Chart = dots.encode(color=_by_side(backtest.results)) + numbers.encode(text="nth:N")
     return drawn
 
 
 # --- what all charts share ------------------------------------------------------------------------
 
 
-def _spec(chart: Drawn, *, height: int = 0, step: int = 0, rows: int = 0) -> dict[str, Any]:
+def _spec(chart: Chart, *, height: int = 0, step: int = 0, rows: int = 0) -> dict[str, Any]:
     """The chart as Vega-Lite, as wide as its place."""
     tall = height or 60 + step * rows
     made: dict[str, Any] = (
@@ -487,22 +525,22 @@ def _spec(chart: Drawn, *, height: int = 0, step: int = 0, rows: int = 0) -> dic
     return made
 
 
-def _names(sides: Sequence[Side]) -> list[str]:
+def _names(sides: Sequence[DefinitionResult]) -> list[str]:
     return [side.name for side in sides]
 
 
-def _legend(sides: Sequence[Side]) -> alt.Legend | None:
+def _legend(sides: Sequence[DefinitionResult]) -> alt.Legend | None:
     return alt.Legend(orient="top", title=None) if len(sides) > 1 else None
 
 
-def _dashes(sides: Sequence[Side]) -> alt.StrokeDash:
+def _dashes(sides: Sequence[DefinitionResult]) -> alt.StrokeDash:
     """The second definition's lines are dashed."""
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300)
     scale = alt.Scale(domain=_names(sides), range=[[1, 0], [4, 3]][: len(sides)])
     return alt.StrokeDash("side:N", scale=scale, legend=legend if len(sides) > 1 else None)
 
 
-def _by_side(sides: Sequence[Side]) -> alt.Color:
+def _by_side(sides: Sequence[DefinitionResult]) -> alt.Color:
     names = _names(sides)
     scale = alt.Scale(domain=names, range=_colours(len(names)))
     return alt.Color("side:N", scale=scale, legend=_legend(sides))

@@ -27,15 +27,15 @@ class Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
-class Bars:
+class ProgressBars:
     """The bars of one run: one per object that is read, one per CRM that is written."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def reading(
-        self, crm: str, between: Callable[[], None]
+    def extract_callback(
+        self, crm: str, after_page: Callable[[], None]
     ) -> Callable[[str, int, int | None], None]:
         """Give what a source reports its rows to: object, rows so far, rows in all.
 
@@ -43,30 +43,30 @@ class Bars:
         """
 
         def report(object: str, rows: int, total: int | None) -> None:
-            between()
-            self._move(f"{crm} {object}", rows, total)
+            after_page()
+            self._update(f"{crm} {object}", rows, total)
 
         return report
 
-    def writing(self, crm: str, total: int) -> Callable[[int], None]:
+    def write_callback(self, crm: str, total: int) -> Callable[[int], None]:
         """Give what a sink reports the records to that it is done with."""
         done = 0
 
         def report(records: int) -> None:
             nonlocal done
             done += records
-            self._move(f"{crm} write", done, total)
+            self._update(f"{crm} write", done, total)
 
         return report
 
-    def _move(self, name: str, done: int, total: int | None) -> None:
+    def _update(self, name: str, done: int, total: int | None) -> None:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._bars[name], completed=done, total=total)
 
 
 @contextmanager
-def bars(console: Console) -> Iterator[Bars]:
+def progress_bars(console: Console) -> Iterator[ProgressBars]:
     """Show bars while the work lasts; nothing where nobody watches."""
     columns = (
         TextColumn("{task.description}"),
@@ -78,4 +78,4 @@ def bars(console: Console) -> Iterator[Bars]:
     )
     disable = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
-        yield Bars(progress)
+        yield ProgressBars(progress)

@@ -8,48 +8,48 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.run_report import Report, Rows
-from models import crm_name
+from models import crm_label
 
-WIDE = 110
+WIDE_CONSOLE = 110
 """From so many characters on there is room for reasons."""
 
-ASIDES = ("recycled", "disqualified")
+SIDE_STATUSES = ("recycled", "disqualified")
 """The statuses that are counted beside the stages."""
 
-MOVES = 12
+MAX_STAGE_CHANGES = 12
 
 
-def show(report: Report, console: Console) -> None:
+def show_report(report: Report, console: Console) -> None:
     """Print a report for people."""
     console.print(_heading(report))
-    for part in _parts(report, is_wide=console.width >= WIDE):
+    for part in _sections(report, is_wide=console.width >= WIDE_CONSOLE):
         console.print(part)
         console.print()
 
 
-def _parts(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
+def _sections(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
     if report.labels and not report.people:
         yield Text("Both CRMs are empty: nobody to decide about, nothing to write.")
     if report.stages:
-        yield stage_table(report.labels, report.said, report.stages)
-    if report.moves:
-        yield _moves(report, is_wide=is_wide)
+        yield stage_table(report.labels, report.crm_stages, report.stages)
+    if report.stage_changes:
+        yield _stage_changes(report, is_wide=is_wide)
     for rows, part in (
-        (report.writes, _writes),
-        (report.left, _left_alone),
-        (report.records, _records),
+        (report.field_changes, _field_changes),
+        (report.withheld, _withheld),
+        (report.records, _outcomes),
         (report.guard, _guard),
         (report.run.counts.get("quota"), _quota),
-        (report.unread, _unread),
-        (report.findings, _findings),
+        (report.unmatched_rows, _unmatched_rows),
+        (report.warnings, _warnings),
     ):
         if rows:
             yield part(report)
     yield _calls(report)
 
 
-def _findings(report: Report) -> RenderableType:
-    return Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.findings))
+def _warnings(report: Report) -> RenderableType:
+    return Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.warnings))
 
 
 def _heading(report: Report) -> Text:
@@ -58,7 +58,7 @@ def _heading(report: Report) -> Text:
         "stopped": "stopped by the guard: nothing was written",
         "done": "done",
         "running": "under way",
-        "broken off": "broken off",
+        "interrupted": "interrupted",
     }
     run = report.run
     return Text.assemble(
@@ -71,67 +71,73 @@ def _heading(report: Report) -> Text:
 
 
 def stage_table(
-    labels: dict[str, str], said: Rows, stages: Rows, *, title: str = "People per stage"
+    labels: dict[str, str], crm_stages: Rows, stages: Rows, *, title: str = "People per stage"
 ) -> Table:
     """People per stage: what each CRM says, what the definition says, and who of these is quiet."""
-    crms = list(dict.fromkeys(row["crm"] for row in said))
-    heads = (f"{crm_name(crm)} >" for crm in crms)
-    table = grid(title, "stage", *heads, "onefunnel >", *(f"{word} >" for word in ASIDES))
-    shown = {(row["crm"], row["stage"]): row["people"] for row in said}
+    crms = list(dict.fromkeys(row["crm"] for row in crm_stages))
+    heads = (f"{crm_label(crm)} >" for crm in crms)
+    table = make_table(
+        title, "stage", *heads, "onefunnel >", *(f"{word} >" for word in SIDE_STATUSES)
+    )
+    people_by_stage = {(row["crm"], row["stage"]): row["people"] for row in crm_stages}
     for stage, label in labels.items():
         mine = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
-        counts = [shown.get((crm, stage), 0) for crm in crms]
-        asides = [mine.get(word, 0) for word in ASIDES]
-        table.add_row(label, *map(figure, [*counts, sum(mine.values()), *asides]))
-    if any((crm, None) in shown for crm in crms):
-        blank = (figure(shown.get((crm, None), 0)) for crm in crms)
+        counts = [people_by_stage.get((crm, stage), 0) for crm in crms]
+        asides = [mine.get(word, 0) for word in SIDE_STATUSES]
+        table.add_row(label, *map(format_count, [*counts, sum(mine.values()), *asides]))
+    if any((crm, None) in people_by_stage for crm in crms):
+        blank = (format_count(people_by_stage.get((crm, None), 0)) for crm in crms)
         table.add_row("(none of these)", *blank, style="dim")
     return table
 
 
-def unknown_line(unknown: dict[str, int]) -> Text:
+def unknown_fields_line(unknown: dict[str, int]) -> Text:
     """How many people lack which field, because nobody can tell what it held then."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
     return Text(f"Not known of that time, and left empty: {counts} people")
 
 
-def _moves(report: Report, *, is_wide: bool) -> Table:
-    table = grid("Stage changes", "where", "from", "to", "records >")
+def _stage_changes(report: Report, *, is_wide: bool) -> Table:
+    table = make_table("Stage changes", "where", "from", "to", "records >")
     if is_wide:
         table.add_column("most often because", style="dim", overflow="ellipsis", no_wrap=True)
-    for row in report.moves[:MOVES]:
+    for row in report.stage_changes[:MAX_STAGE_CHANGES]:
         why = (row["why"],) if is_wide else ()
         to = row["before"] or "(empty)", row["after"] or "(cleared)"
-        table.add_row(where(row), *to, figure(row["records"]), *why)
-    if rest := report.moves[MOVES:]:
+        table.add_row(object_label(row), *to, format_count(row["records"]), *why)
+    if rest := report.stage_changes[MAX_STAGE_CHANGES:]:
         records = sum(row["records"] for row in rest)
-        table.add_row(f"and {len(rest)} more", "", "", figure(records), style="dim")
+        table.add_row(f"and {len(rest)} more", "", "", format_count(records), style="dim")
     return table
 
 
-def _writes(report: Report) -> Table:
-    table = grid("Fields to write", "where", "field", "set >", "cleared >")
-    for row in report.writes:
-        table.add_row(where(row), row["field"], figure(row["set"]), figure(row["cleared"]))
+def _field_changes(report: Report) -> Table:
+    table = make_table("Fields to write", "where", "field", "set >", "cleared >")
+    for row in report.field_changes:
+        table.add_row(
+            object_label(row), row["field"], format_count(row["set"]), format_count(row["cleared"])
+        )
     return table
 
 
-def _left_alone(report: Report) -> Table:
-    table = grid("Wrong, and left alone", "where", "field", "why", "records >")
-    for row in report.left:
-        table.add_row(where(row), row["field"], row["hold"], figure(row["records"]))
+def _withheld(report: Report) -> Table:
+    table = make_table("Wrong, and left alone", "where", "field", "why", "records >")
+    for row in report.withheld:
+        table.add_row(
+            object_label(row), row["field"], row["hold_reason"], format_count(row["records"])
+        )
     return table
 
 
-def _records(report: Report) -> Table:
-    table = grid("Every record accounted for", "CRM", "outcome", "why", "records >")
+def _outcomes(report: Report) -> Table:
+    table = make_table("Every record accounted for", "CRM", "outcome", "why", "records >")
     for row in report.records:
-        name = crm_name(row["crm"])
-        table.add_row(name, row["status"], row["reason"], figure(row["records"]))
+        name = crm_label(row["crm"])
+        table.add_row(name, row["status"], row["reason"], format_count(row["records"]))
     table.add_section()
     for crm in dict.fromkeys(row["crm"] for row in report.records):
         total = sum(row["records"] for row in report.records if row["crm"] == crm)
-        table.add_row(crm_name(crm), "all", "", figure(total), style="bold")
+        table.add_row(crm_label(crm), "all", "", format_count(total), style="bold")
     return table
 
 
@@ -139,7 +145,7 @@ def _guard(report: Report) -> RenderableType:
     is_stopped = report.run.status == "stopped"
     title = "The guard stopped this plan" if is_stopped else "The guard lets it through"
     lines = [
-        Text(f"- {crm_name(one.crm)}: {one.told}", style="yellow" if one.is_stopped else "")
+        Text(f"- {crm_label(one.crm)}: {one.summary}", style="yellow" if one.is_stopped else "")
         for one in report.guard
     ]
     if is_stopped:
@@ -148,38 +154,40 @@ def _guard(report: Report) -> RenderableType:
 
 
 def _quota(report: Report) -> RenderableType:
-    return calls_left(report.run.counts["quota"])
+    return api_budget_lines(report.run.counts["quota"])
 
 
-def calls_left(quota: dict[str, Any]) -> RenderableType:
+def api_budget_lines(quota: dict[str, Any]) -> RenderableType:
     """The calls a plan needs, the calls left, and what has to wait for the next run."""
-    return Group(Text("Calls", style="bold"), *_told_of_calls(quota))
+    return Group(Text("Calls", style="bold"), *_budget_lines(quota))
 
 
-def _told_of_calls(quota: dict[str, Any]) -> Iterator[Text]:
+def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
     for crm, one in quota.items():
-        told = f"- {crm_name(crm)}: {one['needed']:,} to write"
+        line = f"- {crm_label(crm)}: {one['needed']:,} to write"
         if one["left"] is None:
-            told += "; it does not tell how many are left"
+            line += "; it does not tell how many are left"
         else:
-            told += f"; {one['left']:,} left of the day"
-            told += f", {one['reserve']:,} of them for others" if one["reserve"] else ""
+            line += f"; {one['left']:,} left of the day"
+            line += f", {one['reserve']:,} of them for others" if one["reserve"] else ""
         if (late := one["records"] - one["affordable"]) > 0:
-            told += f": {late:,} records have to wait"
-        yield Text(told)
+            line += f": {late:,} records have to wait"
+        yield Text(line)
 
 
-def _unread(report: Report) -> Table:
-    table = grid("Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >")
-    for row in report.unread:
+def _unmatched_rows(report: Report) -> Table:
+    table = make_table(
+        "Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >"
+    )
+    for row in report.unmatched_rows:
         counts = (row["without_rule"], row["without_date"], row["without_person"])
-        table.add_row(f"{crm_name(row['crm'])} {row['source_object']}", *map(figure, counts))
+        table.add_row(f"{crm_label(row['crm'])} {row['source_object']}", *map(format_count, counts))
     return table
 
 
 def _calls(report: Report) -> RenderableType:
     lines = [
-        f"{crm_name(crm)}: {sum(kinds.values()):,} calls"
+        f"{crm_label(crm)}: {sum(kinds.values()):,} calls"
         + "".join(f", {count:,} {kind}" for kind, count in sorted(kinds.items()))
         for crm, kinds in report.run.calls.items()
     ]
@@ -190,7 +198,7 @@ def _calls(report: Report) -> RenderableType:
     return Text("\n".join(lines), style="dim")
 
 
-def grid(title: str, *columns: str) -> Table:
+def make_table(title: str, *columns: str) -> Table:
     """A table with a title on the left; a column that ends with > stands to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in columns:
@@ -199,11 +207,11 @@ def grid(title: str, *columns: str) -> Table:
     return table
 
 
-def where(row: dict[str, Any]) -> str:
+def object_label(row: dict[str, Any]) -> str:
     """Name the CRM and the object of a row."""
-    return f"{crm_name(row['crm'])} {row['object']}"
+    return f"{crm_label(row['crm'])} {row['object']}"
 
 
-def figure(number: int) -> str:
+def format_count(number: int) -> str:
     """A count as people read it; a dash for none."""
     return f"{number:,}" if number else "-"

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from analysis.run_report import Rows
-from cli.render.run import WIDE, calls_left, figure, grid, where
+from cli.render.run import WIDE_CONSOLE, api_budget_lines, format_count, make_table, object_label
 from warehouse.runs import STATUSES
 from warehouse.status import Status
 
@@ -17,8 +17,10 @@ def show_status(status: Status, console: Console) -> None:
     if not status.runs:
         console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
         return
-    words = STATUSES if console.width >= WIDE else STATUSES[:3]
-    table = grid("Last runs", "run", "status", "took >", *(f"{w} >" for w in words), "calls >")
+    words = STATUSES if console.width >= WIDE_CONSOLE else STATUSES[:3]
+    table = make_table(
+        "Last runs", "run", "status", "took >", *(f"{w} >" for w in words), "calls >"
+    )
     table.columns[0].no_wrap = True
     for run in status.runs:
         counts = (run["records"].get(word, 0) for word in words)
@@ -26,26 +28,26 @@ def show_status(status: Status, console: Console) -> None:
             run["run_id"],
             run["status"],
             f"{run['seconds']:.0f} s",
-            *map(figure, counts),
-            figure(run["calls"]),
+            *map(format_count, counts),
+            format_count(run["calls"]),
         )
     console.print(table)
     if status.quota:
         console.print()
-        console.print(calls_left(status.quota))
-    if status.waiting:
+        console.print(api_budget_lines(status.quota))
+    if status.open_issues:
         console.print()
         console.print(Text("Waiting for somebody", style="bold"))
-        for row in status.waiting:
-            console.print(Padding(Text(f"- {_cause(row)}"), (0, 0, 0, 2)))
+        for row in status.open_issues:
+            console.print(Padding(Text(f"- {_issue_line(row)}"), (0, 0, 0, 2)))
 
 
-def _cause(row: dict[str, Any]) -> str:
+def _issue_line(row: dict[str, Any]) -> str:
     """One cause as a sentence: "318 records: HubSpot contacts.x refuses `Partner` (CODE): map it".
 
     What is held for no field in particular has none.
     """
-    place = f"{where(row)}.{row['field']}" if row["field"] else where(row)
+    place = f"{object_label(row)}.{row['field']}" if row["field"] else object_label(row)
     what = f"{row['status']}, {row['reason']}"
     if row["reason"] == "refused":
         what = f"refuses `{row['word']}`" if row["word"] else "refuses the value"
@@ -59,14 +61,14 @@ def show_changes(rows: Rows, console: Console) -> None:
     if not rows:
         console.print("Nothing was ever written about them.")
         return
-    table = grid("Written", "at", "where", "field", "from", "to", "outcome")
-    if console.width >= WIDE:
+    table = make_table("Written", "at", "where", "field", "from", "to", "outcome")
+    if console.width >= WIDE_CONSOLE:
         table.add_column("because", style="dim")
     for row in rows:
-        why = (row["reason"],) if console.width >= WIDE else ()
+        why = (row["reason"],) if console.width >= WIDE_CONSOLE else ()
         table.add_row(
             f"{row['at']:%Y-%m-%d %H:%M}",
-            f"{where(row)} {row['record_id']}",
+            f"{object_label(row)} {row['record_id']}",
             row["field"],
             row["before"] or "(empty)",
             row["after"] or "(cleared)",

@@ -16,71 +16,71 @@ import pyarrow.compute as pc
 from models import Field, FieldType
 
 Row = Mapping[str, Any]
-Position = Any
+PageToken = Any
 """Where a reader goes on, as JSON; None is the beginning."""
 
-Page = tuple[Sequence[Row], Position]
+Page = tuple[Sequence[Row], PageToken]
 """Rows, and the position behind them."""
 
-Drifted = Callable[[str, int], None]
+OnMismatch = Callable[[str, int], None]
 """Told a field's name and how many of its values did not fit."""
 
-ROWS = 10_000
-INSTANT = pa.timestamp("us", "UTC")
-_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_EXACT = 2.0**53
+MIN_ROWS = 10_000
+TIMESTAMP = pa.timestamp("us", "UTC")
+_MIN_TIMESTAMP, _MAX_TIMESTAMP = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_MAX_EXACT_INTEGER = 2.0**53
 TYPES: Mapping[FieldType, pa.DataType] = {
     "text": pa.string(),
     "number": pa.float64(),
     "integer": pa.int64(),
     "boolean": pa.bool_(),
     "date": pa.date32(),
-    "datetime": INSTANT,
+    "datetime": TIMESTAMP,
 }
 
 
-def tables(
+def to_tables(
     pages: Iterable[Page],
     fields: Sequence[Field],
     *,
     key: Sequence[str],
-    drifted: Drifted,
-    at_least: int = ROWS,
-) -> Iterator[tuple[pa.Table, Position]]:
+    on_mismatch: OnMismatch,
+    min_rows: int = MIN_ROWS,
+) -> Iterator[tuple[pa.Table, PageToken]]:
     """Collect pages into tables of so many rows; no rows at all give one empty table.
 
     Out: the columns of `fields` in that order, those of `key` not nullable; and the position
     behind the last page that is in the table.
     """
     rows: list[Row] = []
-    at: Position = None
+    at: PageToken = None
     is_landed = False
     for page, at in pages:
         rows.extend(page)
-        if len(rows) >= at_least:
-            yield _table(rows, fields, key, drifted), at
+        if len(rows) >= min_rows:
+            yield _table(rows, fields, key, on_mismatch), at
             rows, is_landed = [], True
     if rows or not is_landed:
-        yield _table(rows, fields, key, drifted), at
+        yield _table(rows, fields, key, on_mismatch), at
 
 
-def typed(
-    texts: pa.Table, fields: Sequence[Field], *, key: Sequence[str], drifted: Drifted
+def cast_table(
+    texts: pa.Table, fields: Sequence[Field], *, key: Sequence[str], on_mismatch: OnMismatch
 ) -> pa.Table:
     """Give a table that holds nothing but text the types of its fields."""
-    columns = [_column(texts[field.name].combine_chunks(), field, drifted) for field in fields]
-    return _keyed(columns, fields, key, drifted)
+    columns = [_column(texts[field.name].combine_chunks(), field, on_mismatch) for field in fields]
+    return _drop_rows_without_key(columns, fields, key, on_mismatch)
 
 
 def _table(
-    rows: list[Row], fields: Sequence[Field], key: Sequence[str], drifted: Drifted
+    rows: list[Row], fields: Sequence[Field], key: Sequence[str], drifted: OnMismatch
 ) -> pa.Table:
     columns = [_column(_texts(rows, field, drifted), field, drifted) for field in fields]
-    return _keyed(columns, fields, key, drifted)
+    return _drop_rows_without_key(columns, fields, key, drifted)
 
 
-def _keyed(
-    columns: list[pa.Array], fields: Sequence[Field], key: Sequence[str], drifted: Drifted
+def _drop_rows_without_key(
+    columns: list[pa.Array], fields: Sequence[Field], key: Sequence[str], drifted: OnMismatch
 ) -> pa.Table:
     """Make the table, without the rows that lack a part of their key: they are counted."""
     table = pa.table(columns, names=[field.name for field in fields])
@@ -96,7 +96,7 @@ def _schema(fields: Sequence[Field], key: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(f.name, TYPES[f.type], nullable=f.name not in key) for f in fields])
 
 
-def _texts(rows: list[Row], field: Field, drifted: Drifted) -> pa.Array:
+def _texts(rows: list[Row], field: Field, drifted: OnMismatch) -> pa.Array:
     try:
         values = list(map(itemgetter(field.name), rows))
     except KeyError:
@@ -121,7 +121,7 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _column(texts: pa.Array, field: Field, drifted: Drifted) -> pa.Array:
+def _column(texts: pa.Array, field: Field, drifted: OnMismatch) -> pa.Array:
     if field.type != "text":
         texts = pc.utf8_trim_whitespace(texts)
         texts = pc.if_else(pc.equal(texts, ""), None, texts)
@@ -144,7 +144,9 @@ def _as_number(texts: pa.Array) -> pa.Array:
 def _as_integer(texts: pa.Array) -> pa.Array:
     # By way of float64, because Bulk CSV writes 3 as 3.0 and 912260031 as 9.12260031E8.
     numbers = _as_number(texts)
-    is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), _EXACT))
+    is_whole = pc.and_(
+        pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), _MAX_EXACT_INTEGER)
+    )
     return pc.if_else(is_whole, numbers, None).cast(pa.int64())
 
 
@@ -159,18 +161,20 @@ def _as_datetime(texts: pa.Array) -> pa.Array:
     the year 9999, which no tool further down can read.
     """
     with suppress(pa.ArrowInvalid):
-        return _in_calendar(texts.cast(INSTANT))
+        return _in_timestamp_range(texts.cast(TIMESTAMP))
     is_day = pc.match_substring_regex(texts, r"^\d{4}-\d\d-\d\d$")
     iso = pc.if_else(is_day, pc.binary_join_element_wise(texts, "T00:00:00Z", ""), texts)
     iso = pc.if_else(_is_epoch(texts), None, iso)
     instants = pc.coalesce(
-        _cast(iso, INSTANT, like=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), _from_epoch(texts)
+        _cast(iso, TIMESTAMP, like=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), _from_epoch(texts)
     )
-    return _in_calendar(instants)
+    return _in_timestamp_range(instants)
 
 
-def _in_calendar(instants: pa.Array) -> pa.Array:
-    is_known = pc.and_(pc.greater_equal(instants, _FIRST), pc.less_equal(instants, _LAST))
+def _in_timestamp_range(instants: pa.Array) -> pa.Array:
+    is_known = pc.and_(
+        pc.greater_equal(instants, _MIN_TIMESTAMP), pc.less_equal(instants, _MAX_TIMESTAMP)
+    )
     return pc.if_else(is_known, instants, None)
 
 
@@ -191,7 +195,7 @@ def _is_epoch(texts: pa.Array) -> pa.Array:
 
 def _from_epoch(texts: pa.Array) -> pa.Array:
     milliseconds = pc.if_else(_is_epoch(texts), texts, None).cast(pa.int64())
-    return pc.multiply(milliseconds, 1000).cast(INSTANT)
+    return pc.multiply(milliseconds, 1000).cast(TIMESTAMP)
 
 
 def _cast(texts: pa.Array, to: pa.DataType, *, like: str) -> pa.Array:

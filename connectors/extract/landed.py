@@ -10,10 +10,10 @@ from ibis.backends.sql import SQLBackend
 from more_itertools import chunked
 
 from connectors.extract.arrow import TYPES
-from connectors.extract.incremental import PULLED_AT
+from connectors.extract.incremental import EXTRACTED_AT
 from models import FieldType
 
-AT_ONCE = 500
+IDS_PER_STATEMENT = 500
 """Ids in one statement."""
 
 
@@ -24,7 +24,7 @@ def field_types(table: ir.Table) -> Mapping[str, FieldType]:
     return {field.name: ours[field.type] for field in fields if field.type in ours}
 
 
-class Landed:
+class SourceTables:
     """The landed tables of one CRM."""
 
     def __init__(self, pipeline: dlt.Pipeline, engine: SQLBackend) -> None:
@@ -35,29 +35,29 @@ class Landed:
         """The rows landed of one object."""
         return self._engine.table(object, database=self._pipeline.dataset_name)
 
-    def forget(self, object: str, column: str, ids: Sequence[str]) -> None:
+    def delete_rows(self, object: str, column: str, ids: Sequence[str]) -> None:
         """Delete rows the CRM no longer has."""
         with self._pipeline.sql_client() as sql:
             name, key = sql.make_qualified_table_name(object), sql.escape_column_name(column)
-            for some in chunked(ids, AT_ONCE):
+            for some in chunked(ids, IDS_PER_STATEMENT):
                 marks = ", ".join(["%s"] * len(some))
                 sql.execute_sql(f"DELETE FROM {name} WHERE {key} IN ({marks})", *some)
 
 
-def forget_older(pipeline: dlt.Pipeline, than: Mapping[str, datetime]) -> None:
+def delete_older(pipeline: dlt.Pipeline, oldest_allowed: Mapping[str, datetime]) -> None:
     """Delete the rows of each object that no pull has read since an instant."""
     with pipeline.sql_client() as sql:
-        stamp = sql.escape_column_name(PULLED_AT)
-        for object, since in than.items():
+        stamp = sql.escape_column_name(EXTRACTED_AT)
+        for object, since in oldest_allowed.items():
             name = sql.make_qualified_table_name(object)
             sql.execute_sql(f"DELETE FROM {name} WHERE {stamp} IS NULL OR {stamp} < %s", since)
 
 
 @contextmanager
-def landed(pipeline: dlt.Pipeline) -> Iterator[Landed]:
+def open_source_tables(pipeline: dlt.Pipeline) -> Iterator[SourceTables]:
     """Open what a pipeline has landed."""
     engine = pipeline.dataset().ibis()
     try:
-        yield Landed(pipeline, engine)
+        yield SourceTables(pipeline, engine)
     finally:
         engine.disconnect()

@@ -8,14 +8,14 @@ import dlt
 from dlt.extract import DltResource
 
 from connectors import Client, Connector, Progress
-from connectors.extract.id_diff import Gaps
-from connectors.extract.incremental import State, is_open, is_whole, whole_since
-from connectors.extract.landed import Landed, forget_older, landed
-from connectors.extract.schema_drift import changed
-from errors import RefusedError
-from models import Catalog, FieldType, Proof, Road, Wanted
+from connectors.extract.id_diff import Differences
+from connectors.extract.incremental import State, in_progress, last_full_refresh, was_full_refresh
+from connectors.extract.landed import SourceTables, delete_older, open_source_tables
+from connectors.extract.schema_drift import type_changed
+from errors import RejectedError
+from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
 
-LANDED_AS: Mapping[str | None, FieldType] = {
+DLT_FIELD_TYPES: Mapping[str | None, FieldType] = {
     "text": "text",
     "double": "number",
     "bigint": "integer",
@@ -26,54 +26,66 @@ LANDED_AS: Mapping[str | None, FieldType] = {
 """What dlt calls the types of landed columns."""
 
 
-def pull(
+def extract_and_verify(
     pipeline: dlt.Pipeline,
-    crm: Connector,
+    connector: Connector,
     client: Client,
-    wanted: Wanted,
+    selection: FieldSelection,
     catalog: Catalog,
     *,
-    swept: Mapping[str, datetime],
+    last_full_check: Mapping[str, datetime],
     full: bool = False,
     progress: Progress = lambda *_: None,
-) -> list[Proof]:
+) -> list[RowCheck]:
     """Land what is wanted, mend what differs, and say how each object was proven.
 
-    `swept` says when all rows of an object were looked at last, their ids and whom they belong to.
+    `last_full_check` says when all rows of an object were looked at last, their ids and whom they belong to.
     An object that cannot be read to its end is noted in `client.halted`, and the others are read.
     So is one of which a field has another type than landed, unless all is read anew (`full`).
     """
-    retyped = dict(_retyped(pipeline, wanted, catalog))
+    retyped = dict(_type_changes(pipeline, selection, catalog))
     if not full:
-        client.halted.update(retyped)
-    resources = crm.source(
-        client, _without(wanted, client.halted), catalog, full=full, progress=progress
+        client.failed_objects.update(retyped)
+    resources = connector.source(
+        client, _exclude(selection, client.failed_objects), catalog, full=full, progress=progress
     )
-    land(pipeline, resources, halted=client.halted, anew=retyped if full else ())
-    return prove(pipeline, crm, client, _without(wanted, client.halted), catalog, swept=swept)
+    load_batches(
+        pipeline,
+        resources,
+        failed_objects=client.failed_objects,
+        dropped_objects=retyped if full else (),
+    )
+    return verify(
+        pipeline,
+        connector,
+        client,
+        _exclude(selection, client.failed_objects),
+        catalog,
+        last_full_check=last_full_check,
+    )
 
 
-def planned(
+def estimate(
     pipeline: dlt.Pipeline,
-    crm: Connector,
+    connector: Connector,
     client: Client,
-    wanted: Wanted,
+    selection: FieldSelection,
     catalog: Catalog,
     *,
     full: bool = False,
-) -> list[Road]:
+) -> list[ExtractEstimate]:
     """Say how the next pull would read each object; nothing is read or landed."""
     pipeline.sync_destination()
-    states = {object: _state(pipeline, object) for object in wanted}
-    return crm.planned(client, wanted, catalog, states, full=full)
+    states = {object: _state(pipeline, object) for object in selection}
+    return connector.estimate(client, selection, catalog, states, full=full)
 
 
-def land(
+def load_batches(
     pipeline: dlt.Pipeline,
     resources: Sequence[DltResource],
     *,
-    halted: Collection[str] = (),
-    anew: Collection[str] = (),
+    failed_objects: Collection[str] = (),
+    dropped_objects: Collection[str] = (),
 ) -> None:
     """Land the resources in rounds of one part each; every round is one load package.
 
@@ -82,18 +94,18 @@ def land(
     """
 
     def goes_on(one: DltResource) -> bool:
-        return one.name not in halted and is_open(_state(pipeline, one.name))
+        return one.name not in failed_objects and in_progress(_state(pipeline, one.name))
 
     pipeline.sync_destination()
-    left = [one for one in resources if one.name not in anew]
-    if dropped := [one for one in resources if one.name in anew]:
+    left = [one for one in resources if one.name not in dropped_objects]
+    if dropped := [one for one in resources if one.name in dropped_objects]:
         _load(pipeline, dropped, refresh="drop_resources")
         left += filter(goes_on, dropped)
     while left:
         _load(pipeline, left)
         left = list(filter(goes_on, left))
-    whole = ((one.name, whole_since(_state(pipeline, one.name))) for one in resources)
-    forget_older(pipeline, {object: since for object, since in whole if since})
+    whole = ((one.name, last_full_refresh(_state(pipeline, one.name))) for one in resources)
+    delete_older(pipeline, {object: since for object, since in whole if since})
 
 
 def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: Any) -> None:
@@ -105,45 +117,45 @@ def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: A
         pipeline.load().raise_on_failed_jobs()
 
 
-def prove(
+def verify(
     pipeline: dlt.Pipeline,
-    crm: Connector,
+    connector: Connector,
     client: Client,
-    wanted: Wanted,
+    selection: FieldSelection,
     catalog: Catalog,
     *,
-    swept: Mapping[str, datetime],
-) -> list[Proof]:
+    last_full_check: Mapping[str, datetime],
+) -> list[RowCheck]:
     """Compare counts, find what differs, read it again and delete what is gone."""
-    provable = [object for object in wanted if crm.is_provable(object)]
-    with landed(pipeline) as shelf:
+    provable = [object for object in selection if connector.is_countable(object)]
+    with open_source_tables(pipeline) as shelf:
         found = {
-            object: crm.gaps(
+            object: connector.find_differences(
                 client,
                 object,
                 shelf.table,
-                wanted=wanted,
-                swept_at=swept.get(object),
-                is_whole=is_whole(_state(pipeline, object)),
+                selection=selection,
+                last_full_check=last_full_check.get(object),
+                was_full_refresh=was_full_refresh(_state(pipeline, object)),
             )
             for object in provable
         }
         for object, gaps in found.items():
-            _forget(shelf, object, gaps, wanted, crm.KEY)
+            _delete_rows(shelf, object, gaps, selection, connector.PRIMARY_KEY)
     stale = {
-        object: (*gaps.missed, *gaps.relinked)
+        object: (*gaps.missing, *gaps.reassociated)
         for object, gaps in found.items()
-        if gaps.missed or gaps.relinked
+        if gaps.missing or gaps.reassociated
     }
     if stale:
-        again = crm.again(client, stale, wanted, catalog)
+        again = connector.reread(client, stale, selection, catalog)
         _load(pipeline, again)
-    return [_proof(object, gaps) for object, gaps in found.items()]
+    return [_row_check(object, gaps) for object, gaps in found.items()]
 
 
-def _retyped(
-    pipeline: dlt.Pipeline, wanted: Wanted, catalog: Catalog
-) -> Iterator[tuple[str, RefusedError]]:
+def _type_changes(
+    pipeline: dlt.Pipeline, wanted: FieldSelection, catalog: Catalog
+) -> Iterator[tuple[str, RejectedError]]:
     """Find the objects of which a field has another type now than it was landed with."""
     pipeline.sync_destination()
     if pipeline.default_schema_name is None:
@@ -152,33 +164,38 @@ def _retyped(
     for object, names in wanted.items():
         columns = tables.get(object, {}).get("columns", {})
         for name in set(names) & columns.keys() & catalog[object].keys():
-            before, now = LANDED_AS.get(columns[name].get("data_type")), catalog[object][name].type
+            before, now = (
+                DLT_FIELD_TYPES.get(columns[name].get("data_type")),
+                catalog[object][name].type,
+            )
             if before not in (None, now):
-                yield object, changed(object, name, before, now)
+                yield object, type_changed(object, name, before, now)
 
 
-def _without(wanted: Wanted, halted: Collection[str]) -> Wanted:
+def _exclude(wanted: FieldSelection, halted: Collection[str]) -> FieldSelection:
     return {object: names for object, names in wanted.items() if object not in halted}
 
 
-def _forget(shelf: Landed, object: str, gaps: Gaps, wanted: Wanted, key: str) -> None:
-    if gone := gaps.differences.gone:
-        shelf.forget(object, key, gone)
+def _delete_rows(
+    shelf: SourceTables, object: str, gaps: Differences, wanted: FieldSelection, key: str
+) -> None:
+    if gone := gaps.id_diff.deleted:
+        shelf.delete_rows(object, key, gone)
         if (history := f"{object}_history") in wanted:
-            shelf.forget(history, key, gone)
+            shelf.delete_rows(history, key, gone)
 
 
-def _proof(object: str, gaps: Gaps) -> Proof:
-    found = gaps.differences
-    return Proof(
+def _row_check(object: str, gaps: Differences) -> RowCheck:
+    found = gaps.id_diff
+    return RowCheck(
         object,
         datetime.now(UTC),
-        found.counted,
-        missed=len(gaps.missed),
-        gone=len(found.gone),
-        relinked=len(gaps.relinked),
-        is_proven=found.is_proven,
-        swept_at=gaps.swept_at,
+        found.remote_count,
+        missing=len(gaps.missing),
+        deleted=len(found.deleted),
+        reassociated=len(gaps.reassociated),
+        is_complete=found.is_complete,
+        full_check_at=gaps.full_check_at,
     )
 
 

@@ -1,21 +1,21 @@
 """HubSpot: what every CRM's folder offers."""
 
-from connectors.hubspot.catalog import KEY, catalog
+from connectors.hubspot.catalog import PRIMARY_KEY, catalog
 from connectors.hubspot.client import Settings, connect
-from connectors.hubspot.sink import apply, calls_for
-from connectors.hubspot.source import again, planned, source
-from connectors.hubspot.verify import gaps, is_provable
+from connectors.hubspot.sink import estimate_writes, write
+from connectors.hubspot.source import estimate, reread, source
+from connectors.hubspot.verify import find_differences, is_countable
 
 __all__ = [
-    "KEY",
+    "PRIMARY_KEY",
     "Settings",
-    "again",
-    "apply",
-    "calls_for",
     "catalog",
     "connect",
-    "gaps",
-    "is_provable",
-    "planned",
+    "estimate",
+    "estimate_writes",
+    "find_differences",
+    "is_countable",
+    "reread",
     "source",
+    "write",
 ]

@@ -8,36 +8,38 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.extract.arrow import Page, Position, Row
+from connectors.extract.arrow import Page, PageToken, Row
 from connectors.hubspot.client import Client
-from connectors.hubspot.pagination import Question, is_since, milliseconds, paged
-from connectors.pagination_guard import Trail
-from errors import RefusedError
+from connectors.hubspot.pagination import ReadRequest, is_on_or_after, milliseconds, paginate
+from connectors.pagination_guard import PaginationLoopGuard
+from errors import RejectedError
 
 EVENTS = "/email/public/v1/events"
 EVENT_LIMIT = 1000
 SUBMISSION_LIMIT = 50
 
 
-def form_submissions(client: Client, question: Question, at: Position) -> Iterator[Page]:
+def form_submissions(client: Client, request: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read form by form; a position is the form and its cursor, or None behind its end."""
-    form_at, after = at or (None, None)
-    pages = paged(client, "/marketing/v3/forms/", limit=100)
+    form_at, after = page_token or (None, None)
+    pages = paginate(client, "/marketing/v3/forms/", limit=100)
     forms = [form for page, _ in pages for form in page if form.get("id")]
     for form in sorted(forms, key=lambda form: str(form["id"])):
         id = str(form["id"])
         if form_at is not None and (id < form_at or (id == form_at and after is None)):
             continue
         begin = after if id == form_at else None
-        for rows, position in _submissions(client, question, form, begin):
+        for rows, position in _submissions(client, request, form, begin):
             yield rows, [id, position]
 
 
-def _submissions(client: Client, question: Question, form: Row, after: Position) -> Iterator[Page]:
+def _submissions(
+    client: Client, question: ReadRequest, form: Row, after: PageToken
+) -> Iterator[Page]:
     path = f"/form-integrations/v1/submissions/forms/{form['id']}"
-    for page, position in paged(client, path, after, limit=SUBMISSION_LIMIT):
+    for page, position in paginate(client, path, after, limit=SUBMISSION_LIMIT):
         rows = [_submission(form, submission) for submission in page]
-        new = [row for row in rows if is_since(row["submittedAt"], question.since)]
+        new = [row for row in rows if is_on_or_after(row["submittedAt"], question.since)]
         yield new, position
         if len(new) < len(rows):
             return  # newest first, and there is no filter by date
@@ -55,28 +57,30 @@ def _submission(form: Row, submission: Row) -> Row:
     }
 
 
-def email_events(client: Client, question: Question, at: Position) -> Iterator[Page]:
+def email_events(client: Client, request: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read one closed window, because new ones would move the pages."""
-    window: dict[str, Any] = {"endTimestamp": at or milliseconds(question.until)}
-    if question.since:
-        window["startTimestamp"] = milliseconds(question.since)
-    offset, trail = None, Trail(f"HubSpot: GET {EVENTS}")
+    window: dict[str, Any] = {"endTimestamp": page_token or milliseconds(request.until)}
+    if request.since:
+        window["startTimestamp"] = milliseconds(request.since)
+    offset, trail = None, PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
     while True:
         try:
-            answer = client.get(EVENTS, holds="events", offset=offset, limit=EVENT_LIMIT, **window)
-        except RefusedError:
-            if offset is None or window["endTimestamp"] == at:
+            answer = client.get(
+                EVENTS, expected_key="events", offset=offset, limit=EVENT_LIMIT, **window
+            )
+        except RejectedError:
+            if offset is None or window["endTimestamp"] == page_token:
                 raise
             # forgotten, as they soon are: what lies before the last row is another window
-            offset, window["endTimestamp"] = None, at
-            trail = Trail(f"HubSpot: GET {EVENTS}")
+            offset, window["endTimestamp"] = None, page_token
+            trail = PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
             continue
         events = answer["events"]
-        at = _last(events, "created") or at
-        yield [{**event, "id": _event_id(event)} for event in events], at
+        page_token = _last(events, "created") or page_token
+        yield [{**event, "id": _event_id(event)} for event in events], page_token
         if not answer.get("hasMore"):
             return
-        offset = trail.follow(str(answer.get("offset")))
+        offset = trail.check(str(answer.get("offset")))
 
 
 def _event_id(event: Row) -> str | None:
@@ -85,21 +89,24 @@ def _event_id(event: Row) -> str | None:
     return f"{event['id']}:{event['created']}" if is_known else None
 
 
-def page_views(client: Client, question: Question, at: Position) -> Iterator[Page]:
+def page_views(client: Client, request: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read what pages contacts looked at."""
-    pages = paged(
+    pages = paginate(
         client,
         "/events/v3/events/",
         objectType="contact",
         eventType="e_visited_page",
-        occurredAfter=question.since and question.since.isoformat(),
-        occurredBefore=at or question.until.isoformat(),
+        occurredAfter=request.since and request.since.isoformat(),
+        occurredBefore=page_token or request.until.isoformat(),
         limit=EVENT_LIMIT,
     )
     for page, _ in pages:
         last = _last(page, "occurredAt")
-        at = _just_after(last) if last else at
-        yield [{**one, "url": (one.get("properties") or {}).get("hs_url")} for one in page], at
+        page_token = _just_after(last) if last else page_token
+        yield (
+            [{**one, "url": (one.get("properties") or {}).get("hs_url")} for one in page],
+            page_token,
+        )
 
 
 def _just_after(instant: str) -> str:

@@ -4,43 +4,49 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.extract.arrow import Page, Row
-from connectors.hubspot.catalog import ASSOCIATED, LABELS
+from connectors.hubspot.catalog import ASSOCIATED_CONTACTS, ASSOCIATION_LABELS
 from connectors.hubspot.client import Client
-from connectors.hubspot.pagination import row
-from connectors.hubspot.partitions import next_of
-from connectors.pagination_guard import Trail
-from errors import RefusedError
+from connectors.hubspot.pagination import to_row
+from connectors.hubspot.partitions import next_page_cursor
+from connectors.pagination_guard import PaginationLoopGuard
+from errors import RejectedError
 
 ASSOCIATION_LIMIT = 1000
-ASSOCIATION_LIMIT_OF_OLD = 100
+LEGACY_ASSOCIATION_LIMIT = 100
 """HubSpot documents both; the greater one is tried first."""
 
-ANEW = 3
+MAX_RESTARTS = 3
 """So often the links of one record are begun anew at most."""
 
 
-def with_inline_contacts(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
+def with_inline_associations(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
     """Make rows of records that were listed together with their contacts."""
     for page, at in pages:
         inline = {one["id"]: (one.get("associations") or {}).get("contacts") or {} for one in page}
         links = {
-            id: {ASSOCIATED.name: joined(link["id"] for link in listed.get("results", ()))}
+            id: {
+                ASSOCIATED_CONTACTS.name: join_values(
+                    link["id"] for link in listed.get("results", ())
+                )
+            }
             for id, listed in inline.items()
         }
         # Those with more contacts than a list shows: asked for one by one below.
-        more = [id for id, listed in inline.items() if next_of(listed)]
-        links |= links_of(client, object, more)
-        yield [row(one, **links[one["id"]]) for one in page], at
+        more = [id for id, listed in inline.items() if next_page_cursor(listed)]
+        links |= associations_of(client, object, more)
+        yield [to_row(one, **links[one["id"]]) for one in page], at
 
 
-def with_contacts(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
+def with_associations(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
     """Make rows of records, and ask for their contacts and how these are linked."""
     for page, at in pages:
-        links = links_of(client, object, [record["id"] for record in page])
-        yield [row(one, **links.get(one["id"], {})) for one in page], at
+        links = associations_of(client, object, [record["id"] for record in page])
+        yield [to_row(one, **links.get(one["id"], {})) for one in page], at
 
 
-def links_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
+def associations_of(
+    client: Client, object: str, ids: Sequence[str]
+) -> dict[str, dict[str, str | None]]:
     """Give the columns that tell of each record's links to contacts.
 
     A record without any has no entry: HubSpot calls that an error. Where a cursor for the rest of
@@ -50,15 +56,17 @@ def links_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, dict[
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
     limit, begun_anew = ASSOCIATION_LIMIT, Counter[str]()
     path = f"/crm/v4/associations/{object}/contacts/batch/read"
-    trail = Trail(f"HubSpot: POST {path}")
+    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
     while asked:
         inputs, rest = asked[:limit], asked[limit:]
-        midway = {one["id"] for one in inputs if "after" in one and begun_anew[one["id"]] < ANEW}
+        midway = {
+            one["id"] for one in inputs if "after" in one and begun_anew[one["id"]] < MAX_RESTARTS
+        }
         try:
             answer = client.post(path, {"inputs": inputs})
-        except RefusedError:
-            if limit > ASSOCIATION_LIMIT_OF_OLD and len(inputs) > ASSOCIATION_LIMIT_OF_OLD:
-                limit = ASSOCIATION_LIMIT_OF_OLD
+        except RejectedError:
+            if limit > LEGACY_ASSOCIATION_LIMIT and len(inputs) > LEGACY_ASSOCIATION_LIMIT:
+                limit = LEGACY_ASSOCIATION_LIMIT
             elif midway:
                 begun_anew.update(midway)
                 asked = [{"id": one["id"]} if one["id"] in midway else one for one in inputs] + rest
@@ -69,8 +77,8 @@ def links_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, dict[
         for result in answer["results"]:
             id = str(result["from"]["id"])
             found.setdefault(id, []).extend(result["to"])
-            if after := next_of(result):
-                trail.follow(f"{id} {after} {begun_anew[id]}")
+            if after := next_page_cursor(result):
+                trail.check(f"{id} {after} {begun_anew[id]}")
                 asked.append({"id": id, "after": after})
     return {id: _columns(links) for id, links in found.items()}
 
@@ -78,11 +86,11 @@ def links_of(client: Client, object: str, ids: Sequence[str]) -> dict[str, dict[
 def _columns(links: Sequence[Row]) -> dict[str, str | None]:
     types = (type for link in links for type in link.get("associationTypes") or ())
     return {
-        ASSOCIATED.name: joined(str(link["toObjectId"]) for link in links),
-        LABELS.name: joined(type["label"] for type in types if type.get("label")),
+        ASSOCIATED_CONTACTS.name: join_values(str(link["toObjectId"]) for link in links),
+        ASSOCIATION_LABELS.name: join_values(type["label"] for type in types if type.get("label")),
     }
 
 
-def joined(words: Iterable[str]) -> str | None:
+def join_values(words: Iterable[str]) -> str | None:
     """Write several ids or labels as one text; none is NULL."""
     return ";".join(sorted(set(words))) or None

@@ -5,12 +5,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from connectors.concurrency import ahead
+from connectors.concurrency import map_ordered
 from connectors.hubspot.client import Client
-from errors import AccessError, RefusedError
+from errors import AccessError, RejectedError
 from models import Catalog, Field, FieldType
 
-KEY = "id"
+PRIMARY_KEY = "id"
 """The column every landed table has its key in."""
 
 TYPES: Mapping[str, FieldType] = {
@@ -21,7 +21,7 @@ TYPES: Mapping[str, FieldType] = {
 }
 """HubSpot's types; every other one is text."""
 
-RECORD = (
+SYSTEM_FIELDS = (
     Field("id", "text", writable=False),
     Field("createdAt", "datetime", writable=False),
     Field("updatedAt", "datetime", writable=False),
@@ -29,14 +29,18 @@ RECORD = (
 )
 """What every CRM object has beside its properties."""
 
-ASSOCIATED = Field("associated_contacts", "text", "Contact ids joined with ;", writable=False)
-LABELS = Field("contact_labels", "text", "Labels of these links joined with ;", writable=False)
+ASSOCIATED_CONTACTS = Field(
+    "associated_contacts", "text", "Contact ids joined with ;", writable=False
+)
+ASSOCIATION_LABELS = Field(
+    "contact_labels", "text", "Labels of these links joined with ;", writable=False
+)
 """Read where a mapping asks for it: a list does not tell it."""
 
-PEOPLE = frozenset({"contacts", "companies"})
+NOT_ASSOCIATED = frozenset({"contacts", "companies"})
 """The objects that are not landed with the contacts they belong to."""
 
-HISTORY = (
+HISTORY_FIELDS = (
     Field("id", "text", writable=False),
     Field("property", "text", writable=False),
     Field("value", "text", writable=False),
@@ -44,7 +48,7 @@ HISTORY = (
     Field("sourceType", "text", writable=False),
 )
 
-FIXED: Mapping[str, tuple[Field, ...]] = {
+FIXED_FIELDS: Mapping[str, tuple[Field, ...]] = {
     "form_submissions": (
         Field("id", "text", writable=False),
         Field("submittedAt", "datetime", writable=False),
@@ -99,11 +103,11 @@ FIXED: Mapping[str, tuple[Field, ...]] = {
 }
 
 
-LOOKS: Mapping[str, Callable[[Client], object]] = {
+ACCESS_CHECKS: Mapping[str, Callable[[Client], object]] = {
     "form_submissions": lambda client: client.get("/marketing/v3/forms/", limit=100),
     "owners": lambda client: client.get("/crm/v3/owners", limit=1),
     "list_memberships": lambda client: client.post(
-        "/crm/v3/lists/search", {"count": 1}, holds="lists"
+        "/crm/v3/lists/search", {"count": 1}, expected_key="lists"
     ),
     "pipeline_stages": lambda client: client.get("/crm/v3/pipelines/contacts"),
 }
@@ -120,7 +124,7 @@ def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     names = dict.fromkeys(objects)
     kinds = list(dict.fromkeys(_kind(object) for object in names))
     found = dict(
-        zip(kinds, ahead(partial(_looked_at, client, kind) for kind in kinds), strict=True)
+        zip(kinds, map_ordered(partial(_check_access, client, kind) for kind in kinds), strict=True)
     )
     if denied := [one for one in found.values() if isinstance(one, AccessError)]:
         raise AccessError("\n".join(dict.fromkeys(str(one) for one in denied)))
@@ -135,40 +139,44 @@ def _kind(object: str) -> str:
 def _fields(
     object: str, properties: list[Field] | AccessError | None
 ) -> Mapping[str, Field] | None:
-    if fixed := FIXED.get(object):
+    if fixed := FIXED_FIELDS.get(object):
         return {field.name: field for field in fixed}
     if not isinstance(properties, list):
         return None
-    return {field.name: field for field in (*_system(object), *properties)}
+    return {field.name: field for field in (*_system_fields(object), *properties)}
 
 
-def _looked_at(client: Client, kind: str) -> list[Field] | AccessError | None:
+def _check_access(client: Client, kind: str) -> list[Field] | AccessError | None:
     """Read the properties of an object and a first record; None: there is no such object."""
     try:
-        if kind in FIXED:
-            if look := LOOKS.get(kind):
+        if kind in FIXED_FIELDS:
+            if look := ACCESS_CHECKS.get(kind):
                 look(client)
             return []
         found = properties(client, kind)
         if found is not None:
-            with suppress(RefusedError):  # whoever reads the object will say so
+            with suppress(RejectedError):  # whoever reads the object will say so
                 client.get(f"/crm/v3/objects/{kind}", limit=1)
         return found
     except AccessError as error:
         return error
 
 
-def _system(object: str) -> tuple[Field, ...]:
+def _system_fields(object: str) -> tuple[Field, ...]:
     if object.endswith("_history"):
         return ()
-    return RECORD if object in PEOPLE else (*RECORD, ASSOCIATED, LABELS)
+    return (
+        SYSTEM_FIELDS
+        if object in NOT_ASSOCIATED
+        else (*SYSTEM_FIELDS, ASSOCIATED_CONTACTS, ASSOCIATION_LABELS)
+    )
 
 
 def properties(client: Client, object: str) -> list[Field] | None:
     """Ask for the properties an object has now; None: there is no such object."""
     try:
-        answer = client.get(f"/crm/v3/properties/{object}", holds="results")
-    except RefusedError:
+        answer = client.get(f"/crm/v3/properties/{object}", expected_key="results")
+    except RejectedError:
         return None
     return [_field(described) for described in answer["results"]]
 

@@ -17,22 +17,22 @@ from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from connectors.http import (
-    CONNECTIONS,
+    MAX_CONNECTIONS,
     TIMEOUT,
-    Answer,
-    checked_url,
-    exchange,
-    lost,
+    Response,
     open_session,
-    parsed,
+    parse_json,
+    response_lost,
+    send_request,
+    validate_url,
 )
-from connectors.hubspot.error_codes import error_of
-from connectors.retry import TOO_MANY, Pace, Traffic
-from errors import ConfigError, RefusedError
+from connectors.hubspot.error_codes import to_error
+from connectors.retry import TOO_MANY_REQUESTS, ApiCaller, RateLimiter
+from errors import ConfigError, RejectedError
 from settings import setting
 
-NOT_THERE = "OBJECT_NOT_FOUND"
-AT_ONCE = CONNECTIONS
+NOT_FOUND = "OBJECT_NOT_FOUND"
+MAX_CONCURRENT_BATCHES = MAX_CONNECTIONS
 """Batches on their way: 19 calls a second are allowed, and a batch takes up to a second."""
 
 for _library in ("hubspot", "urllib3"):
@@ -56,7 +56,7 @@ class Client:
         token = str(settings.access_token)
         if not token:
             raise ConfigError(f"{setting('hubspot', 'access_token')} is missing")
-        self._url = checked_url(settings.base_url, setting("hubspot", "base_url"))
+        self._url = validate_url(settings.base_url, setting("hubspot", "base_url"))
         self._session = open_session(self._url)
         self._session.headers["Authorization"] = f"Bearer {token}"
         environment = self._session.merge_environment_settings(self._url, {}, None, None, None)
@@ -65,38 +65,40 @@ class Client:
             host=self._url,
             retry=Retry(False),
             proxy=environment["proxies"].get("https"),
-            connection_pool_maxsize=AT_ONCE,
+            connection_pool_maxsize=MAX_CONCURRENT_BATCHES,
         )
         self._batch = library.crm.objects.batch_api
-        self.traffic = Traffic("hubspot", {"general": Pace(190, 10), "search": Pace(5, 1)})
+        self.api_caller = ApiCaller(
+            "hubspot", {"general": RateLimiter(190, 10), "search": RateLimiter(5, 1)}
+        )
         self._server_time: datetime | None = None
-        self.findings: list[str] = []
-        self.drift: Counter[tuple[str, str]] = Counter()
-        self.halted: dict[str, RefusedError] = {}
-        self.calls_left: int | None = None
-        self.calls_a_day: int | None = None
+        self.warnings: list[str] = []
+        self.type_mismatches: Counter[tuple[str, str]] = Counter()
+        self.failed_objects: dict[str, RejectedError] = {}
+        self.calls_remaining: int | None = None
+        self.daily_limit: int | None = None
 
     @property
-    def calls(self) -> Counter[str]:
+    def api_calls(self) -> Counter[str]:
         """Count the calls made, per kind: read, search, write."""
-        return self.traffic.calls
+        return self.api_caller.api_calls
 
     @property
-    def waited(self) -> float:
+    def wait_seconds(self) -> float:
         """Sum the seconds waited for rate limits and before repeated calls."""
-        return self.traffic.waited
+        return self.api_caller.wait_seconds
 
     @property
     def waits(self) -> Mapping[str, float]:
         """Sum them per kind of call."""
-        return self.traffic.waits
+        return self.api_caller.waits
 
     @property
-    def refused(self) -> int:
+    def throttled(self) -> int:
         """Count the calls answered with 429: there were too many."""
-        return self.traffic.refused
+        return self.api_caller.throttled
 
-    def account(self) -> str:
+    def check_connection(self) -> str:
         """Name the account, after a look whether the token works.
 
         Raises: AccessError where it does not.
@@ -108,15 +110,20 @@ class Client:
         """Read HubSpot's clock as of its last answer: a cursor must not follow our own."""
         return self._server_time or datetime.now(UTC)
 
-    def get(self, path: str, *, holds: str = "", **params: Any) -> dict[str, Any]:
+    def get(self, path: str, *, expected_key: str = "", **params: Any) -> dict[str, Any]:
         """Read what stands at a path; an answer without the list it `holds` is asked for again."""
-        return self._ask("GET", path, kind="read", holds=holds, params=params)
+        return self._call("GET", path, kind="read", holds=expected_key, params=params)
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, kind: str = "read", holds: str = "results"
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        kind: str = "read",
+        expected_key: str = "results",
     ) -> dict[str, Any]:
         """Read through a path that takes its question as a body; searches have their own limit."""
-        return self._ask("POST", path, kind=kind, holds=holds, data=orjson.dumps(body))
+        return self._call("POST", path, kind=kind, holds=expected_key, data=orjson.dumps(body))
 
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
@@ -133,61 +140,67 @@ class Client:
                 raw = self._batch.update(
                     object, batch, _preload_content=False, _request_timeout=TIMEOUT
                 )
-                answer = Answer(raw.status, raw.headers, raw.data)
+                answer = Response(raw.status, raw.headers, raw.data)
             except ApiException as error:
                 # The library has made text of the body.
                 told = (error.body or "").encode()
-                answer = Answer(error.status, error.headers or {}, told)
+                answer = Response(error.status, error.headers or {}, told)
             except (NewConnectionError, ConnectTimeoutError):
-                raise lost(where, is_write=False) from None
+                raise response_lost(where, is_write=False) from None
             except HTTPError:
-                raise lost(where, is_write=True) from None
-            body = self._taken(answer, where, is_write=True)
+                raise response_lost(where, is_write=True) from None
+            body = self._parse_response(answer, where, is_write=True)
             if not isinstance(body, dict) or not isinstance(body.get("results"), list):
-                raise lost(where, is_write=True)
+                raise response_lost(where, is_write=True)
             return body
 
-        return self.traffic.run(where, send, kind="write", pace="general", repeats=False)
+        return self.api_caller.call(
+            where, send, kind="write", limiter="general", is_retryable=False
+        )
 
-    def _ask(
+    def _call(
         self, method: str, path: str, *, kind: str, holds: str, **request: Any
     ) -> dict[str, Any]:
         where = f"{method} {path}"
         headers = {"Content-Type": "application/json"} if "data" in request else None
 
         def send() -> dict[str, Any]:
-            answer = exchange(self._session, method, self._url + path, headers=headers, **request)
-            body = self._taken(answer, where)
-            if not _is_sound(body, holds, kind):
-                raise lost(where, is_write=False)
+            answer = send_request(
+                self._session, method, self._url + path, headers=headers, **request
+            )
+            body = self._parse_response(answer, where)
+            if not _is_valid_body(body, holds, kind):
+                raise response_lost(where, is_write=False)
             return body
 
         pace = "search" if kind == "search" else "general"
-        return self.traffic.run(where, send, kind=kind, pace=pace)
+        return self.api_caller.call(where, send, kind=kind, limiter=pace)
 
-    def _taken(self, answer: Answer, where: str, *, is_write: bool = False) -> dict[str, Any]:
-        self._learn(answer)
+    def _parse_response(
+        self, answer: Response, where: str, *, is_write: bool = False
+    ) -> dict[str, Any]:
+        self._update_limits(answer)
         if answer.status >= 300:
-            raise error_of(answer, where, is_write=is_write)
-        body: dict[str, Any] = parsed(answer, where, is_write=is_write)
+            raise to_error(answer, where, is_write=is_write)
+        body: dict[str, Any] = parse_json(answer, where, is_write=is_write)
         return body
 
-    def _learn(self, answer: Answer) -> None:
+    def _update_limits(self, answer: Response) -> None:
         self._server_time = answer.server_time or self._server_time
-        if answer.status == TOO_MANY:
-            self.traffic.refuse()
+        if answer.status == TOO_MANY_REQUESTS:
+            self.api_caller.count_throttled()
         told = answer.headers
         if (left := told.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
-            self.calls_left = int(left)
+            self.calls_remaining = int(left)
         if (allowed := told.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
-            self.calls_a_day = int(allowed)
+            self.daily_limit = int(allowed)
         calls = told.get("X-HubSpot-RateLimit-Max", "")
         milliseconds = told.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if calls.isdigit() and milliseconds.isdigit():
-            self.traffic.paces["general"].learn(int(calls), int(milliseconds) / 1000)
+            self.api_caller.rate_limiters["general"].update(int(calls), int(milliseconds) / 1000)
 
 
-def _is_sound(body: Any, holds: str, kind: str) -> bool:
+def _is_valid_body(body: Any, holds: str, kind: str) -> bool:
     """Tell an answer with the list it `holds` from anything else; a search counts as well.
 
     What of a batch is not there is named among the errors. Any other error hides what is there,
@@ -200,7 +213,7 @@ def _is_sound(body: Any, holds: str, kind: str) -> bool:
     return (
         isinstance(listed, list)
         and all(isinstance(one, dict) for one in (*listed, *errors))
-        and all(error.get("category", NOT_THERE) == NOT_THERE for error in errors)
+        and all(error.get("category", NOT_FOUND) == NOT_FOUND for error in errors)
     )
 
 

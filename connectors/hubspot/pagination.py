@@ -7,25 +7,25 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from connectors.extract.arrow import Page, Position, Row
-from connectors.hubspot.catalog import RECORD
+from connectors.extract.arrow import Page, PageToken, Row
+from connectors.hubspot.catalog import SYSTEM_FIELDS
 from connectors.hubspot.client import Client
-from connectors.hubspot.partitions import next_of, spread
-from connectors.pagination_guard import Trail
-from errors import RefusedError
+from connectors.hubspot.partitions import next_page_cursor, read_partitions
+from connectors.pagination_guard import PaginationLoopGuard
+from errors import RejectedError
 
 LIST_LIMIT = 100
 HISTORY_LIMIT = 50
 SEARCH_LIMIT = 200
-COUNTED_FROM = 1_000
+MIN_MODIFIED_FOR_COUNT = 1_000
 """From so many modified records on it is asked how many there are in all."""
 
 Progress = Callable[[str, int, int | None], None]
-Reader = Callable[[Position], Iterator[Page]]
+Reader = Callable[[PageToken], Iterator[Page]]
 
 
 @dataclass
-class Tally:
+class RowCounter:
     """How many rows were read, and how many there are as far as an answer has told."""
 
     object: str
@@ -33,98 +33,117 @@ class Tally:
     rows: int = 0
     total: int | None = None
 
-    def count(self, rows: int) -> None:
+    def add(self, rows: int) -> None:
         """Count rows, and tell whoever watches."""
         self.rows += rows
         self.progress(self.object, self.rows, self.total)
 
 
 @dataclass(frozen=True)
-class Question:
+class ReadRequest:
     """What one pull asks for; `since` None asks for everything."""
 
     object: str
     properties: tuple[str, ...]
     since: datetime | None
     until: datetime
-    tally: Tally
+    row_counter: RowCounter
     has_labels: bool = False
 
 
-def in_turn(at: Position, *readers: Reader) -> Iterator[Page]:
+def chain_readers(page_token: PageToken, *readers: Reader) -> Iterator[Page]:
     """Read one after the other; a position is the number of the reader and its own position."""
-    nth, inner = at or (0, None)
+    nth, inner = page_token or (0, None)
     for number, read in enumerate(readers[nth:], nth):
         for rows, position in read(inner):
             yield rows, [number, position] if position is not None else [number + 1, None]
         inner = None
 
 
-def paged(client: Client, path: str, at: Position = None, **params: Any) -> Iterator[Page]:
+def paginate(
+    client: Client, path: str, page_token: PageToken = None, **params: Any
+) -> Iterator[Page]:
     """Read a list to its end: the last page is the one that names no next.
 
     A cursor that HubSpot has forgotten makes it begin anew, once.
 
     Raises: SyncError where its pages lead round in a circle.
     """
-    may_begin_anew, trail = True, Trail(f"HubSpot: GET {path}")
+    may_begin_anew, trail = True, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
         try:
-            answer = client.get(path, holds="results", after=at and trail.follow(at), **params)
-        except RefusedError:
-            if at is None or not may_begin_anew:
+            answer = client.get(
+                path, expected_key="results", after=page_token and trail.check(page_token), **params
+            )
+        except RejectedError:
+            if page_token is None or not may_begin_anew:
                 raise
-            at, may_begin_anew, trail = None, False, Trail(f"HubSpot: GET {path}")
+            page_token, may_begin_anew, trail = (
+                None,
+                False,
+                PaginationLoopGuard(f"HubSpot: GET {path}"),
+            )
             continue
-        at = next_of(answer)
-        yield answer["results"], at
-        if at is None:
+        page_token = next_page_cursor(answer)
+        yield answer["results"], page_token
+        if page_token is None:
             return
 
 
-def listed(
-    client: Client, question: Question, at: Position, *, object: str | None = None, **params: Any
+def list_all(
+    client: Client,
+    request: ReadRequest,
+    page_token: PageToken,
+    *,
+    object: str | None = None,
+    **params: Any,
 ) -> Iterator[Page]:
     """Read all live records by ascending id, from several places at once."""
-    object = object or question.object
-    asked = _asked(question, params)
+    object = object or request.object
+    asked = _query_params(request, params)
 
     def fetch(after: str | None) -> dict[str, Any]:
         path = f"/crm/v3/objects/{object}"
-        return sound(client, object, client.get(path, holds="results", after=after, **asked))
+        return drop_malformed(
+            client, object, client.get(path, expected_key="results", after=after, **asked)
+        )
 
-    return spread(fetch, at, partial(_newest, client, object, question.tally))
+    return read_partitions(
+        fetch, page_token, partial(_greatest_id, client, object, request.row_counter)
+    )
 
 
-def sound(client: Client, object: str, answer: dict[str, Any]) -> dict[str, Any]:
+def drop_malformed(client: Client, object: str, page: dict[str, Any]) -> dict[str, Any]:
     """Leave out, and count, what is no record: without properties, or an id that is a number."""
-    records = answer["results"]
-    answer["results"] = [one for one in records if _is_record(one)]
-    for one in answer["results"]:
+    records = page["results"]
+    page["results"] = [one for one in records if _is_record(one)]
+    for one in page["results"]:
         one["id"] = str(one["id"])
-    if bare := len(records) - len(answer["results"]):
-        client.drift[object, "id"] += bare
-    return answer
+    if bare := len(records) - len(page["results"]):
+        client.type_mismatches[object, "id"] += bare
+    return page
 
 
 def _is_record(one: Row) -> bool:
     return str(one.get("id")).isdecimal() and isinstance(one.get("properties"), dict)
 
 
-def archived(client: Client, question: Question, at: Position, **params: Any) -> Iterator[Page]:
+def list_archived(
+    client: Client, request: ReadRequest, page_token: PageToken, **params: Any
+) -> Iterator[Page]:
     """List the archive, which cannot be asked for what is new in it, and keep what is."""
-    since = question.since
-    asked = _asked(question, params) | {"archived": "true"}
-    for page, after in paged(client, f"/crm/v3/objects/{question.object}", at, **asked):
-        records = sound(client, question.object, {"results": page})["results"]
-        yield [one for one in records if is_since(_archived_at(one), since)], after
+    since = request.since
+    asked = _query_params(request, params) | {"archived": "true"}
+    for page, after in paginate(client, f"/crm/v3/objects/{request.object}", page_token, **asked):
+        records = drop_malformed(client, request.object, {"results": page})["results"]
+        yield [one for one in records if is_on_or_after(_archived_at(one), since)], after
 
 
-def _asked(question: Question, params: Mapping[str, Any]) -> dict[str, Any]:
+def _query_params(question: ReadRequest, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"limit": LIST_LIMIT, "properties": ",".join(question.properties), **params}
 
 
-def _newest(client: Client, object: str, tally: Tally) -> int:
+def _greatest_id(client: Client, object: str, tally: RowCounter) -> int:
     """Ask for the greatest id; the answer tells as well how many records there are."""
     body = {
         "filterGroups": [],
@@ -138,27 +157,27 @@ def _newest(client: Client, object: str, tally: Tally) -> int:
     return int(found[0]["id"]) if found else 0
 
 
-def changed(client: Client, question: Question, at: Position) -> Iterator[Page]:
+def list_or_search(client: Client, request: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Search what was modified since; list everything where that is quicker.
 
     A position in the list is a list, one in a search is a text.
     """
-    if isinstance(at, list):
-        yield from listed(client, question, at)
+    if isinstance(page_token, list):
+        yield from list_all(client, request, page_token)
         return
-    filters = [modified_since(question.object, question.since)]
-    answers = by_id(client, question.object, filters, question.properties, at)
+    filters = [modified_since(request.object, request.since)]
+    answers = search_by_id(client, request.object, filters, request.properties, page_token)
     for answer, last in answers:
-        many = at is None and answer["total"] > COUNTED_FROM
-        question.tally.total = question.tally.total or answer["total"]
-        at = last
-        if many and is_list_quicker(answer["total"], counted(client, question.object)):
-            yield from listed(client, question, None)
+        many = page_token is None and answer["total"] > MIN_MODIFIED_FOR_COUNT
+        request.row_counter.total = request.row_counter.total or answer["total"]
+        page_token = last
+        if many and is_list_faster(answer["total"], count_records(client, request.object)):
+            yield from list_all(client, request, None)
             return
         yield answer["results"], last
 
 
-def is_list_quicker(modified: int, records: int) -> bool:
+def is_list_faster(modified: int, records: int) -> bool:
     """Compare 200 records a search and five searches a second with 100 a page and 19 pages."""
     return modified * 1.9 > records
 
@@ -170,13 +189,13 @@ def modified_since(object: str, since: datetime | None) -> Row:
     return {"propertyName": name, "operator": "GTE", "value": value}
 
 
-def by_id(
+def search_by_id(
     client: Client,
     object: str,
     filters: Sequence[Row],
     properties: Sequence[str],
-    last: Position,
-) -> Iterator[tuple[Row, Position]]:
+    last: PageToken,
+) -> Iterator[tuple[Row, PageToken]]:
     """Search by ascending id, above `last`, and give the answers.
 
     Every page asks for ids above the last one instead of following `after`: so there is no wall
@@ -184,7 +203,7 @@ def by_id(
     """
     last, after = last or "0", None
     path = f"/crm/v3/objects/{object}/search"
-    trail = Trail(f"HubSpot: POST {path}")
+    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
         above = {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}
         body = {
@@ -193,18 +212,18 @@ def by_id(
             "properties": list(properties),
             "limit": SEARCH_LIMIT,
         } | ({"after": after} if after else {})
-        answer = sound(client, object, client.post(path, body, kind="search"))
-        found, following = answer["results"], next_of(answer)
+        answer = drop_malformed(client, object, client.post(path, body, kind="search"))
+        found, following = answer["results"], next_page_cursor(answer)
         if following is None:
             yield answer, None
             return
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
-        trail.follow(f"{last} {after}")
+        trail.check(f"{last} {after}")
         yield answer, last
 
 
-def counted(client: Client, object: str, *filters: Row) -> int:
+def count_records(client: Client, object: str, *filters: Row) -> int:
     """Count live records."""
     groups = [{"filters": list(filters)}] if filters else []
     body = {"filterGroups": groups, "properties": [], "limit": 1}
@@ -212,23 +231,23 @@ def counted(client: Client, object: str, *filters: Row) -> int:
     return int(answer["total"])
 
 
-def gathered(pages: Iterator[Page], at_least: int) -> Iterator[Page]:
+def rebatch(pages: Iterator[Page], min_rows: int) -> Iterator[Page]:
     """Join pages until they hold so many rows."""
     rows: list[Row] = []
-    at: Position = None
+    at: PageToken = None
     for page, at in pages:
         rows.extend(page)
-        if len(rows) >= at_least:
+        if len(rows) >= min_rows:
             yield rows, at
             rows = []
     if rows or at is None:
         yield rows, at
 
 
-def row(record: Row, **more: Any) -> Row:
+def to_row(record: Row, **more: Any) -> Row:
     """Put what every record has beside its properties: into the same dict, for there are many."""
     properties: dict[str, Any] = record["properties"]
-    for name in _SYSTEM:
+    for name in _SYSTEM_NAMES:
         properties[name] = record.get(name)
     properties.update(more)
     return properties
@@ -239,7 +258,7 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def is_since(at: object, since: datetime | None) -> bool:
+def is_on_or_after(at: object, since: datetime | None) -> bool:
     """Compare an instant, in milliseconds or as ISO 8601; what is none might be of today."""
     if since is None:
         return True
@@ -254,4 +273,4 @@ def _archived_at(record: Row) -> object:
     return record.get("archivedAt") or record.get("updatedAt")
 
 
-_SYSTEM = tuple(field.name for field in RECORD)
+_SYSTEM_NAMES = tuple(field.name for field in SYSTEM_FIELDS)

@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from connectors.concurrency import launch, most
-from connectors.extract.arrow import Page, Position, Row
-from connectors.pagination_guard import Trail
-from errors import RefusedError
+from connectors.concurrency import max_concurrency, submit
+from connectors.extract.arrow import Page, PageToken, Row
+from connectors.pagination_guard import PaginationLoopGuard
+from errors import RejectedError
 
-Answer = dict[str, Any]
-Fetch = Callable[[str | None], Answer]
+ListPage = dict[str, Any]
+Fetch = Callable[[str | None], ListPage]
 """Gives the page behind a cursor; None is the first."""
 
-WORTH_SPLITTING = 4
+MIN_PAGES_TO_SPLIT = 4
 """Pages that a range may still hold at least, before another reader begins in its middle."""
 
 
 @dataclass
-class Range:
+class Partition:
     """What one reader has yet to read: behind `after`, up to the record `until` (None: the end).
 
     `last` is the id read last, `bound` one that nothing in the range lies at or above.
@@ -35,138 +35,144 @@ class Range:
     after: str | None
     last: int
     until: int | None
-    bound: int = 0
-    span: int = 0
-    is_halved: bool = False
-    begun_anew_at: int | None = None
-    trail: Trail = field(default_factory=lambda: Trail("HubSpot: GET of a list"))
+    upper_bound: int = 0
+    page_span: int = 0
+    is_split: bool = False
+    restarted_at: int | None = None
+    loop_guard: PaginationLoopGuard = field(
+        default_factory=lambda: PaginationLoopGuard("HubSpot: GET of a list")
+    )
 
-    def take(self, answer: Answer) -> tuple[list[Row], bool]:
+    def add_page(self, page: ListPage) -> tuple[list[Row], bool]:
         """Take the rows of a page that belong here, and say whether it was the last one."""
-        records = answer["results"]
-        rows = [one for one in records if self._holds(int(one["id"]))]
-        after = next_of(answer)
-        self.after = after and self.trail.follow(after)
+        records = page["results"]
+        rows = [one for one in records if self._contains(int(one["id"]))]
+        after = next_page_cursor(page)
+        self.after = after and self.loop_guard.check(after)
         if rows:
             newest = int(rows[-1]["id"])
-            self.span, self.last = newest - self.last, newest
+            self.page_span, self.last = newest - self.last, newest
         is_met = bool(records) and self.until is not None and int(records[-1]["id"]) >= self.until
         return rows, after is None or is_met
 
-    def begin_anew(self) -> bool:
+    def restart(self) -> bool:
         """Go back to the beginning, and say whether that helps: not twice from the same record."""
-        if self.after is None or self.begun_anew_at == self.last:
+        if self.after is None or self.restarted_at == self.last:
             return False
-        self.after, self.begun_anew_at = None, self.last
-        self.trail = Trail("HubSpot: GET of a list")
+        self.after, self.restarted_at = None, self.last
+        self.loop_guard = PaginationLoopGuard("HubSpot: GET of a list")
         return True
 
-    def _holds(self, id: int) -> bool:
+    def _contains(self, id: int) -> bool:
         return id > self.last and (self.until is None or id < self.until)
 
 
-def spread(fetch: Fetch, at: Position, newest: Callable[[], int]) -> Generator[Page, None, None]:
+def read_partitions(
+    fetch: Fetch, page_token: PageToken, greatest_id: Callable[[], int]
+) -> Generator[Page, None, None]:
     """Read a list to its end; a position is what each reader has yet to read.
 
     `newest` gives the greatest id there is, and is asked when there is more than one page.
     """
-    ranges = [Range(*one) for one in at] if at else [Range(None, 0, None)]
-    reading = _Reading(fetch, ranges, newest)
-    with ThreadPoolExecutor(most()) as threads:
+    ranges = [Partition(*one) for one in page_token] if page_token else [Partition(None, 0, None)]
+    reading = _PartitionReader(fetch, ranges, greatest_id)
+    with ThreadPoolExecutor(max_concurrency()) as threads:
         try:
-            while reading.ranges:
-                reading.launch(threads)
-                for future in wait(reading.flying, return_when=FIRST_COMPLETED).done:
-                    yield reading.taken(future), reading.position()
+            while reading.partitions:
+                reading.submit_requests(threads)
+                for future in wait(reading.in_flight, return_when=FIRST_COMPLETED).done:
+                    yield reading.handle_response(future), reading.page_token()
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 
 
-class _Reading:
+class _PartitionReader:
     """The readers of one list. All that is decided is decided in one thread."""
 
-    def __init__(self, fetch: Fetch, ranges: list[Range], newest: Callable[[], int]) -> None:
-        self.ranges = ranges
-        self.flying: dict[Future[Answer], tuple[Range, int | None]] = {}
+    def __init__(self, fetch: Fetch, ranges: list[Partition], newest: Callable[[], int]) -> None:
+        self.partitions = ranges
+        self.in_flight: dict[Future[ListPage], tuple[Partition, int | None]] = {}
         self._fetch = fetch
-        self._newest = newest
-        self._bound = 0
-        self._may_halve = True
+        self._greatest_id = newest
+        self._upper_bound = 0
+        self._may_split = True
 
-    def position(self) -> Position:
-        return [[one.after, one.last, one.until] for one in self.ranges] or None
+    def page_token(self) -> PageToken:
+        return [[one.after, one.last, one.until] for one in self.partitions] or None
 
-    def launch(self, threads: ThreadPoolExecutor) -> None:
+    def submit_requests(self, threads: ThreadPoolExecutor) -> None:
         """Ask for the next page of each range, and begin others in the middle of the longest."""
-        busy = {id(one) for one, middle in self.flying.values() if middle is None}
-        for one in self.ranges:
+        busy = {id(one) for one, middle in self.in_flight.values() if middle is None}
+        for one in self.partitions:
             if id(one) not in busy:
-                self._ask(threads, one, one.after, None)
-        while len(self.flying) < most() and (longest := self._longest()):
-            longest.is_halved = True
-            middle = (longest.last + longest.bound) // 2
-            self._ask(threads, longest, str(middle), middle)
+                self._submit(threads, one, one.after, None)
+        while len(self.in_flight) < max_concurrency() and (longest := self._partition_to_split()):
+            longest.is_split = True
+            middle = (longest.last + longest.upper_bound) // 2
+            self._submit(threads, longest, str(middle), middle)
 
-    def taken(self, future: "Future[Answer]") -> list[Row]:
+    def handle_response(self, future: "Future[ListPage]") -> list[Row]:
         """Take in an answer, and give its rows."""
-        one, middle = self.flying.pop(future)
+        one, middle = self.in_flight.pop(future)
         if middle is not None:
-            return self._begun(one, middle, future)
+            return self._start_partition(one, middle, future)
         try:
             answer = future.result()
-        except RefusedError:
+        except RejectedError:
             # HubSpot forgot the cursor: only from the beginning on is there another to be had
-            if not one.begin_anew():
+            if not one.restart():
                 raise
             return []
-        rows, is_done = one.take(answer)
+        rows, is_done = one.add_page(answer)
         if is_done:
-            self.ranges.remove(one)
+            self.partitions.remove(one)
         return rows
 
-    def _ask(
-        self, threads: ThreadPoolExecutor, one: Range, after: str | None, middle: int | None
+    def _submit(
+        self, threads: ThreadPoolExecutor, one: Partition, after: str | None, middle: int | None
     ) -> None:
-        self.flying[launch(threads, partial(self._fetch, after))] = (one, middle)
+        self.in_flight[submit(threads, partial(self._fetch, after))] = (one, middle)
 
-    def _longest(self) -> Range | None:
+    def _partition_to_split(self) -> Partition | None:
         """Choose the range that is worth another reader most."""
-        free = [one for one in self.ranges if one.span and not one.is_halved]
-        if not self._may_halve or not free:
+        free = [one for one in self.partitions if one.page_span and not one.is_split]
+        if not self._may_split or not free:
             return None
-        self._bound = self._bound or self._newest() + 1
+        self._upper_bound = self._upper_bound or self._greatest_id() + 1
         for one in free:
-            one.bound = one.bound or one.until or self._bound
-        longest = max(free, key=lambda one: one.bound - one.last)
-        is_worth_it = longest.bound - longest.last > WORTH_SPLITTING * longest.span
+            one.upper_bound = one.upper_bound or one.until or self._upper_bound
+        longest = max(free, key=lambda one: one.upper_bound - one.last)
+        is_worth_it = longest.upper_bound - longest.last > MIN_PAGES_TO_SPLIT * longest.page_span
         return longest if is_worth_it else None
 
-    def _begun(self, one: Range, middle: int, future: "Future[Answer]") -> list[Row]:
+    def _start_partition(
+        self, one: Partition, middle: int, future: "Future[ListPage]"
+    ) -> list[Row]:
         """Let a new range begin where HubSpot says there is a record, if that can be trusted."""
-        one.is_halved = False
+        one.is_split = False
         try:
             answer = future.result()
-        except RefusedError:
-            self._may_halve = False
+        except RejectedError:
+            self._may_split = False
             return []
         first = int(answer["results"][0]["id"]) if answer["results"] else None
-        if one not in self.ranges or (first is not None and one.last >= first >= middle):
+        if one not in self.partitions or (first is not None and one.last >= first >= middle):
             return []  # its reader has come so far meanwhile
         if first is None or (one.until is not None and first >= one.until):
-            one.bound = middle
+            one.upper_bound = middle
             return []
         if first < middle:
-            self._may_halve = False
+            self._may_split = False
             return []
-        new = Range(None, first - 1, one.until, one.bound)
-        one.until, one.bound = first, middle
-        rows, is_done = new.take(answer)
+        new = Partition(None, first - 1, one.until, one.upper_bound)
+        one.until, one.upper_bound = first, middle
+        rows, is_done = new.add_page(answer)
         if not is_done:
-            self.ranges.insert(self.ranges.index(one) + 1, new)
+            self.partitions.insert(self.partitions.index(one) + 1, new)
         return rows
 
 
-def next_of(answer: Row) -> str | None:
+def next_page_cursor(page: Row) -> str | None:
     """Read where the next page begins."""
-    after = ((answer.get("paging") or {}).get("next") or {}).get("after")
+    after = ((page.get("paging") or {}).get("next") or {}).get("after")
     return None if after is None else str(after)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from connectors.extract.arrow import Page, Position, Row
+from connectors.extract.arrow import Page, PageToken, Row
 from connectors.hubspot.client import Client
-from connectors.hubspot.pagination import Question, in_turn, paged
-from connectors.pagination_guard import Trail
+from connectors.hubspot.pagination import ReadRequest, chain_readers, paginate
+from connectors.pagination_guard import PaginationLoopGuard
 
 OWNER_LIMIT = 500
 LIST_LIMIT = 500
@@ -15,34 +15,34 @@ CONTACTS = "0-1"
 PIPELINES = ("contacts", "deals")
 
 
-def owners(client: Client, _: Question, at: Position) -> Iterator[Page]:
+def owners(client: Client, _: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read the owners of today, and those who left."""
 
-    def read(archived: str, at: Position) -> Iterator[Page]:
-        return paged(client, "/crm/v3/owners", at, limit=OWNER_LIMIT, archived=archived)
+    def read(archived: str, at: PageToken) -> Iterator[Page]:
+        return paginate(client, "/crm/v3/owners", at, limit=OWNER_LIMIT, archived=archived)
 
-    return in_turn(at, lambda at: read("false", at), lambda at: read("true", at))
+    return chain_readers(page_token, lambda at: read("false", at), lambda at: read("true", at))
 
 
-def memberships(client: Client, _: Question, at: Position) -> Iterator[Page]:
+def memberships(client: Client, _: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read who is on which list of contacts; a position is the list and its cursor."""
-    list_at, after = at or (None, None)
+    list_at, after = page_token or (None, None)
     for one in sorted(_lists(client), key=lambda one: str(one["listId"])):
         id = str(one["listId"])
         if list_at is not None and (id < list_at or (id == list_at and after is None)):
             continue
         begin = after if id == list_at else None
         path = f"/crm/v3/lists/{id}/memberships"
-        for members, position in paged(client, path, begin, limit=MEMBER_LIMIT):
+        for members, position in paginate(client, path, begin, limit=MEMBER_LIMIT):
             yield [_membership(one, member) for member in members], [id, position]
 
 
 def _lists(client: Client) -> Iterator[Row]:
     path, offset = "/crm/v3/lists/search", 0
-    trail = Trail(f"HubSpot: POST {path}")
+    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
-        trail.follow(str(offset))
-        answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, holds="lists")
+        trail.check(str(offset))
+        answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, expected_key="lists")
         yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
         if not answer.get("hasMore"):
             return
@@ -58,10 +58,10 @@ def _membership(one: Row, member: Row) -> Row:
     }
 
 
-def pipeline_stages(client: Client, _: Question, at: Position) -> Iterator[Page]:
+def pipeline_stages(client: Client, _: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read the stages of the pipelines of contacts (their lifecycle) and of deals."""
-    for object in PIPELINES[at or 0 :]:
-        found = client.get(f"/crm/v3/pipelines/{object}", holds="results")["results"]
+    for object in PIPELINES[page_token or 0 :]:
+        found = client.get(f"/crm/v3/pipelines/{object}", expected_key="results")["results"]
         rows = [
             _stage(object, pipeline, stage) for pipeline in found for stage in pipeline["stages"]
         ]

@@ -6,23 +6,29 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from connectors.error_mapping import codes
-from connectors.hubspot.client import AT_ONCE, Client
-from connectors.hubspot.error_codes import FIELD_CODES, MEANINGS, VALUE_CODES, problem_of, refusal
-from connectors.load.sink_spec import DoubtError, Hands, Seen
-from connectors.load.values import same
-from connectors.load.writer import carry_out
-from errors import RefusedError, SyncError, UnclearError
-from models import Catalog, Field, FieldChange, Load, Outcome, RecordChange
+from connectors.error_mapping import codes_in_scope
+from connectors.hubspot.client import MAX_CONCURRENT_BATCHES, Client
+from connectors.hubspot.error_codes import (
+    ERROR_RULES,
+    FIELD_CODES,
+    VALUE_CODES,
+    parse_error,
+    rejection,
+)
+from connectors.load.sink_spec import RemoteRecord, SinkSpec, UnconfirmedWriteError
+from connectors.load.values import values_equal
+from connectors.load.writer import write_changes
+from errors import RejectedError, SyncError, UnknownOutcomeError
+from models import Catalog, Field, FieldChange, Outcome, RecordChange, WriteVolume
 
-BATCH = 100
-INSTANT = timedelta(milliseconds=1)
+BATCH_SIZE = 100
+TIMESTAMP_RESOLUTION = timedelta(milliseconds=1)
 
 ONLY_FORWARD = frozenset({"lifecyclestage"})
 """Properties HubSpot accepts any value for, and keeps the one that stands later in their list."""
 
 
-def apply(
+def write(
     client: Client, changes: Iterable[RecordChange], catalog: Catalog
 ) -> Iterator[list[Outcome]]:
     """Write changes, and yield an outcome for every record, batch by batch.
@@ -31,36 +37,36 @@ def apply(
 
     Raises: AccessError where the token may not write, naming the scope.
     """
-    hands = Hands(
+    hands = SinkSpec(
         read=partial(_read, client),
         write=partial(_write, client, catalog),
-        reads_at_once=BATCH,
-        writes_at_once=BATCH,
-        together=BATCH,
-        in_flight=AT_ONCE,
-        instant=INSTANT,
+        read_batch_size=BATCH_SIZE,
+        write_batch_size=BATCH_SIZE,
+        compare_batch_size=BATCH_SIZE,
+        max_concurrent_batches=MAX_CONCURRENT_BATCHES,
+        timestamp_resolution=TIMESTAMP_RESOLUTION,
         field_codes=FIELD_CODES,
         value_codes=VALUE_CODES,
-        excluded=dict.fromkeys(codes(MEANINGS, "deleted"), "deleted"),
+        excluded=dict.fromkeys(codes_in_scope(ERROR_RULES, "deleted"), "deleted"),
     )
-    return carry_out(changes, hands, catalog, client.traffic)
+    return write_changes(changes, hands, catalog, client.api_caller)
 
 
-def calls_for(_: Client | None, load: Load) -> int:
+def estimate_writes(_: Client | None, volume: WriteVolume) -> int:
     """Estimate the calls: to look and to write, per batch; where a stage goes back, to empty it
     before and to look again behind.
     """
-    return 2 * ceil(load.records / BATCH) + 2 * ceil(load.backward / BATCH)
+    return 2 * ceil(volume.records / BATCH_SIZE) + 2 * ceil(volume.backward / BATCH_SIZE)
 
 
 def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
-) -> Mapping[str, Seen]:
+) -> Mapping[str, RemoteRecord]:
     """Read records as they are. Never by search: its index is behind what was just written."""
     body = {"properties": list(fields), "inputs": [{"id": id} for id in ids]}
     answer = client.post(f"/crm/v3/objects/{object}/batch/read", body)
-    seen: dict[str, Seen] = {one["id"]: one["properties"] for one in answer["results"]}
-    missing = set(_refused(answer))
+    seen: dict[str, RemoteRecord] = {one["id"]: one["properties"] for one in answer["results"]}
+    missing = set(_rejected_records(answer))
     for id in ids:
         if id not in seen:
             # A merged record answers under a new id and is not reported as missing.
@@ -77,35 +83,42 @@ def _write(
     ]
     answer = client.update(object, inputs)
     written = {one["id"]: one["properties"] for one in answer["results"]}
-    refused = _refused(answer)
+    refused = _rejected_records(answer)
     return {
         change.record_id: refused.get(change.record_id)
-        or _doubt(change, written.get(change.record_id), catalog)
+        or _unconfirmed(change, written.get(change.record_id), catalog)
         for change in changes
     }
 
 
-def _refused(answer: Mapping[str, Any]) -> dict[str, RefusedError]:
+def _rejected_records(answer: Mapping[str, Any]) -> dict[str, RejectedError]:
     """Sort the errors by record; HubSpot gives one an error and lists the ids in it."""
     return {
-        id: refusal(problem, "a record of a batch")
-        for problem in map(problem_of, answer.get("errors") or ())
+        id: rejection(problem, "a record of a batch")
+        for problem in map(parse_error, answer.get("errors") or ())
         for id in problem.context.get("ids", ())
     }
 
 
-def _doubt(
+def _unconfirmed(
     change: RecordChange, answered: Mapping[str, str | None] | None, catalog: Catalog
-) -> UnclearError | None:
+) -> UnknownOutcomeError | None:
     if answered is None:
-        return UnclearError(f"HubSpot did not mention {change.object} {change.record_id}")
+        return UnknownOutcomeError(f"HubSpot did not mention {change.object} {change.record_id}")
     fields = catalog.get(change.object, {})
     for field in change.fields:
         known = fields.get(field.field)
         kept = answered.get(field.field, field.after)
-        is_kept = same(kept, field.after, known.type if known else "text", instant=INSTANT)
+        is_kept = values_equal(
+            kept,
+            field.after,
+            known.type if known else "text",
+            timestamp_resolution=TIMESTAMP_RESOLUTION,
+        )
         if not is_kept or _may_move_back(field, known):
-            return DoubtError(f"{field.field} of {change.object} {change.record_id}: look again")
+            return UnconfirmedWriteError(
+                f"{field.field} of {change.object} {change.record_id}: look again"
+            )
     return None
 
 

@@ -9,64 +9,73 @@ import ibis
 import ibis.expr.types as ir
 from more_itertools import chunked
 
-from connectors.concurrency import ahead
-from connectors.extract.id_diff import Gaps, Rank, Shelf, differences, is_due
-from connectors.hubspot.associations import ASSOCIATION_LIMIT, links_of
-from connectors.hubspot.catalog import ASSOCIATED, FIXED, LABELS, PEOPLE
+from connectors.concurrency import map_ordered
+from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids, is_full_check_due
+from connectors.hubspot.associations import ASSOCIATION_LIMIT, associations_of
+from connectors.hubspot.catalog import (
+    ASSOCIATED_CONTACTS,
+    ASSOCIATION_LABELS,
+    FIXED_FIELDS,
+    NOT_ASSOCIATED,
+)
 from connectors.hubspot.client import Client
-from connectors.hubspot.pagination import SEARCH_LIMIT, by_id, counted, sound
-from models import Wanted
+from connectors.hubspot.pagination import SEARCH_LIMIT, count_records, drop_malformed, search_by_id
+from models import FieldSelection
 
-BATCH = 100
+READ_BATCH_SIZE = 100
 RECENT = timedelta(days=30)
-SWEPT_ALWAYS = 20_000
+ALWAYS_CHECKED_ROWS = 20_000
 """The associations of so many records of an object are looked at by every pull: 1,000 a call."""
 
 
-def is_provable(object: str) -> bool:
+def is_countable(object: str) -> bool:
     """Say whether HubSpot counts such records; logs and histories it does not."""
-    return object not in FIXED and object != "contacts_history"
+    return object not in FIXED_FIELDS and object != "contacts_history"
 
 
-def gaps(
+def find_differences(
     client: Client,
     object: str,
-    landed: Callable[[str], ir.Table],
+    landed_table: Callable[[str], ir.Table],
     *,
-    wanted: Wanted,
-    swept_at: datetime | None,
-    is_whole: bool,
-) -> Gaps:
+    selection: FieldSelection,
+    last_full_check: datetime | None,
+    was_full_refresh: bool,
+) -> Differences:
     """Find what was missed, erased or merged away, contacts without their history, and engagement
     that was linked anew.
 
     A whole reading has just seen all ids and associations. Other pulls look at associations of
     recent engagement, and at all of them where they are few or were not looked at for a day.
     """
-    is_sweep = not is_whole and is_due(swept_at, client.now())
-    at = client.now() if is_whole or is_sweep else swept_at
-    live = landed(object).filter(~landed(object).archived)
-    told = (ASSOCIATED.name, *({LABELS.name} & set(wanted[object])))
-    shelf = Shelf(
+    is_sweep = not was_full_refresh and is_full_check_due(last_full_check, client.now())
+    at = client.now() if was_full_refresh or is_sweep else last_full_check
+    live = landed_table(object).filter(~landed_table(object).archived)
+    told = (ASSOCIATED_CONTACTS.name, *({ASSOCIATION_LABELS.name} & set(selection[object])))
+    shelf = RemoteIds(
         partial(_count, client, object),
-        partial(_ids, client, object),
-        partial(_present, client, object),
+        partial(_list_ids, client, object),
+        partial(_existing_ids, client, object),
         SEARCH_LIMIT,
     )
     ranked = live.select("id", rank=live.id.cast("int64"))
-    found = differences(ranked, shelf, is_sweep=is_sweep)
-    if object in PEOPLE:
-        bare = _without_history(object, live, landed, wanted) if at != swept_at else ()
-        return Gaps(found, bare=bare, swept_at=at)
-    if is_whole:
-        return Gaps(found, swept_at=at)
-    if found.landed > SWEPT_ALWAYS and not is_sweep:
+    found = diff_ids(ranked, shelf, is_full_check=is_sweep)
+    if object in NOT_ASSOCIATED:
+        bare = (
+            _without_history(object, live, landed_table, selection) if at != last_full_check else ()
+        )
+        return Differences(found, without_history=bare, full_check_at=at)
+    if was_full_refresh:
+        return Differences(found, full_check_at=at)
+    if found.landed_count > ALWAYS_CHECKED_ROWS and not is_sweep:
         live = live.filter(live.createdAt >= client.now() - RECENT)
-    return Gaps(found, relinked=_all_relinked(client, object, live, told), swept_at=at)
+    return Differences(
+        found, reassociated=_all_reassociated(client, object, live, told), full_check_at=at
+    )
 
 
 def _without_history(
-    object: str, live: ir.Table, landed: Callable[[str], ir.Table], wanted: Wanted
+    object: str, live: ir.Table, landed: Callable[[str], ir.Table], wanted: FieldSelection
 ) -> tuple[str, ...]:
     """Find whom the reader of histories passed before he was there to be found.
 
@@ -80,22 +89,24 @@ def _without_history(
     return tuple(bare.id.to_pyarrow().to_pylist())
 
 
-def _all_relinked(
+def _all_reassociated(
     client: Client, object: str, live: ir.Table, told: Sequence[str]
 ) -> tuple[str, ...]:
     rows = live.select("id", *told).to_pyarrow()
     starts = range(0, len(rows), ASSOCIATION_LIMIT)
     asked = (
-        partial(_relinked, client, object, told, rows.slice(start, ASSOCIATION_LIMIT).to_pylist())
+        partial(
+            _reassociated, client, object, told, rows.slice(start, ASSOCIATION_LIMIT).to_pylist()
+        )
         for start in starts
     )
-    return tuple(id for found in ahead(asked) for id in found)
+    return tuple(id for found in map_ordered(asked) for id in found)
 
 
-def _relinked(
+def _reassociated(
     client: Client, object: str, told: Sequence[str], rows: list[dict[str, Any]]
 ) -> list[str]:
-    links = links_of(client, object, [row["id"] for row in rows])
+    links = associations_of(client, object, [row["id"] for row in rows])
 
     def is_so(row: dict[str, Any]) -> bool:
         now = links.get(row["id"], {})
@@ -104,16 +115,18 @@ def _relinked(
     return [row["id"] for row in rows if not is_so(row)]
 
 
-def _count(client: Client, object: str, above: Rank | None, up_to: Rank | None) -> int:
-    return counted(client, object, *_between(above, up_to))
+def _count(client: Client, object: str, above: SortKey | None, up_to: SortKey | None) -> int:
+    return count_records(client, object, *_id_range(above, up_to))
 
 
-def _ids(client: Client, object: str, above: Rank | None, up_to: Rank | None) -> set[str]:
-    answers = by_id(client, object, _between(None, up_to), (), above)
+def _list_ids(
+    client: Client, object: str, above: SortKey | None, up_to: SortKey | None
+) -> set[str]:
+    answers = search_by_id(client, object, _id_range(None, up_to), (), above)
     return {record["id"] for answer, _ in answers for record in answer["results"]}
 
 
-def _between(above: Rank | None, up_to: Rank | None) -> list[dict[str, Any]]:
+def _id_range(above: SortKey | None, up_to: SortKey | None) -> list[dict[str, Any]]:
     limits = (("GT", above), ("LTE", up_to))
     return [
         {"propertyName": "hs_object_id", "operator": operator, "value": str(limit)}
@@ -122,19 +135,19 @@ def _between(above: Rank | None, up_to: Rank | None) -> list[dict[str, Any]]:
     ]
 
 
-def _present(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+def _existing_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
     """Ask the records: the search is late, and the id of a merged one answers as another."""
-    return {record["id"] for record in records_of(client, object, ids, ())}
+    return {record["id"] for record in read_by_id(client, object, ids, ())}
 
 
-def records_of(
+def read_by_id(
     client: Client, object: str, ids: Sequence[str], properties: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Read records by id; what is not there is left out."""
     path = f"/crm/v3/objects/{object}/batch/read"
     bodies = (
         {"properties": list(properties), "inputs": [{"id": id} for id in some]}
-        for some in chunked(ids, BATCH)
+        for some in chunked(ids, READ_BATCH_SIZE)
     )
-    for answer in ahead(partial(client.post, path, body) for body in bodies):
-        yield from sound(client, object, answer)["results"]
+    for answer in map_ordered(partial(client.post, path, body) for body in bodies):
+        yield from drop_malformed(client, object, answer)["results"]

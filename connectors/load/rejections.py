@@ -3,13 +3,13 @@
 from itertools import pairwise
 from threading import RLock
 
-from errors import RefusedError
+from errors import RejectedError
 from models import RecordChange
 
 Batch = list[RecordChange]
 
 
-class Refusals:
+class Rejections:
     """What a CRM refused once and would refuse whenever it is repeated.
 
     Whoever looks for the one who spoils a batch holds `search`: the others then know the cause.
@@ -19,11 +19,11 @@ class Refusals:
         """Know of none yet; the codes are refusals of a field, and of a value, on any record."""
         self._field_codes = field_codes
         self._value_codes = value_codes
-        self._fields: dict[tuple[str, str], RefusedError] = {}
-        self._values: dict[tuple[str, str, str | None], RefusedError] = {}
-        self.search = RLock()
+        self._fields: dict[tuple[str, str], RejectedError] = {}
+        self._values: dict[tuple[str, str, str | None], RejectedError] = {}
+        self.lock = RLock()
 
-    def of(self, change: RecordChange) -> RefusedError | None:
+    def match(self, change: RecordChange) -> RejectedError | None:
         """Give the refusal that a change would meet again."""
         for field in change.fields:
             by_value = self._values.get((change.object, field.field, field.after))
@@ -31,7 +31,7 @@ class Refusals:
                 return error
         return None
 
-    def learn(self, changes: Batch, error: RefusedError) -> bool:
+    def add(self, changes: Batch, error: RejectedError) -> bool:
         """Remember what a refusal says of other records; False where it says nothing."""
         name, object = error.field, changes[0].object
         values = {_value(change, name) for change in changes if _writes(change, name)}
@@ -46,7 +46,7 @@ class Refusals:
         return True
 
 
-def split(changes: Batch, field: str | None) -> tuple[Batch, Batch]:
+def split_batch(changes: Batch, field: str | None) -> tuple[Batch, Batch]:
     """Cut a refused batch: who does not write the field is innocent, equal values stay together."""
     innocent = [change for change in changes if not _writes(change, field)]
     if 0 < len(innocent) < len(changes):

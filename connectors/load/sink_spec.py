@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from errors import SyncError, UnclearError
+from errors import SyncError, UnknownOutcomeError
 from models import RecordChange
 
-Seen = Mapping[str, str | None] | str
+RemoteRecord = Mapping[str, str | None] | str
 """What a CRM holds of one record; a word where it holds no such record: deleted, merged."""
 
-Write = Callable[[str, Sequence[RecordChange]], Mapping[str, SyncError | None]]
+WriteBatch = Callable[[str, Sequence[RecordChange]], Mapping[str, SyncError | None]]
 """Takes an object and its changes; answers for each record, by its id.
 
 None says that it was written, an error that it was not: refused, to be sent again (retryable), to
@@ -19,12 +19,12 @@ UnclearError that nobody knows what was written.
 """
 
 
-class DoubtError(UnclearError):
+class UnconfirmedWriteError(UnknownOutcomeError):
     """The CRM took a value and may have kept its own: look, and send nothing again."""
 
 
 @dataclass(frozen=True)
-class Hands:
+class SinkSpec:
     """What one CRM's sink can do, and how much at once.
 
     `read` takes an object, ids and fields. `together` records are compared before the first of
@@ -36,16 +36,16 @@ class Hands:
     Records with an equal value in `locks` lock each other out, and are written side by side.
     """
 
-    read: Callable[[str, Sequence[str], Sequence[str]], Mapping[str, Seen]]
-    write: Write
-    reads_at_once: int
-    writes_at_once: int
-    together: int
-    instant: timedelta
+    read: Callable[[str, Sequence[str], Sequence[str]], Mapping[str, RemoteRecord]]
+    write: WriteBatch
+    read_batch_size: int
+    write_batch_size: int
+    compare_batch_size: int
+    timestamp_resolution: timedelta
     field_codes: frozenset[str]
     value_codes: frozenset[str]
     excluded: Mapping[str, str]
-    in_flight: int = 1
-    locks: str = ""
-    job: Write | None = None
-    job_from: int = 0
+    max_concurrent_batches: int = 1
+    lock_field: str = ""
+    bulk_write: WriteBatch | None = None
+    bulk_min_records: int = 0

@@ -10,15 +10,21 @@ Value = str | bool | Decimal | date | datetime
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def same(left: str | None, right: str | None, type: FieldType, *, instant: timedelta) -> bool:
+def values_equal(
+    left: str | None, right: str | None, type: FieldType, *, timestamp_resolution: timedelta
+) -> bool:
     """Tell whether a CRM would keep both as one value: "64" and "64.0", 09:00Z and 10:00+01:00.
 
     Blank text is no value. `instant` is the smallest step of the CRM's clock.
     """
-    return value(left, type, instant=instant) == value(right, type, instant=instant)
+    return parse_value(left, type, timestamp_resolution=timestamp_resolution) == parse_value(
+        right, type, timestamp_resolution=timestamp_resolution
+    )
 
 
-def value(text: str | None, type: FieldType, *, instant: timedelta) -> Value | None:
+def parse_value(
+    text: str | None, type: FieldType, *, timestamp_resolution: timedelta
+) -> Value | None:
     """Read a text as its type; what cannot be read stays text."""
     text = (text or "").strip()
     if not text:
@@ -28,7 +34,7 @@ def value(text: str | None, type: FieldType, *, instant: timedelta) -> Value | N
     except (ValueError, KeyError, OverflowError):
         return text
     if isinstance(read, datetime):
-        return read - (read - _EPOCH) % instant
+        return read - (read - _EPOCH) % timestamp_resolution
     return read
 
 
@@ -36,15 +42,15 @@ def _boolean(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
-def _instant(text: str) -> datetime:
+def _timestamp(text: str) -> datetime:
     if text.lstrip("-").isdigit() and len(text) > 8:
         return _EPOCH + timedelta(milliseconds=int(text))
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _day(text: str) -> date:
-    return date.fromisoformat(text[:10]) if "-" in text[1:] else _instant(text).date()
+def _date(text: str) -> date:
+    return date.fromisoformat(text[:10]) if "-" in text[1:] else _timestamp(text).date()
 
 
 def _number(text: str) -> Decimal:
@@ -56,6 +62,6 @@ _READERS: Mapping[FieldType, Callable[[str], Value]] = {
     "number": _number,
     "integer": _number,
     "boolean": _boolean,
-    "date": _day,
-    "datetime": _instant,
+    "date": _date,
+    "datetime": _timestamp,
 }

@@ -9,16 +9,16 @@ from contextvars import copy_context
 from itertools import count
 from queue import SimpleQueue
 
-from connectors.concurrency import most
-from connectors.load.batch_writer import Course, Work
-from connectors.load.rejections import Batch, Refusals
-from connectors.load.sink_spec import Hands
-from connectors.retry import Traffic
+from connectors.concurrency import max_concurrency
+from connectors.load.batch_writer import BatchWriter, WriteState
+from connectors.load.rejections import Batch, Rejections
+from connectors.load.sink_spec import SinkSpec
+from connectors.retry import ApiCaller
 from models import Catalog, Outcome, RecordChange
 
 
-def carry_out(
-    changes: Iterable[RecordChange], hands: Hands, catalog: Catalog, traffic: Traffic
+def write_changes(
+    changes: Iterable[RecordChange], sink: SinkSpec, catalog: Catalog, api_caller: ApiCaller
 ) -> Iterator[list[Outcome]]:
     """Write changes and yield, batch by batch, what became of each record.
 
@@ -27,71 +27,71 @@ def carry_out(
 
     Raises: AccessError where login or permission is missing, after the outcomes so far.
     """
-    course = Course(Refusals(hands.field_codes, hands.value_codes))
-    in_flight = min(hands.in_flight, most())
-    with ThreadPoolExecutor(in_flight, thread_name_prefix=traffic.crm) as pool:
-        flights = _Flights(pool)
+    course = WriteState(Rejections(sink.field_codes, sink.value_codes))
+    in_flight = min(sink.max_concurrent_batches, max_concurrency())
+    with ThreadPoolExecutor(in_flight, thread_name_prefix=api_caller.crm) as pool:
+        flights = _InFlight(pool)
         try:
-            for object, group in _grouped(changes, hands.together):
-                while len(flights) == in_flight or flights.carry(group):
-                    yield from flights.news()
+            for object, group in _group_by_object(changes, sink.compare_batch_size):
+                while len(flights) == in_flight or flights.contains_any(group):
+                    yield from flights.next_outcomes()
                 if flights.failure:
                     break
-                work = Work(object, hands, catalog, traffic, course)
-                flights.start(group, work.outcomes(group))
+                work = BatchWriter(object, sink, catalog, api_caller, course)
+                flights.start(group, work.write(group))
             while flights:
-                yield from flights.news()
+                yield from flights.next_outcomes()
         finally:
             # whoever asked for the outcomes may have gone away: nothing more is begun
-            course.stopped = course.stopped or "broken off"
+            course.stop_reason = course.stop_reason or "interrupted"
     if flights.failure:
         raise flights.failure
 
 
-class _Flights:
+class _InFlight:
     """The groups on their way, each in a thread of its own, and the outcomes they send home."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
         self._numbers = count()
-        self._aboard: dict[int, set[tuple[str, str]]] = {}
-        self._flying: dict[int, Future[None]] = {}
-        self._home: SimpleQueue[tuple[int, list[Outcome] | None]] = SimpleQueue()
+        self._record_keys: dict[int, set[tuple[str, str]]] = {}
+        self._futures: dict[int, Future[None]] = {}
+        self._results: SimpleQueue[tuple[int, list[Outcome] | None]] = SimpleQueue()
         self.failure: BaseException | None = None
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._futures)
 
-    def carry(self, group: Batch) -> bool:
+    def contains_any(self, group: Batch) -> bool:
         """Tell whether a record of the group is on its way already: one change after the other."""
         records = {(change.object, change.record_id) for change in group}
-        return any(not records.isdisjoint(aboard) for aboard in self._aboard.values())
+        return any(not records.isdisjoint(aboard) for aboard in self._record_keys.values())
 
     def start(self, group: Batch, outcomes: Iterator[list[Outcome]]) -> None:
         number = next(self._numbers)
-        self._aboard[number] = {(change.object, change.record_id) for change in group}
+        self._record_keys[number] = {(change.object, change.record_id) for change in group}
         # the pauses that tests leave out are left out in the thread as well
         run = copy_context().run
-        self._flying[number] = self._pool.submit(run, self._fly, number, outcomes)
+        self._futures[number] = self._pool.submit(run, self._run, number, outcomes)
 
-    def news(self) -> list[list[Outcome]]:
+    def next_outcomes(self) -> list[list[Outcome]]:
         """Wait until a group has something to tell: its outcomes, or that it is done."""
-        number, outcomes = self._home.get()
+        number, outcomes = self._results.get()
         if outcomes is None:
-            del self._aboard[number]
-            ended = self._flying.pop(number)
+            del self._record_keys[number]
+            ended = self._futures.pop(number)
             self.failure = self.failure or ended.exception()
         return [outcomes] if outcomes else []
 
-    def _fly(self, number: int, outcomes: Iterator[list[Outcome]]) -> None:
+    def _run(self, number: int, outcomes: Iterator[list[Outcome]]) -> None:
         try:
             for news in outcomes:
-                self._home.put((number, news))
+                self._results.put((number, news))
         finally:
-            self._home.put((number, None))
+            self._results.put((number, None))
 
 
-def _grouped(changes: Iterable[RecordChange], size: int) -> Iterator[tuple[str, Batch]]:
+def _group_by_object(changes: Iterable[RecordChange], size: int) -> Iterator[tuple[str, Batch]]:
     """Gather changes of one object, no record twice, as they come."""
     waiting: dict[str, dict[str, RecordChange]] = {}
     for change in changes:

@@ -1,22 +1,22 @@
 """Salesforce: what every CRM's folder offers."""
 
 from connectors.salesforce.auth import Settings
-from connectors.salesforce.catalog import KEY, catalog
+from connectors.salesforce.catalog import PRIMARY_KEY, catalog
 from connectors.salesforce.client import connect
-from connectors.salesforce.sink import apply, calls_for
-from connectors.salesforce.source import again, planned, source
-from connectors.salesforce.verify import gaps, is_provable
+from connectors.salesforce.sink import estimate_writes, write
+from connectors.salesforce.source import estimate, reread, source
+from connectors.salesforce.verify import find_differences, is_countable
 
 __all__ = [
-    "KEY",
+    "PRIMARY_KEY",
     "Settings",
-    "again",
-    "apply",
-    "calls_for",
     "catalog",
     "connect",
-    "gaps",
-    "is_provable",
-    "planned",
+    "estimate",
+    "estimate_writes",
+    "find_differences",
+    "is_countable",
+    "reread",
     "source",
+    "write",
 ]

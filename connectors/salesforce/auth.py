@@ -11,12 +11,12 @@ from jwt import PyJWTError
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
 
-from connectors.http import is_loopback, lost
+from connectors.http import is_loopback, response_lost
 from connectors.salesforce.error_codes import is_name
 from errors import AccessError, ConfigError, RetryableError, SyncError
 from settings import setting
 
-VERSION = "60.0"
+API_VERSION = "60.0"
 
 
 @configspec
@@ -38,10 +38,10 @@ class Settings(BaseConfiguration):
     access_token: TSecretStrValue = ""
     password: TSecretStrValue = ""
     security_token: TSecretStrValue = ""
-    bulk_from: int = 5_000
+    bulk_min_records: int = 5_000
 
 
-def way_in(settings: Settings, url: str) -> dict[str, str] | None:
+def auth_method(settings: Settings, url: str) -> dict[str, str] | None:
     """Choose the best login the settings allow, as arguments of the library; None: only a token.
 
     Raises: ConfigError where there is none, or a host is not Salesforce's.
@@ -65,11 +65,13 @@ def way_in(settings: Settings, url: str) -> dict[str, str] | None:
     )
 
 
-def log_in(way: dict[str, str], session: requests.Session) -> str:
+def authenticate(auth_arguments: dict[str, str], session: requests.Session) -> str:
     """Log in by one way, and give the token of the new session."""
     try:
         with catch_warnings(action="ignore"):  # the library's warnings hold the client id
-            token, _ = SalesforceLogin(sf_version=VERSION, **{**way, "session": session})
+            token, _ = SalesforceLogin(
+                sf_version=API_VERSION, **{**auth_arguments, "session": session}
+            )
     except SalesforceAuthenticationFailed as error:
         raise _login_error(error) from None
     except (ValueError, PyJWTError):
@@ -77,7 +79,7 @@ def log_in(way: dict[str, str], session: requests.Session) -> str:
             f"{setting('salesforce', 'private_key')} is not a private key (PEM)"
         ) from None
     except requests.RequestException:
-        raise lost("login", is_write=False) from None
+        raise response_lost("login", is_write=False) from None
     return str(token)
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connectors.salesforce.client import DATA, Client
-from errors import RefusedError
+from connectors.salesforce.client import DATA_PATH, Client
+from errors import RejectedError
 from models import Catalog, Field, FieldType
 
-KEY = "Id"
+PRIMARY_KEY = "Id"
 """The column every landed table has its key in."""
 
 TYPES: Mapping[str, FieldType] = {
@@ -35,8 +35,8 @@ def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     found: dict[str, Mapping[str, Field]] = {}
     for object in dict.fromkeys(objects):
         try:
-            described = client.get(f"{DATA}/sobjects/{object}/describe", holds="fields")
-        except RefusedError:
+            described = client.get(f"{DATA_PATH}/sobjects/{object}/describe", expected_key="fields")
+        except RejectedError:
             continue
         fields = [_field(one) for one in described["fields"] if one["type"] not in COMPOUND]
         found[object] = {field.name: field for field in fields}

@@ -13,17 +13,24 @@ from urllib.parse import urlsplit
 import orjson
 from simple_salesforce.api import Salesforce
 
-from connectors.http import Answer, checked_url, exchange, lost, open_session, parsed
-from connectors.retry import TOO_MANY, Pace, Traffic
-from connectors.salesforce.auth import VERSION, Settings, log_in, way_in
-from connectors.salesforce.error_codes import ExpiredSession, error_of
-from errors import ConfigError, RefusedError
+from connectors.http import (
+    Response,
+    open_session,
+    parse_json,
+    response_lost,
+    send_request,
+    validate_url,
+)
+from connectors.retry import TOO_MANY_REQUESTS, ApiCaller, RateLimiter
+from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
+from connectors.salesforce.error_codes import SessionExpiredError, to_error
+from errors import ConfigError, RejectedError
 from settings import setting
 
 T = TypeVar("T")
 
-DATA = f"/services/data/v{VERSION}"
-LOCATOR_GONE = "INVALID_QUERY_LOCATOR"
+DATA_PATH = f"/services/data/v{API_VERSION}"
+LOCATOR_EXPIRED = "INVALID_QUERY_LOCATOR"
 """The server forgot where a query had come to."""
 
 for _library in ("simple_salesforce", "urllib3"):
@@ -39,78 +46,80 @@ class Client:
         self._settings = settings
         if not settings.instance_url:
             raise ConfigError(f"{setting('salesforce', 'instance_url')} is missing")
-        self._url = checked_url(settings.instance_url, setting("salesforce", "instance_url"))
-        self.traffic = Traffic("salesforce", {"general": Pace(100, 1), "bulk": Pace(100, 1)})
-        self.bulk_from = settings.bulk_from
+        self._url = validate_url(settings.instance_url, setting("salesforce", "instance_url"))
+        self.api_caller = ApiCaller(
+            "salesforce", {"general": RateLimiter(100, 1), "bulk": RateLimiter(100, 1)}
+        )
+        self.bulk_min_records = settings.bulk_min_records
         self._server_time: datetime | None = None
-        self.findings: list[str] = []
-        self.drift: Counter[tuple[str, str]] = Counter()
-        self.halted: dict[str, RefusedError] = {}
-        self.calls_left: int | None = None
-        self.calls_a_day: int | None = None
+        self.warnings: list[str] = []
+        self.type_mismatches: Counter[tuple[str, str]] = Counter()
+        self.failed_objects: dict[str, RejectedError] = {}
+        self.calls_remaining: int | None = None
+        self.daily_limit: int | None = None
         self._session = open_session(self._url)
-        self._renewal = Lock()
-        self._way_in = way_in(settings, self._url)
-        if "password" in (self._way_in or {}):
-            self.findings.append(
+        self._renewal_lock = Lock()
+        self._auth_method = auth_method(settings, self._url)
+        if "password" in (self._auth_method or {}):
+            self.warnings.append(
                 "Salesforce is ending logins by password and security token: use a client id and"
                 f" {setting('salesforce', 'client_secret')}"
             )
-        self._salesforce = self._log_in()
+        self._salesforce = self._authenticate()
 
     @property
-    def calls(self) -> Counter[str]:
+    def api_calls(self) -> Counter[str]:
         """Count the calls made, per kind: read, write, login."""
-        return self.traffic.calls
+        return self.api_caller.api_calls
 
     @property
-    def waited(self) -> float:
+    def wait_seconds(self) -> float:
         """Sum the seconds waited before repeated calls and for jobs."""
-        return self.traffic.waited
+        return self.api_caller.wait_seconds
 
     @property
     def waits(self) -> Mapping[str, float]:
         """Sum them per kind of call."""
-        return self.traffic.waits
+        return self.api_caller.waits
 
     @property
-    def refused(self) -> int:
+    def throttled(self) -> int:
         """Count the calls answered with 429: there were too many."""
-        return self.traffic.refused
+        return self.api_caller.throttled
 
-    def account(self) -> str:
+    def check_connection(self) -> str:
         """Name the org, after a look whether the session works and may use the API.
 
         Raises: AccessError naming the permission that is missing.
         """
-        self.get(f"{DATA}/limits", holds="DailyApiRequests")
+        self.get(f"{DATA_PATH}/limits", expected_key="DailyApiRequests")
         return f"Salesforce org {urlsplit(self._url).hostname}"
 
     def now(self) -> datetime:
         """Read Salesforce's clock as of its last answer: a cursor must not follow our own."""
         return self._server_time or datetime.now(UTC)
 
-    def get(self, path: str, *, holds: str, **params: str) -> dict[str, Any]:
+    def get(self, path: str, *, expected_key: str, **params: str) -> dict[str, Any]:
         """Read the JSON at a path; an answer without what it `holds` is asked for again."""
         found: dict[str, Any] = self._json(
-            "GET", path, partial(has, holds), kind="read", params=params
+            "GET", path, partial(has_key, expected_key), kind="read", params=params
         )
         return found
 
-    def rows(self, path: str, **params: str) -> dict[str, Any]:
+    def read_page(self, path: str, **params: str) -> dict[str, Any]:
         """Read a page of rows; an answer that is none is asked for again."""
         found: dict[str, Any] = self._json("GET", path, _is_page, kind="read", params=params)
         return found
 
-    def read(self, path: str, of: Callable[[Answer], T], **params: str) -> T:
+    def read(self, path: str, parse: Callable[[Response], T], **params: str) -> T:
         """Read what `of` makes of an answer; where it raises RetryableError, ask again."""
-        return self._asked("GET", path, of, kind="read", params=params)
+        return self._call("GET", path, parse, kind="read", params=params)
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, is_sound: Callable[[Any], bool] = bool
+        self, path: str, body: Mapping[str, Any], *, is_valid: Callable[[Any], bool] = bool
     ) -> Any:
         """Read through a path that takes its question as a body; what is not sound is lost."""
-        return self._json("POST", path, is_sound, kind="read", data=orjson.dumps(body))
+        return self._json("POST", path, is_valid, kind="read", data=orjson.dumps(body))
 
     def update(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Write up to 200 records; the answers come in their order.
@@ -119,18 +128,18 @@ class Client:
                 RetryableError where nothing was written: look again before it is sent again.
         """
         body = {"allOrNone": False, "records": records}
-        path = f"{DATA}/composite/sobjects"
+        path = f"{DATA_PATH}/composite/sobjects"
         answers: list[dict[str, Any]] = self._json(
             "PATCH",
             path,
-            partial(_is_about, records),
+            partial(_matches_records, records),
             kind="write",
             repeats=False,
             data=orjson.dumps(body),
         )
         return answers
 
-    def job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def request_job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make, ask for or change a job; all but a change of its state may be repeated."""
         data = orjson.dumps(body) if body else None
         is_safe = method != "PATCH"
@@ -149,15 +158,15 @@ class Client:
         """Read the JSON of an answer; one that is not sound counts as lost."""
         where, is_write = f"{method} {path}", kind == "write" and not is_safe
 
-        def sound(answer: Answer) -> Any:
-            body = parsed(answer, where, is_write=is_write)
+        def sound(answer: Response) -> Any:
+            body = parse_json(answer, where, is_write=is_write)
             if not is_sound(body):
-                raise lost(where, is_write=is_write)
+                raise response_lost(where, is_write=is_write)
             return body
 
-        return self._asked(method, path, sound, kind=kind, is_safe=is_safe, **request)
+        return self._call(method, path, sound, kind=kind, is_safe=is_safe, **request)
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -166,19 +175,19 @@ class Client:
         is_safe: bool = False,
         content_type: str = "application/json",
         **request: Any,
-    ) -> Answer:
+    ) -> Response:
         """Send one call, and once more after a new login where the session had ended.
 
         `is_safe` writes may arrive twice: where the answer is lost, they are sent again.
         """
         request |= {"is_safe": is_safe, "content_type": content_type}
-        return self._asked(method, path, lambda answer: answer, kind=kind, **request)
+        return self._call(method, path, lambda answer: answer, kind=kind, **request)
 
-    def _asked(
+    def _call(
         self,
         method: str,
         path: str,
-        of: Callable[[Answer], T],
+        of: Callable[[Response], T],
         *,
         kind: str,
         is_safe: bool = False,
@@ -196,7 +205,7 @@ class Client:
                 # Unless told so, Salesforce runs the assignment rules: leads would change owners.
                 "Sforce-Auto-Assign": "FALSE",
             }
-            answer = exchange(
+            answer = send_request(
                 self._salesforce.session,
                 method,
                 self._url + path,
@@ -204,41 +213,45 @@ class Client:
                 headers=headers,
                 **request,
             )
-            self._learn(answer)
+            self._update_limits(answer)
             if answer.status >= 300:
-                raise error_of(answer, f"{method} {path}", is_write=is_write)
+                raise to_error(answer, f"{method} {path}", is_write=is_write)
             return of(answer)
 
         operation, session = f"{method} {path}", self._salesforce
         try:
-            return self.traffic.run(operation, send, kind=kind, pace=pace, repeats=repeats)
-        except ExpiredSession:
-            if not self._way_in:
+            return self.api_caller.call(
+                operation, send, kind=kind, limiter=pace, is_retryable=repeats
+            )
+        except SessionExpiredError:
+            if not self._auth_method:
                 raise
             self._renew(session)
-            return self.traffic.run(operation, send, kind=kind, pace=pace, repeats=repeats)
+            return self.api_caller.call(
+                operation, send, kind=kind, limiter=pace, is_retryable=repeats
+            )
 
     def _renew(self, ended: Salesforce) -> None:
         """Log in anew, once for all calls that met the end of one session."""
-        with self._renewal:
+        with self._renewal_lock:
             if self._salesforce is ended:
-                self._salesforce = self._log_in()
+                self._salesforce = self._authenticate()
 
-    def _learn(self, answer: Answer) -> None:
+    def _update_limits(self, answer: Response) -> None:
         self._server_time = answer.server_time or self._server_time
-        if answer.status == TOO_MANY:
-            self.traffic.refuse()
+        if answer.status == TOO_MANY_REQUESTS:
+            self.api_caller.count_throttled()
         if usage := _USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
-            self.calls_a_day = int(usage[2])
-            self.calls_left = self.calls_a_day - int(usage[1])
+            self.daily_limit = int(usage[2])
+            self.calls_remaining = self.daily_limit - int(usage[1])
 
-    def _log_in(self) -> Salesforce:
+    def _authenticate(self) -> Salesforce:
         token = str(self._settings.access_token)
-        if way := self._way_in:
-            anew = partial(log_in, way, self._session)
-            token = self.traffic.run("login", anew, kind="login", pace="general")
+        if way := self._auth_method:
+            anew = partial(authenticate, way, self._session)
+            token = self.api_caller.call("login", anew, kind="login", limiter="general")
         return Salesforce(
-            session_id=token, instance_url=self._url, session=self._session, version=VERSION
+            session_id=token, instance_url=self._url, session=self._session, version=API_VERSION
         )
 
 
@@ -251,7 +264,7 @@ def connect(settings: Settings) -> Client:
     return Client(settings)
 
 
-def has(name: str, body: Any) -> bool:
+def has_key(name: str, body: Any) -> bool:
     """Tell an answer that holds something from anything else."""
     return isinstance(body, dict) and name in body
 
@@ -259,14 +272,14 @@ def has(name: str, body: Any) -> bool:
 def _is_page(body: Any) -> bool:
     """Tell a page of rows, with how many there are and where it goes on, from anything else."""
     return (
-        has("totalSize", body)
+        has_key("totalSize", body)
         and isinstance(body.get("records"), list)
         and all(isinstance(row, dict) for row in body["records"])
         and bool(body.get("done") or body.get("nextRecordsUrl"))
     )
 
 
-def _is_about(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:
+def _matches_records(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:
     """Tell whether there is an answer for each record, in their order; a refusal has no id."""
     return (
         isinstance(answers, list)

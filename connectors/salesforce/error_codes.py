@@ -5,163 +5,171 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
-from connectors.error_mapping import Meaning, codes, meaning, without_nulls
-from connectors.http import Answer, lost
+from connectors.error_mapping import ErrorRule, codes_in_scope, drop_nulls, match_rule
+from connectors.http import Response, response_lost
 from errors import (
     AccessError,
     ConfigError,
     QuotaError,
-    RefusedError,
+    RejectedError,
     RetryableError,
     SyncError,
 )
 from settings import setting
 
-MEANINGS = (
+ERROR_RULES = (
     # one field
-    Meaning(
+    ErrorRule(
         None,
         "INVALID_FIELD",
-        RefusedError,
+        RejectedError,
         "the field is not there or hidden: correct the mapping, or permit the field to our user",
         "field",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "INVALID_FIELD_FOR_INSERT_UPDATE",
-        RefusedError,
+        RejectedError,
         "the field cannot be written: permit it to our user, or map another",
         "field",
     ),
     # one value in one record: a picklist may differ by record type
-    Meaning(
+    ErrorRule(
         None,
         "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-        RefusedError,
+        RejectedError,
         "map the value to an active one of the picklist, or activate it",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "JSON_PARSER_ERROR",
-        RefusedError,
+        RejectedError,
         "a value does not fit the type of its field; map another field",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "INVALID_TYPE_ON_FIELD_IN_RECORD",
-        RefusedError,
+        RejectedError,
         "a value does not fit the type of its field; map another field",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "NUMBER_OUTSIDE_VALID_RANGE",
-        RefusedError,
+        RejectedError,
         "the field is too small for the number: widen it, or map another",
     ),
-    Meaning(None, "STRING_TOO_LONG", RefusedError, "map a shorter text, or lengthen the field"),
-    Meaning(
-        None, "INVALID_EMAIL_ADDRESS", RefusedError, "correct the address of the record by hand"
+    ErrorRule(None, "STRING_TOO_LONG", RejectedError, "map a shorter text, or lengthen the field"),
+    ErrorRule(
+        None, "INVALID_EMAIL_ADDRESS", RejectedError, "correct the address of the record by hand"
     ),
-    Meaning(None, "REQUIRED_FIELD_MISSING", RefusedError, "fill in the required field by hand"),
-    Meaning(None, "MALFORMED_ID", RefusedError, "this is no id of a record; correct the mapping"),
-    Meaning(
+    ErrorRule(None, "REQUIRED_FIELD_MISSING", RejectedError, "fill in the required field by hand"),
+    ErrorRule(
+        None, "MALFORMED_ID", RejectedError, "this is no id of a record; correct the mapping"
+    ),
+    ErrorRule(
         None,
         "INVALID_CROSS_REFERENCE_KEY",
-        RefusedError,
+        RejectedError,
         "the record, or one it refers to, is not there; look in Salesforce",
     ),
     # what the org's own rules say
-    Meaning(
+    ErrorRule(
         None,
         "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-        RefusedError,
+        RejectedError,
         "a validation rule refuses it: correct the record, or exempt our user",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "FIELD_FILTER_VALIDATION_EXCEPTION",
-        RefusedError,
+        RejectedError,
         "a lookup filter refuses it: correct the record, or exempt our user",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "FIELD_INTEGRITY_EXCEPTION",
-        RefusedError,
+        RejectedError,
         "a trigger or flow refuses it: ask who built it",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-        RefusedError,
+        RejectedError,
         "a trigger or flow failed: ask who built it",
     ),
-    Meaning(None, "CANNOT_EXECUTE_FLOW_TRIGGER", RefusedError, "a flow failed: ask who built it"),
-    Meaning(
-        None, "DUPLICATES_DETECTED", RefusedError, "a duplicate rule refuses it: merge the records"
+    ErrorRule(
+        None, "CANNOT_EXECUTE_FLOW_TRIGGER", RejectedError, "a flow failed: ask who built it"
     ),
-    Meaning(
+    ErrorRule(
+        None, "DUPLICATES_DETECTED", RejectedError, "a duplicate rule refuses it: merge the records"
+    ),
+    ErrorRule(
         None,
         "ENTITY_IS_LOCKED",
-        RefusedError,
+        RejectedError,
         "the record is locked, such as by an approval: `retry` once that has ended",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "DUPLICATE_VALUE",
-        RefusedError,
+        RejectedError,
         "another record holds this value: look in Salesforce, merge the two",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "INSUFFICIENT_ACCESS_OR_READONLY",
-        RefusedError,
+        RejectedError,
         "share the record with our user, or give permission to edit it",
     ),
-    Meaning(
+    ErrorRule(
         None,
         "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-        RefusedError,
+        RejectedError,
         "share the related record with our user",
     ),
     # the record is no more
-    Meaning(
-        None, "CANNOT_UPDATE_CONVERTED_LEAD", RefusedError, "the lead was converted", "converted"
+    ErrorRule(
+        None, "CANNOT_UPDATE_CONVERTED_LEAD", RejectedError, "the lead was converted", "converted"
     ),
-    Meaning(None, "ENTITY_IS_DELETED", RefusedError, "the record was deleted", "deleted"),
-    Meaning(None, "NOT_FOUND", RefusedError, "the record or object is not there", "deleted"),
-    Meaning(None, "INVALID_TYPE", RefusedError, "the object is not there or hidden from our user"),
+    ErrorRule(None, "ENTITY_IS_DELETED", RejectedError, "the record was deleted", "deleted"),
+    ErrorRule(None, "NOT_FOUND", RejectedError, "the record or object is not there", "deleted"),
+    ErrorRule(
+        None, "INVALID_TYPE", RejectedError, "the object is not there or hidden from our user"
+    ),
     # the org
-    Meaning(None, "API_DISABLED_FOR_ORG", AccessError, "give our user the permission API Enabled"),
-    Meaning(None, "INSUFFICIENT_ACCESS", AccessError, "give our user permission for this object"),
-    Meaning(
+    ErrorRule(
+        None, "API_DISABLED_FOR_ORG", AccessError, "give our user the permission API Enabled"
+    ),
+    ErrorRule(None, "INSUFFICIENT_ACCESS", AccessError, "give our user permission for this object"),
+    ErrorRule(
         None,
         "REQUEST_LIMIT_EXCEEDED",
         QuotaError,
         "the calls of the last 24 hours are spent; a later run goes on",
     ),
     # worth another try
-    Meaning(None, "CONCURRENT_REQUESTS", RetryableError, "too many long calls at once"),
-    Meaning(None, "UNABLE_TO_LOCK_ROW", RetryableError, "another process holds the record"),
-    Meaning(None, "SERVER_UNAVAILABLE", RetryableError, "the server is busy"),
-    Meaning(None, "QUERY_TIMEOUT", RetryableError, "the query ran too long"),
+    ErrorRule(None, "CONCURRENT_REQUESTS", RetryableError, "too many long calls at once"),
+    ErrorRule(None, "UNABLE_TO_LOCK_ROW", RetryableError, "another process holds the record"),
+    ErrorRule(None, "SERVER_UNAVAILABLE", RetryableError, "the server is busy"),
+    ErrorRule(None, "QUERY_TIMEOUT", RetryableError, "the query ran too long"),
     # without a code we know, on the call as a whole
-    Meaning(401, "", AccessError, f"renew {setting('salesforce', 'access_token')}"),
-    Meaning(403, "", AccessError, "give our user the permission it lacks"),
-    Meaning(408, None, RetryableError, "it took too long"),
-    Meaning(414, None, ConfigError, "the mapping names too many fields; take some out"),
-    Meaning(425, None, RetryableError, "too early"),
-    Meaning(429, None, RetryableError, "too many calls at once"),
-    Meaning(431, None, ConfigError, "the mapping names too many fields; take some out"),
+    ErrorRule(401, "", AccessError, f"renew {setting('salesforce', 'access_token')}"),
+    ErrorRule(403, "", AccessError, "give our user the permission it lacks"),
+    ErrorRule(408, None, RetryableError, "it took too long"),
+    ErrorRule(414, None, ConfigError, "the mapping names too many fields; take some out"),
+    ErrorRule(425, None, RetryableError, "too early"),
+    ErrorRule(429, None, RetryableError, "too many calls at once"),
+    ErrorRule(431, None, ConfigError, "the mapping names too many fields; take some out"),
 )
 """Any other code is refused, unless the status of the call says more."""
 
-FIELD_CODES = codes(MEANINGS, "field")
+FIELD_CODES = codes_in_scope(ERROR_RULES, "field")
 
 
-class Problem(BaseModel):
+class ApiError(BaseModel):
     """One of the errors of an answer; collections and Bulk call the code `statusCode`."""
 
-    _without_nulls = model_validator(mode="before")(without_nulls)
+    _drop_nulls = model_validator(mode="before")(drop_nulls)
 
     message: str = ""
     errorCode: str = ""
@@ -181,53 +189,53 @@ class Problem(BaseModel):
         return code if is_name(code) else ""
 
     @property
-    def named(self) -> list[str]:
+    def field_names(self) -> list[str]:
         """Name the refused fields; where the list is missing, the message may name one."""
         told = _COLUMN.search(self.message)
         return self.fields or ([told[1]] if told else [])
 
 
-class ExpiredSession(AccessError):
+class SessionExpiredError(AccessError):
     """The session ended; whoever can log in anew may repeat the call once."""
 
 
-def error_of(answer: Answer, where: str, *, is_write: bool = False) -> SyncError:
+def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncError:
     """Say what a refusal means, without a word of what it held."""
-    problems = problems_of(answer.body)
+    problems = parse_errors(response.body)
     code = problems[0].code
     if code == "INVALID_SESSION_ID":
-        return ExpiredSession(f"Salesforce ended the session: {_meaning(401, '').fix}")
-    if is_write and answer.status >= 500:
-        return lost(where, is_write=True)
-    row = _meaning(answer.status, code)
-    if row.error is RefusedError:
-        return refusal(problems, where)
-    text = f"Salesforce answered {answer.status} {code} to {where}: {row.fix}"
+        return SessionExpiredError(f"Salesforce ended the session: {_rule(401, '').fix}")
+    if is_write and response.status >= 500:
+        return response_lost(where, is_write=True)
+    row = _rule(response.status, code)
+    if row.error is RejectedError:
+        return rejection(problems, where)
+    text = f"Salesforce answered {response.status} {code} to {where}: {row.fix}"
     if row.error is RetryableError:
-        return RetryableError(text, retry_after=answer.retry_after)
+        return RetryableError(text, retry_after=response.retry_after)
     return row.error(text)
 
 
-def refusal(problems: list[Problem], where: str) -> SyncError:
+def rejection(errors: list[ApiError], where: str) -> SyncError:
     """Make the error of one refused record or call: RefusedError, or RetryableError for a lock."""
-    first = problems[0]
+    first = errors[0]
     code = first.code or "UNKNOWN"
-    row = _meaning(400, code)
+    row = _rule(400, code)
     if row.error is RetryableError:
         return RetryableError(f"Salesforce answered {code} to {where}: {row.fix}")
-    field = next((name for name in first.named if is_name(name)), None)
+    field = next((name for name in first.field_names if is_name(name)), None)
     text = f"Salesforce refused {where} with {code}" + (f" for {field}" if field else "")
-    return RefusedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)
+    return RejectedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)
 
 
-def problems_of(body: bytes | list[Any]) -> list[Problem]:
+def parse_errors(body: bytes | list[Any]) -> list[ApiError]:
     """Read errors; an HTML page, or what else cannot be read, is one problem without words."""
     try:
         if isinstance(body, bytes):
-            return _PROBLEMS.validate_json(body) or [Problem()]
-        return _PROBLEMS.validate_python(body) or [Problem()]
+            return _API_ERRORS.validate_json(body) or [ApiError()]
+        return _API_ERRORS.validate_python(body) or [ApiError()]
     except ValidationError:
-        return [Problem()]
+        return [ApiError()]
 
 
 def is_name(text: str) -> bool:
@@ -237,15 +245,15 @@ def is_name(text: str) -> bool:
 
 _NAME = re.compile(r"\w{1,100}")
 _COLUMN = re.compile(r"No such column '(\w+)'")
-_PROBLEMS = TypeAdapter(list[Problem])
+_API_ERRORS = TypeAdapter(list[ApiError])
 
 
-def _meaning(status: int, code: str) -> Meaning:
-    if found := meaning(MEANINGS, status, code):
+def _rule(status: int, code: str) -> ErrorRule:
+    if found := match_rule(ERROR_RULES, status, code):
         return found
     if status >= 500:
-        return Meaning(status, None, RetryableError, "it has trouble of its own")
+        return ErrorRule(status, None, RetryableError, "it has trouble of its own")
     if status < 400:
         fix = f"check {setting('salesforce', 'instance_url')}, it leads elsewhere"
-        return Meaning(status, None, ConfigError, fix)
-    return Meaning(status, None, RefusedError, "look the code up in Salesforce's documentation")
+        return ErrorRule(status, None, ConfigError, fix)
+    return ErrorRule(status, None, RejectedError, "look the code up in Salesforce's documentation")

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from connectors.extract.arrow import ROWS, Page, tables
-from connectors.extract.incremental import Parts
-from connectors.extract.schema_drift import Watch
-from connectors.salesforce.catalog import KEY
+from connectors.extract.arrow import MIN_ROWS, Page, to_tables
+from connectors.extract.incremental import Batches
+from connectors.extract.schema_drift import DriftDetector
+from connectors.salesforce.catalog import PRIMARY_KEY
 from models import Field
 
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Shape:
+class ObjectSchema:
     """One object as it is landed."""
 
     object: str
     fields: tuple[Field, ...]
-    watch: Watch
+    drift_detector: DriftDetector
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,29 +36,31 @@ class Shape:
         """A formula changes with what it is made of, and no cursor moves: all is read again."""
         return any(field.calculated for field in self.fields)
 
-    def tables(self, pages: Iterable[Page], *, at_least: int = ROWS) -> Parts:
+    def to_tables(self, pages: Iterable[Page], *, min_rows: int = MIN_ROWS) -> Batches:
         """Collect pages into tables."""
-        drifted = self.watch.misfits
-        return tables(pages, self.fields, key=(KEY,), drifted=drifted, at_least=at_least)
+        drifted = self.drift_detector.report_mismatch
+        return to_tables(
+            pages, self.fields, key=(PRIMARY_KEY,), on_mismatch=drifted, min_rows=min_rows
+        )
 
 
 @dataclass(frozen=True)
-class Question:
+class ReadRequest:
     """What one pull asks for; `since` None asks for everything."""
 
-    shape: Shape
+    schema: ObjectSchema
     since: datetime | None
     progress: Progress
     page_rows: int
 
     @property
-    def order(self) -> tuple[str, ...]:
+    def sort_fields(self) -> tuple[str, ...]:
         """Everything comes in an order that no edit changes, what changed in that of its edits."""
-        return (KEY,) if self.since is None else (self.shape.cursor, KEY)
+        return (PRIMARY_KEY,) if self.since is None else (self.schema.cursor, PRIMARY_KEY)
 
     def soql(self, *conditions: str) -> str:
         """Write it as a query; a condition that is empty is none."""
-        since = self.since and f"{self.shape.cursor} >= {self.since:%Y-%m-%dT%H:%M:%SZ}"
+        since = self.since and f"{self.schema.cursor} >= {self.since:%Y-%m-%dT%H:%M:%SZ}"
         where = " AND ".join(one for one in (since, *conditions) if one)
-        names = ", ".join(self.shape.names)
-        return f"SELECT {names} FROM {self.shape.object}" + (f" WHERE {where}" if where else "")
+        names = ", ".join(self.schema.names)
+        return f"SELECT {names} FROM {self.schema.object}" + (f" WHERE {where}" if where else "")

@@ -9,193 +9,197 @@ from typing import Any
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from connectors.extract.arrow import ROWS, Page, Position, Row
+from connectors.extract.arrow import MIN_ROWS, Page, PageToken, Row
 from connectors.extract.incremental import (
-    PART_ROWS,
-    Parts,
-    Pull,
+    CHECKPOINT_ROWS,
+    Batches,
+    ReadWindow,
     State,
-    chosen,
-    next_since,
-    repair,
-    resource,
+    incremental_resource,
+    next_cursor,
+    reread_resource,
+    select_fields,
 )
-from connectors.extract.schema_drift import Watch
-from connectors.pagination_guard import Trail
-from connectors.salesforce.bulk_query import found_by, start
-from connectors.salesforce.catalog import KEY
+from connectors.extract.schema_drift import DriftDetector
+from connectors.pagination_guard import PaginationLoopGuard
+from connectors.salesforce.bulk_query import create_job, read_job
+from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.catalog import catalog as catalog_of
-from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
-from connectors.salesforce.estimate import BULK_PAGE, is_job_cheaper, roads
-from connectors.salesforce.soql import Progress, Question, Shape
-from connectors.salesforce.verify import counted, records_of
-from errors import RefusedError
-from models import Catalog, Field, Road, Wanted
+from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
+from connectors.salesforce.estimate import BULK_PAGE_ROWS, extract_estimates, is_bulk_cheaper
+from connectors.salesforce.soql import ObjectSchema, Progress, ReadRequest
+from connectors.salesforce.verify import count_rows, read_by_id
+from errors import RejectedError
+from models import Catalog, ExtractEstimate, Field, FieldSelection
 
-SYSTEM = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted")
+SYSTEM_FIELDS = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted")
 """Landed of every object that has them."""
 
-RECYCLE_BIN = timedelta(days=15)
+RECYCLE_BIN_RETENTION = timedelta(days=15)
 """So long Salesforce shows what was deleted."""
 
-JOBS = 2
+MAX_JOBS_PER_READ = 2
 """So many are started for one reading: what one of them lost, another finds."""
 
 
 def source(
     client: Client,
-    wanted: Wanted,
+    selection: FieldSelection,
     catalog: Catalog,
     *,
     full: bool = False,
     progress: Progress = lambda *_: None,
-    part_rows: int = PART_ROWS,
+    checkpoint_rows: int = CHECKPOINT_ROWS,
 ) -> list[DltResource]:
     """Make one resource an object wanted: named as the object, its columns as Salesforce's fields.
 
     Raises: ConfigError where a wanted object or field is not in the catalog.
     """
-    make = partial(_resource, client, full=full, progress=progress, part_rows=part_rows)
-    return [make(_shape(client, object, wanted, catalog)) for object in wanted]
+    make = partial(_resource, client, full=full, progress=progress, part_rows=checkpoint_rows)
+    return [make(_object_schema(client, object, selection, catalog)) for object in selection]
 
 
-def again(
-    client: Client, ids: Mapping[str, Sequence[str]], wanted: Wanted, catalog: Catalog
+def reread(
+    client: Client, ids: Mapping[str, Sequence[str]], selection: FieldSelection, catalog: Catalog
 ) -> list[DltResource]:
     """Make resources that read some rows once more."""
     return [
-        _repair(client, _shape(client, object, wanted, catalog), some)
+        _reread_resource(client, _object_schema(client, object, selection, catalog), some)
         for object, some in ids.items()
     ]
 
 
-def planned(
+def estimate(
     client: Client,
-    wanted: Wanted,
+    selection: FieldSelection,
     catalog: Catalog,
     states: Mapping[str, State],
     *,
     full: bool = False,
-) -> list[Road]:
+) -> list[ExtractEstimate]:
     """Say how the next pull reads each object; only counts are asked for."""
-    shapes = [_shape(client, object, wanted, catalog) for object in wanted]
+    shapes = [_object_schema(client, object, selection, catalog) for object in selection]
     since = {
-        one.object: next_since(states[one.object], one.names, full=full or one.has_formula)
+        one.object: next_cursor(states[one.object], one.names, full=full or one.has_formula)
         for one in shapes
     }
-    return roads(client, catalog, since)
+    return extract_estimates(client, catalog, since)
 
 
-def _shape(client: Client, object: str, wanted: Wanted, catalog: Catalog) -> Shape:
-    chosen(object, wanted[object], catalog)
-    system = [name for name in SYSTEM if name in catalog[object]]
+def _object_schema(
+    client: Client, object: str, wanted: FieldSelection, catalog: Catalog
+) -> ObjectSchema:
+    select_fields(object, wanted[object], catalog)
+    system = [name for name in SYSTEM_FIELDS if name in catalog[object]]
 
     def count(field: str, misfits: int) -> None:
-        client.drift[object, field] += misfits
+        client.type_mismatches[object, field] += misfits
 
     def look() -> Mapping[str, Field]:
         return catalog_of(client, [object]).get(object, {})
 
-    fields = tuple(chosen(object, (*system, *wanted[object]), catalog))
-    return Shape(object, fields, Watch(object, fields, look, count))
+    fields = tuple(select_fields(object, (*system, *wanted[object]), catalog))
+    return ObjectSchema(object, fields, DriftDetector(object, fields, look, count))
 
 
 def _resource(
-    client: Client, shape: Shape, *, full: bool, progress: Progress, part_rows: int
+    client: Client, shape: ObjectSchema, *, full: bool, progress: Progress, part_rows: int
 ) -> DltResource:
-    def read(pull: Pull) -> Parts:
-        question = Question(shape, pull.since, progress, min(BULK_PAGE, part_rows))
-        if pull.since and client.now() - pull.since > RECYCLE_BIN:
-            client.findings.append(
+    def read(pull: ReadWindow) -> Batches:
+        question = ReadRequest(shape, pull.since, progress, min(BULK_PAGE_ROWS, part_rows))
+        if pull.since and client.now() - pull.since > RECYCLE_BIN_RETENTION:
+            client.warnings.append(
                 f"{shape.object} was last read before {pull.since:%Y-%m-%d}: what was deleted"
                 " since may be gone from the recycle bin; only its absence is noticed"
             )
-        return _read(client, question, pull.at)
+        return _read(client, question, pull.page_token)
 
-    return resource(
+    return incremental_resource(
         shape.object,
         read,
-        wanted=shape.names,
+        selected_fields=shape.names,
         now=client.now,
-        key=(KEY,),
-        latest=shape.cursor,
-        halted=partial(client.halted.__setitem__, shape.object),
+        key=(PRIMARY_KEY,),
+        dedup_sort_column=shape.cursor,
+        on_failure=partial(client.failed_objects.__setitem__, shape.object),
         full=full or shape.has_formula,
-        part_rows=part_rows,
+        checkpoint_rows=part_rows,
     )
 
 
-def _repair(client: Client, shape: Shape, ids: Sequence[str]) -> DltResource:
+def _reread_resource(client: Client, shape: ObjectSchema, ids: Sequence[str]) -> DltResource:
     def read() -> Iterator[pa.Table]:
-        rows = list(records_of(client, shape.object, ids, shape.names))
-        return (table for table, _ in shape.tables([(rows, None)]))
+        rows = list(read_by_id(client, shape.object, ids, shape.names))
+        return (table for table, _ in shape.to_tables([(rows, None)]))
 
-    return repair(
+    return reread_resource(
         shape.object,
         read,
-        key=(KEY,),
-        latest=shape.cursor,
-        halted=partial(client.halted.__setitem__, shape.object),
+        key=(PRIMARY_KEY,),
+        dedup_sort_column=shape.cursor,
+        on_failure=partial(client.failed_objects.__setitem__, shape.object),
     )
 
 
-def _read(client: Client, question: Question, at: Position) -> Parts:
+def _read(client: Client, question: ReadRequest, at: PageToken) -> Batches:
     """Go on with the job or behind the row that `at` names, or choose a road and begin.
 
     A job that is gone, because its results are kept for a week only, is begun anew.
     """
     if at and "job" in at:
-        if (yield from found_by(client, question, at["job"], at["locator"])):
+        if (yield from read_job(client, question, at["job"], at["locator"])):
             return
         at = None
-    first = _asked(client, question, at) if at or question.since else None
-    rows = first.page["totalSize"] if first else counted(client, question.shape.object)
-    for _ in range(JOBS if not at and is_job_cheaper(rows, question.since) else 0):
-        job = start(client, question)
-        if job and (yield from found_by(client, question, job, None)):
+    first = _run_query(client, question, at) if at or question.since else None
+    rows = first.page["totalSize"] if first else count_rows(client, question.schema.object)
+    for _ in range(MAX_JOBS_PER_READ if not at and is_bulk_cheaper(rows, question.since) else 0):
+        job = create_job(client, question)
+        if job and (yield from read_job(client, question, job, None)):
             return
-    pages = _pages(client, question, at, first or _asked(client, question, at))
-    yield from question.shape.tables(pages, at_least=min(ROWS, question.page_rows))
+    pages = _pages(client, question, at, first or _run_query(client, question, at))
+    yield from question.schema.to_tables(pages, min_rows=min(MIN_ROWS, question.page_rows))
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _QueryResult:
     """A query that was asked, when, and its first page. Deleted and archived rows are included."""
 
-    at: datetime
+    queried_at: datetime
     page: dict[str, Any]
 
 
-def _asked(client: Client, question: Question, behind: Position) -> _Asked:
-    now, order = client.now(), ", ".join(question.order)
-    condition = _behind(question, behind["after"]) if behind else ""
+def _run_query(client: Client, question: ReadRequest, behind: PageToken) -> _QueryResult:
+    now, order = client.now(), ", ".join(question.sort_fields)
+    condition = _after_row(question, behind["after"]) if behind else ""
     query = f"{question.soql(condition)} ORDER BY {order}"
-    return _Asked(now, client.rows(f"{DATA}/queryAll", q=query))
+    return _QueryResult(now, client.read_page(f"{DATA_PATH}/queryAll", q=query))
 
 
-def _pages(client: Client, question: Question, at: Position, asked: _Asked) -> Iterator[Page]:
+def _pages(
+    client: Client, question: ReadRequest, at: PageToken, asked: _QueryResult
+) -> Iterator[Page]:
     """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
-    rows, page, anew_at = 0, asked.page, list[Position]()
-    trail = Trail(f"Salesforce: GET {DATA}/queryAll")
+    rows, page, anew_at = 0, asked.page, list[PageToken]()
+    trail = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
     while True:
         records = page["records"]
         rows += len(records)
-        question.progress(question.shape.object, rows, page["totalSize"])
-        at = _last(question, records, asked.at) or at
+        question.progress(question.schema.object, rows, page["totalSize"])
+        at = _last_position(question, records, asked.queried_at) or at
         yield records, at
         if page["done"]:
             return
         try:
-            page = client.rows(trail.follow(page["nextRecordsUrl"]))
-        except RefusedError as error:
-            if error.code != LOCATOR_GONE or anew_at == [at]:
+            page = client.read_page(trail.check(page["nextRecordsUrl"]))
+        except RejectedError as error:
+            if error.code != LOCATOR_EXPIRED or anew_at == [at]:
                 raise
-            anew_at, trail = [at], Trail(f"Salesforce: GET {DATA}/queryAll")
-            asked = _asked(client, question, at)
+            anew_at, trail = [at], PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
+            asked = _run_query(client, question, at)
             page = asked.page
 
 
-def _last(question: Question, records: Sequence[Row], asked_at: datetime) -> Position:
+def _last_position(question: ReadRequest, records: Sequence[Row], asked_at: datetime) -> PageToken:
     """Name the last row that can be named: one without a key is left out, and counted.
 
     A query keeps its rows in their places, but shows them as they are: one that was modified since
@@ -208,15 +212,15 @@ def _last(question: Question, records: Sequence[Row], asked_at: datetime) -> Pos
         *stamp, _ = place
         return all(datetime.fromisoformat(one or "") < asked_at for one in stamp)
 
-    places = ([row.get(name) for name in question.order] for row in reversed(records))
+    places = ([row.get(name) for name in question.sort_fields] for row in reversed(records))
     found = next(filter(is_in_place, places), None)
     return found and {"after": found}
 
 
-def _behind(question: Question, last: Sequence[str]) -> str:
+def _after_row(question: ReadRequest, last: Sequence[str]) -> str:
     """Write the condition for rows behind one: thousands may share the instant of its cursor."""
     *stamp, id = last
     if not stamp:
         return f"Id > '{id}'"
-    cursor, instant = question.shape.cursor, stamp[0].replace("+0000", "Z")
+    cursor, instant = question.schema.cursor, stamp[0].replace("+0000", "Z")
     return f"({cursor} > {instant} OR ({cursor} = {instant} AND Id > '{id}'))"

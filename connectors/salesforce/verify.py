@@ -8,62 +8,64 @@ from typing import Any
 import ibis.expr.types as ir
 from more_itertools import chunked
 
-from connectors.concurrency import ahead
+from connectors.concurrency import map_ordered
 from connectors.extract.arrow import Row
-from connectors.extract.id_diff import Gaps, Rank, Shelf, differences, is_due
-from connectors.pagination_guard import Trail
-from connectors.salesforce.client import DATA, LOCATOR_GONE, Client
-from errors import RefusedError, RetryableError
-from models import Wanted
+from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids, is_full_check_due
+from connectors.pagination_guard import PaginationLoopGuard
+from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
+from errors import RejectedError, RetryableError
+from models import FieldSelection
 
-IDS = 300
+IDS_PER_QUERY = 300
 """In one query: a URL holds sixteen thousand characters."""
 
-LEAF = 2_000
+ID_PAGE_SIZE = 2_000
 
 
-def is_provable(object: str) -> bool:  # noqa: ARG001
+def is_countable(object: str) -> bool:  # noqa: ARG001
     """Salesforce counts the rows of every object."""
     return True
 
 
-def gaps(
+def find_differences(
     client: Client,
     object: str,
-    landed: Callable[[str], ir.Table],
+    landed_table: Callable[[str], ir.Table],
     *,
-    wanted: Wanted,  # noqa: ARG001
-    swept_at: datetime | None,
-    is_whole: bool,
-) -> Gaps:
+    selection: FieldSelection,  # noqa: ARG001
+    last_full_check: datetime | None,
+    was_full_refresh: bool,
+) -> Differences:
     """Find live rows that were missed, and landed ones that are gone for good.
 
     Whom a row belongs to is a field of its own: a sweep compares ids only.
     """
-    table = landed(object)
+    table = landed_table(object)
     live = table.filter(~table.IsDeleted) if "IsDeleted" in table.columns else table
     conditions = ("IsDeleted = false",) if "IsDeleted" in table.columns else ()
-    shelf = Shelf(
+    shelf = RemoteIds(
         partial(_count, client, object, conditions),
-        partial(_ids, client, object, conditions),
-        partial(_present, client, object, conditions),
-        LEAF,
+        partial(_list_ids, client, object, conditions),
+        partial(_existing_ids, client, object, conditions),
+        ID_PAGE_SIZE,
     )
-    is_sweep = not is_whole and is_due(swept_at, client.now())
+    is_sweep = not was_full_refresh and is_full_check_due(last_full_check, client.now())
     ranked = live.select(id=live.Id, rank=live.Id)
-    found = differences(ranked, shelf, is_sweep=is_sweep)
-    return Gaps(found, swept_at=client.now() if is_whole or is_sweep else swept_at)
+    found = diff_ids(ranked, shelf, is_full_check=is_sweep)
+    return Differences(
+        found, full_check_at=client.now() if was_full_refresh or is_sweep else last_full_check
+    )
 
 
-def records_of(
+def read_by_id(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str], *conditions: str
 ) -> Iterator[Row]:
     """Read records by id; what is not there is left out."""
     queries = (
-        f"SELECT {', '.join(fields)} FROM {object}{_where(*conditions, _among(some))}"
-        for some in chunked(ids, IDS)
+        f"SELECT {', '.join(fields)} FROM {object}{_where(*conditions, _id_in(some))}"
+        for some in chunked(ids, IDS_PER_QUERY)
     )
-    for page in ahead(partial(_all, client, query) for query in queries):
+    for page in map_ordered(partial(_query_all, client, query) for query in queries):
         yield from page
 
 
@@ -71,61 +73,61 @@ def _count(
     client: Client,
     object: str,
     conditions: Sequence[str],
-    above: Rank | None,
-    up_to: Rank | None,
+    above: SortKey | None,
+    up_to: SortKey | None,
 ) -> int:
-    return counted(client, object, *conditions, *_between(above, up_to))
+    return count_rows(client, object, *conditions, *_id_range(above, up_to))
 
 
-def counted(client: Client, object: str, *conditions: str) -> int:
+def count_rows(client: Client, object: str, *conditions: str) -> int:
     """Count rows, deleted ones too."""
     query = f"SELECT COUNT() FROM {object}{_where(*conditions)}"
-    return int(client.get(f"{DATA}/queryAll", holds="totalSize", q=query)["totalSize"])
+    return int(client.get(f"{DATA_PATH}/queryAll", expected_key="totalSize", q=query)["totalSize"])
 
 
-def _ids(
+def _list_ids(
     client: Client,
     object: str,
     conditions: Sequence[str],
-    above: Rank | None,
-    up_to: Rank | None,
+    above: SortKey | None,
+    up_to: SortKey | None,
 ) -> set[str]:
-    where = _where(*conditions, *_between(above, up_to))
-    return {row["Id"] for row in _all(client, f"SELECT Id FROM {object}{where}")}
+    where = _where(*conditions, *_id_range(above, up_to))
+    return {row["Id"] for row in _query_all(client, f"SELECT Id FROM {object}{where}")}
 
 
-def _present(
+def _existing_ids(
     client: Client, object: str, conditions: Sequence[str], ids: Sequence[str]
 ) -> set[str]:
-    return {row["Id"] for row in records_of(client, object, ids, ("Id",), *conditions)}
+    return {row["Id"] for row in read_by_id(client, object, ids, ("Id",), *conditions)}
 
 
-def _all(client: Client, query: str) -> list[dict[str, Any]]:
+def _query_all(client: Client, query: str) -> list[dict[str, Any]]:
     """Read all that a query finds; where the server forgot its cursor, from the beginning."""
-    path = f"{DATA}/queryAll"
+    path = f"{DATA_PATH}/queryAll"
 
     def read() -> list[dict[str, Any]]:
-        answer = client.rows(path, q=query)
-        rows, trail = list(answer["records"]), Trail(f"Salesforce: GET {path}")
+        answer = client.read_page(path, q=query)
+        rows, trail = list(answer["records"]), PaginationLoopGuard(f"Salesforce: GET {path}")
         while not answer["done"]:
             try:
-                answer = client.rows(trail.follow(answer["nextRecordsUrl"]))
-            except RefusedError as error:
-                if error.code != LOCATOR_GONE:
+                answer = client.read_page(trail.check(answer["nextRecordsUrl"]))
+            except RejectedError as error:
+                if error.code != LOCATOR_EXPIRED:
                     raise
                 raise RetryableError(f"GET {path}: {error.code}") from None
             rows += answer["records"]
         return rows
 
-    return client.traffic.repeat(f"GET {path}", read, kind="read")
+    return client.api_caller.with_retries(f"GET {path}", read, kind="read")
 
 
-def _between(above: Rank | None, up_to: Rank | None) -> list[str]:
+def _id_range(above: SortKey | None, up_to: SortKey | None) -> list[str]:
     limits = (("Id > ", above), ("Id <= ", up_to))
     return [f"{test}'{id}'" for test, id in limits if id is not None]
 
 
-def _among(ids: Sequence[str]) -> str:
+def _id_in(ids: Sequence[str]) -> str:
     listed = ", ".join(f"'{id}'" for id in ids)
     return f"Id IN ({listed})"
 

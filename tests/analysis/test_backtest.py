@@ -15,7 +15,7 @@ import synthetic_worlds
 from analysis.backtest import backtest
 from cli.render import html
 from config.definition import Definition
-from engines import ENGINES, load
+from engines import ENGINES, load_rows
 from input_tables import EVENTS, FIELD_SINCE, PATIENT, PEOPLE
 from reference_implementation import (
     Below,
@@ -27,23 +27,23 @@ from reference_implementation import (
     referee,
     true_since,
 )
-from strategies import definitions, worlds
-from synthetic_worlds import NOW, RULES, WITHIN, named
-from transforms.evaluation.snapshots import lives, month_ends, states, together
-from transforms.lifecycle.lifecycle import journeys
+from strategies import definitions, lifecycle_inputs
+from synthetic_worlds import NOW, RULES, WITHIN_DAYS, named_definition
+from transforms.evaluation.snapshots import month_ends, snapshots, states, union_all
+from transforms.lifecycle.lifecycle import compute_steps
 from transforms.staging.timestamps import from_datetime
 
-NAMED = named()
+NAMED = named_definition()
 
 
-def tried(world, *others, months=6, within_days=WITHIN):
-    with synthetic_worlds.opened(world) as warehouse:
+def tried(world, *others, months=6, within_days=WITHIN_DAYS):
+    with synthetic_worlds.synthetic_warehouse(world) as warehouse:
         return backtest(
             warehouse,
             [NAMED, *others],
             within_days=within_days,
             months=months,
-            say=lambda _: None,
+            on_progress=lambda _: None,
         )
 
 
@@ -52,7 +52,7 @@ def tried(world, *others, months=6, within_days=WITHIN):
 
 @pytest.fixture(scope="module")
 def large():
-    return tried(synthetic_worlds.planted(4000))
+    return tried(synthetic_worlds.generate_tables(4000))
 
 
 def test_the_planted_effect_is_found_within_its_error(large):
@@ -72,8 +72,8 @@ def test_what_makes_a_customer_is_no_signal(large):
 
 # --- the same by counting -------------------------------------------------------------------------
 
-SMALL = synthetic_worlds.planted(150, seed=4, base=0.06)
-MOMENTS = month_ends(NOW, within_days=WITHIN, months=6)
+SMALL = synthetic_worlds.generate_tables(150, seed=4, base_rate=0.06)
+MOMENTS = month_ends(NOW, within_days=WITHIN_DAYS, months=6)
 
 
 def won_at(person_id, world=SMALL):
@@ -89,7 +89,7 @@ def at_month_ends():
         for row in rows:
             won = won_at(row["person_id"])
             if won is None or won > moment:
-                soon = won is not None and won <= moment + timedelta(days=WITHIN)
+                soon = won is not None and won <= moment + timedelta(days=WITHIN_DAYS)
                 yield moment, row, soon
 
 
@@ -203,10 +203,10 @@ def first_entries():
 def test_conversion_counts_those_who_had_the_whole_time(small):
     """From fan to hot: who went on within the window, in how many days; the late are set aside."""
     cohort = [one for one in first_entries() if one.get("fan", datetime.min) >= MOMENTS[0]]
-    limit = NOW - timedelta(days=WITHIN)
+    limit = NOW - timedelta(days=WITHIN_DAYS)
     old = [one for one in cohort if one["fan"] <= limit]
     took = [(one["hot"] - one["fan"]) / timedelta(days=1) for one in old if "hot" in one]
-    took = [days for days in took if days <= WITHIN]
+    took = [days for days in took if days <= WITHIN_DAYS]
 
     row = next(row for row in small.sides[0].conversions if row["stage"] == "fan")
     assert (row["people"], row["went_on"], row["recent"]) == (
@@ -249,16 +249,18 @@ def at_once(engine, rules, world, moments):
         return engine.create_table(name, table, overwrite=True)
 
     known = (
-        load(engine, "people", pa.Table.from_pylist(world.people, schema=PEOPLE)),
-        load(engine, "field_since", pa.Table.from_pylist(world.field_since, schema=FIELD_SINCE)),
-        load(engine, "events", pa.Table.from_pylist(world.events, schema=EVENTS)),
+        load_rows(engine, "people", pa.Table.from_pylist(world.people, schema=PEOPLE)),
+        load_rows(
+            engine, "field_since", pa.Table.from_pylist(world.field_since, schema=FIELD_SINCE)
+        ),
+        load_rows(engine, "events", pa.Table.from_pylist(world.events, schema=EVENTS)),
     )
-    parts = [lives(known, model.fields(), moment=moment, until=until) for moment in moments]
+    parts = [snapshots(known, model.fields(), moment=moment, until=until) for moment in moments]
     people, since, events = (
-        store(f"lives_{nth}", together(tables))
+        store(f"lives_{nth}", union_all(tables))
         for nth, tables in enumerate(zip(*parts, strict=True))
     )
-    steps = journeys(people, since, events, model, as_of=until, store=store)
+    steps = compute_steps(people, since, events, model, as_of=until, materialize=store)
     found = states(steps, model, as_of=from_datetime(until), within_days=7)
     rows = found.join(people.select("of", "month_end", life="person_id"), "life")
     return {
@@ -272,7 +274,7 @@ def at_once(engine, rules, world, moments):
 def test_many_moments_at_once_say_what_the_referee_says_of_each(engine, data):
     """To move lives in time changes nothing: all lengths and UTC days stay what they are."""
     rules = data.draw(definitions())
-    world = data.draw(worlds(rules))
+    world = data.draw(lifecycle_inputs(rules))
     moments = [datetime(2026, 1, 31), datetime(2026, 2, 2), datetime(2026, 3, 1)]
 
     together = at_once(engine, rules, world, moments)
@@ -301,10 +303,10 @@ def test_what_happens_after_a_month_end_changes_nothing_at_it():
     ]
     busier = replace(SMALL, events=SMALL.events + later)
 
-    before, after = tried(SMALL).sides[0], tried(busier).sides[0]
+    before, after = tried(SMALL).results[0], tried(busier).results[0]
 
-    assert (before.stood, before.scores, before.thresholds) == (
-        after.stood,
+    assert (before.by_stage, before.scores, before.thresholds) == (
+        after.by_stage,
         after.scores,
         after.thresholds,
     )
@@ -319,8 +321,8 @@ def test_a_field_set_after_a_month_end_was_not_set_at_it():
     ]
     nobody = [row | {"industry": None} for row in SMALL.people]
 
-    late = tried(replace(SMALL, field_since=told)).sides[0]
-    never = tried(replace(SMALL, people=nobody, field_since=[])).sides[0]
+    late = tried(replace(SMALL, field_since=told)).results[0]
+    never = tried(replace(SMALL, people=nobody, field_since=[])).results[0]
 
     assert late.scores == never.scores
 
@@ -331,30 +333,34 @@ def test_a_field_set_after_a_month_end_was_not_set_at_it():
 def test_two_definitions_are_judged_by_the_same_people_and_outcome():
     """Another idea of a customer changes where people stand, not who bought."""
     stages = [*RULES["stages"][:3], {"id": "buyer", "final": True, "enter": {"event": "webinar"}}]
-    other = named("other.yaml", stages=stages)
+    other = named_definition("other.yaml", stages=stages)
 
-    ours, theirs = tried(SMALL, other).sides
+    ours, theirs = tried(SMALL, other).results
 
-    assert sum(row["people"] for row in ours.stood) == sum(row["people"] for row in theirs.stood)
-    assert sum(row["became"] for row in ours.stood) == sum(row["became"] for row in theirs.stood)
+    assert sum(row["people"] for row in ours.by_stage) == sum(
+        row["people"] for row in theirs.by_stage
+    )
+    assert sum(row["became"] for row in ours.by_stage) == sum(
+        row["became"] for row in theirs.by_stage
+    )
 
 
 def test_a_history_shorter_than_the_window_is_said_to_be_too_short():
     """Nobody's outcome can be told; the funnel is shown all the same."""
-    told = tried(synthetic_worlds.planted(20, months=2), within_days=300)
+    told = tried(synthetic_worlds.generate_tables(20, months=2), within_days=300)
 
     assert (told.month_ends, told.people) == ((), 0)
     assert "too short" in told.notes[0]
-    assert told.sides[0].entered
+    assert told.results[0].entered
 
 
 def test_of_three_customers_nothing_is_concluded():
     """It says how many there are, and that they are too few."""
-    told = tried(synthetic_worlds.planted(60, base=0.004))
+    told = tried(synthetic_worlds.generate_tables(60, base_rate=0.004))
 
     assert told.buyers < 10
     assert "too few to judge" in told.notes[-1]
-    assert {mark.lift for mark in told.sides[0].kinds} == {None}
+    assert {mark.lift for mark in told.results[0].kinds} == {None}
 
 
 def test_the_page_shows_what_the_tables_say_and_nobody_by_name(small, tmp_path):

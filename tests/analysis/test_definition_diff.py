@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 import synthetic_worlds
-from analysis.definition_diff import WEEKS, difference
+from analysis.definition_diff import FOLLOW_UP_WEEKS, diff_definitions
 from cli.render import html
 from reference_implementation import referee
-from synthetic_worlds import NOW, RULES, named
+from synthetic_worlds import NOW, RULES, named_definition
 
-WORLD = synthetic_worlds.planted(150, seed=4, base=0.06)
+WORLD = synthetic_worlds.generate_tables(150, seed=4, base_rate=0.06)
 
 
 def rules_with(*, gte):
@@ -27,8 +27,13 @@ FEWER_POINTS = {"events": {**RULES["events"], "webinar": {"points": 1, "channel"
 
 
 def compared(**changed):
-    with synthetic_worlds.opened(WORLD) as warehouse:
-        return difference(warehouse, named(), named("other.yaml", **changed), say=lambda _: None)
+    with synthetic_worlds.synthetic_warehouse(WORLD) as warehouse:
+        return diff_definitions(
+            warehouse,
+            named_definition(),
+            named_definition("other.yaml", **changed),
+            on_progress=lambda _: None,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +87,14 @@ def test_follow_ups_a_week_equal_a_plain_count(told):
     ranks = [stage["id"] for stage in RULES["stages"]]
     highest = defaultdict(int)
     for row in OUR_HISTORY:
-        if row["stage"] != "recycled" and row["entered_at"] > NOW - timedelta(weeks=WEEKS):
+        if row["stage"] != "recycled" and row["entered_at"] > NOW - timedelta(
+            weeks=FOLLOW_UP_WEEKS
+        ):
             key = row["person_id"], row["entered_at"]
             highest[key] = max(highest[key], ranks.index(row["stage"]))
     hot = sum(rank == ranks.index("hot") for rank in highest.values())
 
-    assert told.per_week[0] == pytest.approx(hot / WEEKS)
+    assert told.per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
     assert told.per_week[1] > told.per_week[0]
 
 
@@ -118,7 +125,7 @@ def test_a_definition_against_itself_moves_nobody():
 
     assert (told.moved, told.share, told.flows, told.sample) == (0, 0.0, [], [])
     assert {row["differing"] for row in told.writes} == {0}
-    assert told.per_week[0] == told.per_week[1]
+    assert told.follow_ups_per_week[0] == told.follow_ups_per_week[1]
 
 
 def test_the_page_names_nobody_and_fetches_nothing(told, tmp_path):

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.explain import Receipt, explain
-from analysis.supporting_events import in_cents
+from analysis.supporting_events import allocate_rounding
 from config.definition import Definition
-from config.loader import Configuration, load
+from config.loader import Configuration, load_configuration
 from errors import ConfigError
-from transforms.identity.field_history import SCHEMA as FIELD_HISTORY
-from transforms.identity.record_history import schema as record_history
+from transforms.identity.field_history import FIELD_HISTORY_SCHEMA as FIELD_HISTORY
+from transforms.identity.record_history import record_history_schema as record_history
 from transforms.lifecycle.lifecycle import lifecycle
 from transforms.staging.enrichment import enrich
-from warehouse.warehouse import STEPS, Warehouse
+from warehouse.warehouse import SCRATCH_DATASET, Warehouse
 
 NOW = datetime(2026, 6, 1, 12)
 ANNA = "salesforce:Lead:00Q000000000001AAA"
@@ -103,7 +103,7 @@ DEFINITION: dict[str, Any] = {
 def warehouse() -> Iterator[Warehouse]:
     """A warehouse in memory."""
     engine = ibis.duckdb.connect(threads=1)
-    engine.create_database(STEPS)
+    engine.create_database(SCRATCH_DATASET)
     yield Warehouse(engine)
     engine.disconnect()
 
@@ -111,7 +111,7 @@ def warehouse() -> Iterator[Warehouse]:
 @pytest.fixture(scope="module")
 def configuration() -> Configuration:
     """The shipped files with a definition of our own."""
-    return replace(load(), definition=Definition.model_validate(DEFINITION))
+    return replace(load_configuration(), definition=Definition.model_validate(DEFINITION))
 
 
 @pytest.fixture
@@ -172,9 +172,11 @@ def _fill(
         "field_history": ibis.memtable(FIELD_HISTORY.to_pyarrow().empty_table()),
         "runs": ibis.memtable(pa.table({"started_at": [NOW]})),
     }
-    stored = {name: warehouse.store(name, table) for name, table in tables.items()}
+    stored = {name: warehouse.replace_table(name, table) for name, table in tables.items()}
     parts = (stored[name] for name in ("people", "field_since", "events"))
-    warehouse.keep(lifecycle(*parts, configuration.definition, as_of=NOW, store=warehouse.step))
+    warehouse.save_lifecycle(
+        lifecycle(*parts, configuration.definition, as_of=NOW, materialize=warehouse.materialize)
+    )
 
 
 PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
@@ -317,7 +319,7 @@ def test_what_is_shown_adds_up_and_is_off_by_less_than_a_cent(points: list[float
     """Nobody who adds up a receipt comes to another score."""
     total = float(round(sum(Decimal(repr(round(one, 6))) for one in points), 2)) + 0.0
 
-    shown = in_cents(points, total)
+    shown = allocate_rounding(points, total)
 
     assert round(sum(shown), 2) == round(total, 2)
     assert all(abs(cents - exact) < 0.0101 for cents, exact in zip(shown, points, strict=True))

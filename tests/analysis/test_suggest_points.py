@@ -9,11 +9,17 @@ import pytest
 from ruamel.yaml import YAML
 
 import synthetic_worlds
-from analysis.month_end_snapshots import Named
-from analysis.suggest_points import Gain, Part, _gain, split, suggest
+from analysis.month_end_snapshots import NamedDefinition
+from analysis.suggest_points import (
+    HoldoutMetrics,
+    SnapshotMatrix,
+    _holdout_metrics,
+    split_month_ends,
+    suggest,
+)
 from config.definition import Definition
 from config.yaml_document import parse
-from synthetic_worlds import RULES, WITHIN
+from synthetic_worlds import RULES, WITHIN_DAYS
 
 TEXT = """\
 # who is who
@@ -44,17 +50,19 @@ def ours(tmp_path_factory):
     assert not problems
     documents = replace(synthetic_worlds.CONFIGURATION.documents, definition=document)
     whole = replace(synthetic_worlds.CONFIGURATION, definition=document.model, documents=documents)
-    return Named("lifecycle.yaml", whole)
+    return NamedDefinition("lifecycle.yaml", whole)
 
 
 def suggested(ours, world, months=9):
-    with synthetic_worlds.opened(world) as warehouse:
-        return suggest(warehouse, ours, within_days=WITHIN, months=months, say=lambda _: None)
+    with synthetic_worlds.synthetic_warehouse(world) as warehouse:
+        return suggest(
+            warehouse, ours, within_days=WITHIN_DAYS, months=months, on_progress=lambda _: None
+        )
 
 
 @pytest.fixture(scope="module")
 def found(ours):
-    return suggested(ours, synthetic_worlds.planted(3000, months=12))
+    return suggested(ours, synthetic_worlds.generate_tables(3000, months=12))
 
 
 def test_what_makes_people_buy_gets_the_points(found):
@@ -67,7 +75,7 @@ def test_what_makes_people_buy_gets_the_points(found):
 def test_the_gain_is_measured_on_months_it_was_not_fitted_to(found):
     """All outcomes of the earlier months are settled when the first later one begins."""
     assert max(found.learned) < min(found.tested)
-    assert (min(found.tested) - max(found.learned)).days >= WITHIN
+    assert (min(found.tested) - max(found.learned)).days >= WITHIN_DAYS
     assert found.after.average_precision > found.before.average_precision
     assert found.after.precision > found.before.precision
 
@@ -95,7 +103,7 @@ def test_nothing_is_applied(found, ours):
 
 def test_with_too_few_customers_it_suggests_nothing(ours):
     """It says how many there were, and how many it takes."""
-    told = suggested(ours, synthetic_worlds.planted(100, base=0.01))
+    told = suggested(ours, synthetic_worlds.generate_tables(100, base_rate=0.01))
 
     assert (told.changes, told.diff) == ((), "")
     assert "too little to learn from" in told.note
@@ -106,9 +114,9 @@ def test_points_that_tell_as_much_already_are_kept(ours):
     text = TEXT.replace("points: 2,", "points: 0,").replace("points: 20", "points: 0")
     text = text.replace("webinar: {", "webinar: {points: 20, ")
     document, _ = parse(text, Definition, file="lifecycle.yaml")
-    best = Named("lifecycle.yaml", replace(ours.configuration, definition=document.model))
+    best = NamedDefinition("lifecycle.yaml", replace(ours.configuration, definition=document.model))
 
-    told = suggested(best, synthetic_worlds.planted(3000, months=12))
+    told = suggested(best, synthetic_worlds.generate_tables(3000, months=12))
 
     assert told.note == "" or told.diff == ""
     assert told.after.average_precision < 1.1 * told.before.average_precision
@@ -118,18 +126,20 @@ def test_months_are_split_with_a_whole_window_between():
     """Of six month ends two are judged by; of the others, those whose window ends before."""
     ends = [datetime(2026, month, 1) for month in range(1, 7)]
 
-    assert split(ends, within_days=60) == (ends[:3], ends[4:])
-    assert split([], within_days=60) == ([], [])
+    assert split_month_ends(ends, within_days=60) == (ends[:3], ends[4:])
+    assert split_month_ends([], within_days=60) == ([], [])
 
 
 def test_a_gain_equals_a_plain_count():
     """Precision of the highest two of four, and the mean precision at each that bought."""
-    part = Part(
+    part = SnapshotMatrix(
         np.zeros((4, 0)), np.zeros(4), np.array([1.0, 0, 1, 0]), np.ones(4), np.array(list("abcd"))
     )
 
-    assert _gain(np.array([9.0, 7, 5, 3]), part, 2) == Gain(0.5, 0.5, (1 + 2 / 3) / 2)
-    assert _gain(np.array([5.0, 5, 5, 5]), part, 2) == Gain(0.5, 0.5, 0.5)
+    assert _holdout_metrics(np.array([9.0, 7, 5, 3]), part, 2) == HoldoutMetrics(
+        0.5, 0.5, (1 + 2 / 3) / 2
+    )
+    assert _holdout_metrics(np.array([5.0, 5, 5, 5]), part, 2) == HoldoutMetrics(0.5, 0.5, 0.5)
 
 
 def test_a_definition_without_a_score_has_nothing_to_fit(ours):
@@ -138,7 +148,8 @@ def test_a_definition_without_a_score_has_nothing_to_fit(ours):
     plain = Definition.model_validate({**RULES, "stages": stages, "recycled": None})
 
     told = suggested(
-        Named("x", replace(ours.configuration, definition=plain)), synthetic_worlds.planted(5)
+        NamedDefinition("x", replace(ours.configuration, definition=plain)),
+        synthetic_worlds.generate_tables(5),
     )
 
     assert "no score" in told.note

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from run_helpers import environment
+from run_helpers import sandbox_environment
 from sandbox.server import running
 
 SETTINGS = ("SOURCES__", "DESTINATION__")
@@ -32,7 +32,7 @@ def sync(*words, settings=None):
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     with running(people=30, seed=3, rate_limits=False) as sandbox:
-        yield environment(sandbox, tmp_path_factory.mktemp("line"))
+        yield sandbox_environment(sandbox, tmp_path_factory.mktemp("line"))
 
 
 def test_a_missing_setting_ends_the_run_before_its_first_call(tmp_path):

@@ -6,86 +6,104 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 
-from cli.render.progress import Bars, Rate
-from connector_helpers import Warehouse, add_leads, fill, hubspot_client, salesforce_client
-from connectors.salesforce.estimate import BULK_FROM
-from models import Wanted
+from cli.render.progress import ProgressBars, Rate
+from connector_helpers import (
+    ExtractHarness,
+    add_blank_records,
+    add_leads,
+    hubspot_client,
+    salesforce_client,
+)
+from connectors.salesforce.estimate import BULK_MIN_ROWS
+from models import FieldSelection
 from sandbox.server import Sandbox
 
 
 def test_a_long_list_says_how_much_there_is(sandbox: Sandbox, tmp_path: Path) -> None:
     """The call that asks for the newest record tells it as well."""
-    fill(sandbox, "contacts", 500)
-    warehouse = Warehouse("hubspot", tmp_path)
+    add_blank_records(sandbox, "contacts", 500)
+    warehouse = ExtractHarness("hubspot", tmp_path)
 
-    warehouse.pull(hubspot_client(sandbox), {"contacts": ()})
+    warehouse.extract(hubspot_client(sandbox), {"contacts": ()})
 
     live = sum(1 for _ in sandbox.hubspot.tables["contacts"].live())
-    assert warehouse.told[-1] == (len(sandbox.hubspot.tables["contacts"].records), live)
+    assert warehouse.progress_reports[-1] == (len(sandbox.hubspot.tables["contacts"].records), live)
 
 
 def test_a_search_says_how_much_there_is(sandbox: Sandbox, tmp_path: Path) -> None:
     """With its first page."""
-    warehouse = Warehouse("hubspot", tmp_path)
-    warehouse.pull(hubspot_client(sandbox), {"contacts": ()})
-    fill(sandbox, "contacts", 450)
-    before = len(warehouse.told)
+    warehouse = ExtractHarness("hubspot", tmp_path)
+    warehouse.extract(hubspot_client(sandbox), {"contacts": ()})
+    add_blank_records(sandbox, "contacts", 450)
+    before = len(warehouse.progress_reports)
 
-    warehouse.pull(hubspot_client(sandbox), {"contacts": ()})
+    warehouse.extract(hubspot_client(sandbox), {"contacts": ()})
 
-    assert warehouse.told[before] == (200, 450)
+    assert warehouse.progress_reports[before] == (200, 450)
 
 
 def test_a_job_says_how_much_there_is(sandbox: Sandbox, tmp_path: Path) -> None:
     """When it is done."""
-    add_leads(sandbox.salesforce, BULK_FROM)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
 
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
 
-    warehouse.pull(salesforce_client(sandbox), {"Lead": ()})
+    warehouse.extract(salesforce_client(sandbox), {"Lead": ()})
 
     rows = len(sandbox.salesforce.tables["Lead"])
-    assert warehouse.told == [(rows, rows)]
+    assert warehouse.progress_reports == [(rows, rows)]
 
 
 def test_the_log_has_a_line_per_object(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With its rows, also where they came in several parts."""
-    fill(sandbox, "contacts", 300)
+    add_blank_records(sandbox, "contacts", 300)
     caplog.set_level(logging.INFO, logger="onefunnel.pull")
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
 
-    warehouse.pull(hubspot_client(sandbox), {"contacts": (), "companies": ()}, part_rows=100)
+    warehouse.extract(hubspot_client(sandbox), {"contacts": (), "companies": ()}, part_rows=100)
 
     rows = len(sandbox.hubspot.tables["contacts"].records)
     lines = [record.getMessage().split()[:-1] for record in caplog.records]
-    told = ["object.pulled", "crm=hubspot", "object=contacts", f"rows={rows}", "of=all"]
+    told = [
+        "object.extracted",
+        "crm=hubspot",
+        "object=contacts",
+        f"rows={rows}",
+        "mode=full_refresh",
+    ]
     assert told in lines
     assert len(lines) == 2
 
 
 def test_the_log_has_no_line_where_nothing_changed(
-    sandbox: Sandbox, hubspot: Warehouse, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, hubspot: ExtractHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On a quiet night nothing hides what did."""
     caplog.set_level(logging.INFO, logger="onefunnel.pull")
-    wanted: Wanted = {"contacts": (), "companies": ()}
-    hubspot.pull(hubspot_client(sandbox), wanted)
+    wanted: FieldSelection = {"contacts": (), "companies": ()}
+    hubspot.extract(hubspot_client(sandbox), wanted)
     caplog.clear()
-    fill(sandbox, "contacts", 2)
+    add_blank_records(sandbox, "contacts", 2)
 
-    hubspot.pull(hubspot_client(sandbox), wanted)
+    hubspot.extract(hubspot_client(sandbox), wanted)
 
     [line] = [record.getMessage().split()[:-1] for record in caplog.records]
-    assert line == ["object.pulled", "crm=hubspot", "object=contacts", "rows=2", "of=changed"]
+    assert line == [
+        "object.extracted",
+        "crm=hubspot",
+        "object=contacts",
+        "rows=2",
+        "mode=incremental",
+    ]
 
 
 def test_a_bar_shows_records_a_second() -> None:
     """And nothing before there is something to count from."""
     clock = iter(range(100))
     progress = Progress(get_time=lambda: float(next(clock)))
-    report = Bars(progress).reading("hubspot", lambda: None)
+    report = ProgressBars(progress).extract_callback("hubspot", lambda: None)
     report("contacts", 100, 2000)
     first = Rate().render(progress.tasks[0]).plain
 

@@ -7,13 +7,13 @@ from typing import Any
 import ibis
 import pytest
 
-from config.checks import Documents, against, doubts, problems
+from config.checks import Documents, catalog_warnings, check_catalog, problems
 from config.contradictions import contradictions
 from config.definition import AllOf, AnyOf, Definition, FieldLeaf
-from config.lifecycle_columns import answers
-from config.mapping import ENRICHED, Mapping, People
+from config.lifecycle_columns import lifecycle_columns
+from config.mapping import ENRICHED_FIELDS, Mapping, People
 from config.yaml_document import Document, M, parse
-from config_files import Change, texts
+from config_files import Replacement, config_texts
 from models import Catalog, Field
 from transforms.lifecycle.lifecycle import lifecycle
 
@@ -26,8 +26,8 @@ def read(text: str, model: type[M], name: str) -> Document[M]:
     return document
 
 
-def documents(*changes: Change) -> Documents:
-    changed = texts(*changes)
+def documents(*changes: Replacement) -> Documents:
+    changed = config_texts(*changes)
     return Documents(
         read(changed["lifecycle"], Definition, "lifecycle"),
         read(changed["people"], People, "people"),
@@ -35,11 +35,11 @@ def documents(*changes: Change) -> Documents:
     )
 
 
-def errors(*changes: Change) -> list[str]:
+def errors(*changes: Replacement) -> list[str]:
     return [str(one) for one in problems(documents(*changes)) if not one.is_warning]
 
 
-def warned(*changes: Change) -> list[str]:
+def warned(*changes: Replacement) -> list[str]:
     return [str(one) for one in problems(documents(*changes)) if one.is_warning]
 
 
@@ -93,7 +93,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
             id="people of an unknown record type",
         ),
         pytest.param(
-            ("hubspot", "  visits: {people: {email: email}}\n", ""),
+            ("hubspot", "  visits: {person_keys: {email: email}}\n", ""),
             "hubspot.yaml:15: nobody knows whose `visits` are: say so under objects, people",
             id="events of nobody",
         ),
@@ -246,7 +246,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_told(change: Change, said: str | None) -> None:
+def test_what_does_not_fit_together_is_told(change: Replacement, said: str | None) -> None:
     """With file, line and the nearest word."""
     assert errors(change) == ([said] if said else [])
 
@@ -269,7 +269,7 @@ def test_without_an_address_nobody_is_one_person() -> None:
 
 def test_a_score_without_a_section_score_is_never_reached() -> None:
     """There is no score then."""
-    section = texts()["lifecycle"].partition("score:")[2].partition("qualification:")[0]
+    section = config_texts()["lifecycle"].partition("score:")[2].partition("qualification:")[0]
 
     assert errors(("lifecycle", f"score:{section}qualification", "qualification")) == [
         "lifecycle.yaml:22: never true: no score is above 0"
@@ -377,7 +377,11 @@ def test_tests_that_nothing_passes_are_a_contradiction(tests: dict[str, Any]) ->
 def test_an_object_that_no_rule_reads_is_a_warning() -> None:
     """It was probably meant for another."""
     assert warned(
-        ("salesforce", "  Deal: {people", "  Notes: {people: {LeadId: Lead}}\n  Deal: {people")
+        (
+            "salesforce",
+            "  Deal: {person_keys",
+            "  Notes: {person_keys: {LeadId: Lead}}\n  Deal: {person_keys",
+        )
     ) == [
         "salesforce.yaml:9: no rule and no record reads `Notes` "
         "(there is: Lead, Task, Deal, Account)"
@@ -423,7 +427,7 @@ def test_every_column_of_the_answer_can_be_written() -> None:
     definition = documents().definition.model
     types = {"text": "string", "integer": "int64", "boolean": "boolean"}
     fields = {"email": "text", "industry": "text", "employees": "integer", "bounced": "boolean"}
-    fields |= ENRICHED
+    fields |= ENRICHED_FIELDS
     made = lifecycle(
         ibis.table(
             {"person_id": "string", "created_at": "timestamp(6)"}
@@ -443,7 +447,7 @@ def test_every_column_of_the_answer_can_be_written() -> None:
         ),
         definition,
         as_of=DAY,
-        store=lambda name, table: ibis.table(table.schema(), name),
+        materialize=lambda name, table: ibis.table(table.schema(), name),
     )
 
     kinds = {"string": "text", "float64": "number", "int64": "integer", "boolean": "boolean"}
@@ -452,7 +456,7 @@ def test_every_column_of_the_answer_can_be_written() -> None:
         for name, type in made.lifecycle.schema().items()
         if name != "as_of"
     }
-    assert columns == {name: answer.type for name, answer in answers(definition).items()}
+    assert columns == {name: answer.type for name, answer in lifecycle_columns(definition).items()}
 
 
 # --- against an account -----------------------------------------------------------------------
@@ -510,8 +514,8 @@ def lacking(catalog: Catalog, object: str, field: str | None = None) -> Catalog:
     return rest if field is None else {**rest, object: left}
 
 
-def in_account(crm: str, catalog: Catalog, *changes: Change) -> list[str]:
-    return [str(one) for one in against(Read(documents(*changes)), crm, catalog)]
+def in_account(crm: str, catalog: Catalog, *changes: Replacement) -> list[str]:
+    return [str(one) for one in check_catalog(Read(documents(*changes)), crm, catalog)]
 
 
 @pytest.mark.parametrize(("crm", "catalog"), [("hubspot", HUBSPOT), ("salesforce", SALESFORCE)])
@@ -619,7 +623,9 @@ HIDDEN = "(Or the user we log in as may not see it.)"
         ),
     ],
 )
-def test_what_hubspot_does_not_have_is_told(catalog: Catalog, change: Change, said: str) -> None:
+def test_what_hubspot_does_not_have_is_told(
+    catalog: Catalog, change: Replacement, said: str
+) -> None:
     """With file, line and the nearest word."""
     assert in_account("hubspot", catalog, change) == [said]
 
@@ -682,7 +688,7 @@ def test_what_salesforce_does_not_have_is_told_unless_optional(
     ],
 )
 def test_what_is_wrong_without_an_account_is_not_told_twice(
-    crm: str, catalog: Catalog, change: Change
+    crm: str, catalog: Catalog, change: Replacement
 ) -> None:
     """The files were checked before anybody logged in."""
     assert in_account(crm, catalog, change) == []
@@ -716,7 +722,7 @@ def test_an_account_cannot_be_judged_by_a_broken_mapping() -> None:
     whole = documents()
     broken = Documents(whole.definition, whole.people, {**whole.mappings, "hubspot": None})
 
-    assert against(Read(broken), "hubspot", HUBSPOT) == []
+    assert check_catalog(Read(broken), "hubspot", HUBSPOT) == []
 
 
 @pytest.mark.parametrize(
@@ -747,10 +753,10 @@ def test_an_account_cannot_be_judged_by_a_broken_mapping() -> None:
     ],
 )
 def test_words_that_are_no_options_are_doubted(
-    crm: str, catalog: Catalog, change: Change, said: str
+    crm: str, catalog: Catalog, change: Replacement, said: str
 ) -> None:
     """Runs go on: old records may hold them, and some lists take any text."""
-    told = doubts(Read(documents(change)), crm, catalog)
+    told = catalog_warnings(Read(documents(change)), crm, catalog)
 
     assert [(str(one), one.is_warning) for one in told] == [(said, True)]
 
@@ -762,4 +768,4 @@ def test_words_for_a_field_that_the_account_lacks_are_not_doubted() -> None:
         ("salesforce", "Type: Demo", "Kind: Demo"),
     )
 
-    assert doubts(Read(told), "salesforce", SALESFORCE) == []
+    assert catalog_warnings(Read(told), "salesforce", SALESFORCE) == []

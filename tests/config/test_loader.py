@@ -9,17 +9,17 @@ from ruamel.yaml import YAML
 
 from config import loader
 from config.definition import Definition
-from config.loader import load, schemas, warnings
+from config.loader import configuration_warnings, json_schemas, load_configuration
 from config.mapping import Mapping, People
 from config.yaml_document import parse
-from config_files import LIFECYCLE, folder
+from config_files import LIFECYCLE, config_folder
 from errors import ConfigError
 
 
 def told(path: Path) -> list[str]:
     """The lines of the error, without the folder."""
     with pytest.raises(ConfigError) as error:
-        load(path)
+        load_configuration(path)
     return str(error.value).replace(f"{path.as_posix()}/", "").splitlines()
 
 
@@ -38,16 +38,22 @@ def in_mapping(text: str) -> list[str]:
 class TestShipped:
     def test_the_shipped_files_have_no_mistake(self) -> None:
         """A fresh checkout runs."""
-        assert load().definition.stage_ids == ("suspect", "lead", "mql", "sql", "customer")
+        assert load_configuration().definition.stage_ids == (
+            "suspect",
+            "lead",
+            "mql",
+            "sql",
+            "customer",
+        )
 
     def test_the_shipped_files_have_no_warning(self) -> None:
-        """`mappings check` says nothing of them."""
-        assert warnings(load()) == []
+        """`check` says nothing of them."""
+        assert configuration_warnings(load_configuration()) == []
 
-    @pytest.mark.parametrize("name", sorted(schemas()))
+    @pytest.mark.parametrize("name", sorted(json_schemas()))
     def test_the_schemas_are_up_to_date(self, name: str) -> None:
         """`python -m configuration` writes them anew."""
-        assert (loader.FOLDER / name).read_text(encoding="utf-8") == schemas()[name]
+        assert (loader.CONFIG_FOLDER / name).read_text(encoding="utf-8") == json_schemas()[name]
 
     @pytest.mark.parametrize(
         ("file", "schema"),
@@ -62,8 +68,8 @@ class TestShipped:
         self, file: str, schema: str
     ) -> None:
         """The schemas take the short forms as well."""
-        typed = YAML(typ="safe", pure=True).load((loader.FOLDER / file).read_text("utf-8"))
-        found = Draft202012Validator(json.loads(schemas()[schema])).iter_errors(typed)
+        typed = YAML(typ="safe", pure=True).load((loader.CONFIG_FOLDER / file).read_text("utf-8"))
+        found = Draft202012Validator(json.loads(json_schemas()[schema])).iter_errors(typed)
 
         assert [error.message for error in found] == []
 
@@ -71,13 +77,13 @@ class TestShipped:
 class TestLoad:
     def test_reads_what_fits_together(self, tmp_path: Path) -> None:
         """Both mappings, the definition and the people."""
-        read = load(folder(tmp_path))
+        read = load_configuration(config_folder(tmp_path))
 
         assert sorted(read.mappings) == ["hubspot", "salesforce"]
 
     def test_mistakes_of_two_files_come_at_once(self, tmp_path: Path) -> None:
         """Nobody has to run it twice to see the second."""
-        wrong = folder(
+        wrong = config_folder(
             tmp_path,
             ("lifecycle", "within_hours", "whitin_hours"),
             ("people", "employees: integer", "employees: intger"),
@@ -92,7 +98,7 @@ class TestLoad:
 
     def test_what_takes_two_files_is_checked_beside_a_broken_third(self, tmp_path: Path) -> None:
         """One mistake does not hide another."""
-        wrong = folder(
+        wrong = config_folder(
             tmp_path,
             ("lifecycle", "half_life_days: 30", "half_life_days: 0"),
             ("hubspot", "industry:  industry", "indutry:   industry"),
@@ -105,7 +111,7 @@ class TestLoad:
 
     def test_a_misspelt_word_does_not_hide_what_comes_later(self, tmp_path: Path) -> None:
         """It is read as what was meant, and the checks go on."""
-        wrong = folder(
+        wrong = config_folder(
             tmp_path,
             ("lifecycle", "half_life_days", "half_live_days"),
             ("lifecycle", "direction: outbound", "direction: outbund"),
@@ -128,19 +134,21 @@ class TestLoad:
 
     def test_a_guess_that_does_not_fit_is_no_second_mistake(self, tmp_path: Path) -> None:
         """Nothing more is said of a line in which a word was guessed."""
-        wrong = folder(tmp_path, ("people", "{type: boolean, ", "{typ: yes, "))
+        wrong = config_folder(tmp_path, ("people", "{type: boolean, ", "{typ: yes, "))
 
         assert told(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
 
     def test_a_word_that_is_there_already_is_not_meant_again(self, tmp_path: Path) -> None:
         """Two words would become one."""
-        wrong = folder(tmp_path, ("people", "{type: boolean, ", "{type: boolean, typ: text, "))
+        wrong = config_folder(
+            tmp_path, ("people", "{type: boolean, ", "{type: boolean, typ: text, ")
+        )
 
         assert told(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
 
     def test_without_any_mapping_it_says_which_files_to_write(self, tmp_path: Path) -> None:
         """A CRM is on where its mapping file exists, and at least one must be."""
-        wrong = folder(tmp_path)
+        wrong = config_folder(tmp_path)
         (wrong / "hubspot.yaml").unlink()
         (wrong / "salesforce.yaml").unlink()
 
@@ -148,7 +156,7 @@ class TestLoad:
 
     def test_a_mapping_without_connector_is_refused(self, tmp_path: Path) -> None:
         """Else nobody would read it, and nobody would know."""
-        (folder(tmp_path) / "pipedrive.yaml").write_text("columns: {}", encoding="utf-8")
+        (config_folder(tmp_path) / "pipedrive.yaml").write_text("columns: {}", encoding="utf-8")
 
         assert told(tmp_path)[0].startswith(
             "pipedrive.yaml: there is no connector for it (no folder connectors/pipedrive)"
@@ -156,7 +164,7 @@ class TestLoad:
 
     def test_a_file_with_the_other_ending_is_pointed_at(self, tmp_path: Path) -> None:
         """`.yml` is not read."""
-        (folder(tmp_path) / "people.yaml").rename(tmp_path / "people.yml")
+        (config_folder(tmp_path) / "people.yaml").rename(tmp_path / "people.yml")
 
         assert told(tmp_path)[1].startswith("people.yml: nobody reads this: call it people.yaml")
 
@@ -165,24 +173,29 @@ class TestLoad:
         other = tmp_path / "other.yaml"
         other.write_text(LIFECYCLE.replace('"1"', '"2"'), encoding="utf-8")
 
-        assert load(folder(tmp_path), definition=other).definition.version == "2"
+        assert (
+            load_configuration(config_folder(tmp_path), definition_path=other).definition.version
+            == "2"
+        )
 
     def test_a_file_of_another_encoding_is_said_to_be_one(self, tmp_path: Path) -> None:
         """Spreadsheets like to save in their own."""
-        (folder(tmp_path) / "people.yaml").write_bytes("fields: {größe: text}".encode("latin-1"))
+        (config_folder(tmp_path) / "people.yaml").write_bytes(
+            "fields: {größe: text}".encode("latin-1")
+        )
 
         assert told(tmp_path) == ["people.yaml: this is not UTF-8: save the file in that encoding"]
 
     def test_a_byte_order_mark_does_no_harm(self, tmp_path: Path) -> None:
         """Some editors on Windows begin a file with one."""
-        path = folder(tmp_path) / "lifecycle.yaml"
+        path = config_folder(tmp_path) / "lifecycle.yaml"
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
 
-        assert load(tmp_path).definition.version == "1"
+        assert load_configuration(tmp_path).definition.version == "1"
 
     def test_a_folder_in_place_of_a_file_cannot_be_read(self, tmp_path: Path) -> None:
         """No stack trace."""
-        (folder(tmp_path) / "people.yaml").unlink()
+        (config_folder(tmp_path) / "people.yaml").unlink()
         (tmp_path / "people.yaml").mkdir()
 
         assert told(tmp_path) == ["people.yaml: this file cannot be read: Is a directory"]
@@ -522,20 +535,18 @@ def test_the_shortest_definition_has_kinds_and_one_stage() -> None:
 
 def test_a_misspelt_word_is_not_missing_as_well() -> None:
     """One mistake, one line."""
-    text = (
-        "columns: {idd: id, created_at: c, updated_at: u, deleted: d}\nrecords: {a: {fields: {}}}"
-    )
+    text = "system_fields: {idd: id, created_at: c, updated_at: u, deleted: d}\nrecords: {a: {fields: {}}}"
 
     assert in_mapping(text) == ["f.yaml:1: unknown word `idd`: did you mean `id`?"]
 
 
 def test_all_mistakes_of_a_file_come_at_once() -> None:
     """Each with its own line."""
-    text = "fields:\n  a: txt\n  b: {survivorship: newest}\n  c: {survivorship: any}\n  d: 5\n"
+    text = "fields:\n  a: txt\n  b: {survivorship: newest}\n  c: {survivorship: most_restrictive}\n  d: 5\n"
 
     assert in_people(text) == [
         "f.yaml:2: `type` cannot be `txt`: did you mean `text`?",
-        "f.yaml:3: `survivorship` cannot be `newest` (there is: most_recent, oldest, any)",
+        "f.yaml:3: `survivorship` cannot be `newest` (there is: most_recent, oldest, most_restrictive)",
         "f.yaml:4: survivorship any takes the stricter of yes and no: type boolean",
         "f.yaml:5: `d` must be a section: lines of `word: value`",
     ]
@@ -544,7 +555,7 @@ def test_all_mistakes_of_a_file_come_at_once() -> None:
 def test_mistakes_of_a_rule_are_told() -> None:
     """The words of `where`, and the instant."""
     text = """\
-columns: {id: i, created_at: c, updated_at: u, deleted: d}
+system_fields: {id: i, created_at: c, updated_at: u, deleted: d}
 records: {a: {fields: {}}}
 events:
   - {object: a, where: {x: {contans: b}}, kind: k, at: t}

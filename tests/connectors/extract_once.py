@@ -5,11 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from connector_helpers import Warehouse
+from connector_helpers import ExtractHarness
 from connectors import connector
 from connectors.hubspot import Settings
 
 if __name__ == "__main__":
     url, token, folder, object, part_rows = sys.argv[1:]
     client = connector("hubspot").connect(Settings(access_token=token, base_url=url))
-    Warehouse("hubspot", Path(folder)).pull(client, {object: ()}, part_rows=int(part_rows))
+    ExtractHarness("hubspot", Path(folder)).extract(client, {object: ()}, part_rows=int(part_rows))

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from connectors.extract.arrow import ROWS, TYPES, tables, typed
+from connectors.extract.arrow import MIN_ROWS, TYPES, cast_table, to_tables
 from models import Field, FieldType
 
 DAY = date(2026, 3, 4)
@@ -19,7 +19,7 @@ def landed(value: object, type: FieldType, drift: Counter[str] | None = None) ->
     """Land one value and give what it became."""
     seen = Counter[str]() if drift is None else drift
     pages = [([{"f": value}], None)]
-    table, _ = next(tables(pages, [Field("f", type)], key=(), drifted=_into(seen)))
+    table, _ = next(to_tables(pages, [Field("f", type)], key=(), on_mismatch=_into(seen)))
     return table["f"][0].as_py()
 
 
@@ -100,7 +100,9 @@ def test_one_misfit_takes_no_other_value_with_it() -> None:
     rows = [{"f": str(number)} for number in range(5000)]
     rows[1234]["f"] = "-."
 
-    ((table, _),) = tables([(rows, None)], [Field("f", "number")], key=(), drifted=_into(drift))
+    ((table, _),) = to_tables(
+        [(rows, None)], [Field("f", "number")], key=(), on_mismatch=_into(drift)
+    )
 
     assert table["f"].null_count == 1
     assert table["f"][1234].as_py() is None
@@ -113,17 +115,19 @@ def test_pages_are_collected_into_big_tables() -> None:
 
     found = [
         (table.num_rows, at)
-        for table, at in tables(pages, [Field("id", "text")], key=("id",), drifted=_into(Counter()))
+        for table, at in to_tables(
+            pages, [Field("id", "text")], key=("id",), on_mismatch=_into(Counter())
+        )
     ]
 
-    assert found == [(ROWS, 99), (ROWS, 199), (5000, 249)]
+    assert found == [(MIN_ROWS, 99), (MIN_ROWS, 199), (5000, 249)]
 
 
 def test_nothing_at_all_is_one_empty_table() -> None:
     """So that the landed table exists, with every column and type."""
     fields = [Field(type, type) for type in TYPES]
 
-    ((table, _),) = tables([], fields, key=("text",), drifted=_into(Counter()))
+    ((table, _),) = to_tables([], fields, key=("text",), on_mismatch=_into(Counter()))
 
     assert table.num_rows == 0
     assert [field.type for field in table.schema] == list(TYPES.values())
@@ -134,8 +138,11 @@ def test_a_table_of_text_is_given_its_types() -> None:
     """As Bulk CSV comes."""
     texts = pa.table({"n": ["1", None], "Id": ["a", "b"]})
 
-    table = typed(
-        texts, [Field("Id", "text"), Field("n", "integer")], key=("Id",), drifted=_into(Counter())
+    table = cast_table(
+        texts,
+        [Field("Id", "text"), Field("n", "integer")],
+        key=("Id",),
+        on_mismatch=_into(Counter()),
     )
 
     assert table.to_pylist() == [{"Id": "a", "n": 1}, {"Id": "b", "n": None}]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from dlt.extract.exceptions import ResourceExtractionError
 
-from cassettes.leak_check import check
-from cassettes.recorder import playing
-from connectors import Client, cause
-from connectors.retry import without_waiting
+from cassettes.leak_check import check_cassette
+from cassettes.recorder import replaying
+from connectors import Client, root_sync_error
+from connectors.retry import no_sleep
 from errors import AccessError
 from record_cassettes import CASSETTES, MARKER, PLAYED, SCENARIOS, connect
 
@@ -19,14 +19,14 @@ FILES = sorted(path for path in CASSETTES.rglob("*") if path.is_file())
 
 @pytest.fixture(autouse=True)
 def _nobody_waits() -> Iterator[None]:
-    with without_waiting():
+    with no_sleep():
         yield
 
 
 def play(crm: str, name: str) -> tuple[Any, Client]:
     """Play a scenario; give what it gave, and the client."""
     (scenario,) = (one for one in SCENARIOS if (one.crm, one.name) == (crm, name))
-    with playing(scenario.cassette):
+    with replaying(scenario.cassette):
         client = connect(crm)
         return scenario.act(client, PLAYED[crm]), client
 
@@ -35,7 +35,7 @@ def refusal(crm: str, name: str) -> str:
     """Play a scenario that ends with a missing login or permission, and give the text."""
     with pytest.raises(ResourceExtractionError) as raised:
         play(crm, name)
-    error = cause(raised.value)
+    error = root_sync_error(raised.value)
     assert isinstance(error, AccessError)
     return str(error)
 
@@ -55,7 +55,7 @@ def test_a_next_page_is_read(crm: str) -> None:
     rows, client = play(crm, "next_page")
 
     assert len(rows) == 3
-    assert client.calls["read"] > 1
+    assert client.api_calls["read"] > 1
 
 
 @pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
@@ -72,7 +72,7 @@ def test_an_increment_may_be_empty(crm: str) -> None:
     rows, client = play(crm, "empty")
 
     assert rows == []
-    assert client.calls["read"] == 1
+    assert client.api_calls["read"] == 1
 
 
 @pytest.mark.parametrize(("crm", "name"), [("hubspot", "rate_limit"), ("salesforce", "busy")])
@@ -81,7 +81,7 @@ def test_a_busy_crm_is_asked_again_after_the_time_it_names(crm: str, name: str) 
     rows, client = play(crm, name)
 
     assert len(rows) == 3
-    assert client.waited == 2
+    assert client.wait_seconds == 2
 
 
 def test_a_wrong_token_stops_hubspot() -> None:
@@ -94,7 +94,7 @@ def test_an_expired_session_is_renewed_once() -> None:
     rows, client = play("salesforce", "expired_session")
 
     assert len(rows) == 3
-    assert client.calls["login"] == 2
+    assert client.api_calls["login"] == 2
 
 
 def test_a_missing_scope_is_named() -> None:
@@ -123,7 +123,7 @@ def test_a_locked_row_of_a_batch_is_sent_again() -> None:
     first, second = (outcomes[id] for id in PLAYED["salesforce"])
     assert (first.status, first.attempts) == ("written", 1)
     assert (second.status, second.attempts) == ("written", 2)
-    assert client.calls["write"] == 2
+    assert client.api_calls["write"] == 2
 
 
 def test_every_scenario_has_its_cassette_and_no_other_is_kept() -> None:
@@ -134,5 +134,5 @@ def test_every_scenario_has_its_cassette_and_no_other_is_kept() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_cassettes_hold_no_secret_and_no_person(path: Path) -> None:
     """They are scrubbed before they touch the disk."""
-    assert check(path) == []
+    assert check_cassette(path) == []
     assert MARKER not in path.read_text().lower()

@@ -6,26 +6,28 @@ from typing import Any
 import orjson
 import pytest
 
-from connectors.error_mapping import Meaning
-from connectors.http import Answer, exchange, open_session, parsed
+from connectors.error_mapping import ErrorRule
+from connectors.http import Response, open_session, parse_json, send_request
 from connectors.hubspot import error_codes as hubspot
 from connectors.salesforce import error_codes as salesforce
 from errors import (
     AccessError,
     ConfigError,
     QuotaError,
-    RefusedError,
+    RejectedError,
     RetryableError,
     SyncError,
-    UnclearError,
+    UnknownOutcomeError,
 )
 
 MARKER = "anna@example.com"
 
 
-def answer(status: int, body: Any = None, **headers: str) -> Answer:
+def answer(status: int, body: Any = None, **headers: str) -> Response:
     told = body if isinstance(body, bytes) else orjson.dumps(body)
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, told)
+    return Response(
+        status, {name.replace("_", "-"): value for name, value in headers.items()}, told
+    )
 
 
 def property_error(code: str) -> dict[str, Any]:
@@ -37,20 +39,20 @@ def property_error(code: str) -> dict[str, Any]:
     ("status", "body", "error"),
     [
         (302, {}, ConfigError),
-        (400, {"message": "Unable to infer object type from: butterflies"}, RefusedError),
-        (400, property_error("PROPERTY_DOESNT_EXIST"), RefusedError),
-        (400, property_error("READ_ONLY_VALUE"), RefusedError),
-        (400, property_error("INVALID_OPTION"), RefusedError),
-        (400, property_error("INVALID_ALPHA"), RefusedError),
-        (400, property_error("LEADING_TRAILING_WHITESPACE"), RefusedError),
+        (400, {"message": "Unable to infer object type from: butterflies"}, RejectedError),
+        (400, property_error("PROPERTY_DOESNT_EXIST"), RejectedError),
+        (400, property_error("READ_ONLY_VALUE"), RejectedError),
+        (400, property_error("INVALID_OPTION"), RejectedError),
+        (400, property_error("INVALID_ALPHA"), RejectedError),
+        (400, property_error("LEADING_TRAILING_WHITESPACE"), RejectedError),
         (401, {"category": "INVALID_AUTHENTICATION"}, AccessError),
         (401, {"category": "EXPIRED_AUTHENTICATION"}, AccessError),
         (403, {"category": "MISSING_SCOPES"}, AccessError),
-        (404, b"<html><h2>HTTP ERROR 404</h2></html>", RefusedError),
+        (404, b"<html><h2>HTTP ERROR 404</h2></html>", RejectedError),
         (408, {}, RetryableError),
-        (409, {"category": "CONFLICT"}, RefusedError),
+        (409, {"category": "CONFLICT"}, RejectedError),
         (414, b"", ConfigError),
-        (418, {}, RefusedError),
+        (418, {}, RejectedError),
         (423, {}, RetryableError),
         (425, {}, RetryableError),
         (429, {"category": "RATE_LIMITS"}, RetryableError),
@@ -65,29 +67,29 @@ def property_error(code: str) -> dict[str, Any]:
 )
 def test_hubspot_answers(status: int, body: Any, error: type[SyncError]) -> None:
     """Each is one branch of the tree of errors, and no text holds what the body held."""
-    raised = hubspot.error_of(answer(status, body), "GET /x")
+    raised = hubspot.to_error(answer(status, body), "GET /x")
 
     assert type(raised) is error
     assert MARKER not in str(raised)
 
 
-@pytest.mark.parametrize("row", hubspot.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
-def test_every_row_of_hubspots_table_is_reached(row: Meaning) -> None:
+@pytest.mark.parametrize("row", hubspot.ERROR_RULES, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_hubspots_table_is_reached(row: ErrorRule) -> None:
     """None stands behind another that fits as well; what to do is in the text."""
     named = {"policyName": "DAILY"} if row.code == "DAILY" else property_error(row.code or "")
-    raised = hubspot.error_of(answer(row.status or 404, named), "POST /x")
+    raised = hubspot.to_error(answer(row.status or 404, named), "POST /x")
 
     assert isinstance(raised, row.error)
     assert row.fix in str(raised)
 
 
-@pytest.mark.parametrize("row", salesforce.MEANINGS, ids=lambda row: f"{row.status} {row.code}")
-def test_every_row_of_salesforces_table_is_reached(row: Meaning) -> None:
+@pytest.mark.parametrize("row", salesforce.ERROR_RULES, ids=lambda row: f"{row.status} {row.code}")
+def test_every_row_of_salesforces_table_is_reached(row: ErrorRule) -> None:
     """None stands behind another that fits as well; what to do is in the text."""
     code = "REQUEST_LIMIT_EXCEEDED" if row.code == "CONCURRENT_REQUESTS" else row.code or ""
     message = "ConcurrentRequests" if row.code == "CONCURRENT_REQUESTS" else MARKER
     body = [{"message": message, "errorCode": code}]
-    raised = salesforce.error_of(answer(row.status or 400, body), "PATCH /x")
+    raised = salesforce.to_error(answer(row.status or 400, body), "PATCH /x")
 
     assert isinstance(raised, row.error)
     assert row.fix in str(raised)
@@ -100,7 +102,7 @@ def test_an_unknown_code_is_refused_and_kept(crm: Any) -> None:
     body = told or [{"message": MARKER, "errorCode": "A_CODE_OF_TOMORROW"}]
     raised = crm.error_of(answer(400, body), "PATCH /x")
 
-    assert isinstance(raised, RefusedError)
+    assert isinstance(raised, RejectedError)
     assert raised.code == "A_CODE_OF_TOMORROW"
 
 
@@ -112,9 +114,9 @@ def test_a_field_that_only_the_message_names_is_found() -> None:
             "errorCode": "INVALID_FIELD",
         }
     ]
-    raised = salesforce.error_of(answer(400, body), "PATCH /x")
+    raised = salesforce.to_error(answer(400, body), "PATCH /x")
 
-    assert isinstance(raised, RefusedError)
+    assert isinstance(raised, RejectedError)
     assert raised.field == "Shoe__c"
 
 
@@ -128,16 +130,16 @@ def test_a_field_that_only_the_message_names_is_found() -> None:
 )
 def test_hubspot_names_a_missing_scope_in_three_ways(body: dict[str, Any]) -> None:
     """All are found."""
-    raised = hubspot.error_of(answer(403, body), "GET /crm/v3/objects/deals")
+    raised = hubspot.to_error(answer(403, body), "GET /crm/v3/objects/deals")
 
     assert "crm.objects.deals.read" in str(raised)
 
 
 def test_a_refused_property_is_named_with_what_to_do() -> None:
     """Code, field and fix travel with the error."""
-    raised = hubspot.error_of(answer(400, property_error("INVALID_OPTION")), "POST /x")
+    raised = hubspot.to_error(answer(400, property_error("INVALID_OPTION")), "POST /x")
 
-    assert isinstance(raised, RefusedError)
+    assert isinstance(raised, RejectedError)
     assert (raised.code, raised.field) == ("INVALID_OPTION", "onefunnel_score")
     assert "option" in raised.fix
 
@@ -146,31 +148,31 @@ def test_a_refused_property_is_named_with_what_to_do() -> None:
     ("status", "code", "error"),
     [
         (302, "", ConfigError),
-        (400, "", RefusedError),
+        (400, "", RejectedError),
         (400, "UNABLE_TO_LOCK_ROW", RetryableError),
         (400, "QUERY_TIMEOUT", RetryableError),
-        (400, "INVALID_FIELD", RefusedError),
-        (400, "INVALID_FIELD_FOR_INSERT_UPDATE", RefusedError),
-        (400, "INVALID_TYPE", RefusedError),
-        (400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", RefusedError),
-        (400, "STRING_TOO_LONG", RefusedError),
-        (400, "REQUIRED_FIELD_MISSING", RefusedError),
-        (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", RefusedError),
-        (400, "FIELD_INTEGRITY_EXCEPTION", RefusedError),
-        (400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", RefusedError),
-        (400, "DUPLICATES_DETECTED", RefusedError),
-        (400, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", RefusedError),
-        (400, "CANNOT_UPDATE_CONVERTED_LEAD", RefusedError),
-        (400, "A_CODE_OF_TOMORROW", RefusedError),
+        (400, "INVALID_FIELD", RejectedError),
+        (400, "INVALID_FIELD_FOR_INSERT_UPDATE", RejectedError),
+        (400, "INVALID_TYPE", RejectedError),
+        (400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", RejectedError),
+        (400, "STRING_TOO_LONG", RejectedError),
+        (400, "REQUIRED_FIELD_MISSING", RejectedError),
+        (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", RejectedError),
+        (400, "FIELD_INTEGRITY_EXCEPTION", RejectedError),
+        (400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", RejectedError),
+        (400, "DUPLICATES_DETECTED", RejectedError),
+        (400, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", RejectedError),
+        (400, "CANNOT_UPDATE_CONVERTED_LEAD", RejectedError),
+        (400, "A_CODE_OF_TOMORROW", RejectedError),
         (401, "INVALID_SESSION_ID", AccessError),
         (401, "", AccessError),
         (403, "REQUEST_LIMIT_EXCEEDED", QuotaError),
         (403, "API_DISABLED_FOR_ORG", AccessError),
         (403, "INSUFFICIENT_ACCESS", AccessError),
-        (403, "INSUFFICIENT_ACCESS_OR_READONLY", RefusedError),
+        (403, "INSUFFICIENT_ACCESS_OR_READONLY", RejectedError),
         (403, "", AccessError),
-        (404, "ENTITY_IS_DELETED", RefusedError),
-        (404, "NOT_FOUND", RefusedError),
+        (404, "ENTITY_IS_DELETED", RejectedError),
+        (404, "NOT_FOUND", RejectedError),
         (408, "", RetryableError),
         (414, "", ConfigError),
         (425, "", RetryableError),
@@ -182,7 +184,7 @@ def test_a_refused_property_is_named_with_what_to_do() -> None:
 )
 def test_salesforce_answers(status: int, code: str, error: type[SyncError]) -> None:
     """Each is one branch of the tree of errors, and no text holds what the body held."""
-    raised = salesforce.error_of(
+    raised = salesforce.to_error(
         answer(status, [{"message": MARKER, "errorCode": code}]), "GET /services/x"
     )
 
@@ -199,7 +201,7 @@ def test_too_many_calls_at_once_are_not_a_spent_day() -> None:
         }
     ]
 
-    assert isinstance(salesforce.error_of(answer(403, body), "GET /x"), RetryableError)
+    assert isinstance(salesforce.to_error(answer(403, body), "GET /x"), RetryableError)
 
 
 def test_a_null_in_an_error_does_not_hide_the_rest_of_it() -> None:
@@ -208,8 +210,8 @@ def test_a_null_in_an_error_does_not_hide_the_rest_of_it() -> None:
     daily = {"message": "You have reached your daily limit.", **nothing}
     spent = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": None, "fields": None}]
 
-    assert isinstance(hubspot.error_of(answer(429, daily), "POST /x"), QuotaError)
-    assert isinstance(salesforce.error_of(answer(403, spent), "GET /x"), QuotaError)
+    assert isinstance(hubspot.to_error(answer(429, daily), "POST /x"), QuotaError)
+    assert isinstance(salesforce.to_error(answer(403, spent), "GET /x"), QuotaError)
 
 
 def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
@@ -221,7 +223,7 @@ def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
         }
     ]
 
-    assert isinstance(salesforce.error_of(answer(400, body), "PATCH /x"), RetryableError)
+    assert isinstance(salesforce.to_error(answer(400, body), "PATCH /x"), RetryableError)
 
 
 @pytest.mark.parametrize("crm", [hubspot, salesforce])
@@ -230,7 +232,7 @@ def test_a_write_no_gateway_vouches_for_is_unclear(crm: Any, status: int) -> Non
     """It may have happened."""
     raised = crm.error_of(answer(status, b"<html>"), "PATCH /x", is_write=True)
 
-    assert isinstance(raised, UnclearError)
+    assert isinstance(raised, UnknownOutcomeError)
 
 
 @pytest.mark.parametrize("crm", [hubspot, salesforce])
@@ -266,21 +268,21 @@ NOWHERE = "http://127.0.0.1:9/contacts"
 def test_a_read_without_connection_is_tried_again() -> None:
     """The text holds the path, not the query."""
     with pytest.raises(RetryableError, match="GET /contacts") as raised:
-        exchange(open_session(NOWHERE), "GET", NOWHERE, params={"email": MARKER})
+        send_request(open_session(NOWHERE), "GET", NOWHERE, params={"email": MARKER})
 
     assert MARKER not in str(raised.value)
 
 
 def test_a_write_without_answer_is_unclear() -> None:
     """It may have arrived."""
-    with pytest.raises(UnclearError, match="PATCH /contacts"):
-        exchange(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
+    with pytest.raises(UnknownOutcomeError, match="PATCH /contacts"):
+        send_request(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
 
 
 def test_a_page_of_a_proxy_is_no_answer() -> None:
     """Whatever its status says."""
     with pytest.raises(RetryableError):
-        parsed(answer(200, b"<html>"), "GET /x")
+        parse_json(answer(200, b"<html>"), "GET /x")
 
 
 def test_answers_do_not_print_what_they_hold() -> None:

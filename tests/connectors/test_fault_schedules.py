@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from fault_schedules import Schedule, World, schedules, violations, world
+from fault_schedules import SandboxCrms, Schedule, find_violations, schedule_strategy, serve_crms
 
 
 @pytest.fixture(scope="module")
-def crms() -> Iterator[World]:
-    with world() as served:
+def crms() -> Iterator[SandboxCrms]:
+    with serve_crms() as served:
         yield served
 
 
@@ -20,7 +20,7 @@ def crms() -> Iterator[World]:
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(schedule=schedules())
-def test_every_schedule_of_faults_ends_right(crms: World, schedule: Schedule) -> None:
+@given(schedule=schedule_strategy())
+def test_every_schedule_of_faults_ends_right(crms: SandboxCrms, schedule: Schedule) -> None:
     """Every record has one outcome, which is true; the run after it makes everything right."""
-    assert violations(schedule, crms) == []
+    assert find_violations(schedule, crms) == []

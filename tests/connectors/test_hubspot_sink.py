@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from connector_helpers import applied, hubspot_client, world
+from connector_helpers import hubspot_client, small_sandbox, write_outcomes
 from connectors import Client
 from errors import AccessError
 from models import FieldChange, Outcome, RecordChange
@@ -20,7 +20,7 @@ Apply = Callable[..., list[Outcome]]
 
 @pytest.fixture(scope="module")
 def crm() -> Iterator[Sandbox]:
-    with world(people=20) as sandbox:
+    with small_sandbox(people=20) as sandbox:
         yield sandbox
 
 
@@ -38,7 +38,7 @@ def client(sandbox: Sandbox) -> Client:
 @pytest.fixture
 def apply(client: Client) -> Apply:
     def run(*changes: RecordChange) -> list[Outcome]:
-        return applied("hubspot", client, changes)
+        return write_outcomes("hubspot", client, changes)
 
     return run
 
@@ -100,12 +100,12 @@ def test_a_second_apply_finds_everything_done(
     """64 and 64.0 are one number: no write call is made."""
     id = new(sandbox)
     apply(change(id, score(None, "64")))
-    before = client.calls["write"]
+    before = client.api_calls["write"]
 
     (outcome,) = apply(change(id, score(None, "64.0")))
 
     assert outcome.status == "unchanged"
-    assert client.calls["write"] == before
+    assert client.api_calls["write"] == before
 
 
 def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
@@ -124,7 +124,7 @@ def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Ap
 
     (outcome,) = apply(change(id, score("12", "64")))
 
-    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert (outcome.status, outcome.reason) == ("held", "changed_in_crm")
     assert held_by(sandbox, id, "onefunnel_score") == "13"
 
 
@@ -134,7 +134,7 @@ def test_a_stage_that_would_move_back_is_held_as_crm_ahead(sandbox: Sandbox, app
 
     (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead")))
 
-    assert (outcome.status, outcome.reason) == ("held", "crm_ahead")
+    assert (outcome.status, outcome.reason) == ("held", "crm_stage_higher")
     assert held_by(sandbox, id, "lifecyclestage") == "customer"
 
 
@@ -148,7 +148,7 @@ def test_a_stage_moves_back_when_it_is_emptied_first(
 
     assert outcome.status == "written"
     assert held_by(sandbox, id, "lifecyclestage") == "lead"
-    assert client.calls["write"] == 2
+    assert client.api_calls["write"] == 2
 
 
 def test_an_emptied_stage_comes_back_where_the_record_is_refused(
@@ -192,7 +192,7 @@ def test_equal_causes_cost_one_refusal(sandbox: Sandbox, client: Client, apply: 
     outcomes = apply(*(change(id, standing("no such option")) for id in ids))
 
     assert {(one.status, one.error_code) for one in outcomes} == {("quarantined", "INVALID_OPTION")}
-    assert client.calls["write"] <= 8
+    assert client.api_calls["write"] <= 8
 
 
 def test_who_does_not_write_the_refused_field_is_written_at_once(
@@ -207,7 +207,7 @@ def test_who_does_not_write_the_refused_field_is_written_at_once(
     outcomes = apply(*bad, *good, *innocent)
 
     assert Counter(one.status for one in outcomes) == {"written": 85, "quarantined": 5}
-    assert client.calls["write"] == 5  # all, the innocent, who sets it, each of its two values
+    assert client.api_calls["write"] == 5  # all, the innocent, who sets it, each of its two values
 
 
 def test_many_batches_are_on_their_way_at_a_time(sandbox: Sandbox, apply: Apply) -> None:
@@ -252,7 +252,7 @@ def test_an_unknown_property_is_found_at_the_first_refusal(
 
     assert [one.status for one in outcomes].count("quarantined") == 10
     assert [one.status for one in outcomes].count("written") == 10
-    assert client.calls["write"] == 2
+    assert client.api_calls["write"] == 2
 
 
 def test_merged_and_archived_records_are_excluded(sandbox: Sandbox, apply: Apply) -> None:
@@ -280,7 +280,7 @@ def test_a_write_whose_answer_was_lost_is_found_by_reading(
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert outcome.status == "written"
-    assert client.calls["write"] == 1
+    assert client.api_calls["write"] == 1
 
 
 def test_a_write_that_was_cut_off_is_sent_again(
@@ -293,7 +293,7 @@ def test_a_write_that_was_cut_off_is_sent_again(
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert (outcome.status, outcome.attempts) == ("written", 2)
-    assert client.calls["write"] == 2
+    assert client.api_calls["write"] == 2
 
 
 def test_a_write_is_unknown_where_not_even_reading_helps(sandbox: Sandbox, apply: Apply) -> None:
@@ -304,7 +304,7 @@ def test_a_write_is_unknown_where_not_even_reading_helps(sandbox: Sandbox, apply
 
     (outcome,) = apply(change(first, score(None, "64")))
 
-    assert (outcome.status, outcome.reason) == ("unknown", "no_answer")
+    assert (outcome.status, outcome.reason) == ("unknown", "no_response")
     assert held_by(sandbox, second, "onefunnel_score") is None
 
 
@@ -356,7 +356,7 @@ def test_a_stage_set_after_it_was_emptied_is_read_back(sandbox: Sandbox, apply: 
     (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead", True)))
 
     assert held_by(sandbox, id, "lifecyclestage") == "opportunity"
-    assert (outcome.status, outcome.reason) == ("held", "crm_ahead")
+    assert (outcome.status, outcome.reason) == ("held", "crm_stage_higher")
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_what_had_to_wait_is_looked_at_again(sandbox: Sandbox, apply: Apply) -> 
         for one in apply(*(change(id, score(None, "64")) for id in (edited, other)))
     }
 
-    assert (outcomes[edited].status, outcomes[edited].reason) == ("held", "changed_meanwhile")
+    assert (outcomes[edited].status, outcomes[edited].reason) == ("held", "changed_in_crm")
     assert held_by(sandbox, edited, "onefunnel_score") == "13"
     assert (outcomes[other].status, outcomes[other].attempts) == ("written", 2)
 
@@ -447,4 +447,4 @@ def test_a_crm_that_has_no_time_is_given_up_after_six_tries(
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert (outcome.status, outcome.reason, outcome.attempts) == ("held", "unavailable", 6)
-    assert client.calls["write"] == 6
+    assert client.api_calls["write"] == 6

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connector_helpers import Warehouse, hubspot_client, labelled
-from connectors import Client, cause, connector
+from connector_helpers import ExtractHarness, hubspot_client, label_fault
+from connectors import Client, connector, root_sync_error
 from errors import AccessError, ConfigError, RetryableError
-from models import Wanted
+from models import FieldSelection
 from sandbox.faults import Fault
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.server import Sandbox
 
 hubspot = connector("hubspot")
 ENGAGEMENT = ("emails", "calls", "meetings", "notes", "tasks", "communications")
-WANTED: Wanted = {
+WANTED: FieldSelection = {
     "contacts": ("email", "lifecyclestage", "onefunnel_score"),
     "companies": ("name",),
     "deals": ("dealstage", "amount"),
@@ -25,7 +25,7 @@ WANTED: Wanted = {
     "page_views": ("url",),
     "contacts_history": ("lifecyclestage",),
 }
-CONTACTS: Wanted = {"contacts": ("email", "lifecyclestage")}
+CONTACTS: FieldSelection = {"contacts": ("email", "lifecyclestage")}
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def client(sandbox: Sandbox) -> Client:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse("hubspot", tmp_path)
+def warehouse(tmp_path: Path) -> ExtractHarness:
+    return ExtractHarness("hubspot", tmp_path)
 
 
 def contacts(sandbox: Sandbox, count: int) -> list[Record]:
@@ -71,10 +71,10 @@ def missing_scope(path: str, scope: str) -> Fault:
 
 
 def test_first_pull_lands_exactly_what_the_account_holds(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Live and archived contacts, every engagement, every event."""
-    warehouse.pull(client, WANTED)
+    warehouse.extract(client, WANTED)
 
     store = sandbox.hubspot
     tables = {name: len(store.tables[name].records) for name in WANTED if name in store.tables}
@@ -83,35 +83,35 @@ def test_first_pull_lands_exactly_what_the_account_holds(
     assert landed["form_submissions"] == sum(map(len, store.submissions.values()))
     assert landed["email_events"] == len(store.email_events)
     assert landed["page_views"] == len(store.events["e_visited_page"])
-    assert client.findings == []
-    assert not client.drift
+    assert client.warnings == []
+    assert not client.type_mismatches
 
 
 def test_owners_lists_and_pipelines_are_landed_as_they_are(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """They are few and have no cursor: every pull reads all, and forgets what is no more."""
-    wanted: Wanted = {"owners": (), "list_memberships": (), "pipeline_stages": ()}
+    wanted: FieldSelection = {"owners": (), "list_memberships": (), "pipeline_stages": ()}
     store = sandbox.hubspot
     by_hand = store.lists["4"]
     by_hand.members = {record.id for record in contacts(sandbox, 300)}
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
     by_hand.members.pop()
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
-    landed = warehouse.ask("SELECT recordId FROM list_memberships WHERE listId = '4'")
+    landed = warehouse.query("SELECT recordId FROM list_memberships WHERE listId = '4'")
     assert {int(id) for (id,) in landed} == by_hand.members
     assert warehouse.count("owners") == len(store.owners)
-    stages = warehouse.ask("SELECT stageId FROM pipeline_stages WHERE object = 'contacts'")
+    stages = warehouse.query("SELECT stageId FROM pipeline_stages WHERE object = 'contacts'")
     assert ("marketingqualifiedlead",) in stages
 
 
 def test_engagement_is_landed_with_the_contacts_it_belongs_to(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Asked for inline on the first pull."""
-    warehouse.pull(client, {"emails": ()})
+    warehouse.extract(client, {"emails": ()})
 
     links = sandbox.hubspot.associations["emails", "contacts"]
     expected = sorted(
@@ -123,26 +123,26 @@ def test_engagement_is_landed_with_the_contacts_it_belongs_to(
         )
         for id in links
     )
-    landed = warehouse.ask(
+    landed = warehouse.query(
         "SELECT id, associated_contacts FROM emails WHERE associated_contacts <> ''"
     )
     assert sorted(landed) == [row for row in expected if row[1]]
 
 
 def test_new_engagement_is_landed_with_its_contacts_too(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """A search shows none: they are asked for in one call; three look at fields and archive."""
-    warehouse.pull(client, {"emails": ()})
+    warehouse.extract(client, {"emails": ()})
     first, second = contacts(sandbox, 2)
     id = add_email(sandbox.hubspot, first, second)
     again = hubspot_client(sandbox)
 
-    warehouse.pull(again, {"emails": ()})
+    warehouse.extract(again, {"emails": ()})
 
-    landed = warehouse.ask(f"SELECT associated_contacts FROM emails WHERE id = '{id}'")
+    landed = warehouse.query(f"SELECT associated_contacts FROM emails WHERE id = '{id}'")
     assert landed == [(";".join(sorted([str(first.id), str(second.id)])),)]
-    assert again.calls == {"read": 4, "search": 1}
+    assert again.api_calls == {"read": 4, "search": 1}
 
 
 def add_deal(store: HubSpotStore, contact: Record) -> Record:
@@ -151,202 +151,202 @@ def add_deal(store: HubSpotStore, contact: Record) -> Record:
     return deal
 
 
-LABELLED: Wanted = {"deals": ("dealstage", "contact_labels")}
+LABELLED: FieldSelection = {"deals": ("dealstage", "contact_labels")}
 
 
 def test_labels_of_links_are_landed_where_a_mapping_asks_for_them(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """No list tells them: the associations are asked, a thousand records at a time."""
     (contact,) = contacts(sandbox, 1)
     deal = add_deal(sandbox.hubspot, contact)
-    warehouse.pull(client, {"deals": ("dealstage",)})
-    sandbox.faults.plan(labelled(deal, contact, "Decision maker", "Champion"))
+    warehouse.extract(client, {"deals": ("dealstage",)})
+    sandbox.faults.plan(label_fault(deal, contact, "Decision maker", "Champion"))
 
-    warehouse.pull(client, LABELLED)
+    warehouse.extract(client, LABELLED)
 
-    landed = warehouse.ask(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
+    landed = warehouse.query(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
     assert landed == [("Champion;Decision maker",)]
     assert warehouse.count("deals") == len(sandbox.hubspot.tables["deals"].records)
 
 
 def test_a_label_that_was_changed_is_read_again(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """It moves no date of the deal: the proof compares it."""
     (contact,) = contacts(sandbox, 1)
     deal = add_deal(sandbox.hubspot, contact)
-    warehouse.pull(client, LABELLED)
+    warehouse.extract(client, LABELLED)
     while_it_is_read, by_the_proof, again = (), ("Champion",), ("Champion",)
-    sandbox.faults.plan(labelled(deal, contact, *while_it_is_read))
-    sandbox.faults.plan(labelled(deal, contact, *by_the_proof))
-    sandbox.faults.plan(labelled(deal, contact, *again))
+    sandbox.faults.plan(label_fault(deal, contact, *while_it_is_read))
+    sandbox.faults.plan(label_fault(deal, contact, *by_the_proof))
+    sandbox.faults.plan(label_fault(deal, contact, *again))
 
-    warehouse.pull(client, LABELLED, proves=True)
+    warehouse.extract(client, LABELLED, verify=True)
 
-    landed = warehouse.ask(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
+    landed = warehouse.query(f"SELECT contact_labels FROM deals WHERE id = '{deal.id}'")
     assert landed == [("Champion",)]
-    assert warehouse.proofs[0].relinked == 1
+    assert warehouse.row_checks[0].reassociated == 1
 
 
 def test_associations_are_asked_for_in_smaller_batches_where_it_must_be(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """HubSpot documents two limits: the greater one is tried first."""
-    warehouse.pull(client, {"emails": ()})
+    warehouse.extract(client, {"emails": ()})
     (contact,) = contacts(sandbox, 1)
     before = warehouse.count("emails")
     add_emails(sandbox.hubspot, contact, 150)
     too_many = {"status": "error", "category": "VALIDATION_ERROR", "message": ""}
     sandbox.faults.plan(Fault(path="/associations/", status=400, body=too_many))
 
-    warehouse.pull(client, {"emails": ()})
+    warehouse.extract(client, {"emails": ()})
 
     landed = f"SELECT count(*) FROM emails WHERE associated_contacts = '{contact.id}'"
     assert warehouse.count("emails") == before + 150
-    assert warehouse.ask(landed)[0][0] >= 150
+    assert warehouse.query(landed)[0][0] >= 150
 
 
 def test_second_pull_lands_nothing_and_only_looks(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """One search an object, a look at its fields, its first record and archive, one at each log."""
-    warehouse.pull(client, WANTED)
+    warehouse.extract(client, WANTED)
     again = hubspot_client(sandbox)
 
-    rows = warehouse.pull(again, WANTED)
+    rows = warehouse.extract(again, WANTED)
 
     objects = 3 + len(ENGAGEMENT)  # contacts, companies and deals
     forms = 1 + len(sandbox.hubspot.forms)
     may_read_forms, email_events, page_views, changed_contacts = 1, 1, 1, 1
     assert rows == 0
-    assert again.calls == {
+    assert again.api_calls == {
         "search": objects + changed_contacts,
         "read": 3 * objects + may_read_forms + forms + email_events + page_views,
     }
 
 
-def test_an_edit_is_picked_up(sandbox: Sandbox, client: Client, warehouse: Warehouse) -> None:
+def test_an_edit_is_picked_up(sandbox: Sandbox, client: Client, warehouse: ExtractHarness) -> None:
     """And nothing else is."""
-    warehouse.pull(client, CONTACTS)
+    warehouse.extract(client, CONTACTS)
     (edited,) = contacts(sandbox, 1)
     write(sandbox.hubspot, edited, lifecyclestage="customer")
 
-    rows = warehouse.pull(client, CONTACTS)
+    rows = warehouse.extract(client, CONTACTS)
 
     assert rows == 1
-    assert warehouse.ask(f"SELECT lifecyclestage FROM contacts WHERE id = '{edited.id}'") == [
+    assert warehouse.query(f"SELECT lifecyclestage FROM contacts WHERE id = '{edited.id}'") == [
         ("customer",)
     ]
 
 
 def test_a_field_that_is_newly_wanted_is_read_of_all_records(
-    client: Client, warehouse: Warehouse
+    client: Client, warehouse: ExtractHarness
 ) -> None:
     """An increment alone would leave it empty in every old record."""
-    first = warehouse.pull(client, CONTACTS)
+    first = warehouse.extract(client, CONTACTS)
 
-    again = warehouse.pull(client, {"contacts": ("email", "lifecyclestage", "country")})
+    again = warehouse.extract(client, {"contacts": ("email", "lifecyclestage", "country")})
 
     assert again == first
-    assert warehouse.ask("SELECT count(*) FROM contacts WHERE country IS NOT NULL")[0][0] > 0
+    assert warehouse.query("SELECT count(*) FROM contacts WHERE country IS NOT NULL")[0][0] > 0
 
 
 def test_an_archived_contact_is_picked_up(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """No search finds it: the archive is listed every time, and only what is new in it landed."""
-    warehouse.pull(client, CONTACTS)
+    warehouse.extract(client, CONTACTS)
     (gone,) = contacts(sandbox, 1)
     sandbox.hubspot.archive(sandbox.hubspot.tables["contacts"], gone)
 
-    rows = warehouse.pull(client, CONTACTS)
+    rows = warehouse.extract(client, CONTACTS)
 
     assert rows == 1
-    assert warehouse.ask(f"SELECT archived FROM contacts WHERE id = '{gone.id}'") == [(True,)]
+    assert warehouse.query(f"SELECT archived FROM contacts WHERE id = '{gone.id}'") == [(True,)]
 
 
 def test_a_full_pull_forgets_what_was_erased(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """HubSpot tells nobody about an erasure, but the copy must go as well."""
-    warehouse.pull(client, CONTACTS)
+    warehouse.extract(client, CONTACTS)
     (gone,) = contacts(sandbox, 1)
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
 
-    warehouse.pull(client, CONTACTS, full=True)
+    warehouse.extract(client, CONTACTS, full=True)
 
-    assert warehouse.ask(f"SELECT * FROM contacts WHERE id = '{gone.id}'") == []
+    assert warehouse.query(f"SELECT * FROM contacts WHERE id = '{gone.id}'") == []
 
 
 def test_a_search_goes_on_behind_its_first_page(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """By ids above the last one, so that no wall at 10,000 is ever reached."""
-    warehouse.pull(client, CONTACTS)
+    warehouse.extract(client, CONTACTS)
     add_contacts(sandbox.hubspot, 401)
     again = hubspot_client(sandbox)
 
-    rows = warehouse.pull(again, CONTACTS)
+    rows = warehouse.extract(again, CONTACTS)
 
     assert rows == 401
-    assert again.calls["search"] == 3
+    assert again.api_calls["search"] == 3
 
 
 def test_an_archived_engagement_is_picked_up(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Its archive is listed every time as well."""
-    warehouse.pull(client, {"emails": ()})
+    warehouse.extract(client, {"emails": ()})
     gone = next(sandbox.hubspot.tables["emails"].live())
     sandbox.hubspot.archive(sandbox.hubspot.tables["emails"], gone)
 
-    rows = warehouse.pull(client, {"emails": ()})
+    rows = warehouse.extract(client, {"emails": ()})
 
     assert rows == 1
-    assert warehouse.ask(f"SELECT archived FROM emails WHERE id = '{gone.id}'") == [(True,)]
+    assert warehouse.query(f"SELECT archived FROM emails WHERE id = '{gone.id}'") == [(True,)]
 
 
 def test_a_pull_that_broke_off_is_finished_by_the_next(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Its rows and its position are kept together, or not at all."""
     sandbox.faults.plan(Fault(path="/objects/contacts", status=503, after=1, times=None))
     with pytest.raises(PipelineStepFailed) as broken:
-        warehouse.pull(client, CONTACTS)
+        warehouse.extract(client, CONTACTS)
     sandbox.faults.reset()
 
-    warehouse.pull(client, CONTACTS)
+    warehouse.extract(client, CONTACTS)
 
-    assert isinstance(cause(broken.value), RetryableError)
+    assert isinstance(root_sync_error(broken.value), RetryableError)
     assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
 
 def test_a_refused_question_stops_its_object_alone(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """There is no record to put aside; the others are read."""
     no = {"message": "no"}
     sandbox.faults.plan(Fault(path="/objects/contacts", status=400, body=no, times=None))
 
-    warehouse.pull(client, CONTACTS | {"companies": ("name",)})
+    warehouse.extract(client, CONTACTS | {"companies": ("name",)})
 
-    assert list(client.halted) == ["contacts"]
+    assert list(client.failed_objects) == ["contacts"]
     assert warehouse.count("companies") == len(sandbox.hubspot.tables["companies"].records)
 
 
 def test_history_of_a_changed_contact_is_landed(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Each value with its instant, by a batch read of those that changed."""
-    wanted: Wanted = {"contacts_history": ("lifecyclestage",)}
-    warehouse.pull(client, wanted)
+    wanted: FieldSelection = {"contacts_history": ("lifecyclestage",)}
+    warehouse.extract(client, wanted)
     (edited,) = contacts(sandbox, 1)
     write(sandbox.hubspot, edited, lifecyclestage="customer")
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
-    past = warehouse.ask(
+    past = warehouse.query(
         f"SELECT value FROM contacts_history WHERE id = '{edited.id}' ORDER BY timestamp DESC"
     )
     assert past[0] == ("customer",)
@@ -354,15 +354,15 @@ def test_history_of_a_changed_contact_is_landed(
 
 
 def test_a_product_the_account_lacks_is_a_finding(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """The table is there, empty, and the scope is named."""
     sandbox.faults.plan(missing_scope("/email/public/v1/events", "content"))
 
-    warehouse.pull(client, {"email_events": ()})
+    warehouse.extract(client, {"email_events": ()})
 
-    assert warehouse.ask("SELECT count(*) FROM email_events") == [(0,)]
-    assert "content" in client.findings[0]
+    assert warehouse.query("SELECT count(*) FROM email_events") == [(0,)]
+    assert "content" in client.warnings[0]
 
 
 def test_all_missing_scopes_are_named_before_the_first_pull(
@@ -399,4 +399,4 @@ def test_catalog_tells_types_options_and_what_cannot_be_written(client: Client) 
 
 def test_account_is_named(client: Client) -> None:
     """After a look whether contacts may be read."""
-    assert client.account() == "HubSpot account 44237313"
+    assert client.check_connection() == "HubSpot account 44237313"

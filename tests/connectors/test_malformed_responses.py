@@ -6,15 +6,21 @@ from typing import Any
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connector_helpers import Warehouse, add_leads, fill, hubspot_client, salesforce_client
-from connectors import cause
-from connectors.salesforce.estimate import BULK_FROM
-from models import Wanted
+from connector_helpers import (
+    ExtractHarness,
+    add_blank_records,
+    add_leads,
+    hubspot_client,
+    salesforce_client,
+)
+from connectors import root_sync_error
+from connectors.salesforce.estimate import BULK_MIN_ROWS
+from models import FieldSelection
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 
-CONTACTS: Wanted = {"contacts": ("email",)}
-LEADS: Wanted = {"Lead": ("Company",)}
+CONTACTS: FieldSelection = {"contacts": ("email",)}
+LEADS: FieldSelection = {"Lead": ("Company",)}
 LIVE = "SELECT count(*) FROM contacts WHERE NOT archived"
 LONG = "x" * 5_000_000
 TIMES = {"createdAt": "0001-01-01T00:00:00Z", "updatedAt": "2026-02-01T00:00:00Z"}
@@ -35,11 +41,11 @@ def test_a_page_that_is_none_is_asked_for_again(
     sandbox: Sandbox, tmp_path: Path, body: Any
 ) -> None:
     """The status says 200 all the same."""
-    fill(sandbox, "contacts", 300)
-    warehouse = Warehouse("hubspot", tmp_path)
+    add_blank_records(sandbox, "contacts", 300)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path="/objects/contacts", status=200, body=body, after=2))
 
-    warehouse.pull(hubspot_client(sandbox), CONTACTS)
+    warehouse.extract(hubspot_client(sandbox), CONTACTS)
 
     assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
@@ -57,16 +63,16 @@ def test_what_is_no_record_is_left_out_and_counted(
 ) -> None:
     """And the page that had it in place of others is made good by the proof."""
     client = hubspot_client(sandbox)
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     nobody = {"results": [record]}
     sandbox.faults.plan(Fault(path="/objects/contacts", status=200, body=nobody, after=1))
 
-    warehouse.pull(client, CONTACTS, proves=True)
+    warehouse.extract(client, CONTACTS, verify=True)
 
     live = sum(1 for _ in sandbox.hubspot.tables["contacts"].live())
-    assert client.drift["contacts", "id"] == 1
-    assert warehouse.ask(LIVE) == [(live,)]
-    assert warehouse.proofs[0].missed == live
+    assert client.type_mismatches["contacts", "id"] == 1
+    assert warehouse.query(LIVE) == [(live,)]
+    assert warehouse.row_checks[0].missing == live
 
 
 @pytest.mark.parametrize(
@@ -82,10 +88,10 @@ def test_rows_that_are_none_are_asked_for_again(
     sandbox: Sandbox, tmp_path: Path, body: Any
 ) -> None:
     """Of a query, behind the count."""
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/queryAll", status=200, body=body, after=1))
 
-    warehouse.pull(salesforce_client(sandbox), LEADS)
+    warehouse.extract(salesforce_client(sandbox), LEADS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
 
@@ -103,12 +109,12 @@ def test_an_answer_without_what_was_asked_for_is_none(
     sandbox: Sandbox, tmp_path: Path, path: str, after: int
 ) -> None:
     """Such as the JSON of a proxy, with a good status."""
-    add_leads(sandbox.salesforce, BULK_FROM)
-    warehouse = Warehouse("salesforce", tmp_path)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     upstream = {"status": "error", "message": "upstream"}
     sandbox.faults.plan(Fault(path=path, status=200, body=upstream, after=after))
 
-    warehouse.pull(salesforce_client(sandbox), LEADS, proves=True)
+    warehouse.extract(salesforce_client(sandbox), LEADS, verify=True)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
 
@@ -118,10 +124,10 @@ def test_an_answer_of_hubspot_without_what_was_asked_for_is_none(
     sandbox: Sandbox, tmp_path: Path, path: str
 ) -> None:
     """A search without a count, or fields that are none."""
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path=path, status=200, body={"status": "error", "results": [1]}))
 
-    warehouse.pull(hubspot_client(sandbox), CONTACTS, proves=True)
+    warehouse.extract(hubspot_client(sandbox), CONTACTS, verify=True)
 
     assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
@@ -137,12 +143,12 @@ def test_csv_that_came_cut_off_is_asked_for_again(
     sandbox: Sandbox, tmp_path: Path, body: str
 ) -> None:
     """Its header says how many rows there should be."""
-    add_leads(sandbox.salesforce, BULK_FROM)
-    warehouse = Warehouse("salesforce", tmp_path)
-    told = {"Sforce-NumberOfRecords": str(BULK_FROM), "Sforce-Locator": "null"}
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
+    warehouse = ExtractHarness("salesforce", tmp_path)
+    told = {"Sforce-NumberOfRecords": str(BULK_MIN_ROWS), "Sforce-Locator": "null"}
     sandbox.faults.plan(Fault(path="/results", status=200, body=body, headers=told))
 
-    warehouse.pull(salesforce_client(sandbox), LEADS)
+    warehouse.extract(salesforce_client(sandbox), LEADS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
 
@@ -161,17 +167,17 @@ def test_no_page_of_hubspot_is_skipped_because_it_was_none(
     sandbox: Sandbox, tmp_path: Path, object: str, path: str, body: Any
 ) -> None:
     """Whatever is read: it is asked for again."""
-    warehouse = Warehouse("hubspot", tmp_path)
-    warehouse.pull(hubspot_client(sandbox), {object: ()})
-    fill(sandbox, "contacts", 1)
+    warehouse = ExtractHarness("hubspot", tmp_path)
+    warehouse.extract(hubspot_client(sandbox), {object: ()})
+    add_blank_records(sandbox, "contacts", 1)
     rows = warehouse.count(object)
     sandbox.faults.plan(Fault(path=path, status=200, body=body))
     client = hubspot_client(sandbox)
 
-    warehouse.pull(client, {object: ()})
+    warehouse.extract(client, {object: ()})
 
     assert warehouse.count(object) == rows + (object == "contacts")
-    assert (not client.halted, client.waited > 0) == (True, True)
+    assert (not client.failed_objects, client.wait_seconds > 0) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +209,12 @@ def test_what_of_a_log_has_no_id_is_left_out_and_counted(
 ) -> None:
     """There is nothing by which a second look could know it again."""
     client = hubspot_client(sandbox)
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path=path, status=200, body=body))
 
-    warehouse.pull(client, {object: ()})
+    warehouse.extract(client, {object: ()})
 
-    assert client.drift[object, "id"] == len(next(iter(body.values())) or body["events"])
+    assert client.type_mismatches[object, "id"] == len(next(iter(body.values())) or body["events"])
 
 
 def contact(id: object, **values: object) -> dict[str, Any]:
@@ -217,23 +223,23 @@ def contact(id: object, **values: object) -> dict[str, Any]:
 
 def test_odd_values_of_hubspot_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
     """Year 1, five megabytes of text, a number where text belongs, and text where a number does."""
-    wanted: Wanted = {"contacts": ("email", "company", "num_conversion_events")}
+    wanted: FieldSelection = {"contacts": ("email", "company", "num_conversion_events")}
     odd = [
         contact("7", email=12.5, company=LONG, num_conversion_events="3"),
         contact("8", email=None, company=None, num_conversion_events="many"),
     ]
     client = hubspot_client(sandbox)
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path="/objects/contacts", status=200, body={"results": odd}, after=1))
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
-    landed = warehouse.ask(
+    landed = warehouse.query(
         "SELECT email, length(company), num_conversion_events, year(createdAt) FROM contacts"
         " WHERE id IN ('7', '8') ORDER BY id"
     )
     assert landed == [("12.5", len(LONG), 3.0, 1), (None, None, None, 1)]
-    assert client.drift == {("contacts", "num_conversion_events"): 1}
+    assert client.type_mismatches == {("contacts", "num_conversion_events"): 1}
 
 
 @pytest.mark.parametrize(
@@ -263,25 +269,25 @@ def test_an_empty_page_of_hubspot_ends_nothing_while_there_is_a_next(
         "email_events": store.email_events,
         "page_views": store.events["e_visited_page"],
     }
-    warehouse = Warehouse("hubspot", tmp_path)
+    warehouse = ExtractHarness("hubspot", tmp_path)
     looks = int(object == "contacts")
     empty = {"results": [], **body}
     sandbox.faults.plan(Fault(path=path, method="GET", status=200, body=empty, after=looks))
 
-    warehouse.pull(hubspot_client(sandbox), {object: ()})
+    warehouse.extract(hubspot_client(sandbox), {object: ()})
 
     assert warehouse.count(object) == len(rows[object])
 
 
 def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_path: Path) -> None:
     """Its own cursor leads on."""
-    warehouse = Warehouse("hubspot", tmp_path)
-    warehouse.pull(hubspot_client(sandbox), CONTACTS)
-    fill(sandbox, "contacts", 3)
+    warehouse = ExtractHarness("hubspot", tmp_path)
+    warehouse.extract(hubspot_client(sandbox), CONTACTS)
+    add_blank_records(sandbox, "contacts", 3)
     body = {"total": 3, "results": [], "paging": {"next": {"after": "0"}}}
     sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=body))
 
-    warehouse.pull(hubspot_client(sandbox), CONTACTS)
+    warehouse.extract(hubspot_client(sandbox), CONTACTS)
 
     assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
@@ -326,15 +332,15 @@ def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
     sandbox: Sandbox, tmp_path: Path, object: str, method: str, path: str, body: Any
 ) -> None:
     """By name, instead of for ever."""
-    warehouse = Warehouse("hubspot", tmp_path)
-    warehouse.pull(hubspot_client(sandbox), {object: ()})
+    warehouse = ExtractHarness("hubspot", tmp_path)
+    warehouse.extract(hubspot_client(sandbox), {object: ()})
     again = body | {"paging": {"next": {"after": "x"}}}
     sandbox.faults.plan(Fault(path=path, method=method, status=200, body=again, times=None))
 
     with pytest.raises(PipelineStepFailed) as broken:
-        warehouse.pull(hubspot_client(sandbox), {object: ()})
+        warehouse.extract(hubspot_client(sandbox), {object: ()})
 
-    assert "same page again and again" in str(cause(broken.value))
+    assert "same page again and again" in str(root_sync_error(broken.value))
 
 
 def test_calls_that_were_too_many_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -343,9 +349,9 @@ def test_calls_that_were_too_many_are_counted(sandbox: Sandbox, tmp_path: Path) 
     too_fast = {"message": "You have reached your secondly limit.", "category": "RATE_LIMITS"}
     sandbox.faults.plan(Fault(path="/contacts/search", status=429, body=too_fast, times=2))
 
-    Warehouse("hubspot", tmp_path).pull(client, CONTACTS, proves=True)
+    ExtractHarness("hubspot", tmp_path).extract(client, CONTACTS, verify=True)
 
-    assert client.refused == 2
+    assert client.throttled == 2
 
 
 def test_a_row_of_salesforce_without_id_is_left_out_and_counted(
@@ -353,28 +359,28 @@ def test_a_row_of_salesforce_without_id_is_left_out_and_counted(
 ) -> None:
     """The last of a page too, behind which the next one would begin."""
     client = salesforce_client(sandbox)
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     rows = [{"Id": "00Qak0000000001AAA", "Company": "A"}, {"Company": "B"}]
     page = {"totalSize": 2, "done": True, "records": rows}
     sandbox.faults.plan(Fault(path="/queryAll", status=200, body=page, after=1))
 
-    warehouse.pull(client, LEADS)
+    warehouse.extract(client, LEADS)
 
-    assert (warehouse.count("Lead"), client.drift["Lead", "Id"]) == (1, 1)
+    assert (warehouse.count("Lead"), client.type_mismatches["Lead", "Id"]) == (1, 1)
 
 
 def test_an_empty_page_of_salesforce_ends_nothing_while_there_is_a_next(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Only the page that says it is done is the last."""
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     rows = [{"Id": "00Qak0000000001AAA", "Company": "A"}]
     empty = {"totalSize": 1, "done": False, "records": [], "nextRecordsUrl": "/services/data/next"}
     last = {"totalSize": 1, "done": True, "records": rows}
     sandbox.faults.plan(Fault(path="/queryAll", status=200, body=empty, after=1))
     sandbox.faults.plan(Fault(path="/services/data/next", status=200, body=last))
 
-    warehouse.pull(salesforce_client(sandbox), LEADS)
+    warehouse.extract(salesforce_client(sandbox), LEADS)
 
     assert warehouse.count("Lead") == 1
 
@@ -383,66 +389,66 @@ def test_a_page_of_salesforce_that_repeats_breaks_the_pull_off(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Of a query."""
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     again = {"totalSize": 9, "done": False, "records": [], "nextRecordsUrl": "/services/data/next"}
     sandbox.faults.plan(Fault(path="/queryAll", status=200, body=again, after=1))
     sandbox.faults.plan(Fault(path="/services/data/next", status=200, body=again, times=None))
 
     with pytest.raises(PipelineStepFailed) as broken:
-        warehouse.pull(salesforce_client(sandbox), LEADS)
+        warehouse.extract(salesforce_client(sandbox), LEADS)
 
-    assert "same page again and again" in str(cause(broken.value))
+    assert "same page again and again" in str(root_sync_error(broken.value))
 
 
 def test_a_page_of_a_job_that_repeats_breaks_the_pull_off(sandbox: Sandbox, tmp_path: Path) -> None:
     """Of a bulk job."""
-    add_leads(sandbox.salesforce, BULK_FROM)
-    warehouse = Warehouse("salesforce", tmp_path)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     told = {"Sforce-NumberOfRecords": "0", "Sforce-Locator": "again"}
     sandbox.faults.plan(Fault(path="/results", status=200, body="", headers=told, times=None))
 
     with pytest.raises(PipelineStepFailed) as broken:
-        warehouse.pull(salesforce_client(sandbox), LEADS)
+        warehouse.extract(salesforce_client(sandbox), LEADS)
 
-    assert "same page again and again" in str(cause(broken.value))
+    assert "same page again and again" in str(root_sync_error(broken.value))
 
 
 def test_odd_values_of_salesforce_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
     """By a query: year 1, five megabytes of text, a number for text, text for a number."""
-    wanted: Wanted = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
+    wanted: FieldSelection = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
     odd = {"Company": LONG, "Title": 12.5, "NumberOfEmployees": "3", "ConvertedDate": "0001-01-01"}
     rows = [{"Id": "7", **odd}, {"Id": "8", "NumberOfEmployees": "many"}]
     client = salesforce_client(sandbox)
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     page = {"totalSize": 2, "done": True, "records": rows}
     sandbox.faults.plan(Fault(path="/queryAll", status=200, body=page, after=1))
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
     assert odd_leads(warehouse) == [(len(LONG), "12.5", 3, 1), (None, None, None, None)]
-    assert client.drift == {("Lead", "NumberOfEmployees"): 1}
+    assert client.type_mismatches == {("Lead", "NumberOfEmployees"): 1}
 
 
 def test_odd_values_of_a_job_are_landed_as_they_are(sandbox: Sandbox, tmp_path: Path) -> None:
     """A row without id is left out."""
-    add_leads(sandbox.salesforce, BULK_FROM)
-    wanted: Wanted = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
+    wanted: FieldSelection = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
     names = "Id,CreatedDate,SystemModstamp,IsDeleted,Company,Title,NumberOfEmployees,ConvertedDate"
     rows = (f'7,,,,"{LONG}",12.5,3,0001-01-01', "8,,,,,,many,", ",,,,nobody,,,")
     csv = "\n".join((names, *rows, ""))
     told = {"Sforce-NumberOfRecords": "3", "Sforce-Locator": "null"}
     client = salesforce_client(sandbox)
-    warehouse = Warehouse("salesforce", tmp_path)
+    warehouse = ExtractHarness("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/results", status=200, body=csv, headers=told))
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
     assert odd_leads(warehouse) == [(len(LONG), "12.5", 3, 1), (None, None, None, None)]
-    assert client.drift == {("Lead", "NumberOfEmployees"): 1, ("Lead", "Id"): 1}
+    assert client.type_mismatches == {("Lead", "NumberOfEmployees"): 1, ("Lead", "Id"): 1}
 
 
-def odd_leads(warehouse: Warehouse) -> list[tuple[Any, ...]]:
-    return warehouse.ask(
+def odd_leads(warehouse: ExtractHarness) -> list[tuple[Any, ...]]:
+    return warehouse.query(
         """SELECT length("Company"), "Title", "NumberOfEmployees", year("ConvertedDate")
            FROM "Lead" ORDER BY "Id" """
     )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.hubspot.partitions import spread
-from errors import RefusedError, SyncError
+from connectors.hubspot.partitions import read_partitions
+from errors import RejectedError, SyncError
 
 PAGE = 3
 
@@ -41,7 +41,7 @@ class List:
         if after.startswith("c") or self._guess == "is taken":
             return int(after.removeprefix("c"))
         if self._guess == "is refused":
-            raise RefusedError("no such cursor", code="400")
+            raise RejectedError("no such cursor", code="400")
         return {"is ignored": 0, "leads too far": int(after) + 40}[self._guess]
 
     def newest(self) -> int:
@@ -49,7 +49,7 @@ class List:
 
 
 def read(page: Callable[[str | None], Any], of: List, at: Any = None) -> list[int]:
-    return [int(row["id"]) for rows, _ in spread(page, at, of.newest) for row in rows]
+    return [int(row["id"]) for rows, _ in read_partitions(page, at, of.newest) for row in rows]
 
 
 @given(
@@ -69,7 +69,7 @@ def test_every_record_is_read_exactly_once(ids: set[int], guess: str) -> None:
 def test_a_reading_that_broke_off_goes_on_from_its_position(ids: set[int], taken: int) -> None:
     """With each of its readers; nothing is read twice and nothing is left out."""
     whole = List(ids)
-    pages = spread(whole.page, None, whole.newest)
+    pages = read_partitions(whole.page, None, whole.newest)
     before = [page for page, _ in zip(pages, range(taken), strict=False)]
     pages.close()
     at = before[-1][1] if before else None
@@ -118,10 +118,10 @@ def test_a_list_whose_every_cursor_is_forgotten_is_an_error() -> None:
 
     def page(after: str | None) -> dict[str, Any]:
         if after:
-            raise RefusedError("no such cursor", code="400")
+            raise RejectedError("no such cursor", code="400")
         return whole.page(after)
 
-    with pytest.raises(RefusedError, match="no such cursor"):
+    with pytest.raises(RejectedError, match="no such cursor"):
         read(page, whole)
 
 
@@ -129,6 +129,6 @@ def test_a_short_list_asks_for_nothing_more() -> None:
     """Not even for the newest id."""
     whole = List({1, 2, 3})
 
-    assert list(spread(whole.page, None, lambda: 1 // 0)) == [
+    assert list(read_partitions(whole.page, None, lambda: 1 // 0)) == [
         ([{"id": "1"}, {"id": "2"}, {"id": "3"}], None)
     ]

@@ -9,26 +9,26 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from connector_helpers import (
-    LOCATOR_GONE,
-    Warehouse,
+    EXPIRED_CURSOR,
+    ExtractHarness,
     add_leads,
     hubspot_client,
     live_lead,
     salesforce_client,
 )
-from connectors.extract.id_diff import Shelf, differences
-from models import Wanted
-from run_helpers import run_once
-from run_helpers import world as whole_world
+from connectors.extract.id_diff import RemoteIds, diff_ids
+from models import FieldSelection
+from run_helpers import configured_sandbox as whole_world
+from run_helpers import run_sync
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox
 from warehouse import row_checks
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
-PEOPLE: Wanted = {"contacts": ("email",), "contacts_history": ("lifecyclestage",)}
-EMAILS: Wanted = {"emails": ()}
-LEADS: Wanted = {"Lead": ("Company",)}
+PEOPLE: FieldSelection = {"contacts": ("email",), "contacts_history": ("lifecyclestage",)}
+EMAILS: FieldSelection = {"emails": ()}
+LEADS: FieldSelection = {"Lead": ("Company",)}
 
 ids = st.sets(st.integers(1, 400))
 
@@ -37,21 +37,21 @@ def some(sandbox: Sandbox, object: str, count: int) -> list[Record]:
     return list(sandbox.hubspot.tables[object].live())[:count]
 
 
-def proof(warehouse: Warehouse) -> tuple[int, int, int, bool]:
-    first = warehouse.proofs[0]
-    return first.missed, first.gone, first.relinked, first.is_proven
+def proof(warehouse: ExtractHarness) -> tuple[int, int, int, bool]:
+    first = warehouse.row_checks[0]
+    return first.missing, first.deleted, first.reassociated, first.is_complete
 
 
-def shelf(theirs: set[int], *, leaf: int, listed: int = 0) -> Shelf:
+def shelf(theirs: set[int], *, leaf: int, listed: int = 0) -> RemoteIds:
     def between(above: Any, up_to: Any) -> set[int]:
         return {one for one in theirs if (above or 0) < one <= (up_to or 10_000)}
 
-    return Shelf(
+    return RemoteIds(
         count=lambda above, up_to: len(between(above, up_to)),
         ids=lambda above, up_to: {str(one) for one in between(above, up_to)},
-        present=lambda asked: {one for one in asked if int(one) in theirs},
-        leaf=leaf,
-        listed=listed,
+        existing=lambda asked: {one for one in asked if int(one) in theirs},
+        page_size=leaf,
+        max_listed=listed,
     )
 
 
@@ -64,11 +64,11 @@ def test_whatever_was_missed_alone_is_found(landed: set[int], added: set[int], l
         pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
     )
 
-    found = differences(live, shelf(theirs, leaf=leaf))
+    found = diff_ids(live, shelf(theirs, leaf=leaf))
 
-    assert set(found.missed) == {str(one) for one in added - landed}
-    assert found.gone == ()
-    assert found.is_proven
+    assert set(found.missing) == {str(one) for one in added - landed}
+    assert found.deleted == ()
+    assert found.is_complete
 
 
 @given(ids, ids, st.integers(1, 50))
@@ -79,11 +79,11 @@ def test_what_is_found_is_true(landed: set[int], theirs: set[int], leaf: int) ->
         pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
     )
 
-    found = differences(live, shelf(theirs, leaf=leaf))
+    found = diff_ids(live, shelf(theirs, leaf=leaf))
 
-    assert {int(one) for one in found.gone} <= landed - theirs
-    assert {int(one) for one in found.missed} <= theirs - landed
-    assert found.is_proven
+    assert {int(one) for one in found.deleted} <= landed - theirs
+    assert {int(one) for one in found.missing} <= theirs - landed
+    assert found.is_complete
 
 
 @given(ids, ids, st.integers(1, 50))
@@ -94,11 +94,15 @@ def test_a_sweep_finds_whatever_differs(landed: set[int], theirs: set[int], leaf
         pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
     )
 
-    found = differences(live, shelf(theirs, leaf=leaf, listed=400), is_sweep=True)
+    found = diff_ids(live, shelf(theirs, leaf=leaf, listed=400), is_full_check=True)
 
-    assert {int(one) for one in found.gone} == landed - theirs
-    assert {int(one) for one in found.missed} == theirs - landed
-    assert (found.landed, found.counted, found.is_proven) == (len(landed), len(theirs), True)
+    assert {int(one) for one in found.deleted} == landed - theirs
+    assert {int(one) for one in found.missing} == theirs - landed
+    assert (found.landed_count, found.remote_count, found.is_complete) == (
+        len(landed),
+        len(theirs),
+        True,
+    )
 
 
 @given(ids, ids, st.integers(1, 50))
@@ -112,129 +116,133 @@ def test_where_a_count_differs_nothing_hides_anything(
         pa.table({"id": [str(one) for one in landed], "rank": pa.array(landed, pa.int64())})
     )
 
-    found = differences(live, shelf(theirs, leaf=leaf, listed=400))
+    found = diff_ids(live, shelf(theirs, leaf=leaf, listed=400))
 
-    assert {int(one) for one in found.gone} == landed - theirs
-    assert {int(one) for one in found.missed} == theirs - landed
+    assert {int(one) for one in found.deleted} == landed - theirs
+    assert {int(one) for one in found.missing} == theirs - landed
 
 
 def test_one_that_came_and_one_that_went_do_not_hide_each_other(
-    sandbox: Sandbox, salesforce: Warehouse
+    sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
     """Once a day, and where the ids cost no more than their count."""
     add_leads(sandbox.salesforce, 2100)
-    salesforce.pull(salesforce_client(sandbox), LEADS)
+    salesforce.extract(salesforce_client(sandbox), LEADS)
     gone = live_lead(sandbox.salesforce)["Id"]
     del sandbox.salesforce.tables["Lead"][gone]
     add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
 
-    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True)
 
     assert proof(salesforce) == (1, 1, 0, True)
 
 
-def test_a_day_has_one_sweep(sandbox: Sandbox, salesforce: Warehouse) -> None:
+def test_a_day_has_one_sweep(sandbox: Sandbox, salesforce: ExtractHarness) -> None:
     """The other pulls count."""
     add_leads(sandbox.salesforce, 2100)
     client = salesforce_client(sandbox)
-    salesforce.swept["Lead"] = client.now()
-    salesforce.pull(client, LEADS)
+    salesforce.last_full_check["Lead"] = client.now()
+    salesforce.extract(client, LEADS)
 
-    salesforce.pull(client, LEADS, proves=True)
+    salesforce.extract(client, LEADS, verify=True)
 
-    assert salesforce.proofs[0].swept_at == salesforce.swept["Lead"]
+    assert salesforce.row_checks[0].full_check_at == salesforce.last_full_check["Lead"]
 
 
 def test_a_pull_that_missed_nothing_is_proven_by_one_count(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """One search an object."""
     client = hubspot_client(sandbox)
 
-    hubspot.pull(client, PEOPLE, proves=True)
+    hubspot.extract(client, PEOPLE, verify=True)
 
     assert proof(hubspot) == (0, 0, 0, True)
-    assert client.calls["search"] == 1
+    assert client.api_calls["search"] == 1
 
 
 def test_an_erased_contact_is_forgotten_by_the_next_pull(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """HubSpot tells nobody; the copy must go all the same, with its history."""
-    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE)
     (gone,) = some(sandbox, "contacts", 1)
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
 
-    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
 
     assert proof(hubspot) == (0, 1, 0, True)
-    assert hubspot.ask(f"SELECT id FROM contacts WHERE id = '{gone.id}'") == []
-    assert hubspot.ask(f"SELECT id FROM contacts_history WHERE id = '{gone.id}'") == []
+    assert hubspot.query(f"SELECT id FROM contacts WHERE id = '{gone.id}'") == []
+    assert hubspot.query(f"SELECT id FROM contacts_history WHERE id = '{gone.id}'") == []
 
 
-def test_contacts_that_were_merged_away_are_forgotten(sandbox: Sandbox, hubspot: Warehouse) -> None:
+def test_contacts_that_were_merged_away_are_forgotten(
+    sandbox: Sandbox, hubspot: ExtractHarness
+) -> None:
     """They are in no list any more; the one they were merged into has their ids."""
-    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE)
     first, second = some(sandbox, "contacts", 2)
     merged = sandbox.hubspot.merge(sandbox.hubspot.tables["contacts"], first, second)
 
-    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
 
     live = {str(one.id) for one in sandbox.hubspot.tables["contacts"].live()}
-    assert {id for (id,) in hubspot.ask("SELECT id FROM contacts WHERE NOT archived")} == live
+    assert {id for (id,) in hubspot.query("SELECT id FROM contacts WHERE NOT archived")} == live
     assert str(merged.id) in live
     assert proof(hubspot) == (0, 2, 0, True)
 
 
 def test_a_contact_that_was_missed_is_read_with_its_history(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """Found by counting halves."""
-    hubspot.pull(hubspot_client(sandbox), PEOPLE)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE)
     (missed,) = some(sandbox, "contacts", 1)
-    hubspot.ask(f"DELETE FROM contacts WHERE id = '{missed.id}'")
-    hubspot.ask(f"DELETE FROM contacts_history WHERE id = '{missed.id}'")
+    hubspot.query(f"DELETE FROM contacts WHERE id = '{missed.id}'")
+    hubspot.query(f"DELETE FROM contacts_history WHERE id = '{missed.id}'")
 
-    hubspot.pull(hubspot_client(sandbox), PEOPLE, proves=True)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
 
     email = missed.properties.get("email")
     assert proof(hubspot) == (1, 0, 0, True)
-    assert hubspot.ask(f"SELECT email FROM contacts WHERE id = '{missed.id}'") == [(email,)]
-    assert hubspot.ask(f"SELECT count(*) FROM contacts_history WHERE id = '{missed.id}'") != [(0,)]
+    assert hubspot.query(f"SELECT email FROM contacts WHERE id = '{missed.id}'") == [(email,)]
+    assert hubspot.query(f"SELECT count(*) FROM contacts_history WHERE id = '{missed.id}'") != [
+        (0,)
+    ]
 
 
 def test_a_contact_that_came_behind_the_reader_of_histories_gets_its_own(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """It is landed itself, so no count differs; but a value without a history is none."""
     wanted = {"contacts": ("lifecyclestage",), "contacts_history": ("lifecyclestage",)}
-    hubspot.pull(hubspot_client(sandbox), wanted)
+    hubspot.extract(hubspot_client(sandbox), wanted)
     before = hubspot.count("contacts_history")
     staged = "SELECT id FROM contacts WHERE lifecyclestage IS NOT NULL AND NOT archived"
-    hubspot.ask(f"DELETE FROM contacts_history WHERE id IN ({staged} ORDER BY id LIMIT 1)")
+    hubspot.query(f"DELETE FROM contacts_history WHERE id IN ({staged} ORDER BY id LIMIT 1)")
 
-    hubspot.pull(hubspot_client(sandbox), wanted, proves=True)
+    hubspot.extract(hubspot_client(sandbox), wanted, verify=True)
 
     assert proof(hubspot) == (1, 0, 0, True)
     assert hubspot.count("contacts_history") == before
 
 
-def test_a_count_that_is_behind_deletes_nothing(sandbox: Sandbox, hubspot: Warehouse) -> None:
+def test_a_count_that_is_behind_deletes_nothing(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
     """The index of the search is late: the records themselves are asked."""
-    hubspot.pull(hubspot_client(sandbox), {"contacts": ()})
+    hubspot.extract(hubspot_client(sandbox), {"contacts": ()})
     before = hubspot.count("contacts")
     late = {"total": 7, "results": []}
     sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=late, times=None))
 
-    hubspot.pull(hubspot_client(sandbox), {"contacts": ()}, proves=True)
+    hubspot.extract(hubspot_client(sandbox), {"contacts": ()}, verify=True)
 
     assert hubspot.count("contacts") == before
     assert proof(hubspot) == (0, 0, 0, False)
 
 
-def test_an_error_in_a_batch_is_no_deletion(sandbox: Sandbox, hubspot: Warehouse) -> None:
+def test_an_error_in_a_batch_is_no_deletion(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
     """Only what HubSpot says is not there is not: for anything else it is asked again."""
-    hubspot.pull(hubspot_client(sandbox), {"contacts": ()})
+    hubspot.extract(hubspot_client(sandbox), {"contacts": ()})
     before = hubspot.count("contacts")
     behind = {"total": 0, "results": []}
     trouble = {"status": "error", "category": "INTERNAL_ERROR", "context": {"ids": ["1"]}}
@@ -242,58 +250,62 @@ def test_an_error_in_a_batch_is_no_deletion(sandbox: Sandbox, hubspot: Warehouse
     sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=behind, times=None))
     sandbox.faults.plan(Fault(path="/batch/read", status=207, body=half))
 
-    hubspot.pull(hubspot_client(sandbox), {"contacts": ()}, proves=True)
+    hubspot.extract(hubspot_client(sandbox), {"contacts": ()}, verify=True)
 
     assert hubspot.count("contacts") == before
 
 
 def test_an_error_among_associations_is_no_missing_link(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """As with records; to have none is an error of its own."""
-    hubspot.pull(hubspot_client(sandbox), EMAILS)
+    hubspot.extract(hubspot_client(sandbox), EMAILS)
     linked = "SELECT count(*) FROM emails WHERE associated_contacts <> ''"
-    before = hubspot.ask(linked)
+    before = hubspot.query(linked)
     trouble = {"status": "error", "category": "INTERNAL_ERROR"}
     half = {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [trouble]}
     sandbox.faults.plan(Fault(path="/associations/", status=207, body=half))
 
-    hubspot.pull(hubspot_client(sandbox), EMAILS, proves=True)
+    hubspot.extract(hubspot_client(sandbox), EMAILS, verify=True)
 
-    assert (hubspot.ask(linked), proof(hubspot)) == (before, (0, 0, 0, True))
+    assert (hubspot.query(linked), proof(hubspot)) == (before, (0, 0, 0, True))
 
 
-def test_engagement_that_is_linked_anew_is_read_again(sandbox: Sandbox, hubspot: Warehouse) -> None:
+def test_engagement_that_is_linked_anew_is_read_again(
+    sandbox: Sandbox, hubspot: ExtractHarness
+) -> None:
     """No date of the e-mail tells of it: the links themselves are compared."""
-    hubspot.pull(hubspot_client(sandbox), EMAILS)
+    hubspot.extract(hubspot_client(sandbox), EMAILS)
     (email,) = some(sandbox, "emails", 1)
     person = some(sandbox, "contacts", 9)[-1]
     sandbox.hubspot.associate("emails", email.id, "contacts", person.id)
 
-    hubspot.pull(hubspot_client(sandbox), EMAILS, proves=True)
+    hubspot.extract(hubspot_client(sandbox), EMAILS, verify=True)
 
-    [(people,)] = hubspot.ask(f"SELECT associated_contacts FROM emails WHERE id = '{email.id}'")
+    [(people,)] = hubspot.query(f"SELECT associated_contacts FROM emails WHERE id = '{email.id}'")
     assert str(person.id) in people.split(";")
     assert proof(hubspot) == (0, 0, 1, True)
 
 
-def test_a_row_that_is_gone_for_good_is_forgotten(sandbox: Sandbox, salesforce: Warehouse) -> None:
+def test_a_row_that_is_gone_for_good_is_forgotten(
+    sandbox: Sandbox, salesforce: ExtractHarness
+) -> None:
     """Emptied from the recycle bin before anybody looked."""
-    salesforce.pull(salesforce_client(sandbox), LEADS)
+    salesforce.extract(salesforce_client(sandbox), LEADS)
     gone = live_lead(sandbox.salesforce)["Id"]
     del sandbox.salesforce.tables["Lead"][gone]
 
-    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True)
 
-    assert salesforce.ask(f"""SELECT "Id" FROM "Lead" WHERE "Id" = '{gone}'""") == []
+    assert salesforce.query(f"""SELECT "Id" FROM "Lead" WHERE "Id" = '{gone}'""") == []
     assert proof(salesforce) == (0, 1, 0, True)
 
 
 def test_a_proof_asks_anew_where_the_server_forgot_its_cursor(
-    sandbox: Sandbox, salesforce: Warehouse
+    sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
     """From the beginning: it keeps nothing in between."""
-    salesforce.pull(salesforce_client(sandbox), LEADS)
+    salesforce.extract(salesforce_client(sandbox), LEADS)
     add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
     cut = {"totalSize": 9, "done": False, "nextRecordsUrl": "/services/data/v60.0/query/x"}
     behind_the_pull_and_the_count = 2
@@ -305,28 +317,28 @@ def test_a_proof_asks_anew_where_the_server_forgot_its_cursor(
             after=behind_the_pull_and_the_count,
         )
     )
-    sandbox.faults.plan(Fault(path="/query/", status=400, body=LOCATOR_GONE))
+    sandbox.faults.plan(Fault(path="/query/", status=400, body=EXPIRED_CURSOR))
 
-    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True)
 
     assert salesforce.count("Lead") == len(sandbox.salesforce.tables["Lead"])
     assert proof(salesforce) == (1, 0, 0, True)
 
 
-def test_a_row_that_came_late_is_read(sandbox: Sandbox, salesforce: Warehouse) -> None:
+def test_a_row_that_came_late_is_read(sandbox: Sandbox, salesforce: ExtractHarness) -> None:
     """A transaction may end hours after the instant its rows bear."""
     add_leads(sandbox.salesforce, 2100)
-    salesforce.pull(salesforce_client(sandbox), LEADS)
+    salesforce.extract(salesforce_client(sandbox), LEADS)
     add_leads(sandbox.salesforce, 1, SystemModstamp="2025-05-01T00:00:00.000+0000")
 
-    salesforce.pull(salesforce_client(sandbox), LEADS, proves=True)
+    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True)
 
     assert salesforce.count("Lead") == len(sandbox.salesforce.tables["Lead"])
     assert proof(salesforce) == (1, 0, 0, True)
 
 
 def test_a_formula_is_read_anew_though_no_cursor_moved(
-    sandbox: Sandbox, salesforce: Warehouse
+    sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
     """Its object is read whole by every pull; the description says what is a formula."""
     client = salesforce_client(sandbox)
@@ -335,25 +347,25 @@ def test_a_formula_is_read_anew_though_no_cursor_moved(
     formula = next(field for field in described["fields"] if field["name"] == "Company")
     formula["calculated"] = True
     sandbox.faults.plan(Fault(path="/Lead/describe", status=200, body=described, times=None))
-    salesforce.pull(client, LEADS)
+    salesforce.extract(client, LEADS)
     lead = live_lead(sandbox.salesforce)
     sandbox.salesforce.put("Lead", lead | {"Company": "Another"})
 
-    salesforce.pull(client, LEADS)
+    salesforce.extract(client, LEADS)
 
-    landed = salesforce.ask(f"""SELECT "Company" FROM "Lead" WHERE "Id" = '{lead["Id"]}'""")
+    landed = salesforce.query(f"""SELECT "Company" FROM "Lead" WHERE "Id" = '{lead["Id"]}'""")
     assert landed == [("Another",)]
 
 
 def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
     """And what had to be mended since the first pull."""
     with whole_world(tmp_path) as sandbox:
-        run_once(write=False)
+        run_sync(write=False)
         gone = next(sandbox.hubspot.tables["contacts"].live())
         sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
-        run_once(write=False)
-        with opened() as warehouse:
-            told = row_checks.summary(warehouse)
+        run_sync(write=False)
+        with open_warehouse() as warehouse:
+            told = row_checks.row_check_summary(warehouse)
 
     assert {(row["crm"], row["object"]) for row in told} >= {
         ("hubspot", "contacts"),

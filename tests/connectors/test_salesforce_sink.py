@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from connector_helpers import applied, salesforce_client, world
+from connector_helpers import salesforce_client, small_sandbox, write_outcomes
 from connectors import Client
 from models import FieldChange, Outcome, RecordChange
 from sandbox.faults import Effect, Fault
@@ -18,7 +18,7 @@ SCORE = "onefunnel_score__c"
 
 @pytest.fixture(scope="module")
 def crm() -> Iterator[Sandbox]:
-    with world(people=20) as sandbox:
+    with small_sandbox(people=20) as sandbox:
         yield sandbox
 
 
@@ -36,7 +36,7 @@ def client(sandbox: Sandbox) -> Client:
 @pytest.fixture
 def apply(client: Client) -> Apply:
     def run(*changes: RecordChange) -> list[Outcome]:
-        return applied("salesforce", client, changes)
+        return write_outcomes("salesforce", client, changes)
 
     return run
 
@@ -78,14 +78,14 @@ def score(before: str | None, after: str | None) -> FieldChange:
 def test_changes_are_written(sandbox: Sandbox, client: Client, apply: Apply) -> None:
     """Two hundred a call, read before in one."""
     ids = several(sandbox, 250)
-    before = client.calls["read"]
+    before = client.api_calls["read"]
 
     outcomes = apply(*(change(id, score(None, "64")) for id in ids))
 
     assert {one.record_id for one in outcomes if one.status == "written"} == set(ids)
     assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
-    assert client.calls["write"] == 2
-    assert client.calls["read"] - before == 2  # the description of Lead, the records
+    assert client.api_calls["write"] == 2
+    assert client.api_calls["read"] - before == 2  # the description of Lead, the records
 
 
 def test_values_are_written_as_their_type(sandbox: Sandbox, apply: Apply) -> None:
@@ -116,7 +116,7 @@ def test_a_second_apply_finds_everything_done(
     (outcome,) = apply(change(id, score(None, "64.0")))
 
     assert outcome.status == "unchanged"
-    assert client.calls["write"] == 0
+    assert client.api_calls["write"] == 0
 
 
 def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
@@ -135,7 +135,7 @@ def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Ap
 
     (outcome,) = apply(change(id, score("12", "64")))
 
-    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert (outcome.status, outcome.reason) == ("held", "changed_in_crm")
     assert held_by(sandbox, id, SCORE) == 13
 
 
@@ -181,8 +181,8 @@ def test_locked_rows_are_sent_again_in_smaller_parts(
     outcomes = apply(*(change(id, score(None, "64")) for id in ids))
 
     assert {one.status for one in outcomes} == {"written"}
-    assert client.calls["write"] == 3
-    assert client.waited > 0
+    assert client.api_calls["write"] == 3
+    assert client.wait_seconds > 0
 
 
 def test_records_of_one_account_are_written_side_by_side(sandbox: Sandbox, apply: Apply) -> None:
@@ -208,7 +208,7 @@ def test_a_row_is_looked_at_again_after_it_was_locked(sandbox: Sandbox, apply: A
     sandbox.faults.watch(somebody_edits)
     (outcome,) = apply(change(id, score(None, "64")))
 
-    assert (outcome.status, outcome.reason) == ("held", "changed_meanwhile")
+    assert (outcome.status, outcome.reason) == ("held", "changed_in_crm")
     assert held_by(sandbox, id, SCORE) == 13
 
 
@@ -248,7 +248,7 @@ def test_a_write_whose_answer_was_lost_is_found_by_reading(
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert outcome.status == "written"
-    assert client.calls["write"] == 1
+    assert client.api_calls["write"] == 1
 
 
 def test_a_session_that_ends_between_batches_is_renewed(
@@ -261,7 +261,7 @@ def test_a_session_that_ends_between_batches_is_renewed(
     (outcome,) = apply(change(id, score(None, "64")))
 
     assert outcome.status == "written"
-    assert client.calls["login"] == 2
+    assert client.api_calls["login"] == 2
 
 
 def test_a_spent_day_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
@@ -287,7 +287,7 @@ def test_many_changes_go_by_one_job(sandbox: Sandbox, by_job: Client) -> None:
     since = FieldChange("onefunnel_stage_since__c", None, "2026-03-04T10:00:00.120+01:00")
     reasons = FieldChange("onefunnel_reasons__c", None, 'two "lines",\nand a comma')
 
-    outcomes = applied(
+    outcomes = write_outcomes(
         "salesforce",
         by_job,
         [
@@ -312,10 +312,10 @@ def test_a_job_of_twenty_thousand_costs_a_dozen_calls(sandbox: Sandbox, by_job: 
     """Batches would cost a hundred."""
     ids = several(sandbox, 2_000)
 
-    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
 
     assert {one.status for one in outcomes} == {"written"}
-    assert by_job.calls["write"] <= 8
+    assert by_job.api_calls["write"] <= 8
 
 
 def test_what_is_emptied_before_a_job_goes_by_batches(sandbox: Sandbox) -> None:
@@ -325,7 +325,7 @@ def test_what_is_emptied_before_a_job_goes_by_batches(sandbox: Sandbox) -> None:
     fall = [change(id, FieldChange(SCORE, "12", "64", True)) for id in full]
     rise = [change(id, score(None, "64")) for id in several(sandbox, 50)]
 
-    outcomes = applied("salesforce", client, [*fall, *rise])
+    outcomes = write_outcomes("salesforce", client, [*fall, *rise])
 
     assert {one.status for one in outcomes} == {"written"}
     assert called(sandbox, "PATCH /services/data/v{version}/composite/sobjects") == 2
@@ -348,7 +348,7 @@ def test_rows_that_a_job_refuses_are_told_apart(sandbox: Sandbox, by_job: Client
             leads[deleted]["IsDeleted"] = leads[converted]["IsConverted"] = True
 
     sandbox.faults.watch(meanwhile)
-    outcomes = {one.record_id: one for one in applied("salesforce", by_job, changes)}
+    outcomes = {one.record_id: one for one in write_outcomes("salesforce", by_job, changes)}
 
     told = {id: (one.status, one.reason, one.error_code) for id, one in outcomes.items()}
     assert told == {
@@ -367,7 +367,7 @@ def test_rows_a_job_found_locked_go_by_batches(sandbox: Sandbox, by_job: Client)
     ids = several(sandbox, 6)
     sandbox.salesforce.lock(ids[:2], times=1)
 
-    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
 
     assert [one.status for one in outcomes] == ["written"] * 6
     assert {one.record_id for one in outcomes if one.attempts == 2} == set(ids[:2])
@@ -384,7 +384,7 @@ def test_a_job_that_fails_is_settled_by_reading(sandbox: Sandbox, by_job: Client
             sandbox.salesforce.hide("Lead", "onefunnel_reasons__c")
 
     sandbox.faults.watch(meanwhile)
-    outcomes = {one.record_id: one for one in applied("salesforce", by_job, [*changes, bad])}
+    outcomes = {one.record_id: one for one in write_outcomes("salesforce", by_job, [*changes, bad])}
     sandbox.salesforce.show("Lead")
 
     refused = outcomes[ids[3]]
@@ -423,7 +423,7 @@ def test_a_job_outlives_a_lost_answer(
     ids = several(sandbox, 3)
     sandbox.faults.plan(Fault(method=method, path=path, effect=effect))
 
-    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
 
     assert [(one.status, one.attempts) for one in outcomes] == [("written", 1)] * 3
     assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
@@ -435,9 +435,9 @@ def test_a_job_nobody_answers_for_is_unknown(sandbox: Sandbox, by_job: Client) -
     sandbox.faults.plan(Fault(method="GET", path="/jobs/ingest/", status=503, times=None))
     sandbox.faults.plan(Fault(path="/composite/sobjects/Lead", status=503, times=None, after=1))
 
-    outcomes = applied("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
 
-    assert [(one.status, one.reason) for one in outcomes] == [("unknown", "no_answer")] * 3
+    assert [(one.status, one.reason) for one in outcomes] == [("unknown", "no_response")] * 3
 
 
 def left_behind(sandbox: Sandbox, client: Client, state: str, created: str) -> str:
@@ -454,7 +454,9 @@ def test_an_upload_that_a_killed_run_left_is_aborted(sandbox: Sandbox, by_job: C
     old = left_behind(sandbox, by_job, "Open", "2026-03-01T00:00:00.000+0000")
     fresh = left_behind(sandbox, by_job, "Open", sandbox.salesforce.stamp())
 
-    applied("salesforce", by_job, [change(id, score(None, "64")) for id in several(sandbox, 3)])
+    write_outcomes(
+        "salesforce", by_job, [change(id, score(None, "64")) for id in several(sandbox, 3)]
+    )
 
     jobs = sandbox.salesforce.jobs
     assert (jobs[old].state, jobs[fresh].state) == ("Aborted", "Open")
@@ -464,7 +466,7 @@ def test_a_job_that_a_killed_run_had_closed_is_waited_for(sandbox: Sandbox, by_j
     """It may write what we are about to write: afterwards the records are looked at anew."""
     running = left_behind(sandbox, by_job, "InProgress", sandbox.salesforce.stamp())
 
-    outcomes = applied(
+    outcomes = write_outcomes(
         "salesforce", by_job, [change(id, score(None, "64")) for id in several(sandbox, 3)]
     )
 
@@ -479,9 +481,9 @@ def test_a_session_is_renewed_once_for_all_who_met_its_end(sandbox: Sandbox) -> 
     sandbox.faults.plan(Fault(path="/limits", effect="delay", seconds=0.2, times=4))
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: client.account(), range(4)))
+        list(pool.map(lambda _: client.check_connection(), range(4)))
 
-    assert client.calls["login"] == 2
+    assert client.api_calls["login"] == 2
 
 
 @pytest.mark.parametrize(
@@ -525,7 +527,7 @@ def test_a_text_that_means_empty_in_a_job_goes_by_batches(sandbox: Sandbox, by_j
     ids = several(sandbox, 3)
     word = FieldChange("onefunnel_reasons__c", None, "#N/A")
 
-    outcomes = applied("salesforce", by_job, [change(id, word) for id in ids])
+    outcomes = write_outcomes("salesforce", by_job, [change(id, word) for id in ids])
 
     assert [one.status for one in outcomes] == ["written"] * 3
     assert {held_by(sandbox, id, "onefunnel_reasons__c") for id in ids} == {"#N/A"}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from connector_helpers import Warehouse, add_leads, live_lead, salesforce_client
+from connector_helpers import ExtractHarness, add_leads, live_lead, salesforce_client
 from connectors import Client, connector
-from connectors.salesforce.estimate import BULK_FROM
+from connectors.salesforce.estimate import BULK_MIN_ROWS
 from errors import ConfigError
-from models import Wanted
+from models import FieldSelection
 from record_cassettes import SINCE, read
 from sandbox.faults import Fault
 from sandbox.salesforce.rows import Row
@@ -16,7 +16,7 @@ from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox
 
 salesforce = connector("salesforce")
-WANTED: Wanted = {
+WANTED: FieldSelection = {
     "Lead": ("Email", "Status", "NumberOfEmployees", "IsConverted", "ConvertedDate", "Timeline__c"),
     "Contact": ("Email", "AccountId"),
     "Account": ("Name",),
@@ -31,7 +31,7 @@ WANTED: Wanted = {
     "User": ("Email",),
     "LeadHistory": ("LeadId", "Field", "NewValue"),
 }
-LEADS: Wanted = {"Lead": ("Email", "Status")}
+LEADS: FieldSelection = {"Lead": ("Email", "Status")}
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def client(sandbox: Sandbox) -> Client:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse("salesforce", tmp_path)
+def warehouse(tmp_path: Path) -> ExtractHarness:
+    return ExtractHarness("salesforce", tmp_path)
 
 
 def edit(store: SalesforceStore, row: Row, **values: object) -> None:
@@ -49,98 +49,100 @@ def edit(store: SalesforceStore, row: Row, **values: object) -> None:
 
 
 def test_first_pull_lands_exactly_what_the_org_holds(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """Deleted, merged and converted rows too."""
-    warehouse.pull(client, WANTED)
+    warehouse.extract(client, WANTED)
 
     landed = {name: warehouse.count(name) for name in WANTED}
     assert landed == {name: len(sandbox.salesforce.tables[name]) for name in WANTED}
-    assert not client.drift
+    assert not client.type_mismatches
 
 
 def test_second_pull_lands_nothing_and_only_looks(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """One query an object, beside its description."""
-    warehouse.pull(client, WANTED)
+    warehouse.extract(client, WANTED)
     again = salesforce_client(sandbox)
 
-    rows = warehouse.pull(again, WANTED)
+    rows = warehouse.extract(again, WANTED)
 
     assert rows == 0
-    assert again.calls == {"login": 1, "read": 2 * len(WANTED)}
+    assert again.api_calls == {"login": 1, "read": 2 * len(WANTED)}
 
 
-def test_an_edit_is_picked_up(sandbox: Sandbox, client: Client, warehouse: Warehouse) -> None:
+def test_an_edit_is_picked_up(sandbox: Sandbox, client: Client, warehouse: ExtractHarness) -> None:
     """And nothing else is."""
-    warehouse.pull(client, LEADS)
+    warehouse.extract(client, LEADS)
     lead = live_lead(sandbox.salesforce)
     edit(sandbox.salesforce, lead, Status="Nurturing")
 
-    rows = warehouse.pull(client, LEADS)
+    rows = warehouse.extract(client, LEADS)
 
     assert rows == 1
-    landed = warehouse.ask(f"""SELECT "Status" FROM "Lead" WHERE "Id" = '{lead["Id"]}'""")
+    landed = warehouse.query(f"""SELECT "Status" FROM "Lead" WHERE "Id" = '{lead["Id"]}'""")
     assert landed == [("Nurturing",)]
 
 
-def test_a_merged_row_is_picked_up(sandbox: Sandbox, client: Client, warehouse: Warehouse) -> None:
+def test_a_merged_row_is_picked_up(
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+) -> None:
     """Only queryAll shows it, with its winner."""
-    wanted: Wanted = {"Lead": ("MasterRecordId",)}
-    warehouse.pull(client, wanted)
+    wanted: FieldSelection = {"Lead": ("MasterRecordId",)}
+    warehouse.extract(client, wanted)
     lead = live_lead(sandbox.salesforce)
     edit(sandbox.salesforce, lead, IsDeleted=True, MasterRecordId="00Qak0000000000EAA")
 
-    warehouse.pull(client, wanted)
+    warehouse.extract(client, wanted)
 
-    landed = warehouse.ask(
+    landed = warehouse.query(
         f"""SELECT "IsDeleted", "MasterRecordId" FROM "Lead" WHERE "Id" = '{lead["Id"]}'"""
     )
     assert landed == [(True, "00Qak0000000000EAA")]
 
 
 def test_a_big_first_pull_goes_through_one_bulk_job(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """CSV lands the same as JSON: line breaks and quotes in text, empty as NULL."""
     text = 'said "hello",\nand went'
-    add_leads(sandbox.salesforce, BULK_FROM, Company=text, NumberOfEmployees=None)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS, Company=text, NumberOfEmployees=None)
 
-    rows = warehouse.pull(client, {"Lead": ("Company", "NumberOfEmployees", "IsConverted")})
+    rows = warehouse.extract(client, {"Lead": ("Company", "NumberOfEmployees", "IsConverted")})
 
     assert rows == len(sandbox.salesforce.tables["Lead"])
-    landed = warehouse.ask(
+    landed = warehouse.query(
         """SELECT "Company", "NumberOfEmployees", "IsConverted" FROM "Lead"
            WHERE "Company" LIKE 'said%'"""
     )
-    assert landed == [(text, None, False)] * BULK_FROM
-    assert client.calls["read"] < 10
+    assert landed == [(text, None, False)] * BULK_MIN_ROWS
+    assert client.api_calls["read"] < 10
 
 
 def test_what_no_bulk_job_can_read_is_read_by_pages(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """The refusal of the job costs one call."""
-    add_leads(sandbox.salesforce, BULK_FROM)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
     refusal = [{"errorCode": "INVALIDENTITY", "message": "not supported by the Bulk API"}]
     sandbox.faults.plan(Fault(path="/jobs/query", status=400, body=refusal))
 
-    rows = warehouse.pull(client, LEADS)
+    rows = warehouse.extract(client, LEADS)
 
     assert rows == len(sandbox.salesforce.tables["Lead"])
 
 
 def test_what_a_bulk_job_fails_to_read_is_read_by_pages(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """A job may be taken and then fail."""
-    add_leads(sandbox.salesforce, BULK_FROM)
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
     sandbox.faults.plan(
         Fault(path="/jobs/query/", method="GET", status=200, body={"state": "Failed"})
     )
 
-    rows = warehouse.pull(client, LEADS)
+    rows = warehouse.extract(client, LEADS)
 
     assert rows == len(sandbox.salesforce.tables["Lead"])
 
@@ -149,19 +151,19 @@ def test_a_pull_after_a_long_pause_says_what_it_may_have_missed(client: Client) 
     """What was deleted more than fifteen days ago Salesforce shows to nobody."""
     read(client, "salesforce", "Lead", SINCE)
 
-    assert "recycle bin" in client.findings[0]
+    assert "recycle bin" in client.warnings[0]
 
 
 def test_a_session_that_ends_is_renewed_once(
-    sandbox: Sandbox, client: Client, warehouse: Warehouse
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
     """And the same call is made again."""
-    warehouse.pull(client, LEADS)
+    warehouse.extract(client, LEADS)
     sandbox.salesforce.revoke()
 
-    warehouse.pull(client, LEADS)
+    warehouse.extract(client, LEADS)
 
-    assert client.calls["login"] == 2
+    assert client.api_calls["login"] == 2
 
 
 def test_a_field_the_org_hides_is_refused_before_reading(sandbox: Sandbox, client: Client) -> None:
@@ -189,5 +191,5 @@ def test_catalog_tells_types_options_lengths_and_what_cannot_be_written(client: 
 
 def test_account_is_named(client: Client) -> None:
     """After a look at the limits, which says what is left of the day."""
-    assert client.account() == "Salesforce org 127.0.0.1"
-    assert client.calls_left
+    assert client.check_connection() == "Salesforce org 127.0.0.1"
+    assert client.calls_remaining

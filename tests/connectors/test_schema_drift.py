@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.render.progress import bars
-from config.loader import load
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
 from connector_helpers import (
-    Warehouse,
+    ExtractHarness,
+    add_blank_records,
     add_leads,
-    fill,
     hubspot_client,
     live_lead,
     salesforce_client,
 )
-from connectors.salesforce.estimate import BULK_FROM
+from connectors.salesforce.estimate import BULK_MIN_ROWS
 from errors import ConfigError, DriftError
-from models import Wanted
-from run_helpers import run_once, writes
-from run_helpers import world as whole_world
+from models import FieldSelection
+from run_helpers import configured_sandbox as whole_world
+from run_helpers import count_write_calls, run_sync
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from sync import apply_run
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
-HUBSPOT: Wanted = {"contacts": ("email", "bant_need"), "companies": ("name",)}
-SALESFORCE: Wanted = {"Lead": ("Email", "Need__c"), "Account": ("Name",)}
+HUBSPOT: FieldSelection = {"contacts": ("email", "bant_need"), "companies": ("name",)}
+SALESFORCE: FieldSelection = {"Lead": ("Email", "Need__c"), "Account": ("Name",)}
 
 
 def renamed(crm: str, object: str, old: str, new: str, *, at: str, after: int = 0) -> Fault:
@@ -48,63 +48,63 @@ def halted(client: Any) -> dict[str, str | None]:
 
 
 def test_a_property_that_vanishes_meanwhile_stops_its_object_alone(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """HubSpot leaves out what it does not know: the values landed are not emptied by it."""
-    fill(sandbox, "contacts", 600)
+    add_blank_records(sandbox, "contacts", 600)
     for record in sandbox.hubspot.tables["contacts"].live():
         sandbox.hubspot.write(sandbox.hubspot.tables["contacts"], record, {"bant_need": "yes"})
     client = hubspot_client(sandbox)
     gone = renamed("hubspot", "contacts", "bant_need", "need", at="/objects/contacts", after=7)
     sandbox.faults.plan(gone)
 
-    hubspot.pull(client, HUBSPOT, part_rows=200)
+    hubspot.extract(client, HUBSPOT, part_rows=200)
 
     assert halted(client) == {"contacts": "bant_need"}
     live = "SELECT count(*) FROM contacts WHERE NOT archived"
-    assert hubspot.ask(live)[0][0] > 0
-    assert hubspot.ask(f"{live} AND bant_need IS NULL") == [(0,)]
+    assert hubspot.query(live)[0][0] > 0
+    assert hubspot.query(f"{live} AND bant_need IS NULL") == [(0,)]
     assert hubspot.count("companies") == len(sandbox.hubspot.tables["companies"].records)
 
 
 def test_an_increment_that_misses_a_property_lands_nothing_of_it(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """The search leaves it out as well."""
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT)
-    fill(sandbox, "contacts", 5)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT)
+    add_blank_records(sandbox, "contacts", 5)
     before = hubspot.count("contacts")
     client = hubspot_client(sandbox)
     at = "/contacts/search"
     sandbox.faults.plan(renamed("hubspot", "contacts", "bant_need", "need", at=at))
 
-    hubspot.pull(client, HUBSPOT)
+    hubspot.extract(client, HUBSPOT)
 
     assert halted(client) == {"contacts": "bant_need"}
     assert hubspot.count("contacts") == before
 
 
 def test_the_object_is_read_whole_once_the_mapping_is_right_again(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """Under its new name the field is newly wanted."""
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT)
-    fill(sandbox, "contacts", 5)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT)
+    add_blank_records(sandbox, "contacts", 5)
     at = "/contacts/search"
     sandbox.faults.plan(renamed("hubspot", "contacts", "bant_need", "need", at=at))
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT)
 
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT | {"contacts": ("email", "need")})
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT | {"contacts": ("email", "need")})
 
     assert hubspot.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
-    assert hubspot.ask("SELECT count(*) FROM contacts WHERE need IS NOT NULL")[0][0] > 0
+    assert hubspot.query("SELECT count(*) FROM contacts WHERE need IS NOT NULL")[0][0] > 0
 
 
 def test_answers_without_empty_properties_are_believed(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """What no record of a page has may only be empty: the account is asked once, and has it."""
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT)
     records = [
         {"id": str(number), "properties": {"email": "a@example.com"}, "archived": False}
         for number in (1, 2)
@@ -114,17 +114,17 @@ def test_answers_without_empty_properties_are_believed(
     sandbox.faults.plan(Fault(path="/contacts/search", status=200, body=body))
     client = hubspot_client(sandbox)
 
-    hubspot.pull(client, HUBSPOT)
+    hubspot.extract(client, HUBSPOT)
 
     assert halted(client) == {}
-    assert hubspot.ask("SELECT count(*) FROM contacts WHERE id IN ('1', '2')") == [(2,)]
+    assert hubspot.query("SELECT count(*) FROM contacts WHERE id IN ('1', '2')") == [(2,)]
 
 
 def test_a_property_that_changes_its_type_meanwhile_stops_its_object(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """A value that does not fit makes doubtful; the account confirms it."""
-    wanted: Wanted = {"contacts": ("numberofemployees",), "companies": ("name",)}
+    wanted: FieldSelection = {"contacts": ("numberofemployees",), "companies": ("name",)}
     retype(sandbox, "contacts", "numberofemployees", "number")
     client = hubspot_client(sandbox)
     contacts = sandbox.hubspot.tables["contacts"]
@@ -134,87 +134,87 @@ def test_a_property_that_changes_its_type_meanwhile_stops_its_object(
             retype(sandbox, "contacts", "numberofemployees", "string")
             contacts.records[next(iter(contacts.records))].properties["numberofemployees"] = "many"
 
-    hubspot.pull(hubspot_client(sandbox), wanted)
-    fill(sandbox, "contacts", 1)
+    hubspot.extract(hubspot_client(sandbox), wanted)
+    add_blank_records(sandbox, "contacts", 1)
     newest = list(contacts.records.values())[-1]
     sandbox.faults.watch(asked)
     newest.properties["numberofemployees"] = "about fifty"
 
-    hubspot.pull(client, wanted)
+    hubspot.extract(client, wanted)
 
     assert halted(client) == {"contacts": "numberofemployees"}
-    assert hubspot.ask(f"SELECT id FROM contacts WHERE id = '{newest.id}'") == []
+    assert hubspot.query(f"SELECT id FROM contacts WHERE id = '{newest.id}'") == []
 
 
 def test_an_object_of_another_type_than_landed_is_not_read(
-    sandbox: Sandbox, hubspot: Warehouse
+    sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """Two types in one column would empty the old values, or the new ones."""
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT, proves=True)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT, verify=True)
     retype(sandbox, "contacts", "bant_need", "number")
     client = hubspot_client(sandbox)
 
-    hubspot.pull(client, HUBSPOT, proves=True)
+    hubspot.extract(client, HUBSPOT, verify=True)
 
     assert halted(client) == {"contacts": "bant_need"}
-    assert "was landed as text, and is number now" in str(client.halted["contacts"])
-    assert [proof.object for proof in hubspot.proofs] == ["companies"]
+    assert "was landed as text, and is number now" in str(client.failed_objects["contacts"])
+    assert [proof.object for proof in hubspot.row_checks] == ["companies"]
 
 
-def test_a_full_pull_takes_the_new_type(sandbox: Sandbox, hubspot: Warehouse) -> None:
+def test_a_full_pull_takes_the_new_type(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
     """Its table is dropped and read anew."""
-    hubspot.pull(hubspot_client(sandbox), HUBSPOT, proves=True)
+    hubspot.extract(hubspot_client(sandbox), HUBSPOT, verify=True)
     retype(sandbox, "contacts", "bant_need", "number")
     for record in sandbox.hubspot.tables["contacts"].records.values():
         record.properties["bant_need"] = "7"
     client = hubspot_client(sandbox)
 
-    hubspot.pull(client, HUBSPOT, full=True, proves=True)
+    hubspot.extract(client, HUBSPOT, full=True, verify=True)
 
     assert halted(client) == {}
-    assert hubspot.ask("SELECT DISTINCT typeof(bant_need), bant_need FROM contacts") == [
+    assert hubspot.query("SELECT DISTINCT typeof(bant_need), bant_need FROM contacts") == [
         ("DOUBLE", 7.0)
     ]
     assert hubspot.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
 
-@pytest.mark.parametrize("leads", [10, BULK_FROM], ids=["by pages", "by a job"])
+@pytest.mark.parametrize("leads", [10, BULK_MIN_ROWS], ids=["by pages", "by a job"])
 def test_a_field_that_salesforce_loses_meanwhile_stops_its_object_alone(
-    sandbox: Sandbox, salesforce: Warehouse, leads: int
+    sandbox: Sandbox, salesforce: ExtractHarness, leads: int
 ) -> None:
     """It refuses the question."""
     add_leads(sandbox.salesforce, leads)
     client = salesforce_client(sandbox)
     sandbox.faults.plan(renamed("salesforce", "Lead", "Need__c", "Needs__c", at="/queryAll"))
 
-    salesforce.pull(client, SALESFORCE)
+    salesforce.extract(client, SALESFORCE)
 
     assert halted(client) == {"Lead": "Need__c"}
     assert salesforce.count("Account") == len(sandbox.salesforce.tables["Account"])
 
 
 def test_a_field_of_salesforce_that_changes_its_type_stops_its_object(
-    sandbox: Sandbox, salesforce: Warehouse
+    sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
     """Before the pull, told by its description."""
-    wanted: Wanted = {"Lead": ("NumberOfEmployees",), "Account": ("Name",)}
-    salesforce.pull(salesforce_client(sandbox), wanted, proves=True)
+    wanted: FieldSelection = {"Lead": ("NumberOfEmployees",), "Account": ("Name",)}
+    salesforce.extract(salesforce_client(sandbox), wanted, verify=True)
     field = sandbox.salesforce.schema["Lead"].fields["NumberOfEmployees"]
     sandbox.salesforce.define("Lead", replace(field, type="string"))
     add_leads(sandbox.salesforce, 1, NumberOfEmployees="many")
     client = salesforce_client(sandbox)
 
-    salesforce.pull(client, wanted, proves=True)
+    salesforce.extract(client, wanted, verify=True)
 
     assert halted(client) == {"Lead": "NumberOfEmployees"}
     assert salesforce.count("Lead") == len(sandbox.salesforce.tables["Lead"]) - 1
 
 
 def test_a_new_field_nobody_maps_is_nothing_to_stop_for(
-    sandbox: Sandbox, salesforce: Warehouse
+    sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
     """It is not asked for."""
-    salesforce.pull(salesforce_client(sandbox), SALESFORCE)
+    salesforce.extract(salesforce_client(sandbox), SALESFORCE)
     field = sandbox.salesforce.schema["Lead"].fields["Need__c"]
     sandbox.salesforce.define("Lead", replace(field, name="More__c"))
     lead = live_lead(sandbox.salesforce)
@@ -222,7 +222,7 @@ def test_a_new_field_nobody_maps_is_nothing_to_stop_for(
     sandbox.salesforce.put("Lead", lead | {"More__c": "x", "SystemModstamp": stamp})
     client = salesforce_client(sandbox)
 
-    rows = salesforce.pull(client, SALESFORCE)
+    rows = salesforce.extract(client, SALESFORCE)
 
     assert (rows, halted(client)) == (1, {})
 
@@ -231,7 +231,7 @@ def test_a_new_field_nobody_maps_is_nothing_to_stop_for(
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Two CRMs after a first run."""
     with whole_world(tmp_path_factory.mktemp("synced")) as sandbox:
-        run_once()
+        run_sync()
         yield sandbox
 
 
@@ -241,23 +241,23 @@ def rename(sandbox: Sandbox, old: str, new: str) -> None:
 
 
 def landed_of(crm: str, object: str) -> int:
-    with opened() as warehouse:
-        return int(warehouse.landed(crm, [object])[object].count().to_pyarrow().as_py())
+    with open_warehouse() as warehouse:
+        return int(warehouse.source_tables(crm, [object])[object].count().to_pyarrow().as_py())
 
 
 def test_a_run_that_lost_a_field_pulls_all_else_and_decides_nothing(synced: Sandbox) -> None:
     """It names file, line and field, also of what its history asks for."""
     rename(synced, "country", "land")
-    fill(synced, "contacts", 1)
-    fill(synced, "notes", 1)
+    add_blank_records(synced, "contacts", 1)
+    add_blank_records(synced, "notes", 1)
     add_leads(synced.salesforce, 1)
-    before = writes(synced), landed_of("hubspot", "contacts")
+    before = count_write_calls(synced), landed_of("hubspot", "contacts")
     others = landed_of("hubspot", "notes"), landed_of("salesforce", "Lead")
 
     with pytest.raises(DriftError, match=r"hubspot\.yaml:\d+: contacts has no field `country`"):
-        run_once()
+        run_sync()
 
-    assert (writes(synced), landed_of("hubspot", "contacts")) == before
+    assert (count_write_calls(synced), landed_of("hubspot", "contacts")) == before
     notes, leads = landed_of("hubspot", "notes"), landed_of("salesforce", "Lead")
     assert (notes, leads) == (others[0] + 1, others[1] + 1)
     rename(synced, "land", "country")
@@ -265,28 +265,28 @@ def test_a_run_that_lost_a_field_pulls_all_else_and_decides_nothing(synced: Sand
 
 def test_a_run_that_loses_a_field_meanwhile_names_the_line(synced: Sandbox) -> None:
     """And goes on when the field is back."""
-    fill(synced, "contacts", 1)
+    add_blank_records(synced, "contacts", 1)
     at = "/contacts/search"
     synced.faults.plan(renamed("hubspot", "contacts", "country", "land", at=at))
     with pytest.raises(DriftError, match=r"hubspot\.yaml:\d+: contacts: `country` is gone"):
-        run_once()
+        run_sync()
     rename(synced, "land", "country")
 
-    again = run_once()
+    again = run_sync()
 
     assert again.run.status == "done"
 
 
 def test_a_stored_plan_is_not_written_to_an_account_that_changed(synced: Sandbox) -> None:
     """It was made for the mapping as it fitted then."""
-    planned = run_once(write=False)
+    planned = run_sync(write=False)
     rename(synced, "country", "land")
-    before = writes(synced)
+    before = count_write_calls(synced)
 
-    with bars(Console(quiet=True)) as shown, pytest.raises(DriftError, match="country"):
-        apply_run(load(), planned.run.run_id, bars=shown)
+    with progress_bars(Console(quiet=True)) as shown, pytest.raises(DriftError, match="country"):
+        apply_run(load_configuration(), planned.run.run_id, bars=shown)
 
-    assert writes(synced) == before
+    assert count_write_calls(synced) == before
     rename(synced, "land", "country")
 
 
@@ -295,7 +295,7 @@ def test_a_type_that_changed_is_named_with_the_way_out(synced: Sandbox) -> None:
     retype(synced, "contacts", "country", "number")
 
     with pytest.raises(DriftError, match=r"was landed as text, and is number now(?s:.)+--full"):
-        run_once()
+        run_sync()
 
     retype(synced, "contacts", "country", "string")
 
@@ -308,7 +308,7 @@ def test_a_field_nobody_ever_read_stops_the_run_before_it_begins(
     rename(synced, "country", "land")
 
     with pytest.raises(ConfigError, match="country") as stopped:
-        run_once()
+        run_sync()
 
     assert not isinstance(stopped.value, DriftError)
     rename(synced, "land", "country")

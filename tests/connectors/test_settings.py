@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from connector_helpers import world
-from connectors import connector, crms
-from connectors.http import checked_url
+from connector_helpers import small_sandbox
+from connectors import connector, crm_names
+from connectors.http import validate_url
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.hubspot import connect as connect_hubspot
 from connectors.salesforce import Settings as SalesforceSettings
@@ -31,13 +31,13 @@ SECRET = "planted-secret"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with world(people=5) as sandbox:
+    with small_sandbox(people=5) as sandbox:
         yield sandbox
 
 
 def test_every_folder_is_a_crm() -> None:
     """Adding one is adding a folder."""
-    assert crms() == ("hubspot", "salesforce")
+    assert crm_names() == ("hubspot", "salesforce")
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,13 +108,13 @@ def test_salesforce_needs_an_address() -> None:
 def test_a_token_travels_encrypted_or_not_at_all(url: str) -> None:
     """Nor does an address hold a password."""
     with pytest.raises(ConfigError):
-        checked_url(url, "BASE_URL")
+        validate_url(url, "BASE_URL")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://localhost:80", "http://[::1]:1"])
 def test_loopback_may_be_plain_http(url: str) -> None:
     """It never leaves the machine."""
-    assert checked_url(url, "BASE_URL") == url.rstrip("/")
+    assert validate_url(url, "BASE_URL") == url.rstrip("/")
 
 
 def test_salesforce_hosts_are_salesforces(sandbox: Sandbox) -> None:
@@ -137,8 +137,8 @@ def test_client_credentials_log_in(sandbox: Sandbox) -> None:
         )
     )
 
-    assert client.account()
-    assert client.calls["login"] == 1
+    assert client.check_connection()
+    assert client.api_calls["login"] == 1
 
 
 def test_a_signed_assertion_logs_in(sandbox: Sandbox) -> None:
@@ -158,7 +158,7 @@ def test_a_signed_assertion_logs_in(sandbox: Sandbox) -> None:
         )
     )
 
-    assert client.account()
+    assert client.check_connection()
 
 
 def by_password(sandbox: Sandbox, password: str) -> SalesforceSettings:
@@ -179,9 +179,9 @@ def test_a_password_with_its_security_token_logs_in(sandbox: Sandbox) -> None:
     client = connect_salesforce(by_password(sandbox, known.password))
     known.tokens &= before
 
-    assert client.account()
-    assert client.calls["login"] == 2
-    assert any("password" in one for one in client.findings)
+    assert client.check_connection()
+    assert client.api_calls["login"] == 2
+    assert any("password" in one for one in client.warnings)
 
 
 def test_a_wrong_password_is_refused_and_not_shown(sandbox: Sandbox) -> None:
@@ -209,14 +209,14 @@ def test_a_token_alone_is_used_as_it_is(sandbox: Sandbox) -> None:
     client = connect_salesforce(
         SalesforceSettings(instance_url=sandbox.url, access_token=sandbox.salesforce_token)
     )
-    before = client.account()
+    before = client.check_connection()
     sandbox.salesforce.credentials.tokens.discard(sandbox.salesforce_token)
 
     with pytest.raises(AccessError, match="SOURCES__SALESFORCE__ACCESS_TOKEN"):
-        client.account()
+        client.check_connection()
 
     assert before
-    assert client.calls["login"] == 0
+    assert client.api_calls["login"] == 0
 
 
 def test_a_refused_login_says_what_to_check(sandbox: Sandbox) -> None:
@@ -236,6 +236,6 @@ def test_a_wrong_hubspot_token_is_told_at_the_start(sandbox: Sandbox) -> None:
     client = connect_hubspot(HubSpotSettings(access_token=SECRET, base_url=sandbox.url))
 
     with pytest.raises(AccessError, match="SOURCES__HUBSPOT__ACCESS_TOKEN") as raised:
-        client.account()
+        client.check_connection()
 
     assert SECRET not in str(raised.value)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.load.values import same
+from connectors.load.values import values_equal
 from models import FieldType
 
 MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
@@ -32,7 +32,7 @@ MILLISECOND, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 )
 def test_these_are_the_same(left: str, right: str | None, type: FieldType) -> None:
     """Whatever they look like."""
-    assert same(left, right, type, instant=MILLISECOND)
+    assert values_equal(left, right, type, timestamp_resolution=MILLISECOND)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,14 @@ def test_these_are_the_same(left: str, right: str | None, type: FieldType) -> No
 )
 def test_these_differ(left: str, right: str | None, type: FieldType) -> None:
     """And would be two values in the CRM."""
-    assert not same(left, right, type, instant=MILLISECOND)
+    assert not values_equal(left, right, type, timestamp_resolution=MILLISECOND)
 
 
 def test_an_instant_is_compared_as_finely_as_the_crm_keeps_it() -> None:
     """Salesforce drops the milliseconds: they must not look like somebody's change."""
-    assert same(
-        "2026-03-04T12:00:00.612Z", "2026-03-04T12:00:00.000+0000", "datetime", instant=SECOND
+    assert values_equal(
+        "2026-03-04T12:00:00.612Z",
+        "2026-03-04T12:00:00.000+0000",
+        "datetime",
+        timestamp_resolution=SECOND,
     )

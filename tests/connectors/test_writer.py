@@ -6,10 +6,10 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.load.sink_spec import Hands, Seen
-from connectors.load.writer import carry_out
-from connectors.retry import Pace, Traffic, without_waiting
-from errors import QuotaError, RefusedError, RetryableError, SyncError, UnclearError
+from connectors.load.sink_spec import RemoteRecord, SinkSpec
+from connectors.load.writer import write_changes
+from connectors.retry import ApiCaller, RateLimiter, no_sleep
+from errors import QuotaError, RejectedError, RetryableError, SyncError, UnknownOutcomeError
 from models import FieldChange, Outcome, RecordChange
 
 FAULTS = ("none", "lost before", "lost after", "locked", "busy", "spent")
@@ -26,7 +26,7 @@ class FakeCrm:
         self.writes = 0
         self.refused_field = "stage"
 
-    def read(self, _: str, ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Seen]:
+    def read(self, _: str, ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, RemoteRecord]:
         """Read, unless the script says otherwise; what is not there was deleted."""
         self._raise(next(self._faults, "none"))
         return {id: {fields[0]: self.records[id]} for id in ids if id in self.records}
@@ -37,15 +37,15 @@ class FakeCrm:
         fault = next(self._faults, "none")
         self._raise(fault)
         if fault == "lost before":
-            raise UnclearError("lost")
+            raise UnknownOutcomeError("lost")
         if any(change.fields[0].after == POISON for change in changes):
-            raise RefusedError("no", code="BAD", field=self.refused_field)
+            raise RejectedError("no", code="BAD", field=self.refused_field)
         locked = changes[0].record_id if fault == "locked" else None
         for change in changes:
             if change.record_id != locked:
                 self.records[change.record_id] = change.fields[0].after
         if fault == "lost after":
-            raise UnclearError("lost")
+            raise UnknownOutcomeError("lost")
         lock = RetryableError("locked")
         return {one.record_id: lock if one.record_id == locked else None for one in changes}
 
@@ -57,19 +57,21 @@ class FakeCrm:
 
 
 def carried_out(crm: FakeCrm, changes: list[RecordChange], *field_codes: str) -> list[Outcome]:
-    hands = Hands(
+    hands = SinkSpec(
         read=crm.read,
         write=crm.write,
-        reads_at_once=5,
-        writes_at_once=3,
-        together=5,
-        instant=timedelta(seconds=1),
+        read_batch_size=5,
+        write_batch_size=3,
+        compare_batch_size=5,
+        timestamp_resolution=timedelta(seconds=1),
         field_codes=frozenset(field_codes),
         value_codes=frozenset({"BAD"}),
         excluded={},
     )
-    with without_waiting():
-        batches = carry_out(changes, hands, {}, Traffic("fake", {"general": Pace(9, 1)}))
+    with no_sleep():
+        batches = write_changes(
+            changes, hands, {}, ApiCaller("fake", {"general": RateLimiter(9, 1)})
+        )
         return [outcome for batch in batches for outcome in batch]
 
 

@@ -9,9 +9,9 @@ import requests
 from typer.testing import CliRunner
 
 from cli import main
-from config.loader import load
-from run_helpers import rows, run_once, world
-from warehouse.warehouse import opened
+from config.loader import load_configuration
+from run_helpers import configured_sandbox, run_sync, table_rows
+from warehouse.warehouse import open_warehouse
 
 BEFORE, AFTER = "software", "bee keeping"
 
@@ -19,19 +19,19 @@ BEFORE, AFTER = "software", "bee keeping"
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A world in which an industry is changed between two runs: whose, and an instant between."""
-    with world(tmp_path_factory.mktemp("past"), people=60) as sandbox:
-        run_once(write=False)
+    with configured_sandbox(tmp_path_factory.mktemp("past"), people=60) as sandbox:
+        run_sync(write=False)
         record = _alone_in_hubspot()
         _enter(sandbox, record["record_id"], industry=BEFORE)
-        run_once(write=False)
+        run_sync(write=False)
         between = datetime.now(UTC)
         _enter(sandbox, record["record_id"], industry=AFTER)
-        run_once(write=False)
+        run_sync(write=False)
         yield record["person_id"], between
 
 
 def _alone_in_hubspot() -> dict[str, Any]:
-    records = rows("records")
+    records = table_rows("records")
     owners = [row["person_id"] for row in records]
     return next(
         row for row in records if row["crm"] == "hubspot" and owners.count(row["person_id"]) == 1
@@ -49,8 +49,10 @@ def _enter(sandbox: Any, record_id: str, **properties: str) -> None:
 
 
 def _industry(person_id: str, as_of: datetime | None) -> Any:
-    with opened() as warehouse:
-        people = warehouse.answerable(load(), as_of=as_of, only=person_id).people
+    with open_warehouse() as warehouse:
+        people = warehouse.inputs_as_of(
+            load_configuration(), as_of=as_of, person_id=person_id
+        ).people
         return people.industry.to_pyarrow().to_pylist()
 
 
@@ -64,7 +66,7 @@ def test_a_value_of_the_past_is_the_one_of_that_time(changed: Any) -> None:
 def test_runs_that_find_nothing_new_add_no_version(changed: Any) -> None:
     """Every record once, and one row more for each change."""
     who, _ = changed
-    records, kept = rows("records"), rows("record_history")
+    records, kept = table_rows("records"), table_rows("record_history")
 
     versions = [row["industry"] for row in kept if row["key"] == who]
     assert (len(kept), versions[-2:]) == (len(records) + 2, [BEFORE, AFTER])
@@ -73,11 +75,15 @@ def test_runs_that_find_nothing_new_add_no_version(changed: Any) -> None:
 def test_a_field_has_its_value_since_its_last_change_by_then(changed: Any) -> None:
     """The change of the second run had not happened."""
     who, between = changed
-    with opened() as warehouse:
-        since = warehouse.answerable(load(), as_of=between, only=who).field_since
+    with open_warehouse() as warehouse:
+        since = warehouse.inputs_as_of(
+            load_configuration(), as_of=between, person_id=who
+        ).field_since
         then = since.filter(since.field == "industry").to_pyarrow().to_pylist()
     [today] = [
-        row for row in rows("field_since") if (row["person_id"], row["field"]) == (who, "industry")
+        row
+        for row in table_rows("field_since")
+        if (row["person_id"], row["field"]) == (who, "industry")
     ]
 
     assert then[0]["since"] < between.replace(tzinfo=None) < today["since"]
@@ -88,9 +94,9 @@ def test_recompute_as_of_the_past_gives_fit_by_the_values_of_then(changed: Any) 
     who, between = changed
 
     told = CliRunner().invoke(main.app, ["recompute", "--as-of", f"{between:%Y-%m-%dT%H:%M:%S}"])
-    [then] = [row for row in rows("lifecycle") if row["person_id"] == who]
+    [then] = [row for row in table_rows("lifecycle") if row["person_id"] == who]
     CliRunner().invoke(main.app, ["recompute"])
-    [now] = [row for row in rows("lifecycle") if row["person_id"] == who]
+    [now] = [row for row in table_rows("lifecycle") if row["person_id"] == who]
 
     assert (told.exit_code, then["fit"] - now["fit"]) == (0, 15)
 

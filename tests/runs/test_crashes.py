@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.render.progress import bars
-from config.loader import load
-from connectors.retry import without_waiting
-from run_helpers import environment, rows, run_once, world
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
+from connectors.retry import no_sleep
+from run_helpers import configured_sandbox, run_sync, sandbox_environment, table_rows
 from sandbox.faults import Fault, Moment
 from sandbox.server import Sandbox
 from sync import apply_run
 from warehouse import runs, status
-from warehouse.warehouse import Warehouse, opened
+from warehouse.warehouse import Warehouse, open_warehouse
 
 State = dict[str, dict[str, Any]]
 """What a CRM's records hold, by id."""
@@ -51,9 +51,9 @@ class Planned:
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     """Pull and plan once, apply undisturbed to see what comes of it, and take that back."""
     folder = tmp_path_factory.mktemp("crashes")
-    with world(folder, people=12) as sandbox:
-        run_id = run_once(write=False).run.run_id
-        shutil.copy(folder / "onefunnel.duckdb", folder / "planned.duckdb")
+    with configured_sandbox(folder, people=12) as sandbox:
+        run_id = run_sync(write=False).run.run_id
+        shutil.copy(folder / "warehouse.duckdb", folder / "planned.duckdb")
         before = deepcopy(held(sandbox))
         apply(run_id)
         yield Planned(sandbox, folder, run_id, before, deepcopy(held(sandbox)))
@@ -62,8 +62,8 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
 @pytest.fixture
 def plan(planned: Planned) -> Planned:
     """The same plan, not yet applied."""
-    shutil.copy(planned.folder / "planned.duckdb", planned.folder / "onefunnel.duckdb")
-    (planned.folder / "onefunnel.duckdb.wal").unlink(missing_ok=True)
+    shutil.copy(planned.folder / "planned.duckdb", planned.folder / "warehouse.duckdb")
+    (planned.folder / "warehouse.duckdb.wal").unlink(missing_ok=True)
     for name, records in held(planned.sandbox).items():
         for id, values in records.items():
             values.clear()
@@ -87,7 +87,7 @@ def written(state: Mapping[str, State], *left_out: str) -> dict[str, State]:
     """Only the fields that a run writes."""
     fields = {
         (object, field)
-        for mapping in load().mappings.values()
+        for mapping in load_configuration().mappings.values()
         for object, writes in mapping.write.items()
         for field in writes
         if not field.startswith(left_out)
@@ -102,15 +102,15 @@ def written(state: Mapping[str, State], *left_out: str) -> dict[str, State]:
 
 
 def apply(run_id: str) -> None:
-    with bars(Console(quiet=True)) as shown:
-        apply_run(load(), run_id, bars=shown)
+    with progress_bars(Console(quiet=True)) as shown:
+        apply_run(load_configuration(), run_id, bars=shown)
 
 
 def in_a_process(settings: Mapping[str, str], run_id: str) -> None:
     """Apply a plan, or without one run as a whole."""
     os.environ.update(settings)
-    with without_waiting():
-        apply(run_id) if run_id else run_once()
+    with no_sleep():
+        apply(run_id) if run_id else run_sync()
 
 
 def forking() -> ForkServerContext:
@@ -122,7 +122,7 @@ def forking() -> ForkServerContext:
 
 
 def settings_of(plan: Planned) -> dict[str, str]:
-    return environment(plan.sandbox, plan.folder)
+    return sandbox_environment(plan.sandbox, plan.folder)
 
 
 def killed(plan: Planned, run_id: str, moment: Moment, call: str, nth: int, **settings: str) -> int:
@@ -186,7 +186,7 @@ def test_apply_goes_on_where_a_job_was_left(
     plan: Planned, moment: Moment, call: str, nth: int
 ) -> None:
     """What it wrote is found by looking; what it did not is written."""
-    by_job = {"SOURCES__SALESFORCE__BULK_FROM": "1"}
+    by_job = {"SOURCES__SALESFORCE__BULK_MIN_RECORDS": "1"}
     assert killed(plan, plan.run_id, moment, call, nth, **by_job) == KILLED
 
     apply(plan.run_id)
@@ -197,8 +197,8 @@ def test_apply_goes_on_where_a_job_was_left(
 
 def outcomes(run_id: str) -> set[str]:
     """The outcomes there are in a run, which add up to its records."""
-    with opened() as warehouse:
-        return {row["status"] for row in status.account(warehouse, run_id)}
+    with open_warehouse() as warehouse:
+        return {row["status"] for row in status.outcome_counts(warehouse, run_id)}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_next_run_ends_right(plan: Planned, call: str, nth: int) -> None:
     """It pulls anew, and plans what is still wrong; scores have faded a little since."""
     assert killed(plan, "", "asked", call, nth) == KILLED
 
-    told = run_once()
+    told = run_sync()
 
     assert written(held(plan.sandbox), SCORES) == written(plan.after, SCORES)
     assert {row["status"] for row in told.records} <= {"written", "unchanged", "excluded"}
@@ -235,12 +235,12 @@ def test_a_plan_is_stored_whole_or_not_at_all(plan: Planned) -> None:
     process = forking().Process(target=until_changes, args=(settings_of(plan),))
     process.start()
     process.join(120)
-    with opened() as warehouse:
-        runs.close_killed(warehouse)
+    with open_warehouse() as warehouse:
+        runs.mark_interrupted(warehouse)
 
-    newest = max(rows("runs"), key=lambda run: run["started_at"])
-    assert (process.exitcode, newest["status"]) == (KILLED, "broken off")
-    assert newest["run_id"] not in {row["run_id"] for row in rows("changes")}
+    newest = max(table_rows("runs"), key=lambda run: run["started_at"])
+    assert (process.exitcode, newest["status"]) == (KILLED, "interrupted")
+    assert newest["run_id"] not in {row["run_id"] for row in table_rows("changes")}
     assert outcomes(newest["run_id"]) == set()
 
 

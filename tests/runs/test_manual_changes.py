@@ -8,12 +8,12 @@ import pytest
 import requests
 from rich.console import Console
 
-from cli.render.progress import bars
-from config.loader import FOLDER, load
-from run_helpers import rows, world
+from cli.render.progress import progress_bars
+from config.loader import CONFIG_FOLDER, load_configuration
+from run_helpers import configured_sandbox, table_rows
 from sync import run
 from warehouse import withheld
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
 STAGE = "{from: stage, backward: clear_first,"
 THEIRS = "marketingqualifiedlead"
@@ -25,16 +25,16 @@ class Portal:
 
     def __init__(self, sandbox, folder: Path, policy: str) -> None:
         self.sandbox = sandbox
-        self.mappings = shutil.copytree(FOLDER, folder / "mappings")
+        self.mappings = shutil.copytree(CONFIG_FOLDER, folder / "mappings")
         text = (self.mappings / "hubspot.yaml").read_text(encoding="utf-8")
         assert text.count(STAGE) == 1
         asked = text.replace(STAGE, f"{STAGE} on_manual_change: {policy},")
         (self.mappings / "hubspot.yaml").write_text(asked, encoding="utf-8")
         self.run()
-        written = {row["record_id"] for row in rows("outcomes") if row["status"] == "written"}
+        written = {row["record_id"] for row in table_rows("outcomes") if row["status"] == "written"}
         self.contact = min(
             row["record_id"]
-            for row in rows("changes")
+            for row in table_rows("changes")
             if (row["field"], row["after"]) == ("lifecyclestage", "lead")
             and row["record_id"] in written
         )
@@ -50,15 +50,15 @@ class Portal:
         answer.raise_for_status()
 
     def run(self):
-        with bars(Console(quiet=True)) as shown:
-            return run(load(self.mappings), write=True, bars=shown)
+        with progress_bars(Console(quiet=True)) as shown:
+            return run(load_configuration(self.mappings), write=True, bars=shown)
 
     def run_and_look(self) -> Told:
         """Run, and tell what became of the contact and what it shows now."""
         run_id = self.run().run.run_id
         [ended] = [
             row
-            for row in rows("outcomes")
+            for row in table_rows("outcomes")
             if (row["run_id"], row["record_id"]) == (run_id, self.contact)
         ]
         record = self.sandbox.hubspot.tables["contacts"].records[int(self.contact)]
@@ -67,7 +67,7 @@ class Portal:
 
 @pytest.fixture
 def portal(request, tmp_path):
-    with world(tmp_path, people=25) as sandbox:
+    with configured_sandbox(tmp_path, people=25) as sandbox:
         yield Portal(sandbox, tmp_path, request.param)
 
 
@@ -83,7 +83,7 @@ def test_people_win_where_the_mapping_says_keep(portal):
     assert portal.run_and_look() == Told("held", "manual_change", THEIRS)
     assert portal.run_and_look() == Told("held", "manual_change", THEIRS)
 
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         freed = withheld.retry(warehouse, crm="hubspot", field="lifecyclestage", record_id=None)
 
     assert freed == 1
@@ -95,7 +95,7 @@ def test_review_waits_for_somebody_to_decide(portal):
     """What was accepted stays as long as it is that value; another one is reviewed anew."""
     assert portal.run_and_look() == Told("held", "review", THEIRS)
 
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         accepted = withheld.accept(warehouse, crm="hubspot", field=None, record_id=portal.contact)
 
     assert accepted == 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from errors import AccessError
-from run_helpers import rows, run_once, world
+from run_helpers import configured_sandbox, run_sync, table_rows
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 
@@ -20,7 +20,7 @@ EMAIL, PHONE, NAME = "zyxmarker@example.com", "+49155500099", "Zyxmarkername"
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with world(tmp_path_factory.mktemp("markers"), people=12) as served:
+    with configured_sandbox(tmp_path_factory.mktemp("markers"), people=12) as served:
         for record in served.hubspot.tables["contacts"].records.values():
             record.properties |= {"email": EMAIL, "phone": PHONE, "firstname": NAME}
         for lead in served.salesforce.tables["Lead"].values():
@@ -70,12 +70,12 @@ def test_a_run_full_of_faults_tells_no_marker(sandbox: Sandbox, said: list[str])
     plan(Fault(path="/composite/sobjects", method="PATCH", effect="reset"))
     plan(Fault(path="/composite/sobjects", method="PATCH", times=None, status=400, body=told))
 
-    report = run_once()
+    report = run_sync()
 
-    journal = [rows(name) for name in ("outcomes", "changes", "runs")]
+    journal = [table_rows(name) for name in ("outcomes", "changes", "runs")]
     text = "\n".join([*said, json.dumps(report.as_json(), default=str), str(journal)])
     assert "quarantined" in text
-    assert "call.retried" in text
+    assert "api.retry" in text
     assert markers(sandbox, text) == set()
 
 
@@ -89,7 +89,7 @@ def test_an_error_that_ends_a_run_tells_no_marker(
         record.properties["onefunnel_standing"] = "no word of ours"
 
     with pytest.raises(AccessError) as raised:
-        run_once(full=True)
+        run_sync(full=True)
 
     text = "".join([*said, *traceback.format_exception(raised.value)])
     assert "403" in text

@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.output import out
-from cli.render.progress import bars
-from config.loader import load
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
 from engines import postgres_server
 from errors import ConfigError, SyncError
-from run_helpers import rows, run_once, world, writes
+from run_helpers import configured_sandbox, count_write_calls, run_sync, table_rows
 from sandbox.server import Sandbox
 from sync import run
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TOLD = ("records", "people", "field_since", "events", "lifecycle", "stage_history", "changes")
@@ -26,9 +26,9 @@ OF_A_RUN = ("run_id", "change_id")
 
 def decided() -> dict[str, list[str]]:
     """What a plan of that noon leaves in the warehouse."""
-    with bars(out) as shown:
-        run(load(), write=False, as_of=NOON, bars=shown)
-    return {name: sorted(map(without_run, rows(name))) for name in TOLD}
+    with progress_bars(out) as shown:
+        run(load_configuration(), write=False, as_of=NOON, bars=shown)
+    return {name: sorted(map(without_run, table_rows(name))) for name in TOLD}
 
 
 def without_run(row: dict[str, Any]) -> str:
@@ -42,7 +42,7 @@ def called(*words: str) -> int:
 @pytest.fixture(scope="module")
 def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Any]]:
     """A world, and what DuckDB makes of it."""
-    with world(tmp_path_factory.mktemp("duckdb"), people=40) as sandbox:
+    with configured_sandbox(tmp_path_factory.mktemp("duckdb"), people=40) as sandbox:
         yield sandbox, decided()
 
 
@@ -70,17 +70,17 @@ def test_both_engines_decide_the_same(on_postgres: tuple[Sandbox, Any, Any], nam
 def test_a_second_run_writes_nothing(on_postgres: tuple[Sandbox, Any, Any]) -> None:
     """The promise holds there as well."""
     sandbox, *_ = on_postgres
-    before = writes(sandbox)
-    first = run_once()
-    between = writes(sandbox)
-    second = run_once()
+    before = count_write_calls(sandbox)
+    first = run_sync()
+    between = count_write_calls(sandbox)
+    second = run_sync()
 
     assert {row["status"] for row in first.records} == {"written", "excluded"}
     assert between > before
     assert {row["status"] for row in second.records} == {"unchanged", "excluded"}
-    assert writes(sandbox) == between
+    assert count_write_calls(sandbox) == between
     assert called("undo", first.run.run_id) == 0
-    assert writes(sandbox) > between
+    assert count_write_calls(sandbox) > between
 
 
 @pytest.mark.postgres
@@ -95,12 +95,12 @@ def test_a_second_run_writes_nothing(on_postgres: tuple[Sandbox, Any, Any]) -> N
         "backtest",
         "diff {definition}",
         "retry",
-        "plan --extract",
+        "plan --estimate",
     ],
 )
 def test_every_command_answers(on_postgres: tuple[Sandbox, Any, Any], words: str) -> None:
     """Those that look, and those that decide."""
-    who = next(row["email"] for row in rows("records") if row["email"])
+    who = next(row["email"] for row in table_rows("records") if row["email"])
     definition = Path(__file__).parents[2] / "mappings" / "lifecycle.yaml"
 
     assert called(*words.format(who=who, definition=definition).split()) == 0
@@ -114,7 +114,7 @@ def test_a_server_that_is_away_is_told_without_its_password(monkeypatch) -> None
     away = "postgresql://onefunnel:hush@127.0.0.1:1/postgres"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", away)
 
-    with pytest.raises(SyncError, match="cannot be reached") as told, opened():
+    with pytest.raises(SyncError, match="cannot be reached") as told, open_warehouse():
         pass
 
     assert "hush" not in str(told.value)
@@ -124,5 +124,5 @@ def test_an_engine_that_nobody_has_tried_is_refused(monkeypatch) -> None:
     """Before anything is pulled, and with those there are."""
     monkeypatch.setenv("DESTINATION__NAME", "bigquery")
 
-    with pytest.raises(ConfigError, match="duckdb and postgres, not on bigquery"), opened():
+    with pytest.raises(ConfigError, match="duckdb and postgres, not on bigquery"), open_warehouse():
         pass

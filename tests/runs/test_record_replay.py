@@ -11,16 +11,16 @@ import pytest
 import requests
 
 from cassettes import replay
-from cassettes.anonymize import Call, logged_in, scrub
-from cassettes.leak_check import check, suspicious
+from cassettes.anonymize import RecordedCall, anonymize, with_login
+from cassettes.leak_check import check_cassette, find_leaks
 from cassettes.pseudonyms import Pseudonyms, is_salesforce_id
-from cassettes.recorder import Recording, playing, recording
-from config.loader import FOLDER, load
+from cassettes.recorder import Recording, recording, replaying
+from config.loader import CONFIG_FOLDER, load_configuration
 from errors import ConfigError, SyncError
-from run_helpers import run_once, world
+from run_helpers import configured_sandbox, run_sync
 from sandbox.faults import Fault
 from sandbox.salesforce.ids import to_18
-from sync import planned
+from sync import dry_run_as_of
 
 pytest_plugins = ["playback"]
 
@@ -31,10 +31,10 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory):
     """One sync recorded, unscrubbed, with a planted person; and what it decided."""
-    with world(tmp_path_factory.mktemp("recorded"), people=40) as sandbox:
+    with configured_sandbox(tmp_path_factory.mktemp("recorded"), people=40) as sandbox:
         plant(sandbox)
         with recording() as calls:
-            told = planned(load(), NOW)
+            told = dry_run_as_of(load_configuration(), NOW)
         yield calls, told
 
 
@@ -55,7 +55,7 @@ def plant(sandbox):
 @pytest.fixture(scope="module")
 def cassette(taken, tmp_path_factory):
     path = tmp_path_factory.mktemp("cassettes") / "ours.json"
-    taken[0].save(path, kept=replay.words(load()), at=NOW)
+    taken[0].save(path, kept=replay.configuration_words(load_configuration()), at=NOW)
     return path
 
 
@@ -71,15 +71,15 @@ def test_a_cassette_holds_nobody(cassette):
     """A planted person is not found in any spelling, and neither is anything else."""
     assert MARKER.lower() not in cassette.read_text().lower()
     assert "98 76 543" not in cassette.read_text()
-    assert check(cassette) == []
+    assert check_cassette(cassette) == []
 
 
 def test_equal_calls_make_equal_cassettes(taken, tmp_path):
     """In whatever order they came."""
     calls, paths = list(taken[0].calls), [tmp_path / "one.json", tmp_path / "two.json"]
-    Recording(calls=calls).save(paths[0], kept=(), at=NOW)
+    Recording(calls=calls).save(paths[0], allowed_words=(), at=NOW)
     random.Random(1).shuffle(calls)
-    Recording(calls=calls).save(paths[1], kept=(), at=NOW)
+    Recording(calls=calls).save(paths[1], allowed_words=(), at=NOW)
 
     assert paths[0].read_text() == paths[1].read_text()
 
@@ -87,11 +87,11 @@ def test_equal_calls_make_equal_cassettes(taken, tmp_path):
 def test_a_mapping_may_read_less_than_was_recorded(cassette, tmp_path):
     """Rows hold more then than is asked for."""
     folder = tmp_path / "mappings"
-    shutil.copytree(FOLDER, folder)
+    shutil.copytree(CONFIG_FOLDER, folder)
     mapping = folder / "hubspot.yaml"
     lines = mapping.read_text().splitlines(keepends=True)
     mapping.write_text("".join(line for line in lines if "salesforceleadid" not in line))
-    told = replay.replay(planned, load(folder), cassette)
+    told = replay.replay(dry_run_as_of, load_configuration(folder), cassette)
 
     assert sum(one["people"] for one in told.stages) > 0
 
@@ -99,7 +99,7 @@ def test_a_mapping_may_read_less_than_was_recorded(cassette, tmp_path):
 def test_a_call_that_was_not_recorded_is_named(cassette):
     """Without its query, which may hold values."""
     with (
-        playing(cassette),
+        replaying(cassette),
         pytest.raises(ConfigError, match=r"GET https://api\.hubapi\.com/nowhere "),
     ):
         requests.get("https://api.hubapi.com/nowhere?email=a@b.test", timeout=5)
@@ -108,18 +108,21 @@ def test_a_call_that_was_not_recorded_is_named(cassette):
 def test_a_missing_cassette_is_said(tmp_path):
     """Before anything is run."""
     with pytest.raises(ConfigError, match="there is no cassette"):
-        replay.replay(planned, load(), tmp_path / "none.json")
+        replay.replay(dry_run_as_of, load_configuration(), tmp_path / "none.json")
 
 
 def test_what_was_refused_in_production_becomes_a_cassette(tmp_path):
     """The refused call and the last ones before it, scrubbed; a run says where they are."""
     said = []
-    with world(tmp_path, people=10) as sandbox:
+    with configured_sandbox(tmp_path, people=10) as sandbox:
         refusal = {"status": 400, "body": {"message": "no"}, "times": None}
         fault = Fault(path="/crm/v3/objects/deals", **refusal)
         sandbox.faults.plan(fault)
-        with pytest.raises(SyncError), replay.refusals_saved(load(), said.append, tmp_path):
-            run_once(write=False)
+        with (
+            pytest.raises(SyncError),
+            replay.record_failures(load_configuration(), said.append, tmp_path),
+        ):
+            run_sync(write=False)
 
     [path] = tmp_path.glob("refused-*.json")
     answers = [one["response"] for one in json.loads(path.read_text())["interactions"]]
@@ -131,7 +134,7 @@ def test_what_was_refused_in_production_becomes_a_cassette(tmp_path):
 def call(body, *, url="https://api.hubapi.com/crm/v3/objects/contacts", sent=""):
     """One call with an answer."""
     plain = body if isinstance(body, str) else json.dumps(body)
-    return Call("POST", url, sent.encode(), 200, {}, plain.encode())
+    return RecordedCall("POST", url, sent.encode(), 200, {}, plain.encode())
 
 
 def contact(id, **properties):
@@ -141,12 +144,12 @@ def contact(id, **properties):
 
 def scrubbed(calls, kept=()):
     """Scrub calls that were recorded in the first minute of a day in March."""
-    return scrub(calls, kept, at=NOW, during=(NOW, NOW + timedelta(minutes=1)))
+    return anonymize(calls, kept, at=NOW, recorded_between=(NOW, NOW + timedelta(minutes=1)))
 
 
 def results(calls, kept=()):
     """Scrub calls and give the records of their answers."""
-    return [json.loads(one.body)["results"] for one in scrubbed(calls, kept)]
+    return [json.loads(one.response_body)["results"] for one in scrubbed(calls, kept)]
 
 
 def test_ids_keep_their_order_and_their_joins():
@@ -163,7 +166,7 @@ def test_salesforce_ids_stay_ids_of_their_objects():
     id = "003ak00000luKU1AAM"
     url = f"https://x.my.salesforce.com/services/data/v60.0/query?q=SELECT+Id+WHERE+Id='{id}'"
     [told] = scrubbed([call({"records": [{"attributes": {}, "Id": id}]}, url=url)])
-    [record] = json.loads(told.body)["records"]
+    [record] = json.loads(told.response_body)["records"]
 
     assert record["Id"] != id
     assert record["Id"].startswith("003")
@@ -204,11 +207,13 @@ JOB = to_18("7505g00000XyZ12")
 def test_a_link_leads_to_the_call_that_followed_it(told, asked):
     """Scrubbed in the one as in the other, so that a client that follows links is played back."""
     calls = [call(told, url=f"{SF}{DATA}/query"), call({}, url=asked)]
-    first, second = sorted(scrubbed(calls), key=lambda one: len(one.body), reverse=True)
-    [link] = re.findall(r'"((?:https:/)?/?(?:services|[a-z.]+)/[^"]+)"', first.body.decode())
+    first, second = sorted(scrubbed(calls), key=lambda one: len(one.response_body), reverse=True)
+    [link] = re.findall(
+        r'"((?:https:/)?/?(?:services|[a-z.]+)/[^"]+)"', first.response_body.decode()
+    )
 
     assert second.url.endswith(link)
-    assert suspicious(first.body.decode()) == []
+    assert find_leaks(first.response_body.decode()) == []
     assert not re.search("xx0abc|MjAwMDo|MzI4Mzk2|XyZ12", f"{link}{second.url}")
 
 
@@ -244,20 +249,20 @@ def test_a_cassette_is_played_back_with_one_login(url, sent):
     """However the one who recorded it had logged in."""
     login = [call(f"<sessionId>{MARKER}</sessionId>", url=url, sent=sent)] if url else []
     query = call({"records": []}, url=f"{SF}{DATA}/query")
-    [first, second] = logged_in(scrubbed([*login, query]))
+    [first, second] = with_login(scrubbed([*login, query]))
 
     assert first.url == "https://example.my.salesforce.com/services/oauth2/token"
-    assert json.loads(first.body)["access_token"] == "scrubbed"
+    assert json.loads(first.response_body)["access_token"] == "scrubbed"
     assert MARKER not in f"{first}{second}"
 
 
 def test_a_refused_login_is_kept():
     """It is what somebody wants to see."""
-    refused = Call(
+    refused = RecordedCall(
         "POST", f"{SF}/services/oauth2/token", b"", 400, {}, b'{"error": "invalid_grant"}'
     )
 
-    assert [one.status for one in logged_in(scrubbed([refused]))] == [400]
+    assert [one.status for one in with_login(scrubbed([refused]))] == [400]
 
 
 PLANTED = f"{MARKER}-value"
@@ -283,10 +288,10 @@ PLANTED = f"{MARKER}-value"
 def test_nothing_planted_gets_into_a_cassette(planted, tmp_path):
     """Wherever in a call it stands."""
     path = tmp_path / "planted.json"
-    Recording(calls=[call(**({"body": {}} | planted))]).save(path, kept=(), at=NOW)
+    Recording(calls=[call(**({"body": {}} | planted))]).save(path, allowed_words=(), at=NOW)
 
     assert MARKER.lower() not in path.read_text().lower()
-    assert check(path) == []
+    assert check_cassette(path) == []
 
 
 @pytest.mark.parametrize(
@@ -339,7 +344,7 @@ def test_one_original_has_one_stand_in():
 def test_the_scanner_finds_what_should_not_be_kept(planted):
     """And does not show it in full."""
     is_header = ":" in planted and "//" not in planted
-    [found] = suspicious(planted if is_header else f'{{"body": "{planted}"}}')
+    [found] = find_leaks(planted if is_header else f'{{"body": "{planted}"}}')
 
     assert planted not in found
 
@@ -348,4 +353,4 @@ def test_all_cassettes_of_the_project_are_clean():
     """Those that users keep beside it, too; whatever their format, they are looked through."""
     paths = [one for one in Path(__file__).parents[2].glob("**/cassettes/**/*") if one.is_file()]
 
-    assert [fault for path in paths for fault in check(path)] == []
+    assert [fault for path in paths for fault in check_cassette(path)] == []

@@ -6,29 +6,29 @@ import pytest
 import requests
 from rich.console import Console
 
-from cli.render.progress import bars
-from config.loader import load
-from run_helpers import rows, run_once, world, writes
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
+from run_helpers import configured_sandbox, count_write_calls, run_sync, table_rows
 from sandbox.salesforce.validation_rules import validation_rule
 from sync import apply_run, undo_run
 from warehouse import status, withheld
-from warehouse.status import changes
-from warehouse.warehouse import opened
+from warehouse.status import person_changes
+from warehouse.warehouse import open_warehouse
 
 
 def undone(run_id, *, write=True):
-    with bars(Console(quiet=True)) as shown:
-        return undo_run(load(), run_id, write=write, bars=shown)
+    with progress_bars(Console(quiet=True)) as shown:
+        return undo_run(load_configuration(), run_id, write=write, bars=shown)
 
 
 def applied(run_id):
-    with bars(Console(quiet=True)) as shown:
-        return apply_run(load(), run_id, bars=shown)
+    with progress_bars(Console(quiet=True)) as shown:
+        return apply_run(load_configuration(), run_id, bars=shown)
 
 
 def waiting():
-    with opened() as warehouse:
-        return status.status(warehouse, load()).waiting
+    with open_warehouse() as warehouse:
+        return status.status(warehouse, load_configuration()).open_issues
 
 
 def counted(told):
@@ -40,7 +40,7 @@ def counted(told):
 
 
 def live():
-    return sum(not row["deleted"] for row in rows("records"))
+    return sum(not row["deleted"] for row in table_rows("records"))
 
 
 def stages(sandbox):
@@ -64,14 +64,14 @@ def edit(sandbox, record_id, **properties):
 
 def of_field(field):
     """What the last run changed in a field."""
-    last = max(row["run_id"] for row in rows("runs"))
-    return [row for row in rows("changes") if row["field"] == field and row["run_id"] == last]
+    last = max(row["run_id"] for row in table_rows("runs"))
+    return [row for row in table_rows("changes") if row["field"] == field and row["run_id"] == last]
 
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory):
     """A Salesforce that takes no prospect, after two runs; with what the second did."""
-    with world(tmp_path_factory.mktemp("refusing"), people=40) as sandbox:
+    with configured_sandbox(tmp_path_factory.mktemp("refusing"), people=40) as sandbox:
         validation_rule(
             sandbox.salesforce,
             "Lead",
@@ -79,10 +79,10 @@ def refusing(tmp_path_factory):
             "not yet",
             fields=("Lifecycle_Stage__c",),
         )
-        first = run_once()
-        second = run_once()
-        before = writes(sandbox)
-        yield sandbox, first, second, run_once(), before
+        first = run_sync()
+        second = run_sync()
+        before = count_write_calls(sandbox)
+        yield sandbox, first, second, run_sync(), before
 
 
 def test_a_refused_field_is_remembered_and_costs_no_call(refusing):
@@ -93,7 +93,7 @@ def test_a_refused_field_is_remembered_and_costs_no_call(refusing):
     assert refused > 0
     assert "Lifecycle_Stage__c" not in {row["field"] for row in second.writes}
     assert counted(third)["quarantined", "refused"] == refused
-    assert writes(sandbox) == before
+    assert count_write_calls(sandbox) == before
 
 
 def test_equal_causes_are_one_finding_with_its_fix(refusing):
@@ -119,10 +119,10 @@ def test_a_retry_sends_it_again(refusing):
     """Somebody mended the rule, and says so."""
     sandbox, *_ = refusing
     sandbox.salesforce.rules["Lead"].clear()
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         withheld.retry(warehouse, crm="salesforce", field=None, record_id=None)
 
-    told = run_once()
+    told = run_sync()
 
     assert counted(told)["quarantined", "refused"] == 0
     assert of_field("Lifecycle_Stage__c")
@@ -131,9 +131,9 @@ def test_a_retry_sends_it_again(refusing):
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory):
     """A world after a first run, in which somebody then set back ten contacts and undid one."""
-    with world(tmp_path_factory.mktemp("undo"), people=60) as sandbox:
+    with configured_sandbox(tmp_path_factory.mktemp("undo"), people=60) as sandbox:
         before = stages(sandbox)
-        first = run_once()
+        first = run_sync()
         yield sandbox, before, first
 
 
@@ -148,29 +148,29 @@ def test_an_undo_restores_what_nobody_touched_and_lists_the_rest(reviewed):
     after = stages(sandbox)
     differing = {id for id, stage in after.items() if (stage or None) != (before[id] or None)}
     assert differing == {int(touched)}
-    assert [(row["field"], row["records"]) for row in told.left] == [("lifecyclestage", 1)]
+    assert [(row["field"], row["records"]) for row in told.withheld] == [("lifecyclestage", 1)]
     assert sum(counted(told).values()) == live()
 
 
 def test_an_undo_is_a_run_that_can_be_previewed_and_undone(reviewed):
     """It is in the journal like any other."""
     sandbox, _, _ = reviewed
-    undo_id = max(row["run_id"] for row in rows("runs"))
-    before = writes(sandbox)
+    undo_id = max(row["run_id"] for row in table_rows("runs"))
+    before = count_write_calls(sandbox)
 
     told = undone(undo_id, write=False)
 
-    assert (told.run.status, writes(sandbox)) == ("planned", before)
+    assert (told.run.status, count_write_calls(sandbox)) == ("planned", before)
     assert counted(told)["held", "approval"] > 0
 
 
 def test_everything_written_about_one_person_is_told(reviewed):
     """By their address, or by the id of a record."""
-    contact = next(row for row in rows("records") if row["email"] and row["crm"] == "hubspot")
+    contact = next(row for row in table_rows("records") if row["email"] and row["crm"] == "hubspot")
 
-    with opened() as warehouse:
-        by_address = changes(warehouse, load(), contact["email"])
-        by_id = changes(warehouse, load(), contact["record_id"])
+    with open_warehouse() as warehouse:
+        by_address = person_changes(warehouse, load_configuration(), contact["email"])
+        by_id = person_changes(warehouse, load_configuration(), contact["record_id"])
 
     assert {row["record_id"] for row in by_address} >= {contact["record_id"]}
     assert {row["status"] for row in by_address} == {"written"}
@@ -179,7 +179,7 @@ def test_everything_written_about_one_person_is_told(reviewed):
 
 def test_the_guard_holds_every_record_until_apply_releases_it(reviewed):
     """The account of a stopped run adds up as well; `apply` writes what it held."""
-    stopped = run_once()
+    stopped = run_sync()
     released = applied(stopped.run.run_id)
 
     assert stopped.run.status == "stopped"
@@ -191,12 +191,12 @@ def test_the_guard_holds_every_record_until_apply_releases_it(reviewed):
 def test_a_field_that_is_set_back_again_and_again_is_frozen(reviewed):
     """At the third set-back it is reported, and no longer written, until somebody says retry."""
     sandbox, _, _ = reviewed
-    contacts = [row for row in rows("records") if row["crm"] == "hubspot"]
+    contacts = [row for row in table_rows("records") if row["crm"] == "hubspot"]
     contact = next(row["record_id"] for row in contacts if not row["deleted"])
     counts = []
     for _ in range(4):
         edit(sandbox, contact, onefunnel_next_action="something else")
-        counts.append(len(written_in(run_once(), contact)))
+        counts.append(len(written_in(run_sync(), contact)))
 
     assert counts == [1, 1, 0, 0]
     assert ("onefunnel_next_action", "frozen") in {
@@ -207,21 +207,21 @@ def test_a_field_that_is_set_back_again_and_again_is_frozen(reviewed):
 def written_in(told, record_id):
     return [
         row
-        for row in rows("changes")
+        for row in table_rows("changes")
         if row["run_id"] == told.run.run_id and row["record_id"] == record_id
     ]
 
 
 def test_below_the_reserve_stages_go_first_and_the_rest_waits(tmp_path, monkeypatch):
     """What does not fit is held as quota, and the next run carries it on."""
-    with world(tmp_path, people=40) as sandbox:
+    with configured_sandbox(tmp_path, people=40) as sandbox:
         monkeypatch.setenv("QUOTA__RESERVE", "624990")
-        told = run_once()
-        between = writes(sandbox)
+        told = run_sync()
+        between = count_write_calls(sandbox)
         monkeypatch.setenv("QUOTA__RESERVE", "0")
-        later = run_once()
+        later = run_sync()
 
         assert counted(told)["held", "quota"] > 0
         assert sum(counted(told).values()) == live()
-        assert (later.run.status, writes(sandbox) > between) == ("done", True)
-        assert run_once().disagreeing == 0
+        assert (later.run.status, count_write_calls(sandbox) > between) == ("done", True)
+        assert run_sync().disagreeing == 0

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from ibis.backends.sql import SQLBackend
 
-from engines import ENGINES, EVERY_ENGINE, load
-from transforms.staging.casting import typed
+from engines import ENGINES, EVERY_ENGINE, load_rows
+from transforms.staging.casting import cast_text
 
 READ = {
     "float64": {
@@ -63,8 +63,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[SQLBackend]:
 def test_every_engine_reads_the_same(engine: SQLBackend, type: str) -> None:
     """Also where its own cast would take it, cut it, or end the whole query."""
     asked: dict[str, Any] = READ[type]
-    texts = load(engine, "texts", pa.table({"text": [*asked, None]}))
+    texts = load_rows(engine, "texts", pa.table({"text": [*asked, None]}))
 
-    told = texts.select("text", value=typed(texts.text, dt.dtype(type))).to_pyarrow().to_pylist()
+    told = (
+        texts.select("text", value=cast_text(texts.text, dt.dtype(type))).to_pyarrow().to_pylist()
+    )
 
     assert {row["text"]: row["value"] for row in told} == {**asked, None: None}

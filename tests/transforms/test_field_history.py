@@ -60,7 +60,7 @@ def spells(field: str, history: dict[str, Any], *entries: tuple[Any, ...]) -> li
     Entries are (at, new) or (at, old, new) of the CRM's field behind one of ours.
     """
     theirs = Mapping.model_validate(
-        {"columns": COLUMNS, "records": {"contacts": {"fields": FIELDS, "history": history}}}
+        {"system_fields": COLUMNS, "records": {"contacts": {"fields": FIELDS, "history": history}}}
     )
     created = {"id": "", "whose": "2", "field": "created", "at": BEGUN}
     rows = [created] + [
@@ -80,8 +80,8 @@ def spells(field: str, history: dict[str, Any], *entries: tuple[Any, ...]) -> li
     }
     told = field_history({"crm": theirs}, {"crm": landed}, PEOPLE, [field])
     found = told.order_by("since").to_pyarrow().to_pylist()
-    found.sort(key=lambda row: row["told_from"] or datetime.min)
-    return [(r["told_from"], r["until"], r["value"] if r["is_told"] else "?") for r in found]
+    found.sort(key=lambda row: row["tracked_from"] or datetime.min)
+    return [(r["tracked_from"], r["until"], r["value"] if r["value_known"] else "?") for r in found]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_changes_nothing_in_our_words_is_no_change(
 
     found = spells(field, NEW_VALUES, *entries)
 
-    assert [value for told_from, _, value in found if told_from] == said
+    assert [value for tracked_from, _, value in found if tracked_from] == said
 
 
 def test_nothing_stood_there_before_the_first_entry_of_new_values() -> None:
@@ -115,7 +115,7 @@ def test_nothing_stood_there_before_the_first_entry_of_new_values() -> None:
 
 def test_what_a_full_history_has_forgotten_is_not_told() -> None:
     """As many entries as are kept: older ones may be gone."""
-    found = spells("need", {**NEW_VALUES, "keeps": 2}, (JAN, "a"), (FEB, "b"))
+    found = spells("need", {**NEW_VALUES, "max_entries": 2}, (JAN, "a"), (FEB, "b"))
 
     assert found[0] == (None, JAN, "?")
 

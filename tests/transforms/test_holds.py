@@ -6,24 +6,24 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from transforms.planning.holds import Past, judge
+from transforms.planning.holds import WriteHistory, apply_hold_rules
 
 NOW = datetime(2026, 5, 1, 12)
 KEY = {"crm": "hubspot", "object": "contacts", "record_id": "1", "field": "stage"}
 WRONG = {
     **KEY,
-    "shown": "lead",
+    "crm_value": "lead",
     "after": "mql",
     "policy": "overwrite",
     "is_ahead": False,
-    "fingerprint": "f1",
+    "rule_hash": "f1",
 }
 ATTEMPT = {
     **KEY,
     "run_id": "r1",
     "after": "mql",
-    "fingerprint": "f1",
-    "overruled": False,
+    "rule_hash": "f1",
+    "was_overwritten": False,
     "backward": False,
     "status": "written",
     "refused_field": None,
@@ -88,25 +88,23 @@ def store():
 
 
 def judged(fields, attempts=(), decisions=(), *, store):
-    past = Past(table(list(attempts), ATTEMPT), table(list(decisions), DECISION))
-    told = judge(table(fields, WRONG), past, as_of=NOW, store=store)
+    past = WriteHistory(table(list(attempts), ATTEMPT), table(list(decisions), DECISION))
+    told = apply_hold_rules(table(fields, WRONG), past, as_of=NOW, materialize=store)
     return told.order_by("record_id", "field").to_pyarrow().to_pylist()
 
 
 def hold_of(field, attempts=(), decisions=(), *, store):
     [row] = judged([field], attempts, decisions, store=store)
-    return row["hold"]
+    return row["hold_reason"]
 
 
 @pytest.mark.parametrize(
-    ("field", "attempts", "decisions", "hold"),
+    ("field", "attempts", "decisions", "hold_reason"),
     [
         pytest.param(wrong(), [], [], None, id="never tried"),
         pytest.param(wrong(), [refused()], [], "refused", id="the same again"),
         pytest.param(wrong(after="sql"), [refused()], [], None, id="another value"),
-        pytest.param(
-            wrong(fingerprint="f2"), [refused()], [], None, id="another mapping or catalog"
-        ),
+        pytest.param(wrong(rule_hash="f2"), [refused()], [], None, id="another mapping or catalog"),
         pytest.param(
             wrong(after=None), [refused(None)], [], "refused", id="to clear it was refused"
         ),
@@ -146,7 +144,7 @@ def test_the_other_fields_of_a_record_are_written(store):
     """One refused field does not hold up the rest."""
     told = judged([wrong(), wrong(field="score")], [refused(), refused(field="score")], store=store)
 
-    assert {row["field"]: row["hold"] for row in told} == {"score": None, "stage": "refused"}
+    assert {row["field"]: row["hold_reason"] for row in told} == {"score": None, "stage": "refused"}
 
 
 def unnamed(**what):
@@ -197,11 +195,11 @@ def test_a_refusal_without_a_field_holds_that_set_of_changes(
     """Nobody knows which of them it was."""
     told = judged(fields, attempts, decisions, store=store)
 
-    assert {row["hold"] for row in told} == holds
+    assert {row["hold_reason"] for row in told} == holds
 
 
 @pytest.mark.parametrize(
-    ("policy", "attempts", "decisions", "hold"),
+    ("policy", "attempts", "decisions", "hold_reason"),
     [
         pytest.param("overwrite", [wrote()], [], None, id="ours wins"),
         pytest.param("keep", [wrote()], [], "manual_change", id="theirs stays"),
@@ -233,7 +231,7 @@ def emptied(days):
 
 
 @pytest.mark.parametrize(
-    ("attempts", "hold"),
+    ("attempts", "hold_reason"),
     [
         pytest.param([wrote(at=days_ago(3)), emptied(1)], None, id="by us"),
         pytest.param([wrote(at=days_ago(1)), emptied(3)], "manual_change", id="before we wrote"),
@@ -242,22 +240,25 @@ def emptied(days):
 )
 def test_what_a_run_emptied_and_did_not_set_is_no_manual_change(attempts, hold, store):
     """Else it would stay empty for good."""
-    assert hold_of(wrong(shown=None, policy="keep"), attempts, store=store) == hold
+    assert hold_of(wrong(crm_value=None, policy="keep"), attempts, store=store) == hold
 
 
 def tug(*days):
     """Writes so many days ago, all but the first after a set-back."""
-    return [wrote(at=days_ago(day), overruled=nth > 0) for nth, day in enumerate(days)]
+    return [wrote(at=days_ago(day), was_overwritten=nth > 0) for nth, day in enumerate(days)]
 
 
 @pytest.mark.parametrize(
-    ("attempts", "decisions", "hold"),
+    ("attempts", "decisions", "hold_reason"),
     [
         pytest.param(tug(3, 2), [], None, id="set back twice"),
         pytest.param(tug(3, 2, 1), [], "frozen", id="set back three times"),
         pytest.param(tug(9, 8, 1), [], None, id="one of them is too long ago"),
         pytest.param(
-            [*tug(3, 2), wrote("lead", at=days_ago(1), overruled=True)], [], None, id="ours now"
+            [*tug(3, 2), wrote("lead", at=days_ago(1), was_overwritten=True)],
+            [],
+            None,
+            id="ours now",
         ),
         pytest.param(tug(3, 2, 1), [retried()], None, id="retried"),
         pytest.param([wrote()], [frozen()], "frozen", id="frozen long ago"),
@@ -273,4 +274,4 @@ def test_a_field_that_is_set_back_three_times_in_seven_days_is_frozen(
 
 def test_a_crm_that_is_ahead_is_left_so(store):
     """The mapping says backward: never."""
-    assert hold_of(wrong(is_ahead=True), store=store) == "crm_ahead"
+    assert hold_of(wrong(is_ahead=True), store=store) == "crm_stage_higher"

@@ -17,10 +17,17 @@ from hypothesis.strategies import DrawFn
 from ibis.backends.sql import SQLBackend
 
 from config.definition import Definition
-from engines import ENGINES, EVERY_ENGINE, load
+from engines import ENGINES, EVERY_ENGINE, load_rows
 from input_tables import EVENTS, EXAMPLES, FIELD_SINCE, PATIENT, PEOPLE, SOAK
 from reference_implementation import referee
-from strategies import World, definitions, event_rows, field_dates, knots, person_rows
+from strategies import (
+    LifecycleInputs,
+    definitions,
+    edge_instants,
+    event_rows,
+    field_dates,
+    person_rows,
+)
 from transforms.lifecycle.lifecycle import lifecycle
 
 Row = dict[str, Any]
@@ -39,25 +46,27 @@ def duckdb() -> Iterator[SQLBackend]:
         yield connected
 
 
-def answer(engine: SQLBackend, definition: Row, world: World) -> tuple[Table, Table]:
+def answer(engine: SQLBackend, definition: Row, world: LifecycleInputs) -> tuple[Table, Table]:
     """Give the rows of `lifecycle` by person, and those of `stage_history` by all they hold."""
 
     def store(name: str, table: ir.Table) -> ir.Table:
         return engine.create_table(f"step_{name}", table, overwrite=True)
 
     told = lifecycle(
-        load(engine, "people", pa.Table.from_pylist(world.people, schema=PEOPLE)),
-        load(engine, "field_since", pa.Table.from_pylist(world.field_since, schema=FIELD_SINCE)),
-        load(engine, "events", pa.Table.from_pylist(world.events, schema=EVENTS)),
+        load_rows(engine, "people", pa.Table.from_pylist(world.people, schema=PEOPLE)),
+        load_rows(
+            engine, "field_since", pa.Table.from_pylist(world.field_since, schema=FIELD_SINCE)
+        ),
+        load_rows(engine, "events", pa.Table.from_pylist(world.events, schema=EVENTS)),
         Definition.model_validate(definition),
         as_of=world.as_of,
-        store=store,
+        materialize=store,
     )
     stands = told.lifecycle.drop("definition_id").to_pyarrow().to_pylist()
     return by_person(stands), by_value(told.stage_history.to_pyarrow().to_pylist())
 
 
-def judged(definition: Row, world: World) -> tuple[Table, Table]:
+def judged(definition: Row, world: LifecycleInputs) -> tuple[Table, Table]:
     """Give the same as the referee sees it."""
     stands, history = referee(
         definition, world.people, world.field_since, world.events, world.as_of
@@ -277,9 +286,9 @@ STORIES = {
 }
 
 
-def stories() -> World:
+def stories() -> LifecycleInputs:
     """The people of all stories in one world; they are called by the titles."""
-    world = World([], [], [], NOW)
+    world = LifecycleInputs([], [], [], NOW)
     nobody = dict.fromkeys(PEOPLE.names) | {"created_at": days_ago(400), "email": "a@b.example"}
     for title, one in STORIES.items():
         who = {"person_id": title}
@@ -322,7 +331,7 @@ def test_of_a_section_that_is_absent_there_is_no_such_thing(
 
 
 @st.composite
-def cases(draw: DrawFn) -> tuple[Row, World]:
+def cases(draw: DrawFn) -> tuple[Row, LifecycleInputs]:
     """A definition and a crowd: many small groups of people on the same few instants.
 
     Many, because a run costs the same for one person and for a hundred.
@@ -331,8 +340,8 @@ def cases(draw: DrawFn) -> tuple[Row, World]:
     if "score" in definition and draw(st.sampled_from((False, False, True))):
         # so short that the running sums cannot be kept in one double from the first event on
         definition["score"]["half_life_days"] = draw(st.sampled_from((0.02, 0.001)))
-    instants = draw(knots(definition))
-    world = World([], [], [], draw(st.sampled_from(instants[len(instants) // 2 :])))
+    instants = draw(edge_instants(definition))
+    world = LifecycleInputs([], [], [], draw(st.sampled_from(instants[len(instants) // 2 :])))
     for nth in range(draw(st.sampled_from((1, 30, 30, 30)))):
         names = [f"{name} {nth}" for name in ("anna", "bob", "Bob")]
         names = names[: draw(st.sampled_from((1, 1, 2, 3)))]
@@ -355,7 +364,7 @@ def test_the_engine_agrees_with_the_referee(engine: SQLBackend) -> None:
 
     @settings(PATIENT, max_examples=EXAMPLES[engine.name] * (50 if SOAK else 1))
     @given(cases())
-    def agrees(case: tuple[Row, World]) -> None:
+    def agrees(case: tuple[Row, LifecycleInputs]) -> None:
         assert answer(engine, *case) == judged(*case)
 
     agrees()
@@ -364,7 +373,7 @@ def test_the_engine_agrees_with_the_referee(engine: SQLBackend) -> None:
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_is_irrelevant(
-    duckdb: SQLBackend, case: tuple[Row, World], random: Random
+    duckdb: SQLBackend, case: tuple[Row, LifecycleInputs], random: Random
 ) -> None:
     definition, world = case
     shuffled = replace(
@@ -379,7 +388,9 @@ def test_the_order_of_rows_is_irrelevant(
 
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases())
-def test_nobody_is_judged_by_what_others_did(duckdb: SQLBackend, case: tuple[Row, World]) -> None:
+def test_nobody_is_judged_by_what_others_did(
+    duckdb: SQLBackend, case: tuple[Row, LifecycleInputs]
+) -> None:
     definition, world = case
     annas = {row["person_id"] for row in world.people if row["person_id"].startswith("anna")}
     alone = replace(
@@ -398,7 +409,7 @@ def test_nobody_is_judged_by_what_others_did(duckdb: SQLBackend, case: tuple[Row
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases())
 def test_an_earlier_as_of_knows_what_was_known_then(
-    duckdb: SQLBackend, case: tuple[Row, World]
+    duckdb: SQLBackend, case: tuple[Row, LifecycleInputs]
 ) -> None:
     definition, world = case
     world = replace(world, as_of=sorted({row["created_at"] for row in world.people})[-1])
@@ -428,7 +439,7 @@ def test_it_compiles_for_engines_that_are_far_away(dialect: str) -> None:
         ibis.table(ibis.Schema.from_pyarrow(EVENTS), name="events"),
         Definition.model_validate(DEFINITION),
         as_of=NOW,
-        store=store,
+        materialize=store,
     )
     store("lifecycle", told.lifecycle)
     store("stage_history", told.stage_history)

@@ -17,8 +17,8 @@ from ibis.backends.sql import SQLBackend
 import engines
 from config.mapping import Mapping, People
 from transforms.identity.field_history import field_history
-from transforms.identity.point_in_time import Known, Memory, known
-from transforms.identity.record_history import versions
+from transforms.identity.point_in_time import HistoryTables, Inputs, inputs_as_of
+from transforms.identity.record_history import new_versions
 
 Row = dict[str, Any]
 PEOPLE = People.model_validate(
@@ -32,7 +32,7 @@ def mapping(history: Row | None) -> Mapping:
     """A CRM whose contacts have two fields, of which `need` may have a history."""
     columns = {"id": "id", "created_at": "born", "updated_at": "seen", "deleted": "gone"}
     record = {"fields": {"need": "need", "employees": "size"}, "history": history}
-    return Mapping.model_validate({"columns": columns, "records": {"contacts": record}})
+    return Mapping.model_validate({"system_fields": columns, "records": {"contacts": record}})
 
 
 NEW = {"object": "past", "record": "id", "field": "field", "at": "at", "value": "new"}
@@ -74,8 +74,8 @@ class Life:
         """What the CRM's history tells: day, old value, new value."""
         before = None
         for day, value in sorted(self.needs.items()):
-            is_told = self.crm == "new" or day >= begun
-            if value != before and day <= until and is_told and self.crm != "bare":
+            value_known = self.crm == "new" or day >= begun
+            if value != before and day <= until and value_known and self.crm != "bare":
                 yield day, before, value
             before = value
 
@@ -131,18 +131,18 @@ worlds = st.builds(
 )
 
 
-def remembered(engine: SQLBackend, world: World) -> Known:
+def remembered(engine: SQLBackend, world: World) -> Inputs:
     """Let every run look, then ask."""
     history: pa.Table | None = None
     before: pa.Table | None = None
     for run in world.runs:
         records = _records(world, run)
-        seen = versions(
+        seen = new_versions(
             ibis.memtable(records),
             CRMS,
             PEOPLE,
-            kept=None if history is None else ibis.memtable(history),
-            before=None if before is None else ibis.memtable(before),
+            history=None if history is None else ibis.memtable(history),
+            previous_records=None if before is None else ibis.memtable(before),
             as_of=on(run),
         )
         new = engine.to_pyarrow(seen)
@@ -151,9 +151,9 @@ def remembered(engine: SQLBackend, world: World) -> Known:
     assert history is not None
     last = world.runs[-1]
     landed = {crm: _landed(world, crm, last) for crm in CRMS}
-    memory = Memory(
-        engines.load(engine, "records", _records(world, last)),
-        engines.load(engine, "record_history", history),
+    memory = HistoryTables(
+        engines.load_rows(engine, "records", _records(world, last)),
+        engines.load_rows(engine, "record_history", history),
         engine.create_table(
             "field_history", field_history(CRMS, landed, PEOPLE, ["need"]), overwrite=True
         ),
@@ -162,7 +162,9 @@ def remembered(engine: SQLBackend, world: World) -> Known:
         ),
     )
     store = partial(engine.create_table, overwrite=True)
-    return known(memory, PEOPLE, ["need", "employees"], at=on(world.asked), store=store)
+    return inputs_as_of(
+        memory, PEOPLE, ["need", "employees"], at=on(world.asked), materialize=store
+    )
 
 
 def _records(world: World, run: float) -> pa.Table:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_implementation import Row, referee
-from strategies import World, definitions, worlds
+from strategies import LifecycleInputs, definitions, lifecycle_inputs
 
 TICK = timedelta(microseconds=1)
 NEW_YEAR = datetime(2026, 1, 1)
@@ -907,7 +907,7 @@ def test_activity_is_inbound_and_two_way_unless_the_kind_says_otherwise(kind, cy
 def test_the_order_of_rows_is_irrelevant(data):
     """A history is a set: whoever lists it backwards gets the same answer."""
     definition = data.draw(definitions())
-    world: World = data.draw(worlds(definition))
+    world: LifecycleInputs = data.draw(lifecycle_inputs(definition))
     rows = (world.people, world.field_since, world.events)
 
     forwards = referee(definition, *rows, world.as_of)
@@ -923,7 +923,7 @@ def test_the_order_of_rows_is_irrelevant(data):
 def test_people_do_not_matter_to_each_other(data):
     """Each person alone gets the row they get in company."""
     definition = data.draw(definitions())
-    world: World = data.draw(worlds(definition))
+    world: LifecycleInputs = data.draw(lifecycle_inputs(definition))
     rest = (world.field_since, world.events, world.as_of)
 
     together = referee(definition, world.people, *rest)[0]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from run_helpers import rows, run_once, world
+from run_helpers import configured_sandbox, run_sync, table_rows
 from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox
-from warehouse.warehouse import opened
+from warehouse.warehouse import open_warehouse
 
 TABLES = ("records", "people", "events", "record_history", "field_history", "lifecycle")
 LANDED = ("contacts", "contacts_history", "form_submissions", "email_events", "page_views")
@@ -16,8 +16,8 @@ LANDED = ("contacts", "contacts_history", "form_submissions", "email_events", "p
 
 @pytest.fixture
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with world(tmp_path_factory.mktemp("erasure"), people=60) as sandbox:
-        run_once(write=False)
+    with configured_sandbox(tmp_path_factory.mktemp("erasure"), people=60) as sandbox:
+        run_sync(write=False)
         yield sandbox
 
 
@@ -49,9 +49,9 @@ def busy_contact(sandbox: Sandbox) -> Record:
 
 def telling(*words: str) -> list[str]:
     """The tables that still hold one of some words in any column."""
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         tables = {name: warehouse.table(name) for name in TABLES}
-        tables |= warehouse.landed("hubspot", LANDED)
+        tables |= warehouse.source_tables("hubspot", LANDED)
         return [
             name
             for name, table in tables.items()
@@ -66,10 +66,10 @@ def test_an_erased_contact_leaves_nothing_behind(sandbox: Sandbox) -> None:
     assert {"record_history", *LANDED} <= set(telling(*words))
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], contact)
 
-    told = run_once(write=False)
+    told = run_sync(write=False)
 
     assert telling(*words) == []
-    assert any("1 records no more" in finding for finding in told.findings)
+    assert any("1 records no more" in finding for finding in told.warnings)
 
 
 def test_whoever_shares_the_address_keeps_what_it_did(sandbox: Sandbox) -> None:
@@ -80,7 +80,7 @@ def test_whoever_shares_the_address_keeps_what_it_did(sandbox: Sandbox) -> None:
     sandbox.hubspot.edit(sandbox.hubspot.tables["contacts"], other, {"hs_additional_emails": email})
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], contact)
 
-    run_once(write=False)
+    run_sync(write=False)
 
     kept = telling(email.lower())
     assert {"form_submissions", "email_events"} <= set(kept)
@@ -92,12 +92,12 @@ def test_who_was_merged_keeps_the_past(sandbox: Sandbox) -> None:
     contact = busy_contact(sandbox)
     contacts = sandbox.hubspot.tables["contacts"]
     other = next(one for one in contacts.live() if one is not contact)
-    before = len(landed("form_submissions")), len(rows("record_history"))
+    before = len(landed("form_submissions")), len(table_rows("record_history"))
     sandbox.hubspot.merge(contacts, contact, other)
 
-    run_once(write=False)
+    run_sync(write=False)
 
-    after = len(landed("form_submissions")), len(rows("record_history"))
+    after = len(landed("form_submissions")), len(table_rows("record_history"))
     assert after[0] == before[0]
     assert after[1] > before[1]
 
@@ -108,24 +108,24 @@ def test_a_lead_that_was_purged_is_forgotten(sandbox: Sandbox) -> None:
     gone = next(id for id, row in leads.items() if not row.get("IsDeleted"))
     del leads[gone]
 
-    run_once(write=False)
+    run_sync(write=False)
 
-    assert not any(gone in row["key"] for row in rows("record_history"))
+    assert not any(gone in row["key"] for row in table_rows("record_history"))
 
 
 def test_another_account_erases_nobody(sandbox: Sandbox) -> None:
     """Where most are gone at once, that is no erasure: it is told."""
     contacts = sandbox.hubspot.tables["contacts"]
-    before = len(rows("record_history"))
+    before = len(table_rows("record_history"))
     for contact in list(contacts.live())[5:]:
         sandbox.hubspot.erase(contacts, contact)
 
-    told = run_once(write=False)
+    told = run_sync(write=False)
 
-    assert len(rows("record_history")) >= before
-    assert any("another account" in finding for finding in told.findings)
+    assert len(table_rows("record_history")) >= before
+    assert any("another account" in finding for finding in told.warnings)
 
 
 def landed(object: str) -> list[dict[str, Any]]:
-    with opened() as warehouse:
-        return list(warehouse.landed("hubspot", [object])[object].to_pyarrow().to_pylist())
+    with open_warehouse() as warehouse:
+        return list(warehouse.source_tables("hubspot", [object])[object].to_pyarrow().to_pylist())

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.progress import Progress
 
-from cli.render.progress import Bars
-from config.loader import load
-from errors import ConfigError, HeldError
-from run_helpers import rows, run_once, world
+from cli.render.progress import ProgressBars
+from config.loader import load_configuration
+from errors import ConfigError, WarehouseBusyError
+from run_helpers import configured_sandbox, run_sync, table_rows
 from sync import run
-from warehouse.run_lock import HOST, Lease, leased, length
-from warehouse.warehouse import opened
+from warehouse.run_lock import HOST_ID, RunLock, lock_ttl, run_lock
+from warehouse.warehouse import open_warehouse
 
 WRITE = {
     "hubspot": "POST /crm/v3/objects/contacts/batch/update",
@@ -35,10 +35,10 @@ def held_elsewhere(run_id="other", *, minutes=15.0):
 
 def held(run_id, *, host, process, minutes=15.0):
     """Store a lease as a run of that process would."""
-    with opened() as warehouse, pytest.MonkeyPatch.context() as settings:
-        settings.setattr("warehouse.run_lock.HOST", host)
+    with open_warehouse() as warehouse, pytest.MonkeyPatch.context() as settings:
+        settings.setattr("warehouse.run_lock.HOST_ID", host)
         settings.setattr("os.getpid", lambda: process)
-        Lease(run_id, timedelta(minutes=minutes), datetime.now(UTC)).write(warehouse)
+        RunLock(run_id, timedelta(minutes=minutes), datetime.now(UTC)).extend(warehouse)
 
 
 def ended_process():
@@ -52,7 +52,10 @@ def test_a_second_run_is_turned_away_and_told_which_one_is_under_way():
     """The text names the run, until when, and how to wait."""
     held_elsewhere("20260501-061500-3fa9")
 
-    with pytest.raises(HeldError, match=r"20260501-061500-3fa9 .* --wait"), leased("mine"):
+    with (
+        pytest.raises(WarehouseBusyError, match=r"20260501-061500-3fa9 .* --wait-for-lock"),
+        run_lock("mine"),
+    ):
         pass
 
 
@@ -60,77 +63,80 @@ def test_a_lease_that_ran_out_is_nobodys():
     """A run that died elsewhere keeps others away for so long and no longer."""
     held_elsewhere(minutes=-1)
 
-    with leased("mine"):
-        assert rows("lease")[0]["run_id"] == "mine"
+    with run_lock("mine"):
+        assert table_rows("run_lock")[0]["run_id"] == "mine"
 
 
 def test_a_run_that_was_killed_on_this_machine_holds_nothing():
     """Nobody waits for a process that is gone."""
-    held("killed", host=HOST, process=ended_process())
+    held("killed", host=HOST_ID, process=ended_process())
 
-    with leased("mine"):
-        assert rows("lease")[0]["run_id"] == "mine"
+    with run_lock("mine"):
+        assert table_rows("run_lock")[0]["run_id"] == "mine"
 
 
 def test_a_run_that_lives_on_this_machine_holds_its_lease():
     """Its process is there."""
-    held("alive", host=HOST, process=os.getppid())
+    held("alive", host=HOST_ID, process=os.getppid())
 
-    with pytest.raises(HeldError), leased("mine"):
+    with pytest.raises(WarehouseBusyError), run_lock("mine"):
         pass
 
 
 def test_a_lease_is_freed_at_the_end_also_of_a_run_that_broke_off():
     """The next run need not wait."""
-    with pytest.raises(ZeroDivisionError), leased("mine"):
+    with pytest.raises(ZeroDivisionError), run_lock("mine"):
         raise ZeroDivisionError
 
-    assert rows("lease") == []
+    assert table_rows("run_lock") == []
 
 
 def test_whoever_waits_gets_the_lease_when_the_other_lets_go(monkeypatch):
     """It looks again and again."""
-    monkeypatch.setattr("warehouse.run_lock.LOOK_EVERY", timedelta(milliseconds=50))
+    monkeypatch.setattr("warehouse.run_lock.POLL_INTERVAL", timedelta(milliseconds=50))
     held_elsewhere(minutes=0.02)
 
-    with leased("mine", wait=True):
-        assert rows("lease")[0]["run_id"] == "mine"
+    with run_lock("mine", wait=True):
+        assert table_rows("run_lock")[0]["run_id"] == "mine"
 
 
 def test_a_lease_is_lengthened_once_a_third_of_it_is_gone():
     """A long run keeps it."""
-    with leased("mine") as lease:
-        before = rows("lease")[0]["until"]
-        lease.renewed_at -= lease.length / 2
+    with run_lock("mine") as lease:
+        before = table_rows("run_lock")[0]["expires_at"]
+        lease.renewed_at -= lease.ttl / 2
         lease.renew_if_due()
 
-        assert rows("lease")[0]["until"] > before
+        assert table_rows("run_lock")[0]["expires_at"] > before
 
 
 def test_a_lease_that_another_run_took_cannot_be_renewed():
     """Whoever lost it must not write."""
-    with leased("mine") as lease:
+    with run_lock("mine") as lease:
         held_elsewhere()
 
-        with opened() as warehouse, pytest.raises(HeldError, match="LEASE__MINUTES"):
+        with (
+            open_warehouse() as warehouse,
+            pytest.raises(WarehouseBusyError, match="LOCK__TTL_MINUTES"),
+        ):
             lease.renew(warehouse)
 
 
 def test_another_runs_lease_is_not_freed():
     """Only one's own."""
-    with leased("mine"):
+    with run_lock("mine"):
         held_elsewhere()
 
-    assert rows("lease")[0]["run_id"] == "other"
+    assert table_rows("run_lock")[0]["run_id"] == "other"
 
 
 @pytest.mark.parametrize("minutes", ["soon", "0"])
 def test_a_length_that_is_none_is_refused(monkeypatch, minutes):
     """The setting is named."""
-    monkeypatch.setenv("LEASE__MINUTES", minutes)
+    monkeypatch.setenv("LOCK__TTL_MINUTES", minutes)
 
-    with pytest.raises(ConfigError, match="LEASE__MINUTES"):
-        length()
+    with pytest.raises(ConfigError, match="LOCK__TTL_MINUTES"):
+        lock_ttl()
 
 
 def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
@@ -146,7 +152,7 @@ def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
     )
     looking.stdout.readline()
     try:
-        with pytest.raises(HeldError, match="--wait"), leased("mine"):
+        with pytest.raises(WarehouseBusyError, match="--wait-for-lock"), run_lock("mine"):
             pass
     finally:
         looking.communicate(b"\n")
@@ -154,12 +160,12 @@ def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
 
 def test_a_run_renews_its_lease_while_it_pulls(tmp_path, monkeypatch):
     """A first pull may take longer than any lease."""
-    monkeypatch.setenv("LEASE__MINUTES", "0.0001")
-    with world(tmp_path, people=20):
-        assert run_once(write=False).run.status == "planned"
+    monkeypatch.setenv("LOCK__TTL_MINUTES", "0.0001")
+    with configured_sandbox(tmp_path, people=20):
+        assert run_sync(write=False).run.status == "planned"
 
 
-class Overtaken(Bars):
+class Overtaken(ProgressBars):
     """Progress that lets another run take the lease as soon as a batch is written."""
 
     def writing(self, *_):
@@ -168,10 +174,10 @@ class Overtaken(Bars):
 
 def test_a_run_that_lost_its_lease_writes_no_further_batch(tmp_path):
     """What it planned is left to whoever has the lease now."""
-    with world(tmp_path, people=40) as sandbox:
-        with pytest.raises(HeldError):
-            run(load(), write=True, bars=Overtaken(Progress(disable=True)))
+    with configured_sandbox(tmp_path, people=40) as sandbox:
+        with pytest.raises(WarehouseBusyError):
+            run(load_configuration(), write=True, bars=Overtaken(Progress(disable=True)))
 
         written = {crm: calls.get(WRITE[crm], 0) for crm, calls in sandbox.faults.calls().items()}
-        assert (written["salesforce"], rows("runs")[0]["status"]) == (0, "broken off")
+        assert (written["salesforce"], table_rows("runs")[0]["status"]) == (0, "interrupted")
         assert 0 < written["hubspot"] <= 3

@@ -1,4 +1,4 @@
-"""What the journal keeps: for good what was meant to change, for a while all the rest."""
+"""What the journal max_entries: for good what was meant to change, for a while all the rest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ import pytest
 from models import Outcome, OutcomeStatus
 from warehouse import runs
 from warehouse.runs import Run
-from warehouse.warehouse import Warehouse, opened
+from warehouse.warehouse import Warehouse, open_warehouse
 
 LAST = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ LAST = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture
 def warehouse(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{tmp_path}/w.duckdb")
-    with opened() as found:
+    with open_warehouse() as found:
         yield found
 
 
@@ -28,7 +28,7 @@ def outcome(status: OutcomeStatus) -> Outcome:
 def ended(warehouse: Warehouse, *, runs_ago: int, status: OutcomeStatus) -> None:
     """A run of so many days ago, and how a record ended it."""
     run = Run("1-be350c52", started_at=LAST - timedelta(days=runs_ago), run_id=str(runs_ago))
-    runs.save(warehouse, run)
+    runs.save_run(warehouse, run)
     runs.write_outcomes(warehouse, run.run_id, "hubspot", [outcome(status)])
 
 
@@ -39,7 +39,7 @@ def kept(warehouse: Warehouse) -> list[tuple[str, str]]:
 
 def test_of_old_runs_only_what_was_meant_to_change_is_kept(warehouse, monkeypatch):
     """Night after night nearly all records are right already."""
-    monkeypatch.setattr(runs, "KEPT_RUNS", 2)
+    monkeypatch.setattr(runs, "RETAINED_RUNS", 2)
     ended(warehouse, runs_ago=1, status="unchanged")
     ended(warehouse, runs_ago=2, status="excluded")
     ended(warehouse, runs_ago=3, status="unchanged")
@@ -47,7 +47,7 @@ def test_of_old_runs_only_what_was_meant_to_change_is_kept(warehouse, monkeypatc
     ended(warehouse, runs_ago=5, status="written")
     ended(warehouse, runs_ago=6, status="quarantined")
 
-    runs.forget_untouched(warehouse)
+    runs.prune_unchanged(warehouse)
 
     assert kept(warehouse) == [
         ("1", "unchanged"),
@@ -59,7 +59,7 @@ def test_of_old_runs_only_what_was_meant_to_change_is_kept(warehouse, monkeypatc
 
 def test_what_was_meant_to_change_is_never_open_again(warehouse, monkeypatch):
     """It was found to be so already: an `apply` of that run must not write it after all."""
-    monkeypatch.setattr(runs, "KEPT_RUNS", 0)
+    monkeypatch.setattr(runs, "RETAINED_RUNS", 0)
     ended(warehouse, runs_ago=3, status="unchanged")
     meant = {"run_id": "3", "crm": "hubspot", "object": "contacts", "record_id": "unchanged"}
     warehouse.append(
@@ -68,13 +68,13 @@ def test_what_was_meant_to_change_is_never_open_again(warehouse, monkeypatch):
         runs.CHANGES,
     )
 
-    runs.forget_untouched(warehouse)
+    runs.prune_unchanged(warehouse)
 
     assert kept(warehouse) == [("3", "unchanged")]
 
 
 def test_a_first_run_has_nothing_to_forget(warehouse):
     """No table has a row yet."""
-    runs.forget_untouched(warehouse)
+    runs.prune_unchanged(warehouse)
 
     assert kept(warehouse) == []

@@ -7,16 +7,16 @@ import pytest
 import requests
 from rich.console import Console
 
-from cli.render.progress import bars
-from config.loader import FOLDER, load
-from run_helpers import rows, run_once, world
+from cli.render.progress import progress_bars
+from config.loader import CONFIG_FOLDER, load_configuration
+from run_helpers import configured_sandbox, run_sync, table_rows
 from sandbox.faults import Fault
 from sync import apply_run, undo_run
 
 
 @pytest.fixture
 def sandbox(tmp_path):
-    with world(tmp_path, people=20) as sandbox:
+    with configured_sandbox(tmp_path, people=20) as sandbox:
         yield sandbox
 
 
@@ -42,24 +42,24 @@ def all_begin(sandbox):
         record.properties["lifecyclestage"] = "subscriber"
 
 
-def undone(run_id, mappings=FOLDER):
-    with bars(Console(quiet=True)) as shown:
-        return undo_run(load(mappings), run_id, write=True, bars=shown)
+def undone(run_id, mappings=CONFIG_FOLDER):
+    with progress_bars(Console(quiet=True)) as shown:
+        return undo_run(load_configuration(mappings), run_id, write=True, bars=shown)
 
 
 def applied(run_id):
-    with bars(Console(quiet=True)) as shown:
-        return apply_run(load(), run_id, bars=shown)
+    with progress_bars(Console(quiet=True)) as shown:
+        return apply_run(load_configuration(), run_id, bars=shown)
 
 
 def ended(run_id):
     """How many contacts ended a run in each way, by their last outcome."""
     last = {
         row["record_id"]: (row["status"], row["reason"])
-        for row in sorted(rows("outcomes"), key=lambda row: row["at"])
+        for row in sorted(table_rows("outcomes"), key=lambda row: row["at"])
         if (row["run_id"], row["crm"]) == (run_id, "hubspot")
     }
-    meant = {row["record_id"] for row in rows("changes") if row["run_id"] == run_id}
+    meant = {row["record_id"] for row in table_rows("changes") if row["run_id"] == run_id}
     return Counter(last[id] for id in last if id in meant)
 
 
@@ -68,13 +68,13 @@ def test_an_undo_takes_back_what_nobody_answered_for(sandbox):
     all_begin(sandbox)
     before = stages(sandbox)
     nobody_answers(sandbox)
-    first = run_once()
+    first = run_sync()
     sandbox.faults.reset()
     told = ended(first.run.run_id), stages(sandbox) != before
 
     undone(first.run.run_id)
 
-    assert (told[0].keys(), told[1]) == ({("unknown", "no_answer")}, True)
+    assert (told[0].keys(), told[1]) == ({("unknown", "no_response")}, True)
     assert ended(first.run.run_id).keys() == {("written", "")}
     assert stages(sandbox) == before
 
@@ -85,9 +85,9 @@ def test_an_undo_takes_back_what_was_only_emptied(sandbox):
     spent = {"status": "error", "message": "", "policyName": "DAILY"}
     spent_day = Fault(path="/batch/update", status=429, body=spent, after=1, times=None)
     sandbox.faults.plan(spent_day)
-    first = run_once()
+    first = run_sync()
     sandbox.faults.reset()
-    emptied = ended(first.run.run_id)["unknown", "emptied_only"]
+    emptied = ended(first.run.run_id)["unknown", "cleared_not_set"]
 
     undone(first.run.run_id)
 
@@ -99,12 +99,12 @@ def test_what_never_arrived_is_not_taken_for_written(sandbox):
     """The next run writes it, and it is that run's."""
     all_begin(sandbox)
     nobody_answers(sandbox, effect="reset")
-    first = run_once()
+    first = run_sync()
     sandbox.faults.reset()
-    second = run_once()
-    run_once()
+    second = run_sync()
+    run_sync()
 
-    assert ended(first.run.run_id).keys() == {("unknown", "no_answer")}
+    assert ended(first.run.run_id).keys() == {("unknown", "no_response")}
     assert ended(second.run.run_id).keys() == {("written", "")}
 
 
@@ -112,7 +112,7 @@ def test_apply_says_written_of_what_the_broken_run_had_written(sandbox):
     """It is so already, because we made it so."""
     all_begin(sandbox)
     nobody_answers(sandbox)
-    first = run_once()
+    first = run_sync()
     sandbox.faults.reset()
 
     applied(first.run.run_id)
@@ -130,7 +130,7 @@ def delete(sandbox, record_id):
 
 def without(field, folder):
     """Mappings of which HubSpot's no longer writes a field."""
-    copy = shutil.copytree(FOLDER, folder / "mappings")
+    copy = shutil.copytree(CONFIG_FOLDER, folder / "mappings")
     lines = (copy / "hubspot.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
     kept = "".join(line for line in lines if not line.strip().startswith(f"{field}:"))
     (copy / "hubspot.yaml").write_text(kept, encoding="utf-8")
@@ -143,9 +143,11 @@ def test_an_undo_accounts_for_live_records_and_can_be_undone(sandbox, tmp_path):
     odd, gone = (str(record.id) for record in list(contacts.live())[:2])
     held = contacts.records[int(odd)].properties
     held["onefunnel_score"] = "12345.678"
-    first = run_once()
+    first = run_sync()
     ours = held["onefunnel_score"]
-    written = {row["record_id"] for row in rows("changes") if row["field"] == "lifecyclestage"}
+    written = {
+        row["record_id"] for row in table_rows("changes") if row["field"] == "lifecyclestage"
+    }
     delete(sandbox, gone)
 
     undo = undone(first.run.run_id, without("onefunnel_next_action", tmp_path))
@@ -154,11 +156,11 @@ def test_an_undo_accounts_for_live_records_and_can_be_undone(sandbox, tmp_path):
 
     assert {odd, gone} <= written
     assert sum(row["records"] for row in undo.records) == live()
-    assert {(row["field"], row["hold"]) for row in undo.left} == {
+    assert {(row["field"], row["hold_reason"]) for row in undo.withheld} == {
         ("onefunnel_next_action", "not_mapped")
     }
     assert (theirs, held["onefunnel_score"]) == ("12345.678", ours)
 
 
 def live():
-    return sum(not row["deleted"] for row in rows("records"))
+    return sum(not row["deleted"] for row in table_rows("records"))

@@ -13,7 +13,7 @@ import pytest
 
 from engines import postgres_server
 from errors import SyncError
-from warehouse.warehouse import Warehouse, land, opened
+from warehouse.warehouse import Warehouse, open_warehouse, run_dlt
 
 OF_OLD = ibis.schema({"run_id": "string", "status": "string"})
 OF_NOW = ibis.schema({"run_id": "string", "field": "string", "status": "string"})
@@ -22,7 +22,7 @@ OF_NOW = ibis.schema({"run_id": "string", "field": "string", "status": "string"}
 @pytest.fixture
 def warehouse(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{tmp_path}/w.duckdb")
-    with opened() as found:
+    with open_warehouse() as found:
         yield found
 
 
@@ -83,7 +83,7 @@ def test_what_is_written_together_is_there_whole_or_not_at_all(engine):
     found = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run([sys.executable, "-c", KILLED], env=found)
 
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         assert ended.returncode == -signal.SIGKILL
         assert warehouse.table("outcomes").to_pyarrow().to_pylist() == [
             {"run_id": "1", "status": "held"}
@@ -94,12 +94,12 @@ def test_what_is_written_together_is_there_whole_or_not_at_all(engine):
 def test_what_is_written_together_and_breaks_off_is_taken_back(engine):
     """The warehouse can be used on."""
     one = pa.table({"run_id": ["1"], "status": ["held"]})
-    with opened() as warehouse:
-        with suppress(SyncError), warehouse.together():
+    with open_warehouse() as warehouse:
+        with suppress(SyncError), warehouse.transaction():
             warehouse.append("outcomes", one, OF_OLD)
-            raise SyncError("broken off")
+            raise SyncError("interrupted")
         had = warehouse.has("outcomes")
-        with warehouse.together():
+        with warehouse.transaction():
             warehouse.append("outcomes", one, OF_OLD)
 
         assert (had, warehouse.table("outcomes").count().to_pyarrow().as_py()) == (False, 1)
@@ -112,7 +112,7 @@ def setting_while_landing(tmp_path, monkeypatch, name: str) -> object:
         with pipeline.sql_client() as client:
             return client.execute_sql(f"SELECT current_setting('{name}')")[0][0]
 
-    return land("hubspot", look)
+    return run_dlt("hubspot", look)
 
 
 def test_rows_are_not_moved_together_while_a_pull_lands_them(tmp_path, monkeypatch):
@@ -124,7 +124,7 @@ def test_rows_are_moved_together_once_the_pull_is_over(tmp_path, monkeypatch):
     """What a pull puts off is done when the warehouse is next written to."""
     setting_while_landing(tmp_path, monkeypatch, "max_vacuum_tasks")
 
-    with opened() as warehouse:
+    with open_warehouse() as warehouse:
         told = warehouse.engine.raw_sql("SELECT current_setting('max_vacuum_tasks')").fetchone()
         assert told[0] > 0
 

@@ -7,8 +7,8 @@ import pytest
 
 from connectors import connector
 from errors import ConfigError
-from models import Load
-from writeback.api_budget import budget_of, reserve
+from models import WriteVolume
+from writeback.api_budget import api_budget, load_reserve
 
 
 def client(left=None, a_day=None, *, bulk_from=5_000):
@@ -19,24 +19,27 @@ def client(left=None, a_day=None, *, bulk_from=5_000):
 
 def budget(left, a_day, *, reserve, records=1_000):
     hubspot = connector("hubspot")
-    return budget_of("hubspot", hubspot, client(left, a_day), Load(records), reserve)
+    return api_budget("hubspot", hubspot, client(left, a_day), WriteVolume(records), reserve)
 
 
 @pytest.mark.parametrize(
     ("crm", "load", "calls"),
     [
-        pytest.param("hubspot", Load(0), 0, id="nothing"),
-        pytest.param("hubspot", Load(250), 6, id="three batches, looked at and written"),
+        pytest.param("hubspot", WriteVolume(0), 0, id="nothing"),
+        pytest.param("hubspot", WriteVolume(250), 6, id="three batches, looked at and written"),
         pytest.param(
-            "hubspot", Load(250, 250, 101), 10, id="and two that are emptied, and looked at again"
+            "hubspot",
+            WriteVolume(250, 250, 101),
+            10,
+            id="and two that are emptied, and looked at again",
         ),
-        pytest.param("salesforce", Load(2_001), 13, id="batches of 200"),
-        pytest.param("salesforce", Load(20_000), 20, id="one job"),
+        pytest.param("salesforce", WriteVolume(2_001), 13, id="batches of 200"),
+        pytest.param("salesforce", WriteVolume(20_000), 20, id="one job"),
     ],
 )
 def test_calls_are_counted_by_the_batches_of_each_crm(crm, load, calls):
     """Before the first of them is made."""
-    assert budget_of(crm, connector(crm), client(), load, 0).needed == calls
+    assert api_budget(crm, connector(crm), client(), load, 0).needed == calls
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_calls_are_counted_by_the_batches_of_each_crm(crm, load, calls):
 )
 def test_as_many_records_are_written_as_the_reserve_leaves_calls_for(left, a_day, kept, affordable):
     """1,000 records of HubSpot need 20 calls."""
-    assert budget(left, a_day, reserve=kept).affordable == affordable
+    assert budget(left, a_day, reserve=kept).max_records == affordable
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "nan", "inf"])
@@ -61,4 +64,4 @@ def test_a_reserve_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("QUOTA__RESERVE", text)
 
     with pytest.raises(ConfigError, match="QUOTA__RESERVE"):
-        reserve()
+        load_reserve()

@@ -17,12 +17,19 @@ from config.definition import (
     leaves,
 )
 from transforms.lifecycle import current_stage, score
-from transforms.lifecycle.cycles import inactive_after, numbers
-from transforms.lifecycle.lifecycle import Journeys, fits, leaf_columns
-from transforms.staging.literals import number, whole
-from transforms.staging.timestamps import DAY, NEVER, days, from_datetime, instant, micros
+from transforms.lifecycle.cycles import inactive_after, kind_numbers
+from transforms.lifecycle.lifecycle import Steps, fit_lines_since, leaf_columns
+from transforms.staging.literals import float64, int64
+from transforms.staging.timestamps import (
+    MICROSECONDS_PER_DAY,
+    NEVER,
+    days_to_microseconds,
+    from_datetime,
+    to_microseconds,
+    to_timestamp,
+)
 
-Tables = tuple[ir.Table, ir.Table, ir.Table]
+InputTables = tuple[ir.Table, ir.Table, ir.Table]
 """people, field_since, events: what was known at some moment."""
 
 
@@ -41,7 +48,9 @@ def month_ends(now: datetime, *, within_days: float, months: int) -> list[dateti
     return found[::-1]
 
 
-def lives(known: Tables, fields: Iterable[str], *, moment: datetime, until: datetime) -> Tables:
+def snapshots(
+    inputs: InputTables, fields: Iterable[str], *, moment: datetime, until: datetime
+) -> InputTables:
     """Move what was known at a moment in time, so that it can be judged together with others.
 
     Everybody at that moment becomes a person of their own, a *life*. All that belongs to a life is
@@ -52,56 +61,56 @@ def lives(known: Tables, fields: Iterable[str], *, moment: datetime, until: date
     Out:    people(person_id: the life, of: the person, month_end timestamp, created_at, the
             fields), field_since and events as the definition reads them
     """
-    people, since, events = known
+    people, since, events = inputs
     length, now = from_datetime(until) - from_datetime(moment), from_datetime(moment)
 
     def life(person_id: ir.StringValue) -> ir.StringValue:
         return ibis.literal(f"{moment:%Y-%m}:") + person_id
 
-    there = people.filter(micros(people.created_at) <= now)
-    happened = events.filter(micros(events["at"]) <= now)
+    there = people.filter(to_microseconds(people.created_at) <= now)
+    happened = events.filter(to_microseconds(events["at"]) <= now)
     return (
         there.select(
             *fields,
             person_id=life(there.person_id),
             of="person_id",
-            month_end=instant(whole(now)),
-            created_at=_moved(there.created_at, length),
+            month_end=to_timestamp(int64(now)),
+            created_at=_shift(there.created_at, length),
         ),
-        since.select("field", person_id=life(since.person_id), since=_moved(since.since, length)),
+        since.select("field", person_id=life(since.person_id), since=_shift(since.since, length)),
         happened.select(
             "kind",
             "duplicate_of",
             person_id=life(happened.person_id),
-            at=_moved(happened["at"], length),
+            at=_shift(happened["at"], length),
         ),
     )
 
 
-def _moved(at: ir.Value, length: int) -> ir.TimestampValue:
-    return instant(micros(at) + length)
+def _shift(at: ir.Value, length: int) -> ir.TimestampValue:
+    return to_timestamp(to_microseconds(at) + length)
 
 
-def together(parts: Sequence[ir.Table]) -> ir.Table:
+def union_all(parts: Sequence[ir.Table]) -> ir.Table:
     """All rows of tables of one shape."""
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def outcomes(people: ir.Table, stage_history: ir.Table, definition: Definition) -> ir.Table:
+def conversion_dates(people: ir.Table, stage_history: ir.Table, definition: Definition) -> ir.Table:
     """When everybody reached the top of the ladder for the first time, as is known now.
 
     Out:    of (person_id), won int64 (us or NEVER)
     """
     top = stage_history.filter(stage_history.stage == definition.stage_ids[-1])
-    first = top.group_by("person_id").aggregate(won=micros(top.entered_at).min())
+    first = top.group_by("person_id").aggregate(won=to_microseconds(top.entered_at).min())
     both = people.left_join(first, "person_id")
     return both.select(of="person_id", won=both.won.fill_null(NEVER).cast("int64"))
 
 
 def population(
-    lived: ir.Table,
-    became: ir.Table,
-    stood: ir.Table,
+    snapshot_people: ir.Table,
+    conversion_times: ir.Table,
+    snapshot_states: ir.Table,
     definition: Definition,
     *,
     within_days: float,
@@ -115,13 +124,13 @@ def population(
             judges
     Out:    life, of, month_end, became int64 (0 or 1)
     """
-    both = lived.select("of", "month_end", life="person_id").join(became, "of")
-    both = both.mutate(ended=micros(both.month_end))
+    both = snapshot_people.select("of", "month_end", life="person_id").join(conversion_times, "of")
+    both = both.mutate(ended=to_microseconds(both.month_end))
     both = both.filter(both.won > both.ended)
     if definition.final:
         top = len(definition.stages) - 1
-        both = both.anti_join(stood.filter(stood["rank"] == top), "life")
-    soon = both.won <= both.ended + days(within_days)
+        both = both.anti_join(snapshot_states.filter(snapshot_states["rank"] == top), "life")
+    soon = both.won <= both.ended + days_to_microseconds(within_days)
     return both.select("life", "of", "month_end", became=soon.ifelse(1, 0).cast("int64"))
 
 
@@ -163,19 +172,21 @@ def signal_kinds(definition: Definition) -> dict[str, str]:
     return {f"kind_{n}": name for n, name in enumerate(names) if name not in answer}
 
 
-def states(steps: Journeys, definition: Definition, *, as_of: int, within_days: float) -> ir.Table:
+def states(steps: Steps, definition: Definition, *, as_of: int, within_days: float) -> ir.Table:
     """Say where every life stands at `as_of`, and what holds of it.
 
     Out:    life, rank int64, score float64 (total, 6 decimals); boolean columns: `stage_flags` (in
             that stage or above), `threshold_leaves` (true in the cycle that is under way),
             `signal_kinds` (happened in `(as_of - within_days, as_of]`)
     """
-    stands = current_stage.standing(steps.entries, steps.lapses, steps.cycles, definition)
-    rows = steps.facts.select("who", "person_id").join(stands.select("who", "rank"), "who")
+    stands = current_stage.standing(steps.entries, steps.recyclings, steps.cycles, definition)
+    rows = steps.field_conditions.select("who", "person_id").join(
+        stands.select("who", "rank"), "who"
+    )
     others = (
         _scores(steps, definition, as_of=as_of),
-        _held(steps.ruled, definition, as_of=as_of),
-        _did(steps.admitted, definition, as_of=as_of, within_days=within_days),
+        _reached_thresholds(steps.evaluated_rules, definition, as_of=as_of),
+        _recent_kinds(steps.admitted, definition, as_of=as_of, within_days=within_days),
     )
     for other in others:
         rows = rows.left_join(other, "who").drop("who_right")
@@ -185,15 +196,19 @@ def states(steps: Journeys, definition: Definition, *, as_of: int, within_days: 
     return rows.select("rank", "score", life="person_id", **flags)
 
 
-def _scores(steps: Journeys, definition: Definition, *, as_of: int) -> ir.Table:
+def _scores(steps: Steps, definition: Definition, *, as_of: int) -> ir.Table:
     earned = score.engagement(steps.admitted, definition, as_of=as_of)
-    rows = fits(steps.facts, definition).left_join(earned, "who").drop("who_right")
-    engaged = rows.engagement.fill_null(number(0))
-    total = engaged + score.fit(rows, definition, at=as_of)
-    return rows.select("who", score=total.round(score.PLACES))
+    rows = (
+        fit_lines_since(steps.field_conditions, definition)
+        .left_join(earned, "who")
+        .drop("who_right")
+    )
+    engaged = rows.engagement.fill_null(float64(0))
+    total = engaged + score.fit_points(rows, definition, at=as_of)
+    return rows.select("who", score=total.round(score.DECIMAL_PLACES))
 
 
-def _held(ruled: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+def _reached_thresholds(ruled: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     """Which thresholds are reached in the last cycle, unless silence has ended it."""
     under_way = ruled.filter(
         ruled.next_start == NEVER, ruled["last"] + inactive_after(definition) >= as_of
@@ -202,10 +217,12 @@ def _held(ruled: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     return under_way.select("who", **{name: under_way[name] <= as_of for name in columns})
 
 
-def _did(admitted: ir.Table, definition: Definition, *, as_of: int, within_days: float) -> ir.Table:
-    lately = admitted.filter(admitted["at"] > as_of - days(within_days))
+def _recent_kinds(
+    admitted: ir.Table, definition: Definition, *, as_of: int, within_days: float
+) -> ir.Table:
+    lately = admitted.filter(admitted["at"] > as_of - days_to_microseconds(within_days))
     columns = {
-        name: (lately.kind == numbers([kind], definition)[0]).any()
+        name: (lately.kind == kind_numbers([kind], definition)[0]).any()
         for name, kind in signal_kinds(definition).items()
     }
     return lately.group_by("who").aggregate(**columns, _events=lately.count()).drop("_events")
@@ -214,7 +231,7 @@ def _did(admitted: ir.Table, definition: Definition, *, as_of: int, within_days:
 # --- how well it told who would become a customer -------------------------------------------------
 
 
-def flags(definition: Definition) -> list[str]:
+def flag_columns(definition: Definition) -> list[str]:
     """All yes-or-no columns of `states`."""
     return [
         *stage_flags(definition),
@@ -223,7 +240,7 @@ def flags(definition: Definition) -> list[str]:
     ]
 
 
-def per_person(judged: ir.Table, names: Iterable[str]) -> ir.Table:
+def per_person(evaluated: ir.Table, names: Iterable[str]) -> ir.Table:
     """Count everybody's month ends, and those that were followed by a purchase.
 
     In:     judged: `population` joined with `states`
@@ -232,12 +249,12 @@ def per_person(judged: ir.Table, names: Iterable[str]) -> ir.Table:
     """
     counted = {}
     for name in names:
-        counted[f"{name}_lives"] = judged[name].sum().cast("int64")
-        bought = judged.became.sum(where=judged[name]).fill_null(0).cast("int64")
+        counted[f"{name}_lives"] = evaluated[name].sum().cast("int64")
+        bought = evaluated.became.sum(where=evaluated[name]).fill_null(0).cast("int64")
         counted[f"{name}_became"] = bought
-        counted[f"{name}_passed"] = judged.became.sum().cast("int64") - bought
-    return judged.group_by("of").aggregate(
-        lives=judged.count(), became=judged.became.sum().cast("int64"), **counted
+        counted[f"{name}_passed"] = evaluated.became.sum().cast("int64") - bought
+    return evaluated.group_by("of").aggregate(
+        lives=evaluated.count(), became=evaluated.became.sum().cast("int64"), **counted
     )
 
 
@@ -250,7 +267,7 @@ def totals(by_person: ir.Table) -> ir.Table:
     )
 
 
-def spread(by_person: ir.Table, sums: Mapping[str, int], names: Iterable[str]) -> ir.Table:
+def lift_variance(by_person: ir.Table, sums: Mapping[str, int], names: Iterable[str]) -> ir.Table:
     """The variance of the logarithm of every flag's lift, as far as there is one: one row.
 
     A person's month ends resemble each other, so what varies is the person and not the month end:
@@ -264,30 +281,33 @@ def spread(by_person: ir.Table, sums: Mapping[str, int], names: Iterable[str]) -
             continue
         mine, mine_bought = by_person[f"{name}_lives"], by_person[f"{name}_became"]
         rest, rest_bought = by_person.lives - mine, by_person.became - mine_bought
-        yes = mine_bought / number(bought_with) - mine / number(with_it)
-        no = rest_bought / number(bought) - rest / number(without)
+        yes = mine_bought / float64(bought_with) - mine / float64(with_it)
+        no = rest_bought / float64(bought) - rest / float64(without)
         terms[name] = ((yes - no) * (yes - no)).sum()
     return by_person.aggregate(**terms, _people=by_person.count())
 
 
-def by_stage(judged: ir.Table) -> ir.Table:
+def by_stage(evaluated: ir.Table) -> ir.Table:
     """Where people stood, and how many of them became customers: rank, lives, became."""
-    return judged.group_by("rank").aggregate(lives=judged.count(), became=judged.became.sum())
+    return evaluated.group_by("rank").aggregate(
+        lives=evaluated.count(), became=evaluated.became.sum()
+    )
 
 
-def by_score(judged: ir.Table) -> ir.Table:
+def by_score(evaluated: ir.Table) -> ir.Table:
     """The same by whole points of the score, rounded down: points, lives, became."""
-    rows = judged.mutate(points=judged.score.floor().cast("int64"))
+    rows = evaluated.mutate(points=evaluated.score.floor().cast("int64"))
     return rows.group_by("points").aggregate(lives=rows.count(), became=rows.became.sum())
 
 
 # --- the funnel -----------------------------------------------------------------------------------
 
 
-def entered(stage_history: ir.Table, *, since: datetime) -> ir.Table:
+def entries_by_month(stage_history: ir.Table, *, since: datetime) -> ir.Table:
     """How many people entered each stage, by month: month timestamp, stage, people."""
     rows = stage_history.filter(
-        stage_history.stage != "recycled", micros(stage_history.entered_at) >= from_datetime(since)
+        stage_history.stage != "recycled",
+        to_microseconds(stage_history.entered_at) >= from_datetime(since),
     )
     rows = rows.mutate(month=rows.entered_at.truncate("M"))
     return rows.group_by("month", "stage").aggregate(people=rows.person_id.nunique())
@@ -311,25 +331,27 @@ def conversions(
     """
     ids = definition.stage_ids
     names = [f"first_{rank}" for rank in range(len(ids))]
-    at = micros(stage_history.entered_at)
+    at = to_microseconds(stage_history.entered_at)
     firsts = stage_history.group_by("person_id").aggregate(
         **{
             name: at.min(where=stage_history.stage == stage)
             for name, stage in zip(names, ids, strict=True)
         }
     )
-    limit, floor = from_datetime(now) - days(within_days), from_datetime(since)
+    limit, floor = from_datetime(now) - days_to_microseconds(within_days), from_datetime(since)
     steps = []
     for rank in range(len(ids) - 1):
         lately = firsts.filter(firsts[names[rank]] >= floor)
         start, following = lately[names[rank]], lately[names[rank + 1]]
         had_time = start <= limit
-        went_on = had_time & (following - start <= days(within_days)).fill_null(False)
+        went_on = had_time & (following - start <= days_to_microseconds(within_days)).fill_null(
+            False
+        )
         found = lately.aggregate(
             people=had_time.sum().fill_null(0),
             went_on=went_on.sum().fill_null(0),
-            median_days=((following - start) / number(DAY)).median(where=went_on),
+            median_days=((following - start) / float64(MICROSECONDS_PER_DAY)).median(where=went_on),
             recent=(~had_time).sum().fill_null(0),
         )
-        steps.append(found.mutate(rank=whole(rank)))
-    return together(steps)
+        steps.append(found.mutate(rank=int64(rank)))
+    return union_all(steps)

@@ -8,14 +8,14 @@ import ibis.expr.types as ir
 
 from config.definition import Definition
 from config.mapping import FieldWrite, Mapping
-from transforms.planning.plan import SAME_NUMBER
-from transforms.staging.timestamps import from_datetime, micros
+from transforms.planning.plan import NUMBER_TOLERANCE
+from transforms.staging.timestamps import from_datetime, to_microseconds
 
-PLACE = ["stage", "status", "stage_to", "status_to"]
+FLOW_COLUMNS = ["stage", "status", "stage_to", "status_to"]
 """From where to where somebody moves."""
 
 
-def both(ours: ir.Table, theirs: ir.Table) -> ir.Table:
+def join_answers(ours: ir.Table, theirs: ir.Table) -> ir.Table:
     """The answers of two definitions for the same people: the other's columns end in `_to`.
 
     Out:    person_id, all columns of both, is_moved boolean (stage or status differ)
@@ -25,20 +25,20 @@ def both(ours: ir.Table, theirs: ir.Table) -> ir.Table:
     return joined.mutate(is_moved=moved)
 
 
-def flows(both: ir.Table) -> ir.Table:
+def flows(joined: ir.Table) -> ir.Table:
     """From where to where how many move: stage, status, stage_to, status_to, people."""
-    moved = both.filter(both.is_moved)
-    return moved.group_by(PLACE).aggregate(people=moved.count())
+    moved = joined.filter(joined.is_moved)
+    return moved.group_by(FLOW_COLUMNS).aggregate(people=moved.count())
 
 
-def sample(both: ir.Table, *, each: int) -> ir.Table:
+def sample(joined: ir.Table, *, per_flow: int) -> ir.Table:
     """A few people of every flow, always the same: person_id, the flow, both reasons."""
-    moved = both.filter(both.is_moved)
-    of_flow = ibis.window(group_by=PLACE, order_by=moved.person_id)
+    moved = joined.filter(joined.is_moved)
+    of_flow = ibis.window(group_by=FLOW_COLUMNS, order_by=moved.person_id)
     numbered = moved.select(
-        "person_id", *PLACE, "reasons", "reasons_to", nth=ibis.row_number().over(of_flow)
+        "person_id", *FLOW_COLUMNS, "reasons", "reasons_to", nth=ibis.row_number().over(of_flow)
     )
-    return numbered.filter(numbered.nth < each).drop("nth")
+    return numbered.filter(numbered.nth < per_flow).drop("nth")
 
 
 def follow_ups(
@@ -52,7 +52,9 @@ def follow_ups(
     """
     ids = definition.stage_ids
     rank = ibis.cases(*((stage_history.stage == one, n) for n, one in enumerate(ids)), else_=None)
-    rows = stage_history.mutate(rank=rank.cast("int64"), at=micros(stage_history.entered_at))
+    rows = stage_history.mutate(
+        rank=rank.cast("int64"), at=to_microseconds(stage_history.entered_at)
+    )
     rows = rows.filter(
         rows["rank"].notnull(),
         rows["at"] > from_datetime(since),
@@ -65,15 +67,15 @@ def follow_ups(
     return highest.group_by(stage=named).aggregate(entries=highest.count())
 
 
-def open_work(lifecycle: ir.Table) -> ir.Table:
+def next_actions(lifecycle: ir.Table) -> ir.Table:
     """What is to be done now: next_action, people, due (of them with a follow-up that waits)."""
     return lifecycle.group_by("next_action").aggregate(
         people=lifecycle.count(), due=lifecycle.follow_up_due.notnull().sum()
     )
 
 
-def rewritten(
-    both: ir.Table, records: ir.Table, writes: Map[str, FieldWrite], *, crm: str, object: str
+def changed_records(
+    joined: ir.Table, records: ir.Table, writes: Map[str, FieldWrite], *, crm: str, object: str
 ) -> ir.Table:
     """How many records of one object would be written anew: one row.
 
@@ -85,7 +87,7 @@ def rewritten(
     live = records.filter(
         records.crm == crm, records.object == object, ~records.deleted, ~records.read_only
     )
-    rows = live.select("person_id").join(both, "person_id")
+    rows = live.select("person_id").join(joined, "person_id")
     wrong = {name: _differs(rows, write) for name, write in writes.items()}
     rows = rows.select(**wrong, _any=ibis.or_(*wrong.values()))
     return rows.aggregate(
@@ -99,12 +101,12 @@ def _differs(rows: ir.Table, write: FieldWrite) -> ir.BooleanValue:
     ours, theirs = rows[write.from_], rows[f"{write.from_}_to"]
     if ours.type().is_numeric() and not write.values:
         apart = (ours.cast("float64") - theirs.cast("float64")).abs()
-        limit = max(write.min_change or 0, SAME_NUMBER)
+        limit = max(write.min_change or 0, NUMBER_TOLERANCE)
         return (apart >= limit).fill_null(ours.isnull() != theirs.isnull())
-    return ~_in_their_words(ours, write).identical_to(_in_their_words(theirs, write))
+    return ~_to_crm_values(ours, write).identical_to(_to_crm_values(theirs, write))
 
 
-def _in_their_words(value: ir.Value, write: FieldWrite) -> ir.StringValue:
+def _to_crm_values(value: ir.Value, write: FieldWrite) -> ir.StringValue:
     text = value.cast("string")
     words = [(text == word, theirs[0]) for word, theirs in write.values.items()]
     return ibis.cases(*words, else_=text) if words else text

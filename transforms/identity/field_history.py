@@ -7,47 +7,56 @@ import ibis
 import ibis.expr.types as ir
 
 from config.mapping import CanonicalField, FieldRead, History, Mapping, People
-from transforms.staging.canonical import canonical, landed
-from transforms.staging.fields import Landed, as_text, column, record_key, rows
+from transforms.staging.canonical import cast_history, map_value
+from transforms.staging.fields import (
+    SourceTables,
+    as_text,
+    column_name,
+    record_key,
+    rows_with_parents,
+)
 
-SCHEMA = ibis.schema(
+FIELD_HISTORY_SCHEMA = ibis.schema(
     {
         "key": "string",
         "crm": "string",
         "object": "string",
         "field": "string",
-        "told_from": "timestamp(6)",
+        "tracked_from": "timestamp(6)",
         "since": "timestamp(6)",
         "until": "timestamp(6)",
         "value": "string",
-        "is_told": "boolean",
+        "value_known": "boolean",
     }
 )
 
 
 def field_history(
-    mappings: Map[str, Mapping], pulled: Landed, config: People, asked: Iterable[str]
+    mappings: Map[str, Mapping],
+    landed_tables: SourceTables,
+    config: People,
+    field_names: Iterable[str],
 ) -> ir.Table:
     """Say which values the fields asked for held, in our words, and when.
 
     Entries of a history that change nothing in our words are passed over.
 
-    Out:    key, crm, object, field (canonical); told_from: from when on this value is told (NULL:
+    Out:    key, crm, object, field (canonical); tracked_from: from when on this value is told (NULL:
             from the creation); since: when the field took it (NULL: before all changes told);
-            until (NULL: it holds still); value as text (NULL: empty), is_told (FALSE: it changed,
+            until (NULL: it holds still); value as text (NULL: empty), value_known (FALSE: it changed,
             and nobody tells to what)
     Source: docs/people.md, "Since when".
     """
-    wanted = [name for name in asked if name in config.fields]
+    wanted = [name for name in field_names if name in config.fields]
     listed = [
-        _spells(entries, history).mutate(crm=ibis.literal(crm), object=ibis.literal(object))
+        _value_periods(entries, history).mutate(crm=ibis.literal(crm), object=ibis.literal(object))
         for crm, mapping in mappings.items()
         for object, history in mapping.histories()
-        if (entries := _entries(crm, object, mapping, history, pulled[crm], config, wanted))
+        if (entries := _entries(crm, object, mapping, history, landed_tables[crm], config, wanted))
         is not None
     ]
-    nothing = ibis.memtable(SCHEMA.to_pyarrow().empty_table())
-    return ibis.union(nothing, *(spells.select(*SCHEMA) for spells in listed))
+    nothing = ibis.memtable(FIELD_HISTORY_SCHEMA.to_pyarrow().empty_table())
+    return ibis.union(nothing, *(spells.select(*FIELD_HISTORY_SCHEMA) for spells in listed))
 
 
 def _entries(
@@ -60,12 +69,12 @@ def _entries(
     wanted: list[str],
 ) -> ir.Table | None:
     """The entries of all fields asked for: field, and what `_in_our_words` gives."""
-    told, now = pulled[history.object], rows(mapping, pulled, object)
+    told, now = pulled[history.object], rows_with_parents(mapping, pulled, object)
     entries = told.select(
         key=record_key(crm, object, told[history.record]),
         theirs=told[history.field],
         at=told[history.at].cast("timestamp(6)"),
-        place=told[mapping.columns.id].cast("string"),
+        place=told[mapping.system_fields.id].cast("string"),
         # of all fields and records: from then on the CRM keeps, and has not yet forgotten, changes
         began=told[history.at].cast("timestamp(6)").min().over(ibis.window()),
         value=as_text(told[history.value]),
@@ -73,7 +82,7 @@ def _entries(
     )
     reads = mapping.records[object].fields
     ours = [
-        _in_our_words(entries, name, reads[name], config.fields[name], now)
+        _mapped_entries(entries, name, reads[name], config.fields[name], now)
         for name in wanted
         # a column of a parent has its history there
         if name in reads and "." not in reads[name].field
@@ -81,18 +90,18 @@ def _entries(
     return ibis.union(*ours) if ours else None
 
 
-def _in_our_words(
+def _mapped_entries(
     entries: ir.Table, name: str, read: FieldRead, field: CanonicalField, now: ir.Table
 ) -> ir.Table:
-    """The entries of one field: field, key, at, place, began, value, before, is_told."""
-    type = now[column(read.field)].type()
+    """The entries of one field: field, key, at, place, began, value, before, value_known."""
+    type = now[column_name(read.field)].type()
     mine = entries.filter(entries.theirs == read.field, entries.at.notnull())
 
     def ours(text: ir.StringValue) -> ir.StringValue:
-        return canonical(landed(text, type), name, read, field).cast("string")
+        return map_value(cast_history(text, type), name, read, field).cast("string")
 
     # of long texts a CRM tells that they changed, and nothing else
-    is_told = mine.value.notnull() | mine.before.notnull()
+    value_known = mine.value.notnull() | mine.before.notnull()
     return mine.select(
         ibis.literal(name).name("field"),
         "key",
@@ -101,11 +110,11 @@ def _in_our_words(
         "began",
         value=ours(mine.value),
         before=ours(mine.before),
-        is_told=is_told,
+        value_known=value_known,
     )
 
 
-def _spells(entries: ir.Table, history: History) -> ir.Table:
+def _value_periods(entries: ir.Table, history: History) -> ir.Table:
     """From the moments of change to the time between them: the columns of `SCHEMA`, less whose.
 
     The values of all fields are told at once: a window for each would cost as many.
@@ -117,30 +126,30 @@ def _spells(entries: ir.Table, history: History) -> ir.Table:
     after = changes.select(
         "key",
         "field",
-        told_from=changes.at,
+        tracked_from=changes.at,
         since=changes.at,
         until=changes.at.lead(1).over(line),
         value=ibis.ifelse(is_found, changes.before.lead(1).over(line), changes.value),
-        is_told=is_found | changes.is_told,
+        value_known=is_found | changes.value_known,
     )
     first = changes.filter(changes.at.lag(1).over(line).isnull()).select(
         "key",
         "field",
-        told_from="began" if history.before else ibis.null("timestamp(6)"),
+        tracked_from="began" if history.before else ibis.null("timestamp(6)"),
         since=ibis.null("timestamp(6)"),
         until="at",
         value="before",
-        is_told="before_told",
+        value_known="before_told",
     )
     spells = first.union(after)
-    at_once = (spells.told_from >= spells.until).fill_null(False)
+    at_once = (spells.tracked_from >= spells.until).fill_null(False)
     return spells.filter(~at_once)
 
 
 def _with_before(entries: ir.Table) -> ir.Table:
     """The changes of a history that tells both values."""
-    is_change = ~entries.value.identical_to(entries.before) | ~entries.is_told
-    return entries.filter(is_change).mutate(before_told=entries.is_told)
+    is_change = ~entries.value.identical_to(entries.before) | ~entries.value_known
+    return entries.filter(is_change).mutate(before_told=entries.value_known)
 
 
 def _without_before(entries: ir.Table, history: History) -> ir.Table:
@@ -149,11 +158,11 @@ def _without_before(entries: ir.Table, history: History) -> ir.Table:
     is_first = entries.at.lag(1).over(line).isnull()
     earlier = entries.value.lag(1).over(line)
     count = entries.count().over(ibis.window(group_by=[entries.key, entries.field]))
-    is_whole = count < history.keeps if history.keeps else ibis.literal(True)
+    is_whole = count < history.max_entries if history.max_entries else ibis.literal(True)
     told = entries.mutate(
         before=earlier,
         before_told=~is_first | is_whole,
-        is_told=ibis.literal(True),
+        value_known=ibis.literal(True),
         is_change=is_first | ~entries.value.identical_to(earlier),
     )
     return told.filter(told.is_change).drop("is_change")

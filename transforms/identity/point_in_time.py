@@ -15,15 +15,15 @@ from config.mapping import People, with_sources
 from transforms.identity import record_history as versions
 from transforms.identity import survivorship
 from transforms.staging import enrichment
-from transforms.staging.canonical import missing
-from transforms.staging.casting import typed
-from transforms.staging.literals import whole
-from transforms.staging.timestamps import from_datetime, instant
+from transforms.staging.canonical import null_of
+from transforms.staging.casting import cast_text
+from transforms.staging.literals import int64
+from transforms.staging.timestamps import from_datetime, to_timestamp
 
-Store = Callable[[str, ir.Table], ir.Table]
+Materialize = Callable[[str, ir.Table], ir.Table]
 
 
-class Memory(NamedTuple):
+class HistoryTables(NamedTuple):
     """What is kept of the past: tables of the last run, and of all runs."""
 
     records: ir.Table
@@ -32,7 +32,7 @@ class Memory(NamedTuple):
     events: ir.Table
 
 
-class Known(NamedTuple):
+class Inputs(NamedTuple):
     """What an answer is made of, as known at an instant.
 
     `unknown` has a row per person and a boolean per field asked: TRUE where they have no value
@@ -45,31 +45,39 @@ class Known(NamedTuple):
     unknown: ir.Table
 
 
-def known(
-    memory: Memory, config: People, asked: Iterable[str], *, at: datetime, store: Store
-) -> Known:
+def inputs_as_of(
+    history_tables: HistoryTables,
+    config: People,
+    field_names: Iterable[str],
+    *,
+    at: datetime,
+    materialize: Materialize,
+) -> Inputs:
     """Give people, field_since and events as they were known at an instant.
 
     In:     `asked` are the canonical fields of the definition
     Source: docs/people.md, "What was known then".
     """
-    asked = tuple(asked)
-    told = [name for name in with_sources(asked) if name in config.fields]
-    now = instant(whole(from_datetime(at)))
-    held = memory.field_history
-    held = held.filter(held.told_from.isnull() | (held.told_from <= now))
-    held = store("past_held", held.filter(held.until.isnull() | (held.until > now)))
-    then = store("past_records", _records(memory, held, config, told, now))
-    persons = survivorship.people(then, memory.events, config)
-    persons = store("past_people", enrichment.enrich(persons, config))
-    since = store("past_since", survivorship.field_since(then, held, config, asked))
-    return Known(
-        persons, since, memory.events, store("past_unknown", _unknown(then, persons, told))
+    field_names = tuple(field_names)
+    told = [name for name in with_sources(field_names) if name in config.fields]
+    now = to_timestamp(int64(from_datetime(at)))
+    held = history_tables.field_history
+    held = held.filter(held.tracked_from.isnull() | (held.tracked_from <= now))
+    held = materialize("past_held", held.filter(held.until.isnull() | (held.until > now)))
+    then = materialize("past_records", _records(history_tables, held, config, told, now))
+    persons = survivorship.people(then, history_tables.events, config)
+    persons = materialize("past_people", enrichment.enrich(persons, config))
+    since = materialize("past_since", survivorship.field_since(then, held, config, field_names))
+    return Inputs(
+        persons,
+        since,
+        history_tables.events,
+        materialize("past_unknown", _unknown(then, persons, told)),
     )
 
 
 def _records(
-    memory: Memory, held: ir.Table, config: People, told: list[str], now: ir.TimestampValue
+    memory: HistoryTables, held: ir.Table, config: People, told: list[str], now: ir.TimestampValue
 ) -> ir.Table:
     """The records there were, saying what they said; of each field whether that is unknown.
 
@@ -78,15 +86,15 @@ def _records(
     change that is told, which does not say since when it stood there; today's value, where
     nothing has changed since.
     """
-    row = _beside(memory, held, told, now)
+    row = _join_sources(memory, held, told, now)
     fields, unknown = {}, {}
     for name, field in config.fields.items():
-        of = missing(field).type()
+        of = null_of(field).type()
         seen = row.then_key.notnull() & _is_among(name, row.then_read_fields)
         unchanged = row.updated_at <= now
-        ways = [(seen, typed(row[f"then_{name}"], of))]
+        ways = [(seen, cast_text(row[f"then_{name}"], of))]
         if name in told:
-            state, value = row[_state(name)], typed(row[_value(name)], of)
+            state, value = row[_state(name)], cast_text(row[_value(name)], of)
             is_newest = row.then_valid_from.isnull() | (row.then_valid_from <= row[_since(name)])
             ways = [
                 (state == _DATED, value),
@@ -116,15 +124,19 @@ _DATED, _LAST, _FIRST, _STILL = 4, 3, 2, 1
 to this day, before the first one, or to this day and nobody tells what it is."""
 
 
-def _beside(memory: Memory, held: ir.Table, told: list[str], now: ir.TimestampValue) -> ir.Table:
+def _join_sources(
+    memory: HistoryTables, held: ir.Table, told: list[str], now: ir.TimestampValue
+) -> ir.Table:
     """Each record that existed, beside what was seen of it by then and what its history tells."""
     there = memory.records.filter(memory.records.created_at <= now)
     seen = memory.record_history
-    last = versions.newest(seen.filter(seen.valid_from <= now)).rename("then_{name}")
-    reads = seen.group_by("crm", "object").aggregate(read_now=seen.read_fields.argmax(seen.seen_at))
+    last = versions.latest(seen.filter(seen.valid_from <= now)).rename("then_{name}")
+    reads = seen.group_by("crm", "object").aggregate(
+        read_now=seen.mapped_fields.argmax(seen.seen_at)
+    )
     row = there.left_join(last, there.key == last.then_key)
     for table, on in (
-        (_told(held, told), ["key"]),
+        (_history_values(held, told), ["key"]),
         (_tracked_since(memory.field_history, told), ["crm", "object"]),
         (reads, ["crm", "object"]),
     ):
@@ -132,18 +144,18 @@ def _beside(memory: Memory, held: ir.Table, told: list[str], now: ir.TimestampVa
     return row
 
 
-def _told(held: ir.Table, told: list[str]) -> ir.Table:
+def _history_values(held: ir.Table, told: list[str]) -> ir.Table:
     """What the CRMs' own histories tell of each record: key, and three columns per field."""
     state = ibis.cases(
-        (held.until.isnull(), ibis.ifelse(held.is_told, _LAST, _STILL)),
-        (~held.is_told, 0),
+        (held.until.isnull(), ibis.ifelse(held.value_known, _LAST, _STILL)),
+        (~held.value_known, 0),
         else_=ibis.ifelse(held.since.notnull(), _DATED, _FIRST),
     )
     # of each record and field one spell holds the instant
     mine = {name: held.field == name for name in told}
     return held.group_by("key").aggregate(
         **{_state(name): state.max(where=of) for name, of in mine.items()},
-        **{_value(name): held.value.max(where=of & held.is_told) for name, of in mine.items()},
+        **{_value(name): held.value.max(where=of & held.value_known) for name, of in mine.items()},
         **{_since(name): held.since.max(where=of) for name, of in mine.items()},
     )
 

@@ -18,7 +18,7 @@ def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
     """
     born = records.group_by("person_id").aggregate(oldest=records.created_at.min())
     first = events.group_by("person_id").aggregate(first=events.at.min())
-    survived = _survived(records, config, of_value=True)
+    survived = _surviving_values(records, config, of_value=True)
     both = survived.join(born, "person_id").left_join(first, "person_id")
     return both.select(
         "person_id",
@@ -28,7 +28,7 @@ def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
 
 
 def field_since(
-    records: ir.Table, held: ir.Table, config: People, asked: tuple[str, ...]
+    records: ir.Table, field_values: ir.Table, config: People, field_names: tuple[str, ...]
 ) -> ir.Table:
     """Say when a person's field took its value, where a history tells.
 
@@ -37,13 +37,13 @@ def field_since(
     Out:    person_id, field, since timestamp; no row = unknown
     Source: docs/people.md, "Since when".
     """
-    winners = _survived(records, config, of_value=False)
+    winners = _surviving_values(records, config, of_value=False)
     listed = [
         winners.select("person_id", field=ibis.literal(name), key=winners[name])
-        for name in asked
+        for name in field_names
         if name in config.fields
     ]
-    told = held.filter(held.since.notnull()).select("key", "field", "since")
+    told = field_values.filter(field_values.since.notnull()).select("key", "field", "since")
     if not listed:
         return told.filter(ibis.literal(False)).select(
             person_id="key", field="field", since="since"
@@ -52,37 +52,41 @@ def field_since(
     return won.join(told, ["key", "field"]).select("person_id", "field", "since")
 
 
-def _survived(records: ir.Table, config: People, *, of_value: bool) -> ir.Table:
+def _surviving_values(records: ir.Table, config: People, *, of_value: bool) -> ir.Table:
     """Per person and field the surviving value, or the key of the record it came from."""
     live = records.filter(~records.deleted)
     order = {policy: f"order_{i}" for i, policy in enumerate(_policies(config))}
     live = live.mutate(
         **{
-            name: ibis.row_number().over(group_by=live.person_id, order_by=_trust(live, policy))
+            name: ibis.row_number().over(
+                group_by=live.person_id, order_by=_survivorship_order(live, policy)
+            )
             for policy, name in order.items()
         }
     )
     chosen = {}
     for name, field in config.fields.items():
         value = live[name]
-        where = value.notnull() & value if field.survivorship == "any" else value.notnull()
+        where = (
+            value.notnull() & value if field.survivorship == "most_restrictive" else value.notnull()
+        )
         best = live[order[_policy(field)]]
         picked = (value if of_value else live.key).argmin(best, where=where)
-        if field.survivorship == "any" and of_value:
+        if field.survivorship == "most_restrictive" and of_value:
             picked = value.max() if value.type().is_numeric() else value.any()
         chosen[name] = picked
     return live.group_by("person_id").aggregate(**chosen)
 
 
 def _policy(field: CanonicalField) -> str | tuple[str, ...]:
-    return "most_recent" if field.survivorship == "any" else field.survivorship
+    return "most_recent" if field.survivorship == "most_restrictive" else field.survivorship
 
 
 def _policies(config: People) -> list[str | tuple[str, ...]]:
     return list(dict.fromkeys(_policy(field) for field in config.fields.values()))
 
 
-def _trust(live: ir.Table, policy: str | tuple[str, ...]) -> list[ir.Value]:
+def _survivorship_order(live: ir.Table, policy: str | tuple[str, ...]) -> list[ir.Value]:
     """Whose word comes first; what is equal is settled by the younger record, then by the key."""
     if policy == "oldest":
         return [live.created_at, live.key]

@@ -4,11 +4,13 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from transforms.lifecycle.cycles import kinds_where, numbers
-from transforms.staging.timestamps import days
+from transforms.lifecycle.cycles import kind_numbers, kinds_where
+from transforms.staging.timestamps import days_to_microseconds
 
 
-def deeds(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+def follow_up_activity(
+    countable_events: ir.Table, definition: Definition, *, as_of: int
+) -> ir.Table:
     """Say what was done with each person lately.
 
     Out:    who, touches int64 (outbound events since the last sign of interest), and
@@ -17,52 +19,55 @@ def deeds(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     Source: docs/definition.md, "Courtesy and speed".
     """
     shown = kinds_where(definition, lambda kind: kind.is_activity)
-    asked = _asked(definition)
-    latest = counted.group_by("who").aggregate(
-        active=counted.at.max(where=counted.kind.isin(shown)),
-        **{name: counted.at.max(where=counted.kind.isin(kinds)) for name, kinds in asked.items()},
+    asked = _follow_up_kinds(definition)
+    latest = countable_events.group_by("who").aggregate(
+        active=countable_events.at.max(where=countable_events.kind.isin(shown)),
+        **{
+            name: countable_events.at.max(where=countable_events.kind.isin(kinds))
+            for name, kinds in asked.items()
+        },
     )
-    sent = _sent(counted, definition, as_of=as_of)
+    sent = _outbound_events(countable_events, definition, as_of=as_of)
     both = sent.join(latest.select("who", "active"), "who")
     since = both.filter(both.active.isnull() | (both.at > both.active))
     touches = since.group_by("who").aggregate(touches=since.count())
     return latest.drop("active").left_join(touches, "who").drop("who_right")
 
 
-def answered(rank: int) -> str:
+def follow_up_column(rank: int) -> str:
     """The column that says when a follow-up of a stage last happened."""
     return f"answered_{rank}"
 
 
-def _asked(definition: Definition) -> dict[str, list[int]]:
+def _follow_up_kinds(definition: Definition) -> dict[str, list[int]]:
     """The kinds that follow up each stage."""
     by_default = kinds_where(definition, lambda kind: kind.direction in ("outbound", "two_way"))
     followed = {
-        answered(rank): stage.follow_up
+        follow_up_column(rank): stage.follow_up
         for rank, stage in enumerate(definition.stages)
         if stage.follow_up is not None
     }
     return {
-        name: numbers(follow_up.by, definition) if follow_up.by else by_default
+        name: kind_numbers(follow_up.by, definition) if follow_up.by else by_default
         for name, follow_up in followed.items()
     }
 
 
-def _sent(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+def _outbound_events(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     """Our outbound events that may press somebody."""
     ours = kinds_where(definition, lambda kind: kind.direction == "outbound")
     sent = counted.filter(counted.kind.isin(ours))
     pressure = definition.contact.pressure
     if pressure is None:
         return sent
-    return sent.filter(sent.at > as_of - days(pressure.within_days))
+    return sent.filter(sent.at > as_of - days_to_microseconds(pressure.within_days))
 
 
-def pressure(touched: ir.IntegerValue, definition: Definition) -> ir.StringValue:
+def pressure(touches: ir.IntegerValue, definition: Definition) -> ir.StringValue:
     """Say how pressing so many touches are: ok, high or stop."""
     limits = definition.contact.pressure
     if limits is None:
         return ibis.literal("ok")
     return ibis.cases(
-        (touched >= limits.stop, "stop"), (touched >= limits.high, "high"), else_="ok"
+        (touches >= limits.stop, "stop"), (touches >= limits.high, "high"), else_="ok"
     )

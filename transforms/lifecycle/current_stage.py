@@ -5,17 +5,17 @@ import ibis.expr.types as ir
 
 from config.definition import Definition
 from transforms.lifecycle.cycles import inactive_after
-from transforms.staging.literals import whole
-from transforms.staging.timestamps import NEVER, or_never
+from transforms.staging.literals import int64
+from transforms.staging.timestamps import NEVER, null_to_never
 
 
-def base_rank(definition: Definition) -> int:
+def recycle_rank(definition: Definition) -> int:
     """The rank that the recycled fall back to."""
     return definition.stage_ids.index(definition.recycled.to) if definition.recycled else 0
 
 
-def lapses(
-    entries: ir.Table, journeys: ir.Table, definition: Definition, *, as_of: int
+def recyclings(
+    entries: ir.Table, cycles: ir.Table, definition: Definition, *, as_of: int
 ) -> ir.Table:
     """Find when those who stood above `recycled.to` went quiet and fell back.
 
@@ -24,25 +24,25 @@ def lapses(
             stage they fell from); people who never lapsed have no row
     Source: docs/definition.md, "Recycling".
     """
-    spans = _stretches(entries, journeys, definition)
-    fallen = spans.filter(spans["rank"] > base_rank(definition))
+    spans = _active_spans(entries, cycles, definition)
+    fallen = spans.filter(spans["rank"] > recycle_rank(definition))
     fallen = fallen.select("who", "rank", at=fallen.end + inactive_after(definition))
-    started = journeys.select("who", "cycle", "start", "final")
+    started = cycles.select("who", "cycle", "start", "final")
     both = fallen.join(started, [fallen.who == started.who, started.start <= fallen.at])
     both = both.filter(both.at <= as_of, both.at < both.final)
     return both.group_by("who", "at", "rank").aggregate(cycle=both.cycle.max())
 
 
-def _stretches(entries: ir.Table, journeys: ir.Table, definition: Definition) -> ir.Table:
+def _active_spans(entries: ir.Table, journeys: ir.Table, definition: Definition) -> ir.Table:
     """The stretches without a long silence of people who ever stood above `recycled.to`.
 
     Out: who, island, end (us), rank (of the highest entry above `recycled.to`, else -1)
     """
     quiet = inactive_after(definition)
-    above = entries.filter(entries["rank"] > base_rank(definition))
+    above = entries.filter(entries["rank"] > recycle_rank(definition))
     active = journeys.filter(journeys.first_activity < NEVER).semi_join(above, "who")
     parts = active.select(
-        "who", begin=active.first_activity, end=active.last, rank=whole(-1)
+        "who", begin=active.first_activity, end=active.last, rank=int64(-1)
     ).union(above.select("who", begin=above.at, end=above.at, rank=above["rank"]))
     order = [parts.begin, parts.end, parts["rank"]]
     earlier = ibis.window(group_by=parts.who, order_by=order, rows=(None, -1))
@@ -59,8 +59,8 @@ def _stretches(entries: ir.Table, journeys: ir.Table, definition: Definition) ->
 
 def standing(
     entries: ir.Table,
-    lapsed: ir.Table,
-    journeys: ir.Table,
+    recycling_rows: ir.Table,
+    cycles: ir.Table,
     definition: Definition,
 ) -> ir.Table:
     """Say where each person stands, since when, and what their journey left behind.
@@ -70,9 +70,11 @@ def standing(
             furthest (rank), cycle, entry_cycle (that entered the stage; NULL after a recycling)
     Source: docs/definition.md, "Where a person stands".
     """
-    base = base_rank(definition)
-    last = lapsed.group_by("who").aggregate(recycled_at=lapsed.at.max())
-    from_rank = lapsed.join(last, [lapsed.who == last.who, lapsed.at == last.recycled_at])
+    base = recycle_rank(definition)
+    last = recycling_rows.group_by("who").aggregate(recycled_at=recycling_rows.at.max())
+    from_rank = recycling_rows.join(
+        last, [recycling_rows.who == last.who, recycling_rows.at == last.recycled_at]
+    )
     from_rank = from_rank.select("who", "recycled_at", fell_from=from_rank["rank"])
     rows = entries.left_join(from_rank, "who").drop("who_right")
     fresh = rows.recycled_at.isnull() | (rows.at > rows.recycled_at)
@@ -90,8 +92,8 @@ def standing(
         risen=rise.at.min(), entry_cycle=rise.cycle.argmin(rise.at)
     )
     both = stands.left_join(rise, "who").drop("who_right")
-    lives = journeys.group_by("who").aggregate(
-        cycle=journeys.cycle.max(), last_start=journeys.start.max()
+    lives = cycles.group_by("who").aggregate(
+        cycle=cycles.cycle.max(), last_start=cycles.start.max()
     )
     both = both.join(lives, "who")
     return both.select(
@@ -102,13 +104,13 @@ def standing(
         "is_recycled",
         "fell_from",
         since=ibis.ifelse(both.is_recycled, both.recycled_at, both.risen),
-        recycled_at=or_never(both.recycled_at),
+        recycled_at=null_to_never(both.recycled_at),
         is_quiet=both.is_recycled & (both.last_start <= both.recycled_at),
         entry_cycle=ibis.ifelse(both.is_recycled, ibis.null("int64"), both.entry_cycle),
     )
 
 
-def stage_moments(entries: ir.Table, definition: Definition) -> ir.Table:
+def stage_dates(entries: ir.Table, definition: Definition) -> ir.Table:
     """Give the one moment reported for each stage.
 
     Up to `recycled.to` it is the first entry ever; above, the last entry by a rule below the
@@ -116,7 +118,7 @@ def stage_moments(entries: ir.Table, definition: Definition) -> ir.Table:
 
     Out:    who, `<stage>_at` for every stage but the first (us, NULL: never entered)
     """
-    base = base_rank(definition)
+    base = recycle_rank(definition)
     rank, at = entries["rank"], entries.at
     moments = {}
     for nth, stage in enumerate(definition.stage_ids[1:], start=1):

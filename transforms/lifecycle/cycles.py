@@ -8,27 +8,32 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from config.definition import Definition, Kind
-from transforms.staging.literals import whole
-from transforms.staging.timestamps import DAY, NEVER, days, micros
+from transforms.staging.literals import int64
+from transforms.staging.timestamps import (
+    MICROSECONDS_PER_DAY,
+    NEVER,
+    days_to_microseconds,
+    to_microseconds,
+)
 
-FOREVER = NEVER // 2
+NO_INACTIVITY_LIMIT = NEVER // 2
 """The longest silence, where the definition recycles nobody: nobody is ever that quiet."""
 
 
 def inactive_after(definition: Definition) -> int:
     """How long a silence ends a cycle, in microseconds."""
     recycled = definition.recycled
-    return days(recycled.after_inactive_days) if recycled else FOREVER
+    return days_to_microseconds(recycled.after_inactive_days) if recycled else NO_INACTIVITY_LIMIT
 
 
-def kinds(definition: Definition) -> ir.Table:
+def kind_table(definition: Definition) -> ir.Table:
     """Number the kinds: name string, number int16. Ten million numbers are light, names are not."""
     names = list(definition.events)
     numbers = pa.array(range(len(names)), pa.int16())
     return ibis.memtable(pa.table({"name": names, "number": numbers}))
 
 
-def numbers(names: Iterable[str], definition: Definition) -> list[int]:
+def kind_numbers(names: Iterable[str], definition: Definition) -> list[int]:
     """The numbers of some kinds, in the order given."""
     known = list(definition.events)
     return [known.index(name) for name in names]
@@ -40,25 +45,27 @@ def kind_name(number: ir.Value, definition: Definition) -> ir.StringValue:
     return ibis.cases(*((number == n, name) for n, name in enumerate(names)), else_="")
 
 
-def kinds_where(definition: Definition, holds: Callable[[Kind], bool]) -> list[int]:
+def kinds_where(definition: Definition, predicate: Callable[[Kind], bool]) -> list[int]:
     """The numbers of the kinds of which something is true."""
-    return [number for number, kind in enumerate(definition.events.values()) if holds(kind)]
+    return [number for number, kind in enumerate(definition.events.values()) if predicate(kind)]
 
 
 def by_kind(
-    kind: ir.Value, definition: Definition, of: Callable[[Kind], Any], *, otherwise: Any
+    kind: ir.Value, definition: Definition, value_of: Callable[[Kind], Any], *, default: Any
 ) -> ir.Value:
     """Look up something that the definition says of each kind; equal answers share a branch."""
     groups: dict[Any, list[int]] = {}
     for number, entry in enumerate(definition.events.values()):
-        groups.setdefault(of(entry), []).append(number)
+        groups.setdefault(value_of(entry), []).append(number)
     branches = [
-        (kind.isin(members), answer) for answer, members in groups.items() if answer != otherwise
+        (kind.isin(members), answer) for answer, members in groups.items() if answer != default
     ]
-    return ibis.cases(*branches, else_=otherwise) if branches else ibis.literal(otherwise)
+    return ibis.cases(*branches, else_=default) if branches else ibis.literal(default)
 
 
-def counted(events: ir.Table, facts: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
+def countable(
+    events: ir.Table, field_conditions: ir.Table, definition: Definition, *, as_of: int
+) -> ir.Table:
     """Keep the events that count at `as_of`.
 
     In:     events(person_id, kind string, at timestamp, duplicate_of string)
@@ -66,21 +73,21 @@ def counted(events: ir.Table, facts: ir.Table, definition: Definition, *, as_of:
     Source: docs/definition.md, "Which events count".
     """
     once = events.filter(events.duplicate_of.isnull())
-    moments = once.select("person_id", name=once.kind, at=micros(once.at))
+    moments = once.select("person_id", name=once.kind, at=to_microseconds(once.at))
     moments = moments.filter(moments.at <= as_of)
-    named = moments.join(kinds(definition), "name")
-    return named.join(facts.select("who", "person_id"), "person_id").select(
+    named = moments.join(kind_table(definition), "name")
+    return named.join(field_conditions.select("who", "person_id"), "person_id").select(
         "who", "at", kind=named.number
     )
 
 
-def activity(counted_events: ir.Table, definition: Definition) -> ir.Table:
+def activity(countable_events: ir.Table, definition: Definition) -> ir.Table:
     """The moments at which a person showed interest: who, at."""
     shown = kinds_where(definition, lambda kind: kind.is_activity)
-    return counted_events.filter(counted_events.kind.isin(shown)).select("who", "at")
+    return countable_events.filter(countable_events.kind.isin(shown)).select("who", "at")
 
 
-def admitted(counted_events: ir.Table, journeys: ir.Table, definition: Definition) -> ir.Table:
+def admitted(countable_events: ir.Table, cycle_spans: ir.Table, definition: Definition) -> ir.Table:
     """Keep the events that earn points and fulfil rules, each in the cycle it belongs to.
 
     A cycle holds what lies between its start and its last activity plus the silence that ends it.
@@ -89,48 +96,51 @@ def admitted(counted_events: ir.Table, journeys: ir.Table, definition: Definitio
     Out:    who, cycle (NULL: it belongs to none), at, kind
     Source: docs/definition.md, "Which events count" and "Cycles".
     """
-    moments = within_limits(counted_events, definition)
-    return on_journey(moments, journeys, until=journeys["last"] + inactive_after(definition))
+    moments = cap_per_day(countable_events, definition)
+    return assign_cycle(
+        moments, cycle_spans, until=cycle_spans["last"] + inactive_after(definition)
+    )
 
 
-def on_journey(moments: ir.Table, journeys: ir.Table, *, until: ir.IntegerValue) -> ir.Table:
+def assign_cycle(events: ir.Table, cycle_spans: ir.Table, *, until: ir.IntegerValue) -> ir.Table:
     """Add to moments (who, at, ...) the cycle they fall into; NULL before its start or `until`."""
-    is_first = journeys.start == journeys.created
-    span = journeys.select(
+    is_first = cycle_spans.start == cycle_spans.created
+    span = cycle_spans.select(
         "cycle",
         "start",
         "next_start",
-        of=journeys.who,
+        of=cycle_spans.who,
         until=until,
-        since=ibis.ifelse(is_first, -NEVER, journeys.start),
+        since=ibis.ifelse(is_first, -NEVER, cycle_spans.start),
     )
-    both = moments.join(
-        span, [moments.who == span.of, moments.at >= span.since, moments.at < span.next_start]
+    both = events.join(
+        span, [events.who == span.of, events.at >= span.since, events.at < span.next_start]
     )
     inside = (both.at >= both.start) & (both.at <= both.until)
-    return both.select(*moments.columns, cycle=ibis.ifelse(inside, both.cycle, ibis.null("int64")))
+    return both.select(*events.columns, cycle=ibis.ifelse(inside, both.cycle, ibis.null("int64")))
 
 
-def within_limits(counted_events: ir.Table, definition: Definition) -> ir.Table:
+def cap_per_day(countable_events: ir.Table, definition: Definition) -> ir.Table:
     """Keep the first `max_per_day` of each kind, person and UTC day."""
     limits = [kind.max_per_day for kind in definition.events.values()]
     limited = [number for number, limit in enumerate(limits) if limit is not None]
     if not limited:
-        return counted_events
-    free = counted_events.filter(counted_events.kind.notin(limited))
-    bound = counted_events.filter(counted_events.kind.isin(limited))
+        return countable_events
+    free = countable_events.filter(countable_events.kind.notin(limited))
+    bound = countable_events.filter(countable_events.kind.isin(limited))
     # of events at one instant it makes no difference which is admitted: nothing else tells them
     # apart here, and no order by event_id is needed
     of_day = ibis.window(
-        group_by=[bound.who, bound.kind, bound.at - bound.at % DAY], order_by=bound.at
+        group_by=[bound.who, bound.kind, bound.at - bound.at % MICROSECONDS_PER_DAY],
+        order_by=bound.at,
     )
-    limit = by_kind(bound.kind, definition, lambda kind: kind.max_per_day or 0, otherwise=0)
+    limit = by_kind(bound.kind, definition, lambda kind: kind.max_per_day or 0, default=0)
     bound = bound.mutate(is_within=ibis.row_number().over(of_day) < limit)
     return free.union(bound.filter(bound.is_within).drop("is_within"))
 
 
 def cycles(
-    facts: ir.Table, shown: ir.Table, final_since: ir.Table, definition: Definition
+    field_conditions: ir.Table, activities: ir.Table, final_since: ir.Table, definition: Definition
 ) -> ir.Table:
     """Split each person's journey where they went quiet.
 
@@ -140,8 +150,10 @@ def cycles(
     Source: docs/definition.md, "Cycles".
     """
     quiet = inactive_after(definition)
-    pieces = _pieces(shown, quiet)
-    people = facts.select("who", "created").join(final_since.select("who", "final"), "who")
+    pieces = _activity_streaks(activities, quiet)
+    people = field_conditions.select("who", "created").join(
+        final_since.select("who", "final"), "who"
+    )
     begun = pieces.join(people, "who")
     from_creation = (begun.piece == 1) & (begun.first - begun.created <= quiet)
     numbered = begun.select(
@@ -160,9 +172,9 @@ def cycles(
         "created",
         "final",
         last=silent.created,
-        cycle=whole(0),
+        cycle=int64(0),
         start=silent.created,
-        first_activity=whole(NEVER),
+        first_activity=int64(NEVER),
     )
     both = numbered.union(zeroth)
     both = both.filter(both.start <= both.final)
@@ -170,7 +182,7 @@ def cycles(
     return both.mutate(next_start=following.fill_null(NEVER).cast("int64"))
 
 
-def _pieces(shown: ir.Table, quiet: int) -> ir.Table:
+def _activity_streaks(shown: ir.Table, quiet: int) -> ir.Table:
     """The unbroken pieces of activity: who, piece (from 1), first, last (us)."""
     before = shown.mutate(before=shown.at.lag(1).over(group_by=shown.who, order_by=shown.at))
     starts = before.filter(before.before.isnull() | (before.at - before.before > quiet))

@@ -6,14 +6,14 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import ChannelsLeaf, Definition, EventLeaf, Leaf
-from transforms.lifecycle.cycles import by_kind, kinds_where, numbers
-from transforms.staging.literals import whole
-from transforms.staging.timestamps import NEVER, days, or_never
+from transforms.lifecycle.cycles import by_kind, kind_numbers, kinds_where
+from transforms.staging.literals import int64
+from transforms.staging.timestamps import NEVER, days_to_microseconds, null_to_never
 
 Keys = Sequence[str]
 
 
-def first_moments(
+def first_true_at(
     admitted: ir.Table, columns: Mapping[Leaf, str], definition: Definition, by: Keys
 ) -> Iterator[ir.Table]:
     """Give tables of the keys and, where true, the first moments (us) of event and channels leaves.
@@ -42,7 +42,7 @@ def _first_of_kinds(
 ) -> ir.Table:
     """The first events of each list of kinds, all lists in one pass."""
     asked = {
-        name: numbers(leaf.event, definition)
+        name: kind_numbers(leaf.event, definition)
         for leaf, name in columns.items()
         if isinstance(leaf, EventLeaf)
     }
@@ -56,13 +56,13 @@ def _first_of_count(
     admitted: ir.Table, leaf: EventLeaf, definition: Definition, by: Keys
 ) -> ir.Table:
     """The first moment at which `count` events lie in the window that ends there."""
-    meant = admitted.filter(admitted.kind.isin(numbers(leaf.event, definition)))
+    meant = admitted.filter(admitted.kind.isin(kind_numbers(leaf.event, definition)))
     journey = ibis.window(group_by=list(by), order_by=meant.at)
     meant = meant.mutate(nth_before=meant.at.lag(leaf.count - 1).over(journey))
     meant = meant.filter(meant.nth_before.notnull())
     if leaf.within_days is not None:
         # half-open: what happened exactly one window ago is out
-        meant = meant.filter(meant.at - meant.nth_before < days(leaf.within_days))
+        meant = meant.filter(meant.at - meant.nth_before < days_to_microseconds(leaf.within_days))
     return meant.group_by(list(by)).aggregate(since=meant.at.min())
 
 
@@ -77,7 +77,7 @@ def _first_of_channels(
         seen.kind,
         definition,
         lambda kind: names.index(kind.channel) if kind.channel else -1,
-        otherwise=-1,
+        default=-1,
     )
     seen = seen.select(*by, "at", channel=channel)
     firsts = seen.group_by([*by, "channel"]).aggregate(at=seen.at.min())
@@ -87,7 +87,7 @@ def _first_of_channels(
     all_seen = ranked.filter(ranked.nth == leaf.channels - 1).select(*by, "begin", since=ranked.at)
     if leaf.within_days is None:
         return all_seen.drop("begin")
-    width = days(leaf.within_days)
+    width = days_to_microseconds(leaf.within_days)
     at_once = all_seen.since - all_seen.begin < width
     seen = seen.semi_join(all_seen.filter(~at_once), list(by))
     later = _first_of_window(seen, leaf.channels, width, range(len(names)), by)
@@ -99,7 +99,7 @@ def _first_of_window(
 ) -> ir.Table:
     """The first moment at which so many channels were last seen less than a window ago."""
     journey = ibis.window(group_by=list(by), order_by=seen.at, range=(None, 0))
-    never = whole(-NEVER)
+    never = int64(-NEVER)
     lasts = {
         f"last_{one}": ibis.ifelse(seen.channel == one, seen.at, never).max().over(journey)
         for one in channels
@@ -107,14 +107,14 @@ def _first_of_window(
     told = seen.mutate(**lasts)
     # half-open: what happened exactly one window ago is out
     near = ((told[name] > told.at - width).ifelse(1, 0) for name in lasts)
-    reached = told.filter(sum(near, whole(0)) >= n)
+    reached = told.filter(sum(near, int64(0)) >= n)
     return reached.group_by(list(by)).aggregate(since=reached.at.min())
 
 
-def attach(rows: ir.Table, tables: Iterable[ir.Table], by: Keys) -> ir.Table:
+def join_columns(rows: ir.Table, tables: Iterable[ir.Table], by: Keys) -> ir.Table:
     """Join tables of first moments to their keys' rows; NEVER where they have none."""
     joined, added = rows, []
     for nth, table in enumerate(tables):
         joined = joined.left_join(table, list(by), rname=f"{{name}}_of_{nth}")
         added += [name for name in table.columns if name not in by]
-    return joined.select(*rows.columns, **{name: or_never(joined[name]) for name in added})
+    return joined.select(*rows.columns, **{name: null_to_never(joined[name]) for name in added})

@@ -7,12 +7,12 @@ import ibis.expr.types as ir
 
 from config.definition import AllOf, AnyOf, Condition, Definition, FieldLeaf, Leaf, leaves
 from errors import ConfigError
-from transforms.staging.field_tests import holds
-from transforms.staging.literals import whole
-from transforms.staging.timestamps import NEVER, micros
+from transforms.staging.field_tests import passes_tests
+from transforms.staging.literals import int64
+from transforms.staging.timestamps import NEVER, to_microseconds
 
 
-def facts(
+def field_conditions(
     people: ir.Table, field_since: ir.Table, definition: Definition, *, as_of: int
 ) -> ir.Table:
     """Say since when each field leaf of the definition holds for each person known at `as_of`.
@@ -30,7 +30,7 @@ def facts(
             f"the definition asks for {', '.join(missing)}, which no mapping reads: "
             "map the field in mappings/hubspot.yaml or mappings/salesforce.yaml, or drop the rule"
         )
-    known = people.mutate(created=micros(people.created_at))
+    known = people.mutate(created=to_microseconds(people.created_at))
     known = known.filter(known.created <= as_of)
     since = _since_by_field(field_since, definition.fields())
     known = known.left_join(since, "person_id").drop("person_id_right")
@@ -39,7 +39,7 @@ def facts(
         person_id=known.person_id,
         created=known.created,
         **{
-            column(leaf, definition): _true_since(known, leaf, as_of)
+            field_leaf_column(leaf, definition): _true_since(known, leaf, as_of)
             for leaf in field_leaves(definition)
         },
     )
@@ -51,7 +51,7 @@ def field_leaves(definition: Definition) -> tuple[FieldLeaf, ...]:
     return tuple(dict.fromkeys(leaf for leaf in found if isinstance(leaf, FieldLeaf)))
 
 
-def column(leaf: FieldLeaf, definition: Definition) -> str:
+def field_leaf_column(leaf: FieldLeaf, definition: Definition) -> str:
     """The name of a field leaf's column in `facts`."""
     return f"field_{field_leaves(definition).index(leaf)}"
 
@@ -74,7 +74,7 @@ def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
     # one alone, and none: some engines insist on two
     match list(instants):
         case []:
-            return whole(NEVER)
+            return int64(NEVER)
         case [one]:
             return one
         case given:
@@ -90,14 +90,14 @@ def latest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
             return ibis.greatest(*given)
 
 
-def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue:
+def nth_earliest(instants: Iterable[ir.IntegerValue], nth: int) -> ir.IntegerValue:
     """The n-th of these instants in time; NEVER where fewer came true."""
     given = list(instants)
-    if n > len(given):
-        return whole(NEVER)
-    never = whole(NEVER)
+    if nth > len(given):
+        return int64(NEVER)
+    never = int64(NEVER)
     reached = (
-        ibis.ifelse(sum((other <= one).ifelse(1, 0) for other in given) >= n, one, never)
+        ibis.ifelse(sum((other <= one).ifelse(1, 0) for other in given) >= nth, one, never)
         for one in given
     )
     return earliest(reached)
@@ -105,8 +105,8 @@ def nth_earliest(instants: Iterable[ir.IntegerValue], n: int) -> ir.IntegerValue
 
 def _true_since(known: ir.Table, leaf: FieldLeaf, as_of: int) -> ir.IntegerValue:
     since = known[_since(leaf.field)].fill_null(known.created)
-    true_now = holds(known[leaf.field], leaf) & (since <= as_of)
-    return ibis.ifelse(true_now, since, whole(NEVER)).cast("int64")
+    true_now = passes_tests(known[leaf.field], leaf) & (since <= as_of)
+    return ibis.ifelse(true_now, since, int64(NEVER)).cast("int64")
 
 
 def _since(field: str) -> str:
@@ -116,6 +116,9 @@ def _since(field: str) -> str:
 def _since_by_field(field_since: ir.Table, fields: tuple[str, ...]) -> ir.Table:
     asked = field_since.filter(field_since.field.isin(fields)) if fields else field_since
     return asked.group_by("person_id").aggregate(
-        **{_since(name): micros(asked.since).max(where=asked.field == name) for name in fields},
+        **{
+            _since(name): to_microseconds(asked.since).max(where=asked.field == name)
+            for name in fields
+        },
         _rows=asked.count(),
     )

@@ -27,31 +27,31 @@ from transforms.lifecycle import (
     stage_entries,
 )
 from transforms.lifecycle import cycles as activity
-from transforms.staging.literals import number, whole
-from transforms.staging.timestamps import NEVER, days, from_datetime, instant
+from transforms.staging.literals import float64, int64
+from transforms.staging.timestamps import NEVER, days_to_microseconds, from_datetime, to_timestamp
 
-Store = Callable[[str, ir.Table], ir.Table]
+Materialize = Callable[[str, ir.Table], ir.Table]
 """Keeps a table under a name in the warehouse and hands it back: each step is computed once."""
 
 
-class Answer(NamedTuple):
+class LifecycleTables(NamedTuple):
     """The two tables that a definition makes of people and events."""
 
     lifecycle: ir.Table
     stage_history: ir.Table
 
 
-class Journeys(NamedTuple):
+class Steps(NamedTuple):
     """The steps on the way to the answer, each kept once; what receipts are read from."""
 
-    facts: ir.Table
-    counted: ir.Table
+    field_conditions: ir.Table
+    countable: ir.Table
     cycles: ir.Table
     admitted: ir.Table
-    ends: ir.Table
-    ruled: ir.Table
+    person_conditions: ir.Table
+    evaluated_rules: ir.Table
     entries: ir.Table
-    lapses: ir.Table
+    recyclings: ir.Table
 
 
 def lifecycle(
@@ -61,8 +61,8 @@ def lifecycle(
     definition: Definition,
     *,
     as_of: datetime,
-    store: Store,
-) -> Answer:
+    materialize: Materialize,
+) -> LifecycleTables:
     """Decide where every person stands at `as_of`.
 
     In:     people(person_id, created_at, canonical fields), field_since(person_id, field, since),
@@ -71,48 +71,56 @@ def lifecycle(
     Raises: ConfigError where the definition asks for a field that people do not have.
     Source: docs/definition.md.
     """
-    steps = journeys(people, field_since, events, definition, as_of=as_of, store=store)
-    return answered(steps, definition, as_of=as_of, store=store)
+    steps = compute_steps(
+        people, field_since, events, definition, as_of=as_of, materialize=materialize
+    )
+    return build_tables(steps, definition, as_of=as_of, materialize=materialize)
 
 
-def journeys(
+def compute_steps(
     people: ir.Table,
     field_since: ir.Table,
     events: ir.Table,
     definition: Definition,
     *,
     as_of: datetime,
-    store: Store,
-) -> Journeys:
+    materialize: Materialize,
+) -> Steps:
     """Follow everybody's journey up to what each cycle entered and when silence took it back."""
     now = from_datetime(as_of)
-    known = store("facts", field_conditions.facts(people, field_since, definition, as_of=now))
-    counted = store("counted", activity.counted(events, known, definition, as_of=now))
-    ends = store("ends", _ends(known, counted, definition))
+    known = materialize(
+        "facts", field_conditions.field_conditions(people, field_since, definition, as_of=now)
+    )
+    counted = materialize("counted", activity.countable(events, known, definition, as_of=now))
+    ends = materialize("ends", _person_conditions(known, counted, definition))
     shown = activity.activity(counted, definition)
-    cycles = store("cycles", activity.cycles(known, shown, ends, definition))
-    admitted = store("admitted", activity.admitted(counted, cycles, definition))
-    rows = store("leaves", _cycle_leaves(known, admitted, cycles, definition, as_of=now))
+    cycles = materialize("cycles", activity.cycles(known, shown, ends, definition))
+    admitted = materialize("admitted", activity.admitted(counted, cycles, definition))
+    rows = materialize("leaves", _cycle_leaves(known, admitted, cycles, definition, as_of=now))
     fields = known.drop("person_id", "created")
-    ruled = stage_entries.rules(rows.join(fields, "who"), definition, leaf_columns(definition))
-    ruled = store("ruled", ruled.drop(*fields.drop("who").columns))
-    entries = store("entries", stage_entries.entries(ruled, definition))
-    lapses = store("lapses", current_stage.lapses(entries, cycles, definition, as_of=now))
-    return Journeys(known, counted, cycles, admitted, ends, ruled, entries, lapses)
+    ruled = stage_entries.evaluate_rules(
+        rows.join(fields, "who"), definition, leaf_columns(definition)
+    )
+    ruled = materialize("ruled", ruled.drop(*fields.drop("who").columns))
+    entries = materialize("entries", stage_entries.entries(ruled, definition))
+    lapses = materialize("lapses", current_stage.recyclings(entries, cycles, definition, as_of=now))
+    return Steps(known, counted, cycles, admitted, ends, ruled, entries, lapses)
 
 
-def answered(steps: Journeys, definition: Definition, *, as_of: datetime, store: Store) -> Answer:
+def build_tables(
+    steps: Steps, definition: Definition, *, as_of: datetime, materialize: Materialize
+) -> LifecycleTables:
     """Say where everybody's journey has brought them."""
-    stands = current_stage.standing(steps.entries, steps.lapses, steps.cycles, definition)
-    stands = store("standing", stands)
-    told = store("reasons", _reasons(steps, stands, definition))
-    return Answer(
+    stands = current_stage.standing(steps.entries, steps.recyclings, steps.cycles, definition)
+    stands = materialize("standing", stands)
+    told = materialize("reasons", _reasons(steps, stands, definition))
+    return LifecycleTables(
         _lifecycle(steps, stands, told, definition, as_of=as_of),
         stage_history(steps, definition),
     )
 
 
-def end_leaves(definition: Definition) -> dict[Leaf, str]:
+def person_leaves(definition: Definition) -> dict[Leaf, str]:
     """The columns of the event leaves that look at all of a person's events at once."""
     final = definition.final
     ends = [final.enter if final else None, definition.disqualified]
@@ -121,17 +129,17 @@ def end_leaves(definition: Definition) -> dict[Leaf, str]:
     return {leaf: f"end_{i}" for i, leaf in enumerate(asked)}
 
 
-def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Table:
+def _person_conditions(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Table:
     """Since when the final stage's rule and `disqualified` hold: who, final, disqualified (us)."""
-    columns = end_leaves(definition)
+    columns = person_leaves(definition)
     asked_for = [leaf for leaf in columns if isinstance(leaf, EventLeaf)]
-    kinds = {n for leaf in asked_for for n in activity.numbers(leaf.event, definition)}
+    kinds = {n for leaf in asked_for for n in activity.kind_numbers(leaf.event, definition)}
     asked = counted.filter(counted.kind.isin(sorted(kinds)))
-    admitted = activity.within_limits(asked, definition)
-    found = event_conditions.first_moments(admitted, columns, definition, ["who"])
-    rows = event_conditions.attach(known, found, ["who"])
-    read = _end_since(rows, definition)
-    never = whole(NEVER)
+    admitted = activity.cap_per_day(asked, definition)
+    found = event_conditions.first_true_at(admitted, columns, definition, ["who"])
+    rows = event_conditions.join_columns(known, found, ["who"])
+    read = _person_leaf_since(rows, definition)
+    never = int64(NEVER)
     final = definition.final
     won = field_conditions.condition_since(final.enter, read) if final and final.enter else never
     lost = definition.disqualified
@@ -145,13 +153,13 @@ def _ends(known: ir.Table, counted: ir.Table, definition: Definition) -> ir.Tabl
     )
 
 
-def _end_since(rows: ir.Table, definition: Definition) -> Callable[[Leaf], ir.IntegerValue]:
-    columns = end_leaves(definition)
+def _person_leaf_since(rows: ir.Table, definition: Definition) -> Callable[[Leaf], ir.IntegerValue]:
+    columns = person_leaves(definition)
 
     def since(leaf: Leaf) -> ir.IntegerValue:
         if isinstance(leaf, FieldLeaf):
             return field_conditions.latest(
-                [rows[field_conditions.column(leaf, definition)], rows.created]
+                [rows[field_conditions.field_leaf_column(leaf, definition)], rows.created]
             )
         return rows[columns[leaf]]
 
@@ -183,10 +191,10 @@ def _cycle_leaves(
     columns = leaf_columns(definition)
     by = ["who", "cycle"]
     inside = admitted.filter(admitted.cycle.notnull())
-    found = [*event_conditions.first_moments(inside, columns, definition, by)]
-    since = fits(known, definition)
-    found += score.score_firsts(admitted, cycles, since, columns, definition, as_of=as_of)
-    rows = event_conditions.attach(cycles, found, by)
+    found = [*event_conditions.first_true_at(inside, columns, definition, by)]
+    since = fit_lines_since(known, definition)
+    found += score.score_reached_at(admitted, cycles, since, columns, definition, as_of=as_of)
+    rows = event_conditions.join_columns(cycles, found, by)
     with_fields = rows.join(known.drop("person_id", "created"), "who")
     qualified = {
         name: stage_entries.qualified_since(with_fields, leaf, definition)
@@ -196,62 +204,64 @@ def _cycle_leaves(
     return with_fields.select(*rows.columns, **qualified)
 
 
-def fits(known: ir.Table, definition: Definition) -> ir.Table:
+def fit_lines_since(field_rows: ir.Table, definition: Definition) -> ir.Table:
     """Since when each fit line holds: who, created, fit_0, ... (us or NEVER)."""
     lines = score.fit_lines(definition)
-    return known.select(
+    return field_rows.select(
         "who",
         "created",
         **{
-            score.fit_column(i): stage_entries.plain_since(known, line.when, definition)
+            score.fit_column(i): stage_entries.field_condition_since(
+                field_rows, line.when, definition
+            )
             for i, line in enumerate(lines)
         },
     )
 
 
-def _reasons(steps: Journeys, stands: ir.Table, definition: Definition) -> ir.Table:
+def _reasons(steps: Steps, stands: ir.Table, definition: Definition) -> ir.Table:
     """The reasons of those who entered their stage by a rule; the recycled have their own."""
-    rows, leaf_since = _risen(steps, stands, definition)
+    rows, leaf_since = _entry_cycles(steps, stands, definition)
     return reasons.reasons(rows, steps.admitted, definition, leaf_since)
 
 
-def grounds(
-    steps: Journeys, stands: ir.Table, definition: Definition
+def reason_leaves(
+    steps: Steps, standings: ir.Table, definition: Definition
 ) -> tuple[ir.Table, list[Leaf]]:
     """The leaves behind the reasons: who, at (us), place; and the leaf of each place."""
-    rows, leaf_since = _risen(steps, stands, definition)
-    return reasons.grounds(rows, definition, leaf_since)
+    rows, leaf_since = _entry_cycles(steps, standings, definition)
+    return reasons.reason_leaves(rows, definition, leaf_since)
 
 
-def _risen(
-    steps: Journeys, stands: ir.Table, definition: Definition
+def _entry_cycles(
+    steps: Steps, stands: ir.Table, definition: Definition
 ) -> tuple[ir.Table, Callable[[ir.Table, int], reasons.LeafSince]]:
     """The cycles that brought people to their stage, and how to read the leaves of its rule."""
     risen = stands.filter(stands.entry_cycle.notnull(), stands["rank"] > 0)
     risen = risen.select("who", "rank", cycle=risen.entry_cycle)
-    rows = steps.ruled.join(risen, ["who", "cycle"])
-    rows = rows.join(steps.facts.drop("person_id", "created"), "who")
-    rows = rows.join(steps.ends.drop("final", "disqualified"), "who")
+    rows = steps.evaluated_rules.join(risen, ["who", "cycle"])
+    rows = rows.join(steps.field_conditions.drop("person_id", "created"), "who")
+    rows = rows.join(steps.person_conditions.drop("final", "disqualified"), "who")
     columns = leaf_columns(definition)
 
     def leaf_since(here: ir.Table, rank: int) -> Callable[[Leaf], ir.IntegerValue]:
         stage = definition.stages[rank]
         if stage.final:
-            return _end_since(here, definition)
+            return _person_leaf_since(here, definition)
         return stage_entries.leaf_since(here, definition, columns, stage)
 
     return rows, leaf_since
 
 
-def stage_history(steps: Journeys, definition: Definition) -> ir.Table:
+def stage_history(steps: Steps, definition: Definition) -> ir.Table:
     """List everybody's entries and recyclings: person_id, cycle, stage, entered_at."""
     entered = steps.entries.select(
         "who", "cycle", "at", stage=_stage_name(steps.entries["rank"], definition)
     )
-    recycled = steps.lapses.select("who", "cycle", "at", stage=ibis.literal("recycled"))
+    recycled = steps.recyclings.select("who", "cycle", "at", stage=ibis.literal("recycled"))
     both = entered.union(recycled)
-    named = both.join(steps.facts.select("who", "person_id"), "who")
-    return named.select("person_id", "cycle", "stage", entered_at=instant(named.at))
+    named = both.join(steps.field_conditions.select("who", "person_id"), "who")
+    return named.select("person_id", "cycle", "stage", entered_at=to_timestamp(named.at))
 
 
 def _stage_name(rank: ir.IntegerValue, definition: Definition) -> ir.StringValue:
@@ -260,7 +270,7 @@ def _stage_name(rank: ir.IntegerValue, definition: Definition) -> ir.StringValue
 
 
 def _lifecycle(
-    steps: Journeys,
+    steps: Steps,
     stands: ir.Table,
     told: ir.Table,
     definition: Definition,
@@ -268,18 +278,18 @@ def _lifecycle(
     as_of: datetime,
 ) -> ir.Table:
     now = from_datetime(as_of)
-    moments = current_stage.stage_moments(steps.entries, definition)
-    rows = steps.facts
-    for table in (stands, moments, steps.ends):
+    moments = current_stage.stage_dates(steps.entries, definition)
+    rows = steps.field_conditions
+    for table in (stands, moments, steps.person_conditions):
         rows = rows.join(table, "who")
     optional = [
         told,
-        contact_policy.deeds(steps.counted, definition, as_of=now),
+        contact_policy.follow_up_activity(steps.countable, definition, as_of=now),
         score.engagement(steps.admitted, definition, as_of=now),
     ]
     for table in optional:
         rows = rows.left_join(table, "who").drop("who_right")
-    rows = _judged(rows, definition, now=now)
+    rows = _add_decisions(rows, definition, now=now)
     return rows.select(
         "person_id",
         "stage",
@@ -287,14 +297,14 @@ def _lifecycle(
         standing=ibis.ifelse(
             rows.status.isin(["recycled", "disqualified"]), rows.status, rows.stage
         ),
-        stage_since=instant(rows.since),
-        **{f"{stage}_at": instant(rows[f"{stage}_at"]) for stage in definition.stage_ids[1:]},
-        recycled_at=instant(rows.recycled_at),
-        disqualified_at=instant(rows.disqualified),
+        stage_since=to_timestamp(rows.since),
+        **{f"{stage}_at": to_timestamp(rows[f"{stage}_at"]) for stage in definition.stage_ids[1:]},
+        recycled_at=to_timestamp(rows.recycled_at),
+        disqualified_at=to_timestamp(rows.disqualified),
         furthest_stage=_stage_name(rows.furthest, definition),
         cycle=rows.cycle,
-        score=score.hundredths((rows.engagement + rows.fit).round(score.PLACES)),
-        engagement=score.hundredths(rows.engagement),
+        score=score.round_2((rows.engagement + rows.fit).round(score.DECIMAL_PLACES)),
+        engagement=score.round_2(rows.engagement),
         fit=rows.fit,
         grade=_grade(rows.fit, definition),
         qualified=rows.qualified,
@@ -302,17 +312,17 @@ def _lifecycle(
         pressure=rows.pressure,
         contactable=rows.contactable,
         next_action=rows.next_action,
-        follow_up_due=instant(_follow_up_due(rows, definition)),
-        reasons=_spoken(rows, definition),
+        follow_up_due=to_timestamp(_follow_up_due(rows, definition)),
+        reasons=_reason_text(rows, definition),
         definition_id=ibis.literal(definition.id),
-        as_of=instant(whole(now)),
+        as_of=to_timestamp(int64(now)),
     )
 
 
-def _judged(rows: ir.Table, definition: Definition, *, now: int) -> ir.Table:
+def _add_decisions(rows: ir.Table, definition: Definition, *, now: int) -> ir.Table:
     """Add stage, status, fit, qualified, contactable, pressure and next_action."""
     fits = {
-        score.fit_column(i): stage_entries.plain_since(rows, line.when, definition)
+        score.fit_column(i): stage_entries.field_condition_since(rows, line.when, definition)
         for i, line in enumerate(score.fit_lines(definition))
     }
     rows = rows.mutate(**fits)
@@ -320,12 +330,12 @@ def _judged(rows: ir.Table, definition: Definition, *, now: int) -> ir.Table:
     criteria = stage_entries.criteria_since(rows, definition).values()
     rows = rows.mutate(
         stage=_stage_name(rows["rank"], definition),
-        fit=score.fit(rows, definition, at=now).round(score.PLACES),
-        engagement=rows.engagement.fill_null(number(0)),
-        qualified=sum(((one < NEVER).ifelse(1, 0) for one in criteria), whole(0)),
+        fit=score.fit_points(rows, definition, at=now).round(score.DECIMAL_PLACES),
+        engagement=rows.engagement.fill_null(float64(0)),
+        qualified=sum(((one < NEVER).ifelse(1, 0) for one in criteria), int64(0)),
         touches=rows.touches.fill_null(0),
         contactable=(
-            stage_entries.plain_since(rows, reachable, definition) < NEVER
+            stage_entries.field_condition_since(rows, reachable, definition) < NEVER
             if reachable is not None
             else ibis.literal(True)
         ),
@@ -355,25 +365,25 @@ def _next_action(rows: ir.Table, definition: Definition) -> ir.StringValue:
 
 
 def _follow_up_due(rows: ir.Table, definition: Definition) -> ir.IntegerValue:
-    never = whole(NEVER)
+    never = int64(NEVER)
     silent = rows.next_action.isin(["none", "pause"]) | (rows.status == "recycled")
     due = [(silent, never)]
     for rank, stage in enumerate(definition.stages):
         if stage.follow_up is not None:
-            done = (rows[contact_policy.answered(rank)] >= rows.since).fill_null(False)
-            deadline = rows.since + days(stage.follow_up.within_hours / 24)
+            done = (rows[contact_policy.follow_up_column(rank)] >= rows.since).fill_null(False)
+            deadline = rows.since + days_to_microseconds(stage.follow_up.within_hours / 24)
             due.append(((rows["rank"] == rank) & ~done, deadline))
     return ibis.cases(*due, else_=never)
 
 
 def _grade(fit: ir.FloatingValue, definition: Definition) -> ir.StringValue:
     grades = definition.score.grades if definition.score else {}
-    steps = [(fit >= number(grades[letter]), letter) for letter in sorted(grades)]
+    steps = [(fit >= float64(grades[letter]), letter) for letter in sorted(grades)]
     return ibis.cases(*steps, else_="D") if steps else ibis.literal("D")
 
 
-def _spoken(rows: ir.Table, definition: Definition) -> ir.StringValue:
+def _reason_text(rows: ir.Table, definition: Definition) -> ir.StringValue:
     fell = _stage_name(rows.fell_from.fill_null(0), definition)
     recycled = ibis.literal("recycled from ") + fell + " on "
-    recycled = recycled + instant(rows.recycled_at).strftime("%Y-%m-%d")
+    recycled = recycled + to_timestamp(rows.recycled_at).strftime("%Y-%m-%d")
     return ibis.ifelse(rows.is_recycled, recycled, rows.reasons.fill_null(""))

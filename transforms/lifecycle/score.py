@@ -6,15 +6,15 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition, FitLine, Leaf, Score, ScoreLeaf
-from transforms.lifecycle.cycles import by_kind, kind_name, kinds_where, on_journey
-from transforms.staging.literals import number, whole
-from transforms.staging.timestamps import NEVER, days
+from transforms.lifecycle.cycles import assign_cycle, by_kind, kind_name, kinds_where
+from transforms.staging.literals import float64, int64
+from transforms.staging.timestamps import NEVER, days_to_microseconds
 
 _BLOCK = 900
 """Half-lives per block. Within a block weights grow up to 2 ** 900, which a double still holds;
 what is older than a whole block is worth nothing in six decimals."""
 
-PLACES = 6
+DECIMAL_PLACES = 6
 """Decimals kept before any comparison, so that all engines compare the same number."""
 
 
@@ -28,18 +28,18 @@ def fit_lines(definition: Definition) -> tuple[FitLine, ...]:
     return definition.score.fit if definition.score else ()
 
 
-def fit(rows: ir.Table, definition: Definition, *, at: ir.Value | int) -> ir.FloatingValue:
+def fit_points(rows: ir.Table, definition: Definition, *, at: ir.Value | int) -> ir.FloatingValue:
     """Sum the fit lines true at an instant; `rows` has their columns."""
     return sum(
         (
-            ibis.ifelse(rows[fit_column(i)] <= at, number(line.points), number(0))
+            ibis.ifelse(rows[fit_column(i)] <= at, float64(line.points), float64(0))
             for i, line in enumerate(fit_lines(definition))
         ),
-        start=number(0),
+        start=float64(0),
     )
 
 
-def hundredths(points: ir.FloatingValue) -> ir.FloatingValue:
+def round_2(points: ir.FloatingValue) -> ir.FloatingValue:
     """Round six decimals once more, to the two that are stored.
 
     As decimals, and half away from zero: 0.565 is a little less than that in binary.
@@ -57,7 +57,7 @@ def engagement(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.
     """
     worth = contributions(admitted, definition, as_of=as_of)
     summed = worth.group_by("who").aggregate(engagement=worth.left.sum())
-    return summed.mutate(engagement=summed.engagement.round(PLACES))
+    return summed.mutate(engagement=summed.engagement.round(DECIMAL_PLACES))
 
 
 def contributions(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
@@ -67,19 +67,19 @@ def contributions(admitted: ir.Table, definition: Definition, *, as_of: int) -> 
     """
     if definition.score is None:
         nothing = admitted.filter(ibis.literal(False)).select("who", "at", "kind")
-        return nothing.mutate(points=number(0), left=number(0))
+        return nothing.mutate(points=float64(0), left=float64(0))
     scoring = kinds_where(definition, lambda kind: kind.points != 0)
     worth = admitted.filter(admitted.kind.isin(scoring))
     points = _points(worth.kind, definition)
-    left = points * faded(worth.at - as_of, definition.score)
+    left = points * decay(worth.at - as_of, definition.score)
     name = kind_name(worth.kind, definition)
     return worth.select("who", "at", kind=name, points=points, left=left)
 
 
-def score_firsts(
+def score_reached_at(
     admitted: ir.Table,
-    journeys: ir.Table,
-    fits: ir.Table,
+    cycles: ir.Table,
+    fit_since: ir.Table,
     columns: Mapping[Leaf, str],
     definition: Definition,
     *,
@@ -95,30 +95,30 @@ def score_firsts(
     asked = {name: leaf for leaf, name in columns.items() if isinstance(leaf, ScoreLeaf)}
     if not asked or definition.score is None:
         return []
-    stream = _stream(admitted, journeys, fits, definition)
+    stream = _stream(admitted, cycles, fit_since, definition)
     scored = _running(stream, definition.score, as_of=as_of)
     scored = scored.filter(scored.cycle.notnull())
-    reached = {name: scored[leaf.score] >= number(leaf.gte) for name, leaf in asked.items()}
+    reached = {name: scored[leaf.score] >= float64(leaf.gte) for name, leaf in asked.items()}
     some = scored.filter(ibis.or_(*reached.values()))
     return [
         some.group_by("who", "cycle").aggregate(
             **{
-                name: some.at.min(where=some[leaf.score] >= number(leaf.gte))
+                name: some.at.min(where=some[leaf.score] >= float64(leaf.gte))
                 for name, leaf in asked.items()
             }
         )
     ]
 
 
-def faded(length: ir.Value, score: Score) -> ir.FloatingValue:
+def decay(length: ir.Value, score: Score) -> ir.FloatingValue:
     """What one point becomes: two to the number of half-lives in a length of microseconds."""
-    halves = length / number(days(score.half_life_days))
+    halves = length / float64(days_to_microseconds(score.half_life_days))
     # some engines refuse a power that is too small for a double
-    return number(2) ** ibis.greatest(halves, number(-_BLOCK))
+    return float64(2) ** ibis.greatest(halves, float64(-_BLOCK))
 
 
 def _points(kind: ir.Value, definition: Definition) -> ir.FloatingValue:
-    return number(1) * by_kind(kind, definition, lambda kind: kind.points, otherwise=0.0)
+    return float64(1) * by_kind(kind, definition, lambda kind: kind.points, default=0.0)
 
 
 def _stream(
@@ -131,24 +131,24 @@ def _stream(
     Out: who, cycle (NULL: not asked for), at, points (of events), fit (points of fit lines)
     """
     happened = admitted.select(
-        "who", "cycle", "at", points=_points(admitted.kind, definition), fit=number(0)
+        "who", "cycle", "at", points=_points(admitted.kind, definition), fit=float64(0)
     )
     begun = journeys.join(fits.drop("created"), "who")
-    from_start = fit(begun, definition, at=begun.created)
+    from_start = fit_points(begun, definition, at=begun.created)
     started = begun.select(
         "who",
         "cycle",
         at=begun.start,
-        points=number(0),
-        fit=ibis.ifelse(begun.start == begun.created, from_start, number(0)),
+        points=float64(0),
+        fit=ibis.ifelse(begun.start == begun.created, from_start, float64(0)),
     )
     stream = happened.union(started)
     for i, line in enumerate(fit_lines(definition)):
         dated = fits.filter(fits[fit_column(i)] > fits.created, fits[fit_column(i)] < NEVER)
         dated = dated.select("who", at=dated[fit_column(i)])
-        dated = on_journey(dated, journeys, until=journeys.next_start)
+        dated = assign_cycle(dated, journeys, until=journeys.next_start)
         stream = stream.union(
-            dated.select("who", "cycle", "at", points=number(0), fit=number(line.points))
+            dated.select("who", "cycle", "at", points=float64(0), fit=float64(line.points))
         )
     return stream
 
@@ -161,22 +161,26 @@ def _running(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
 
     Out: who, cycle, at, engagement, total
     """
-    length = _BLOCK * days(score.half_life_days)
+    length = _BLOCK * days_to_microseconds(score.half_life_days)
     journey: list[ir.Value | str] = ["who"]
-    block: ir.Value = whole(0)
+    block: ir.Value = int64(0)
     if length < as_of:
         # one block does not reach back to 1970
         stream = stream.mutate(block=((as_of - stream.at) // length).cast("int64"))
         stream = stream.union(_brought_forward(stream, score, as_of=as_of))
         block = stream.block
         journey.append("block")
-    grown = faded(stream.at - _begin(block, length, as_of=as_of), score)
+    grown = decay(stream.at - _begin(block, length, as_of=as_of), score)
     # no column that is not needed: this is the widest sort of all
     upto = ibis.window(group_by=journey, order_by=stream.at, range=(None, 0))
     engagement = (stream.points * grown).sum().over(upto) / grown
     total = engagement + stream.fit.sum().over(upto)
     return stream.select(
-        "who", "cycle", "at", engagement=engagement.round(PLACES), total=total.round(PLACES)
+        "who",
+        "cycle",
+        "at",
+        engagement=engagement.round(DECIMAL_PLACES),
+        total=total.round(DECIMAL_PLACES),
     )
 
 
@@ -187,17 +191,17 @@ def _begin(block: ir.Value, length: int, *, as_of: int) -> ir.IntegerValue:
 
 def _brought_forward(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
     """Sum up each block of a person as one moment at the beginning of their next block."""
-    length = _BLOCK * days(score.half_life_days)
+    length = _BLOCK * days_to_microseconds(score.half_life_days)
     older = stream.filter(stream.block >= 1)
-    worth = older.points * faded(older.at - _begin(older.block - 1, length, as_of=as_of), score)
+    worth = older.points * decay(older.at - _begin(older.block - 1, length, as_of=as_of), score)
     sums = older.group_by("who", "block").aggregate(points=worth.sum(), fit=older.fit.sum())
     journey = ibis.window(group_by="who", order_by=ibis.desc("block"), rows=(None, 0))
     following = sums.block.lead(1).over(group_by=sums.who, order_by=ibis.desc(sums.block))
     carried = sums.mutate(into=following.fill_null(0), fit=sums.fit.sum().over(journey))
     # what is older than a whole block is worth nothing any more, and of next to nothing the rest
     # would be too small for a double
-    is_worth = (carried.block - carried.into == 1) & (carried.points.abs() > number(1e-30))
-    points = ibis.ifelse(is_worth, carried.points, number(0))
+    is_worth = (carried.block - carried.into == 1) & (carried.points.abs() > float64(1e-30))
+    points = ibis.ifelse(is_worth, carried.points, float64(0))
     return carried.select(
         "who",
         cycle=ibis.null("int64"),

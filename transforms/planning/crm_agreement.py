@@ -6,25 +6,25 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from config.lifecycle_columns import RANKED
+from config.lifecycle_columns import RANKED_COLUMNS
 from config.mapping import FieldWrite, Mapping
-from transforms.staging.fields import Landed
+from transforms.staging.fields import SourceTables
 
 
 def stage_field(mapping: Mapping, object: str) -> tuple[str, FieldWrite] | None:
     """The field by which a CRM shows a record's stage: the first that is written from it."""
     written = mapping.write.get(object, {}).items()
-    return next(((name, write) for name, write in written if write.from_ in RANKED), None)
+    return next(((name, write) for name, write in written if write.from_ in RANKED_COLUMNS), None)
 
 
 def stage_fields(mapping: Mapping) -> list[str]:
     """Every field of a CRM that shows a stage."""
     written = (item for fields in mapping.write.values() for item in fields.items())
-    return sorted({name for name, write in written if write.from_ in RANKED})
+    return sorted({name for name, write in written if write.from_ in RANKED_COLUMNS})
 
 
-def said(
-    records: ir.Table, landed: Landed, mappings: Map[str, Mapping], definition: Definition
+def read_crm_stages(
+    records: ir.Table, landed: SourceTables, mappings: Map[str, Mapping], definition: Definition
 ) -> ir.Table:
     """Read from each CRM's own field the stage it shows for each person, in our words.
 
@@ -38,7 +38,9 @@ def said(
                 continue
             field, write = shown
             table = landed[crm][object]
-            seen = table.select(seen_id=table[mapping.columns.id].cast("string"), seen=table[field])
+            seen = table.select(
+                seen_id=table[mapping.system_fields.id].cast("string"), seen=table[field]
+            )
             mine = live.filter(live.crm == crm, live.object == object)
             both = mine.join(seen, mine.record_id == seen.seen_id)
             rank = _rank(both.seen, write, definition)
@@ -49,9 +51,9 @@ def said(
     return best.select("crm", "person_id", stage=ibis.cases(*names, else_=None).cast("string"))
 
 
-def disagreements(said: ir.Table) -> ir.Table:
+def disagreements(crm_stages: ir.Table) -> ir.Table:
     """The people whom two CRMs know and of whom they say different things: person_id."""
-    shown = said.mutate(stage=said.stage.fill_null(""))
+    shown = crm_stages.mutate(stage=crm_stages.stage.fill_null(""))
     words = shown.group_by("person_id").aggregate(
         crms=shown.crm.nunique(), stages=shown.stage.nunique()
     )

@@ -9,18 +9,18 @@ import ibis.expr.types as ir
 
 from config.mapping import FieldWrite
 from models import Field
-from transforms.staging.casting import typed
+from transforms.staging.casting import cast_text
 from transforms.staging.fields import as_text
 
 
-def as_it_stands(value: ir.Value) -> ir.StringValue:
+def raw_text(value: ir.Value) -> ir.StringValue:
     """What the CRM holds, unrounded: the sink looks for just that before it writes."""
     if value.type().is_timestamp():
         return _iso(value.cast("timestamp(6)"), "%H:%M:%S.%f")
     return value.cast("string")
 
 
-def spelt(value: ir.Value, field: Field) -> ir.StringValue:
+def to_crm_text(value: ir.Value, field: Field) -> ir.StringValue:
     """A value as text in the CRM's own type; what is empty is NULL."""
     match field.type:
         case "datetime" if value.type().is_timestamp():
@@ -36,18 +36,18 @@ def spelt(value: ir.Value, field: Field) -> ir.StringValue:
     return text if field.max_length is None else as_text(text[: field.max_length])
 
 
-def is_still(seen: ir.Value, written: ir.StringValue, field: Field) -> ir.BooleanValue:
+def still_equals(crm_value: ir.Value, written: ir.StringValue, field: Field) -> ir.BooleanValue:
     """Whether a field shows what was written into it, however many digits either was given in."""
-    return spelt(seen, field).identical_to(_spelt_anew(written, field))
+    return to_crm_text(crm_value, field).identical_to(_written_to_crm_text(written, field))
 
 
-def _spelt_anew(text: ir.StringValue, field: Field) -> ir.StringValue:
+def _written_to_crm_text(text: ir.StringValue, field: Field) -> ir.StringValue:
     match field.type:
         case "number" | "integer":
-            return spelt(typed(text, dt.float64), field)
+            return to_crm_text(cast_text(text, dt.float64), field)
         case "datetime":
             return text.re_replace(r"\.\d+Z$", "Z")
-    return spelt(text, field)
+    return to_crm_text(text, field)
 
 
 def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
@@ -55,7 +55,7 @@ def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
     return at.strftime("%Y-%m-%d") + "T" + at.strftime(time) + "Z"
 
 
-def fingerprint(write: FieldWrite, field: Field) -> str:
+def rule_hash(write: FieldWrite, field: Field) -> str:
     """Tell one mapping and catalog of a field from another: what was refused may now be taken."""
     told = json.dumps([write.model_dump(mode="json"), asdict(field)], sort_keys=True)
     return sha256(told.encode()).hexdigest()[:8]

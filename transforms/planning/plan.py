@@ -8,14 +8,20 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from config.lifecycle_columns import RANKED
+from config.lifecycle_columns import RANKED_COLUMNS
 from config.mapping import FieldWrite, Mapping
 from models import Catalog, Field
-from transforms.planning.crm_values import as_it_stands, fingerprint, spelt
-from transforms.planning.holds import HOLDS, RECORD, Past, Store, judge
-from transforms.staging.fields import Landed
+from transforms.planning.crm_values import raw_text, rule_hash, to_crm_text
+from transforms.planning.holds import (
+    HOLD_REASONS,
+    RECORD_KEY,
+    Materialize,
+    WriteHistory,
+    apply_hold_rules,
+)
+from transforms.staging.fields import SourceTables
 
-SAME_NUMBER = 0.005
+NUMBER_TOLERANCE = 0.005
 """Numbers closer than this are one: both CRMs keep two decimals."""
 
 
@@ -24,7 +30,7 @@ class Plan(NamedTuple):
 
     changes:  crm, object, record_id, person_id, field, before, after (text; NULL: empty), reason,
               backward boolean (the CRM holds a higher stage than ours), is_stage boolean,
-              overruled boolean (something else replaced what we wrote last), fingerprint (of the
+              was_overwritten boolean (something else replaced what we wrote last), rule_hash (of the
               mapping and the catalog of the field)
     held:     what is wrong and not written: the same, shown (before, spelt like after), hold (why),
               error_code, error, cause (the field; NULL where a set of changes was refused)
@@ -34,20 +40,20 @@ class Plan(NamedTuple):
 
     changes: ir.Table
     held: ir.Table
-    verdicts: ir.Table
+    record_statuses: ir.Table
 
 
 def plan(
     records: ir.Table,
     lifecycle: ir.Table,
-    landed: Landed,
+    landed: SourceTables,
     mappings: Map[str, Mapping],
     catalogs: Map[str, Catalog],
     definition: Definition,
     *,
-    past: Past,
+    write_history: WriteHistory,
     as_of: datetime,
-    store: Store,
+    materialize: Materialize,
 ) -> Plan:
     """Say what is wrong in each CRM, and what becomes of every record.
 
@@ -56,32 +62,39 @@ def plan(
     Source: docs/writing.md, "Only what is wrong".
     """
     live = records.filter(~records.deleted)
-    live = live.select(*RECORD, "person_id", "read_only")
+    live = live.select(*RECORD_KEY, "person_id", "read_only")
     compared = [
-        _wrong(crm, object, name, write, live, lifecycle, landed, mapping, catalog, definition)
+        _differences(
+            crm, object, name, write, live, lifecycle, landed, mapping, catalog, definition
+        )
         for crm, mapping in mappings.items()
         for catalog in (catalogs[crm],)
         for object, fields in mapping.write.items()
         for name, write in fields.items()
     ]
-    wrong = store("wrong", ibis.union(*compared) if len(compared) > 1 else compared[0])
-    judged = store("plan_judged", judge(wrong, past, as_of=as_of, store=store))
-    changes = judged.filter(judged.hold.isnull())
+    wrong = materialize("wrong", ibis.union(*compared) if len(compared) > 1 else compared[0])
+    judged = materialize(
+        "plan_judged", apply_hold_rules(wrong, write_history, as_of=as_of, materialize=materialize)
+    )
+    changes = judged.filter(judged.hold_reason.isnull())
     return Plan(
-        store("plan_changes", changes.drop("shown", "hold", "error_code", "error", "cause")),
-        store("plan_held", judged.filter(judged.hold.notnull())),
-        store("plan_verdicts", _verdicts(live, lifecycle, judged, mappings)),
+        materialize(
+            "plan_changes",
+            changes.drop("crm_value", "hold_reason", "error_code", "error", "field_at_fault"),
+        ),
+        materialize("plan_held", judged.filter(judged.hold_reason.notnull())),
+        materialize("plan_verdicts", _record_statuses(live, lifecycle, judged, mappings)),
     )
 
 
-def _wrong(
+def _differences(
     crm: str,
     object: str,
     name: str,
     write: FieldWrite,
     live: ir.Table,
     lifecycle: ir.Table,
-    landed: Landed,
+    landed: SourceTables,
     mapping: Mapping,
     catalog: Catalog,
     definition: Definition,
@@ -89,67 +102,67 @@ def _wrong(
     """Hold what one field should say against what it says: one row per record in which it errs."""
     field = catalog[object][name]
     table = landed[crm][object]
-    seen = table.select(seen_id=table[mapping.columns.id].cast("string"), seen=table[name])
+    seen = table.select(seen_id=table[mapping.system_fields.id].cast("string"), seen=table[name])
     answer = lifecycle.select(
         answer_id="person_id",
         wanted=lifecycle[write.from_],
-        reason=_because(lifecycle, write),
+        reason=_reason(lifecycle, write),
     )
     mine = live.filter(live.crm == crm, live.object == object, ~live.read_only)
     both = mine.join(answer, mine.person_id == answer.answer_id)
     both = both.join(seen, both.record_id == seen.seen_id)
     both = both.mutate(
-        before=as_it_stands(both.seen),
-        shown=spelt(both.seen, field),
+        before=raw_text(both.seen),
+        crm_value=to_crm_text(both.seen, field),
         after=_translated(both.wanted, write, field),
     )
     backward = _is_backward(both, write, definition)
-    wrong = both.mutate(backward=backward).filter(~_is_right(both, write, field))
+    wrong = both.mutate(backward=backward).filter(~_is_equal(both, write, field))
     return wrong.select(
-        *RECORD,
+        *RECORD_KEY,
         "person_id",
         "before",
-        "shown",
+        "crm_value",
         "after",
         "reason",
         "backward",
         field=ibis.literal(name),
-        is_stage=ibis.literal(write.from_ in RANKED),
+        is_stage=ibis.literal(write.from_ in RANKED_COLUMNS),
         is_ahead=wrong.backward & ibis.literal(write.backward == "never"),
         policy=ibis.literal(write.on_manual_change),
-        fingerprint=ibis.literal(fingerprint(write, field)),
+        rule_hash=ibis.literal(rule_hash(write, field)),
     )
 
 
-def _because(lifecycle: ir.Table, write: FieldWrite) -> ir.StringValue:
-    if write.from_ in RANKED:
+def _reason(lifecycle: ir.Table, write: FieldWrite) -> ir.StringValue:
+    if write.from_ in RANKED_COLUMNS:
         return lifecycle.reasons.nullif("").fill_null(lifecycle.stage)
     return ibis.literal(write.from_)
 
 
 def _translated(value: ir.Value, write: FieldWrite, field: Field) -> ir.StringValue:
     if not write.values:
-        return spelt(value, field)
+        return to_crm_text(value, field)
     words = ((value == ours, theirs[0]) for ours, theirs in write.values.items())
-    return ibis.cases(*words, else_=spelt(value, field))
+    return ibis.cases(*words, else_=to_crm_text(value, field))
 
 
-def _is_right(both: ir.Table, write: FieldWrite, field: Field) -> ir.BooleanValue:
+def _is_equal(both: ir.Table, write: FieldWrite, field: Field) -> ir.BooleanValue:
     """Whether the CRM already says it, or something that is taken as right."""
-    same = both.shown.identical_to(both.after)
+    same = both.crm_value.identical_to(both.after)
     for ours, theirs in write.values.items():
         if len(theirs) > 1:
-            same = same | ((both.wanted == ours) & both.shown.isin(theirs)).fill_null(False)
+            same = same | ((both.wanted == ours) & both.crm_value.isin(theirs)).fill_null(False)
     if field.type in ("number", "integer") and both.wanted.type().is_numeric():
         apart = (both.seen.cast("float64") - both.wanted.cast("float64")).abs()
-        limit = max(write.min_change or 0, SAME_NUMBER)
+        limit = max(write.min_change or 0, NUMBER_TOLERANCE)
         return same | (apart < limit).fill_null(False)
     return same
 
 
 def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> ir.BooleanValue:
     """Whether the CRM holds a higher stage than ours, or one that is no word for a lower one."""
-    if write.from_ not in RANKED:
+    if write.from_ not in RANKED_COLUMNS:
         return ibis.literal(False)
     ranks = {stage: rank for rank, stage in enumerate(definition.stage_ids)}
     words = [
@@ -160,16 +173,16 @@ def _is_backward(both: ir.Table, write: FieldWrite, definition: Definition) -> i
     ]
     words += [(ours, rank) for ours, rank in ranks.items() if ours not in write.values]
     highest = len(ranks)
-    seen = ibis.cases(*((both.shown == word, rank) for word, rank in words), else_=highest)
+    seen = ibis.cases(*((both.crm_value == word, rank) for word, rank in words), else_=highest)
     mine = ibis.cases(*((both.after == word, rank) for word, rank in words), else_=highest)
-    return both.shown.notnull() & ~(seen < mine)
+    return both.crm_value.notnull() & ~(seen < mine)
 
 
-def _verdicts(
+def _record_statuses(
     live: ir.Table, lifecycle: ir.Table, judged: ir.Table, mappings: Map[str, Mapping]
 ) -> ir.Table:
-    key = list(RECORD)
-    planned = judged.filter(judged.hold.isnull()).select(*key).distinct()
+    key = list(RECORD_KEY)
+    planned = judged.filter(judged.hold_reason.isnull()).select(*key).distinct()
     planned = planned.mutate(is_planned=ibis.literal(True))
     both = live.left_join(planned, key).drop(f"{name}_right" for name in key)
     both = both.left_join(_first_holds(judged), key)
@@ -181,15 +194,15 @@ def _verdicts(
     status = ibis.cases(
         (out, "excluded"),
         (both.is_planned.fill_null(False), "planned"),
-        (both.hold == "refused", "quarantined"),
-        (both.hold.notnull(), "held"),
+        (both.hold_reason == "refused", "quarantined"),
+        (both.hold_reason.notnull(), "held"),
         else_="unchanged",
     )
     reason = ibis.cases(
         (both.read_only, "converted"),
-        (~is_written, "no mapping"),
-        (both.answered_id.isnull(), "not known yet"),
-        (status.isin(["held", "quarantined"]), both.hold),
+        (~is_written, "not_mapped"),
+        (both.answered_id.isnull(), "no_lifecycle"),
+        (status.isin(["held", "quarantined"]), both.hold_reason),
         else_="",
     )
     told = both.mutate(status=status, reason=reason)
@@ -200,9 +213,11 @@ def _verdicts(
 
 def _first_holds(judged: ir.Table) -> ir.Table:
     """The hold that is told of each record, of several the first of `HOLDS`."""
-    rank = ibis.cases(*((judged.hold == hold, rank) for rank, hold in enumerate(HOLDS)))
-    held = judged.filter(judged.hold.notnull()).mutate(rank=rank)
-    nth = ibis.row_number().over(group_by=RECORD, order_by=[held.rank, held.field])
+    rank = ibis.cases(
+        *((judged.hold_reason == hold, rank) for rank, hold in enumerate(HOLD_REASONS))
+    )
+    held = judged.filter(judged.hold_reason.notnull()).mutate(rank=rank)
+    nth = ibis.row_number().over(group_by=RECORD_KEY, order_by=[held.rank, held.field])
     first = held.mutate(nth=nth)
     first = first.filter(first.nth == 0)
-    return first.select(*RECORD, "hold", "error_code", "error", held_field=first.field)
+    return first.select(*RECORD_KEY, "hold_reason", "error_code", "error", held_field=first.field)

@@ -7,14 +7,14 @@ import ibis.expr.types as ir
 
 from config.mapping import Mapping
 from models import Catalog, Field
-from transforms.planning.crm_values import is_still
-from transforms.planning.holds import RECORD
-from transforms.staging.fields import Landed
+from transforms.planning.crm_values import still_equals
+from transforms.planning.holds import RECORD_KEY
+from transforms.staging.fields import SourceTables
 
 
-def found_written(
-    unanswered: ir.Table,
-    landed: Landed,
+def find_applied(
+    unknown_outcomes: ir.Table,
+    landed: SourceTables,
     mappings: Map[str, Mapping],
     catalogs: Map[str, Catalog],
 ) -> ir.Table:
@@ -25,18 +25,20 @@ def found_written(
     """
     shown = [
         _shown(
-            unanswered.filter(
-                unanswered.crm == crm, unanswered.object == object, unanswered.field == name
+            unknown_outcomes.filter(
+                unknown_outcomes.crm == crm,
+                unknown_outcomes.object == object,
+                unknown_outcomes.field == name,
             ),
-            landed[crm][object].select(mapping.columns.id, name),
+            landed[crm][object].select(mapping.system_fields.id, name),
             catalogs[crm][object][name],
         )
         for crm, mapping in mappings.items()
         for object, fields in mapping.write.items()
         for name in fields
     ]
-    key = ("run_id", *RECORD)
-    asked = unanswered.group_by(*key).aggregate(asked=unanswered.count())
+    key = ("run_id", *RECORD_KEY)
+    asked = unknown_outcomes.group_by(*key).aggregate(asked=unknown_outcomes.count())
     there = ibis.union(*shown) if len(shown) > 1 else shown[0]
     there = there.group_by(*key).aggregate(there=there.count())
     both = asked.inner_join(there, key)
@@ -48,4 +50,4 @@ def _shown(unanswered: ir.Table, table: ir.Table, field: Field) -> ir.Table:
     key, name = table.columns
     seen = table.select(seen_id=table[key].cast("string"), seen=table[name])
     both = unanswered.join(seen, unanswered.record_id == seen.seen_id)
-    return both.filter(is_still(both.seen, both.after, field)).select("run_id", *RECORD)
+    return both.filter(still_equals(both.seen, both.after, field)).select("run_id", *RECORD_KEY)

@@ -5,31 +5,31 @@ from collections.abc import Mapping as Map
 import ibis
 import ibis.expr.types as ir
 
-from config.lifecycle_columns import RANKED
+from config.lifecycle_columns import RANKED_COLUMNS
 from config.mapping import Mapping
 from models import Catalog, Field
-from transforms.planning.crm_values import as_it_stands, fingerprint, is_still, spelt
-from transforms.planning.holds import RECORD, Store
+from transforms.planning.crm_values import raw_text, rule_hash, still_equals, to_crm_text
+from transforms.planning.holds import RECORD_KEY, Materialize
 from transforms.planning.plan import Plan
-from transforms.staging.fields import Landed
+from transforms.staging.fields import SourceTables
 
-TOUCHED = "changed_since"
+CHANGED_AFTER_RUN = "changed_after_run"
 """Why a field is not put back: it no longer holds what the run wrote."""
 
-UNMAPPED = "not_mapped"
+NOT_MAPPED = "not_mapped"
 """Why a field is not put back: the mapping no longer writes it, so nobody looks what it holds."""
 
-OUT_OF_SCOPE = "not in that run"
+NOT_IN_RUN = "not_in_run"
 
 
 def undo(
     written: ir.Table,
     records: ir.Table,
-    landed: Landed,
+    landed: SourceTables,
     mappings: Map[str, Mapping],
     catalogs: Map[str, Catalog],
     *,
-    store: Store,
+    materialize: Materialize,
 ) -> Plan:
     """Plan to write `before` back in every field that still holds `after`.
 
@@ -39,19 +39,19 @@ def undo(
     Out:    a plan like any other; `held` lists what somebody has touched since, and what is no
             longer written at all
     """
-    live = records.filter(~records.deleted).select(*RECORD, "person_id")
-    written = store("undo_written", written.semi_join(live, RECORD))
+    live = records.filter(~records.deleted).select(*RECORD_KEY, "person_id")
+    written = materialize("undo_written", written.semi_join(live, RECORD_KEY))
     compared = [_unmapped(written, mappings)] + [
         _compared(written, crm, object, name, mapping, landed, catalogs[crm])
         for crm, mapping in mappings.items()
         for object, fields in mapping.write.items()
         for name in fields
     ]
-    both = store("undo", ibis.union(*compared))
-    changes = both.filter(both.hold.isnull(), ~both.shown.identical_to(both.after))
-    changes = store("plan_changes", changes.drop("shown", "hold"))
-    held = store("plan_held", both.filter(both.hold.notnull()))
-    return Plan(changes, held, store("plan_verdicts", _verdicts(live, changes, held)))
+    both = materialize("undo", ibis.union(*compared))
+    changes = both.filter(both.hold_reason.isnull(), ~both.crm_value.identical_to(both.after))
+    changes = materialize("plan_changes", changes.drop("crm_value", "hold_reason"))
+    held = materialize("plan_held", both.filter(both.hold_reason.notnull()))
+    return Plan(changes, held, materialize("plan_verdicts", _record_statuses(live, changes, held)))
 
 
 def _unmapped(written: ir.Table, mappings: Map[str, Mapping]) -> ir.Table:
@@ -64,7 +64,7 @@ def _unmapped(written: ir.Table, mappings: Map[str, Mapping]) -> ir.Table:
     ]
     name = written.crm + ":" + written.object + ":" + written.field
     gone = written.filter(~name.isin(named), written.status == "written")
-    return _planned(gone, shown=ibis.null("string"), hold=ibis.literal(UNMAPPED))
+    return _plan_rows(gone, crm_value=ibis.null("string"), hold_reason=ibis.literal(NOT_MAPPED))
 
 
 def _compared(
@@ -73,34 +73,38 @@ def _compared(
     object: str,
     name: str,
     mapping: Mapping,
-    landed: Landed,
+    landed: SourceTables,
     catalog: Catalog,
 ) -> ir.Table:
     """Hold what the run wrote into one field against what the field holds now."""
     field, write = catalog[object][name], mapping.write[object][name]
     table = landed[crm][object]
-    seen = table.select(seen_id=table[mapping.columns.id].cast("string"), seen=table[name])
+    seen = table.select(seen_id=table[mapping.system_fields.id].cast("string"), seen=table[name])
     mine = written.filter(written.crm == crm, written.object == object, written.field == name)
     both = mine.join(seen, mine.record_id == seen.seen_id)
-    is_ours = is_still(both.seen, both.after, field)
+    is_ours = still_equals(both.seen, both.after, field)
     # nobody answered for it, and it had to be emptied first: so far the run came
-    was_emptied = (both.status == "unknown") & both.backward & spelt(both.seen, field).isnull()
+    was_emptied = (
+        (both.status == "unknown") & both.backward & to_crm_text(both.seen, field).isnull()
+    )
     both = both.filter((both.status == "written") | was_emptied)
-    return _planned(
+    return _plan_rows(
         both,
-        shown=spelt(both.seen, field),
-        hold=(is_ours | was_emptied).ifelse(ibis.null("string"), ibis.literal(TOUCHED)),
-        before=as_it_stands(both.seen),
+        crm_value=to_crm_text(both.seen, field),
+        hold_reason=(is_ours | was_emptied).ifelse(
+            ibis.null("string"), ibis.literal(CHANGED_AFTER_RUN)
+        ),
+        before=raw_text(both.seen),
         after=_as_written(both.before, field),
         # to put an earlier stage back it has to be emptied first, whatever its rank
         backward=ibis.literal(write.backward == "clear_first"),
-        is_stage=ibis.literal(write.from_ in RANKED),
-        fingerprint=ibis.literal(fingerprint(write, field)),
+        is_stage=ibis.literal(write.from_ in RANKED_COLUMNS),
+        rule_hash=ibis.literal(rule_hash(write, field)),
     )
 
 
-def _planned(
-    both: ir.Table, *, shown: ir.Value, hold: ir.StringValue, **known: ir.Value
+def _plan_rows(
+    both: ir.Table, *, crm_value: ir.Value, hold_reason: ir.StringValue, **known: ir.Value
 ) -> ir.Table:
     """A row of a plan; what is not `known` is as of a field that nobody reads."""
     unread = {
@@ -108,16 +112,16 @@ def _planned(
         "after": both.before,
         "backward": ibis.literal(False),
         "is_stage": ibis.literal(False),
-        "fingerprint": ibis.null("string"),
+        "rule_hash": ibis.null("string"),
     }
     return both.select(
-        *RECORD,
+        *RECORD_KEY,
         "person_id",
         "field",
-        shown=shown,
-        hold=hold,
+        crm_value=crm_value,
+        hold_reason=hold_reason,
         reason=ibis.literal("undo of ") + both.run_id,
-        overruled=ibis.literal(False),
+        was_overwritten=ibis.literal(False),
         **(unread | known),
     )
 
@@ -129,19 +133,19 @@ def _as_written(value: ir.StringValue, field: Field) -> ir.StringValue:
     return value
 
 
-def _verdicts(live: ir.Table, changes: ir.Table, held: ir.Table) -> ir.Table:
-    planned = changes.select(*RECORD).distinct().mutate(is_planned=ibis.literal(True))
-    left = held.group_by(*RECORD).aggregate(hold=held.hold.min())
-    both = live.left_join(planned, RECORD).drop(f"{name}_right" for name in RECORD)
-    both = both.left_join(left, RECORD)
+def _record_statuses(live: ir.Table, changes: ir.Table, held: ir.Table) -> ir.Table:
+    planned = changes.select(*RECORD_KEY).distinct().mutate(is_planned=ibis.literal(True))
+    left = held.group_by(*RECORD_KEY).aggregate(hold_reason=held.hold_reason.min())
+    both = live.left_join(planned, RECORD_KEY).drop(f"{name}_right" for name in RECORD_KEY)
+    both = both.left_join(left, RECORD_KEY)
     status = ibis.cases(
         (both.is_planned.notnull(), "planned"),
-        (both.hold.notnull(), "held"),
+        (both.hold_reason.notnull(), "held"),
         else_="excluded",
     )
     reason = ibis.cases(
         (both.is_planned.notnull(), ""),
-        (both.hold.notnull(), both.hold),
-        else_=OUT_OF_SCOPE,
+        (both.hold_reason.notnull(), both.hold_reason),
+        else_=NOT_IN_RUN,
     )
-    return both.select(*RECORD, "person_id", status=status, reason=reason)
+    return both.select(*RECORD_KEY, "person_id", status=status, reason=reason)

@@ -4,52 +4,52 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from transforms.staging.timestamps import instant, micros
+from transforms.staging.timestamps import to_microseconds, to_timestamp
 
 _NUMBER = r"^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,2})?$"
-_LONGEST = 200
+_MAX_DIGITS = 200
 """Digits of a number that no engine finds too large."""
 
-_EXACT = 2.0**53
+_MAX_EXACT_INTEGER = 2.0**53
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _DAY = r"^([0-9]{4})-([0-9]{2})-([0-9]{2})"
 _TIME = _DAY + r"[T ]([0-9]{2}):([0-9]{2}):?([0-9]{2})?([.][0-9]{1,6})?[0-9]*"
 _INSTANT = _TIME + r" ?(?:Z|[-+][0-9]{2}:?(?:[0-9]{2})?)?$"
 _ZONE = r"([-+])([0-9]{2}):?([0-9]{2})?$"
 _MILLISECONDS = "^-?[0-9]{9,15}$"
-SECOND = 1_000_000
+MICROSECONDS_PER_SECOND = 1_000_000
 """Microseconds."""
 
 
-def typed(text: ir.StringValue, of: dt.DataType) -> ir.Value:
+def cast_text(text: ir.StringValue, dtype: dt.DataType) -> ir.Value:
     """Read text, trimmed and not empty, as a value of a type."""
-    if of.is_boolean():
+    if dtype.is_boolean():
         word = text.lower()
         return ibis.cases((word.isin(_TRUE), True), (word.isin(_FALSE), False))
-    if of.is_floating():
+    if dtype.is_floating():
         return _number(text)
-    if of.is_integer():
+    if dtype.is_integer():
         number = _number(text)
-        return _if(number.abs() < _EXACT, number).round().cast("int64")
-    if of.is_date():
+        return _value_or_null(number.abs() < _MAX_EXACT_INTEGER, number).round().cast("int64")
+    if dtype.is_date():
         return ibis.coalesce(_day(text), _from_epoch(text).cast("date"))
-    if of.is_timestamp():
-        return ibis.coalesce(instant(_instant(text)), _from_epoch(text)).cast(of)
+    if dtype.is_timestamp():
+        return ibis.coalesce(to_timestamp(_instant(text)), _from_epoch(text)).cast(dtype)
     return text
 
 
 def _number(text: ir.StringValue) -> ir.FloatingValue:
-    fits = text.re_search(_NUMBER) & (text.length() <= _LONGEST)
-    return _if(fits, text).cast("float64")
+    fits = text.re_search(_NUMBER) & (text.length() <= _MAX_DIGITS)
+    return _value_or_null(fits, text).cast("float64")
 
 
 def _day(text: ir.StringValue) -> ir.DateValue:
     """The day a text begins with, if there is such a day."""
     year, month, day = (_part(text, _DAY, nth) for nth in (1, 2, 3))
     is_known = year.between(1, 9999) & month.between(1, 12) & day.between(1, 31)
-    first = ibis.date(_if(is_known, year), month, 1)
+    first = ibis.date(_value_or_null(is_known, year), month, 1)
     found = (first + (day - 1).as_interval("D")).cast("date")
-    return _if(found.month() == month, found)
+    return _value_or_null(found.month() == month, found)
 
 
 def _instant(text: ir.StringValue) -> ir.IntegerValue:
@@ -61,19 +61,22 @@ def _instant(text: ir.StringValue) -> ir.IntegerValue:
     ahead = ibis.ifelse(text.re_extract(_ZONE, 1) == "-", -1, 1)
     is_known = (hour <= 23) & (minute <= 59) & (second <= 59)
     time = ((hour - ahead * hours) * 60 + minute - ahead * minutes) * 60 + second
-    time = _if(is_known, time * SECOND + (fraction * SECOND).round().cast("int64"))
+    time = _value_or_null(
+        is_known,
+        time * MICROSECONDS_PER_SECOND + (fraction * MICROSECONDS_PER_SECOND).round().cast("int64"),
+    )
     is_bare = text.re_search(_DAY + "$")
-    return micros(_day(text).cast("timestamp(6)")) + ibis.ifelse(is_bare, 0, time)
+    return to_microseconds(_day(text).cast("timestamp(6)")) + ibis.ifelse(is_bare, 0, time)
 
 
 def _from_epoch(text: ir.StringValue) -> ir.TimestampValue:
     """An instant in milliseconds since 1970."""
-    return instant(_if(text.re_search(_MILLISECONDS), text).cast("int64") * 1_000)
+    return to_timestamp(_value_or_null(text.re_search(_MILLISECONDS), text).cast("int64") * 1_000)
 
 
 def _part(text: ir.StringValue, pattern: str, nth: int) -> ir.IntegerValue:
     return text.re_extract(pattern, nth).nullif("").cast("int64")
 
 
-def _if(condition: ir.BooleanValue, value: ir.Value) -> ir.Value:
+def _value_or_null(condition: ir.BooleanValue, value: ir.Value) -> ir.Value:
     return ibis.ifelse(condition, value, ibis.null(value.type()))

@@ -1,6 +1,6 @@
 """What a record implies but does not state: rank and function from the job title, the mail domain.
 
-A stated value is never overruled; `enriched_by` names what was filled in here.
+A stated value is never was_overwritten; `enriched_by` names what was filled in here.
 """
 
 import ibis
@@ -47,7 +47,7 @@ def enrich(people: ir.Table, config: People) -> ir.Table:
             no address) and enriched_by (the names filled in here, joined with a comma)
     Source: docs/people.md, "Enrichment".
     """
-    implied = _implied(people, config)
+    implied = _derived_values(people, config)
     filled = {
         name: ibis.coalesce(people[name], value) if name in people.columns else value
         for name, value in implied.items()
@@ -62,11 +62,11 @@ def enrich(people: ir.Table, config: People) -> ir.Table:
     return people.mutate(**filled, enriched_by=told.re_replace(",$", "").nullif(""))
 
 
-def _implied(people: ir.Table, config: People) -> dict[str, ir.Value]:
+def _derived_values(people: ir.Table, config: People) -> dict[str, ir.Value]:
     nothing = ibis.null("string")
     title = people.job_title.lower() if "job_title" in people.columns else nothing
     domain = people.email.split("@")[1].nullif("") if "email" in people.columns else nothing
-    free = domain.isin([name.lower() for name in config.free_mail_domains])
+    free = domain.isin([name.lower() for name in config.free_email_domains])
     return {
         "seniority": _first_match(title, _SENIORITY),
         "job_function": _first_match(title, _FUNCTIONS),

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from config.definition import FieldLeaf
 from errors import ConfigError
-from transforms.staging.fields import trimmed
+from transforms.staging.fields import trim
 
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
@@ -20,10 +20,10 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def holds(value: ir.Value, leaf: FieldLeaf) -> ir.BooleanValue:
+def passes_tests(value: ir.Value, leaf: FieldLeaf) -> ir.BooleanValue:
     """Whether all tests of a leaf hold for a column; NULL only passes where a test says so."""
     if value.type().is_string():
-        value = trimmed(value).lower().nullif("")
+        value = trim(value).lower().nullif("")
     return ibis.and_(*(_test(value, name, asked, leaf) for name, asked in leaf.tests.items()))
 
 
@@ -42,7 +42,7 @@ def _test(value: ir.Value, name: str, asked: Any, leaf: FieldLeaf) -> ir.Boolean
             return value.notin(options).fill_null(True)
         case _:
             if value.type().is_string() or value.type().is_boolean():
-                raise _misfit(leaf, name, value)
+                raise _type_error(leaf, name, value)
             return _ORDER[name](value, _literal(value, asked, name, leaf)).fill_null(False)
 
 
@@ -62,10 +62,10 @@ def _literal(value: ir.Value, asked: Any, name: str, leaf: FieldLeaf) -> ir.Valu
             return ibis.literal(datetime(asked.year, asked.month, asked.day), "timestamp")
         case date() if of.is_date() and not isinstance(asked, datetime):
             return ibis.literal(asked)
-    raise _misfit(leaf, name, value)
+    raise _type_error(leaf, name, value)
 
 
-def _misfit(leaf: FieldLeaf, name: str, value: ir.Value) -> ConfigError:
+def _type_error(leaf: FieldLeaf, name: str, value: ir.Value) -> ConfigError:
     return ConfigError(
         f"the definition tests {leaf.field} with `{name}: {leaf.tests[name]}`, which does not fit "
         f"a field of type {value.type()}: change the test or the field's type in mappings/"

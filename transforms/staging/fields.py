@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 
 from config.mapping import Mapping, Where
 from models import FieldType
-from transforms.staging.casting import typed
+from transforms.staging.casting import cast_text
 
-Landed = Map[str, Map[str, ir.Table]]
+SourceTables = Map[str, Map[str, ir.Table]]
 """What was pulled: crm -> object -> table, in the CRM's own words."""
 
 SEPARATOR = ";"
@@ -26,22 +26,22 @@ _TYPES: Map[FieldType, str] = {
 }
 
 
-def rows(mapping: Mapping, landed: Map[str, ir.Table], object: str) -> ir.Table:
+def rows_with_parents(mapping: Mapping, landed: Map[str, ir.Table], object: str) -> ir.Table:
     """Give the rows of an object with every dotted column that the mapping reads of its parents."""
     table = landed[object]
     for name, parent in mapping.parents_of(object).items():
-        paths = (path.partition(".") for path in mapping.paths(object))
+        paths = (path.partition(".") for path in mapping.column_paths(object))
         fields = [field for of, dot, field in paths if dot and of == name]
         if not fields:
             continue
         above = landed[parent]
-        read = {column(f"{name}.{field}"): above[field] for field in dict.fromkeys(fields)}
-        above = above.select(_parent_id=above[mapping.columns.id], **read)
+        read = {column_name(f"{name}.{field}"): above[field] for field in dict.fromkeys(fields)}
+        above = above.select(_parent_id=above[mapping.system_fields.id], **read)
         table = table.left_join(above, table[f"{name}Id"] == above._parent_id).drop("_parent_id")
     return table
 
 
-def column(path: str) -> str:
+def column_name(path: str) -> str:
     """The name of a column in `rows`: a parent's column is joined under its own name."""
     return path.replace(".", "__")
 
@@ -51,7 +51,7 @@ def record_key(crm: str, object: str, record_id: ir.Value) -> ir.StringValue:
     return ibis.literal(f"{crm}:{object}:") + record_id.cast("string")
 
 
-def trimmed(text: ir.StringValue) -> ir.StringValue:
+def trim(text: ir.StringValue) -> ir.StringValue:
     """A text without the blanks around it.
 
     Not by strip(): Ibis would make Spark take the letters f and v off too.
@@ -61,42 +61,43 @@ def trimmed(text: ir.StringValue) -> ir.StringValue:
 
 def as_text(value: ir.Value) -> ir.StringValue:
     """A value as text, trimmed; empty text is NULL."""
-    return trimmed(value.cast("string")).nullif("")
+    return trim(value.cast("string")).nullif("")
 
 
-def as_type(value: ir.Value, of: FieldType) -> ir.Value:
+def as_type(value: ir.Value, field_type: FieldType) -> ir.Value:
     """A landed value in the type of a canonical field; what does not fit is NULL."""
-    if of == "text":
+    if field_type == "text":
         return as_text(value)
     if value.type().is_string():
-        return typed(as_text(value), dt.dtype(_TYPES[of]))
-    if of == "integer" and value.type().is_floating():
+        return cast_text(as_text(value), dt.dtype(_TYPES[field_type]))
+    if field_type == "integer" and value.type().is_floating():
         value = value.round()
-    return value.cast(_TYPES[of])
+    return value.cast(_TYPES[field_type])
 
 
-def words(value: ir.Value) -> ir.Value:
+def split_values(value: ir.Value) -> ir.Value:
     """The words of a column that holds several, as an array."""
     return as_text(value).split(SEPARATOR)
 
 
-def fits(table: ir.Table, where: Map[str, Where]) -> ir.BooleanValue:
+def matches(table: ir.Table, where: Map[str, Where]) -> ir.BooleanValue:
     """Whether a row holds all that is asked of its columns; NULL holds nothing."""
     return ibis.and_(
-        ibis.literal(True), *(_fits(table[column(path)], asked) for path, asked in where.items())
+        ibis.literal(True),
+        *(_matches(table[column_name(path)], asked) for path, asked in where.items()),
     )
 
 
-def _fits(value: ir.Value, asked: Where) -> ir.BooleanValue:
+def _matches(value: ir.Value, asked: Where) -> ir.BooleanValue:
     if asked.known is not None:
         return value.notnull() if asked.known else value.isnull()
     if asked.contains is not None:
         text = value.cast("string").lower()
         parts = [text.contains(part.lower()) for part in asked.contains]
         return ibis.or_(*parts).fill_null(False)
-    text = trimmed(value.cast("string")).lower()
-    return text.isin([_spelt(one) for one in asked.values]).fill_null(False)
+    text = trim(value.cast("string")).lower()
+    return text.isin([_normalized(one) for one in asked.values]).fill_null(False)
 
 
-def _spelt(value: object) -> str:
+def _normalized(value: object) -> str:
     return str(value).strip().lower()

@@ -4,11 +4,11 @@ import ibis
 import ibis.expr.types as ir
 
 
-def whole(value: int) -> ir.IntegerValue:
+def int64(value: int) -> ir.IntegerValue:
     """An int64."""
     return ibis.literal(str(value)).cast("int64")
 
 
-def number(value: float) -> ir.FloatingValue:
+def float64(value: float) -> ir.FloatingValue:
     """A float64; a bare one may become DECIMAL."""
     return ibis.literal(repr(float(value))).cast("float64")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-DAY = 86_400_000_000
+MICROSECONDS_PER_DAY = 86_400_000_000
 """Microseconds in 24 hours."""
 
 NEVER = 9_000_000_000_000_000_000
@@ -15,9 +15,9 @@ greatest() means all. It becomes NULL when it leaves the middle."""
 _EPOCH = datetime(1970, 1, 1)
 
 
-def days(length: float) -> int:
+def days_to_microseconds(length: float) -> int:
     """Microseconds in so many days."""
-    return round(length * DAY)
+    return round(length * MICROSECONDS_PER_DAY)
 
 
 def from_datetime(at: datetime) -> int:
@@ -31,18 +31,18 @@ def to_datetime(us: int) -> datetime | None:
     return None if us == NEVER else _EPOCH + timedelta(microseconds=us)
 
 
-def micros(at: ir.Value) -> ir.IntegerValue:
+def to_microseconds(at: ir.Value) -> ir.IntegerValue:
     """Microseconds of a timestamp column; NULL stays NULL."""
     epoch = ibis.timestamp(_EPOCH.isoformat(sep=" "))
     return at.cast("timestamp(6)").delta(epoch, unit="microsecond")
 
 
-def instant(us: ir.IntegerValue) -> ir.TimestampValue:
+def to_timestamp(us: ir.IntegerValue) -> ir.TimestampValue:
     """The timestamp of microseconds; `NEVER` becomes NULL."""
     epoch = ibis.timestamp(_EPOCH.isoformat(sep=" "))
     return epoch + us.nullif(NEVER).as_interval("us")
 
 
-def or_never(us: ir.Value) -> ir.IntegerValue:
+def null_to_never(us: ir.Value) -> ir.IntegerValue:
     """The same instants with NULL spelt as `NEVER`."""
     return us.fill_null(NEVER).cast("int64")
