@@ -117,7 +117,7 @@ def forking() -> ForkServerContext:
     """Import our modules once, and fork each process from there."""
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sync", "synced"])
+    context.set_forkserver_preload(["sync", "run_helpers"])
     return context
 
 
