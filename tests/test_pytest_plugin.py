@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from configuration import load
-from recordings import sessions
-from recordings.tape import recording
+from cassettes import replay
+from cassettes.recorder import recording
+from config.loader import load
+from run_helpers import world
 from sync import planned
-from synced import world
 
 pytestmark = pytest.mark.long
 
@@ -54,7 +54,7 @@ def _record(path: Path) -> int:
     path.parent.mkdir()
     with world(path.parent.parent / "onefunnel", people=12), recording() as taken:
         report = planned(load(), NOW)
-    taken.save(path, kept=sessions.words(load()), at=NOW)
+    taken.save(path, kept=replay.words(load()), at=NOW)
     return sum(stage["people"] for stage in report.stages if stage["stage"] == "sql")
 
 
