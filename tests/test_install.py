@@ -10,14 +10,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 
-from run_helpers import environment
+from run_helpers import sandbox_environment
 from sandbox.server import running
 from test_closure import DEV, ENGINES, POSTGRES, REPORT, SANDBOX, USER, pins
 
@@ -107,7 +106,7 @@ def machine(
 
 
 @pytest.fixture(scope="module")
-def planned(machine: Machine) -> Iterator[str]:
+def planned(machine: Machine) -> str:
     """What README's steps of a dry run say, in the order in which they are written."""
     readme = (HERE / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^## A dry run .*?^```sh\n(.*?)^```$", readme, re.M | re.S)
@@ -116,16 +115,17 @@ def planned(machine: Machine) -> Iterator[str]:
         told = Machine(
             machine.checkout,
             machine.python,
-            machine.environment | environment(sandbox, machine.checkout.parent),
+            machine.environment | sandbox_environment(sandbox, machine.checkout.parent),
         ).run("bash", "-euc", "\n".join(steps))
     assert told.returncode == 0, told.stdout
-    yield told.stdout
+    return told.stdout
 
 
 def installed(machine: Machine) -> set[tuple[str, str]]:
     """The packages in the .venv of a checkout."""
-    listed = json.loads(machine.pip("list", "--format", "json").stdout.splitlines()[0])
-    return {(re.sub("[-_.]+", "-", one["name"]).lower(), one["version"]) for one in listed}
+    (listed,) = re.findall(r"^\[.*\]$", machine.pip("list", "--format", "json").stdout, re.M)
+    packages = json.loads(listed)
+    return {(re.sub("[-_.]+", "-", one["name"]).lower(), one["version"]) for one in packages}
 
 
 def wanted(lock: str) -> set[tuple[str, str]]:

@@ -5,17 +5,18 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from ruamel.yaml import YAML
 
-from cassettes import replay
-from cassettes.recorder import recording
-from config.loader import load
-from run_helpers import world
-from sync import planned
+from cassettes.replay import record
+from cli.render.progress import progress_bars
+from config.loader import load_configuration
+from run_helpers import configured_sandbox
+from sync import dry_run_as_of
 
 pytestmark = pytest.mark.long
 
@@ -24,7 +25,6 @@ SHOWN = re.compile(r"^`([\w./-]+)`(?:(?!\n\n).)*\n\n```\w+\n(.*?)^```$", re.M | 
 """A block of code under a paragraph that begins with the name of a file."""
 
 LEFT_OUT = shutil.ignore_patterns(".venv*", ".git", ".demo", "node_modules", "*.duckdb")
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _record(path: Path) -> int:
     """Record a sync of a small world; give how many people are an SQL in it."""
     path.parent.mkdir()
-    with world(path.parent.parent / "onefunnel", people=12), recording() as taken:
-        report = planned(load(), NOW)
-    taken.save(path, kept=replay.words(load()), at=NOW)
+    with (
+        configured_sandbox(path.parent.parent / "onefunnel", people=12),
+        progress_bars(Console(quiet=True)) as progress,
+    ):
+        report, _ = record(partial(dry_run_as_of, bars=progress), load_configuration(), path)
     return sum(stage["people"] for stage in report.stages if stage["stage"] == "sql")
 
 
