@@ -27,7 +27,7 @@ ALLOWED = {
 }
 """What each package or module may import of this project, besides itself."""
 
-FLOW = {"sync.py", "cli", "playback.py"}
+FLOW = {"sync.py", "cli", "pytest_plugin.py"}
 """The flow and the commands that call it; nothing of the above may import them."""
 
 PROJECT = {path.stem for path in ROOT.glob("*.py")}
