@@ -47,6 +47,9 @@ class Planned:
     after: dict[str, State]
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     """Pull and plan once, apply undisturbed to see what comes of it, and take that back."""

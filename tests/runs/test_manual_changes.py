@@ -1,5 +1,6 @@
 """`on_manual_change`: what happens to a value that a person put in place of the written one."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,12 @@ class Portal:
 def mappings_with_policies(folder: Path) -> Path:
     """Copy the shipped mappings and set one policy per field."""
     mappings = Path(shutil.copytree(CONFIG_FOLDER, folder / "mappings"))
-    lines = (mappings / "hubspot.yaml").read_text(encoding="utf-8").splitlines()
+    text = (mappings / "hubspot.yaml").read_text(encoding="utf-8")
     for field, policy in POLICIES.items():
-        [number] = [
-            i for i, line in enumerate(lines) if line.strip().startswith(f"{field}: {{from")
-        ]
-        lines[number] = lines[number].replace("{from", f"{{on_manual_change: {policy}, from")
-    (mappings / "hubspot.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        pattern = rf"^( +{field}: +\{{)from:"
+        text, count = re.subn(pattern, rf"\1on_manual_change: {policy}, from:", text, flags=re.M)
+        assert count == 1
+    (mappings / "hubspot.yaml").write_text(text, encoding="utf-8")
     return mappings
 
 
@@ -69,7 +69,7 @@ def portal(tmp_path_factory):
         contacts: dict[str, str] = {}
         written: dict[str, str] = {}
         edits = {
-            "onefunnel_standing": "Customer",
+            "onefunnel_standing": "disqualified",
             "onefunnel_next_action": "none",
             "lifecyclestage": "marketingqualifiedlead",
         }

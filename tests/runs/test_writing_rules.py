@@ -105,7 +105,7 @@ def test_retry_sends_a_refused_field_again(refusing):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The sandbox after a first run, and the stages from before it."""
-    with configured_sandbox(tmp_path_factory.mktemp("undo"), people=40) as sandbox:
+    with configured_sandbox(tmp_path_factory.mktemp("undo"), people=60) as sandbox:
         before = stages(sandbox)
         yield sandbox, before, run_sync()
 
