@@ -15,10 +15,10 @@ from connectors.hubspot.error_codes import (
     parse_error,
     rejection,
 )
-from connectors.load.sink_spec import RemoteRecord, SinkSpec, UnconfirmedWriteError
+from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.values import values_equal
 from connectors.load.writer import write_changes
-from errors import RejectedError, SyncError, UnknownOutcomeError
+from errors import RejectedError, SyncError, UnconfirmedWriteError, UnknownOutcomeError
 from models import Catalog, Field, FieldChange, Outcome, RecordChange, WriteVolume
 
 BATCH_SIZE = 100

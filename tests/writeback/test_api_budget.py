@@ -11,7 +11,7 @@ from models import WriteVolume
 from writeback.api_budget import api_budget, load_reserve
 
 
-def client(left=None, a_day=None, *, bulk_from=5_000):
+def client(left=None, a_day=None, *, bulk_min_records=5_000):
     """A CRM that told so much of its calls."""
     told = {"calls_left": left, "calls_a_day": a_day, "bulk_from": bulk_from, "calls": Counter()}
     return SimpleNamespace(**told)
