@@ -27,7 +27,8 @@ from connectors.http import (
     validate_url,
 )
 from connectors.hubspot.error_codes import to_error
-from connectors.retry import TOO_MANY_REQUESTS, ApiCaller, RateLimiter
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
 from errors import ConfigError, RejectedError
 from settings import setting
 

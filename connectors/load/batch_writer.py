@@ -19,7 +19,7 @@ from more_itertools import chunked
 from connectors.load.rejections import Batch, Rejections, split_batch
 from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.values import values_equal
-from connectors.retry import MAX_ATTEMPTS, ApiCaller
+from connectors.retry import POLICY, ApiCaller
 from errors import (
     QuotaError,
     RejectedError,
@@ -432,7 +432,7 @@ class BatchWriter:
     def _wait_for_lock(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
         """Wait for a locked row; then compare again, because the other process changed the row."""
         attempt = self._highest_attempt(item)
-        if attempt >= MAX_ATTEMPTS:
+        if attempt >= POLICY.max_attempts:
             return (StepResult(change, Answer.EXHAUSTED) for change in item.changes)
         self._api_caller.back_off(attempt)
         return (StepResult(change, Answer.WAITED) for change in item.changes)

@@ -21,7 +21,8 @@ from connectors.http import (
     send_request,
     validate_url,
 )
-from connectors.retry import TOO_MANY_REQUESTS, ApiCaller, RateLimiter
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
 from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
 from errors import ConfigError, RejectedError
