@@ -24,8 +24,8 @@ from config.definition import (
     QualifiedLeaf,
     ScoreLeaf,
 )
-from config.mapping import ENRICHED_FIELDS, IGNORED_KIND, Mapping, People
-from config.validation_errors import YamlPath, did_you_mean
+from config.mapping import ENRICHED_FIELDS, Mapping, People
+from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
 from models import Catalog, FieldType
 
@@ -50,36 +50,62 @@ class Documents:
         return {crm: mapping for crm, mapping in self.mappings.items() if mapping is not None}
 
     @property
-    def all_mappings(self) -> list[Mapping] | None:
-        """Every mapping, or None where one could not be read: who does what is then unknown."""
-        read = self.readable_mappings
-        return [one.model for one in read.values()] if len(read) == len(self.mappings) else None
+    def models(self) -> list[Mapping]:
+        """The models of the mappings that could be read."""
+        return [document.model for document in self.readable_mappings.values()]
+
+    def is_reported(self, problem: Problem) -> bool:
+        """Whether a problem is about a place that is wrong by itself."""
+        read = (self.definition, self.people, *self.readable_mappings.values())
+        of_file = [document for document in read if document and document.file == problem.file]
+        return any(not document.knows(*problem.path) for document in of_file)
 
 
 def problems(documents: Documents) -> list[Problem]:
-    """Say all that does not fit together in the files that could be read; warnings included."""
-    found: list[Problem] = []
+    """Report everything that does not fit together in the files that could be read.
+
+    Warnings are included. A place that is wrong by itself was reported by `parse`: here neither it
+    nor what depends on it is reported again.
+    """
     definition, people = documents.definition, documents.people
-    mappings = documents.all_mappings
+    mappings = documents.readable_mappings.values()
+    found: list[Problem] = []
+    for mapping in mappings:
+        found += mapping_checks.problems(mapping, documents.mappings)
+        if definition is not None:
+            found += mapping_checks.write_problems(mapping, definition)
+    kind_problems: list[Problem] = []
+    field_problems: list[Problem] = []
     if definition is not None:
         found += _limits(definition)
         found += _names(definition)
+        for mapping in mappings:
+            kind_problems += mapping_checks.kind_problems(mapping, definition)
         if people is not None:
-            found += _fields(definition, people)
-        if mappings is not None:
-            found += _kinds(definition, mappings)
+            field_problems += _fields(definition, people)
+        # a kind that is misspelt in a mapping is reported there, and not as missing as well
+        if not kind_problems and _all_sound(documents, "events"):
+            found += _kinds(definition, documents.models)
     if people is not None:
         found += _people(people, documents)
-        if mappings is not None:
-            found += _unmapped_fields(people, definition, mappings)
-    for mapping in documents.readable_mappings.values():
-        found += mapping_checks.problems(mapping, documents.mappings)
-        if people is not None:
-            found += mapping_checks.field_problems(mapping, people)
-        if definition is not None:
-            found += mapping_checks.kind_problems(mapping, definition.model)
-            found += mapping_checks.write_problems(mapping, definition.model)
-    return sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
+        for mapping in mappings:
+            field_problems += mapping_checks.field_problems(mapping, people)
+        if not field_problems and people.knows("fields") and _all_sound(documents, "records"):
+            found += _unmapped_fields(people, definition, documents)
+    return sorted(
+        (
+            problem
+            for problem in dict.fromkeys((*found, *kind_problems, *field_problems))
+            if not documents.is_reported(problem)
+        ),
+        key=lambda problem: (problem.file, problem.line),
+    )
+
+
+def _all_sound(documents: Documents, section: str) -> bool:
+    """Whether every mapping was read, and this section of it without an error."""
+    mappings = documents.mappings.values()
+    return all(mapping is not None and mapping.is_sound(section) for mapping in mappings)
 
 
 class HasDocuments(Protocol):
@@ -128,12 +154,9 @@ def _run_catalog_check(
 
 def _limits(definition: Document[Definition]) -> Iterator[Problem]:
     """Leaves that ask for more than the definition can ever give."""
-    if IGNORED_KIND in definition.model.events:
-        text = f"a kind cannot be called `{IGNORED_KIND}`: in a mapping it means no event at all"
-        yield definition.problem(("events", IGNORED_KIND), text)
     for place, leaf in definition.model.all_leaves_with_path():
         text = _why_never_true(leaf, definition.model)
-        if text:
+        if text and definition.is_sound(*place) and _knows_limits(leaf, definition):
             yield definition.problem(place, text)
         if isinstance(leaf, EventLeaf) and leaf.count == 1 and leaf.within_days is not None:
             text = "one event lies in every window: drop within_days, or give a count"
@@ -166,15 +189,27 @@ def _names(definition: Document[Definition]) -> Iterator[Problem]:
             before.add(name.lower())
 
 
+def _knows_limits(leaf: Leaf, definition: Document[Definition]) -> bool:
+    """Whether the sections that limit a leaf are free of errors."""
+    match leaf:
+        case ScoreLeaf():
+            return definition.is_sound("events", ANY, "points") and definition.is_sound("score")
+        case QualifiedLeaf():
+            return definition.knows("qualification", "criteria", ANY)
+    return definition.is_sound("events")
+
+
 def _why_never_true(leaf: Leaf, definition: Definition) -> str:
     """Why a leaf can never be true, or nothing."""
     match leaf:
-        case EventLeaf(count=count, within_days=days) if days is not None:
+        case EventLeaf(event=kinds, count=count, within_days=days) if (
+            days is not None and definition.events.keys() >= set(kinds)
+        ):
             most = _max_events(leaf, days, definition)
             return f"never true: max_per_day admits {most:g} in that window" * (count > most)
         case ChannelsLeaf(channels=count):
-            kinds = definition.events.values()
-            there = len({kind.channel for kind in kinds if kind.is_activity and kind.channel})
+            all_kinds = definition.events.values()
+            there = len({kind.channel for kind in all_kinds if kind.is_activity and kind.channel})
             return f"never true: activity has {there} channels" * (count > there)
         case ScoreLeaf(gte=floor):
             most = _max_score(leaf, definition)
@@ -209,10 +244,14 @@ def _fields(definition: Document[Definition], people: Document[People]) -> Itera
     for place, leaf in definition.model.all_leaves_with_path():
         if not isinstance(leaf, FieldLeaf):
             continue
+        if leaf.field not in types and not people.knows("fields"):
+            continue
         if leaf.field not in types:
             known = did_you_mean(leaf.field, types)
             text = f"{people.file} declares no field `{leaf.field}`{known}"
             yield definition.problem((*place, "field"), text)
+            continue
+        if not people.knows("fields", leaf.field, "type"):
             continue
         for test, asked in leaf.tests.items():
             if text := _type_mismatch(leaf.field, types[leaf.field], test, asked):
@@ -252,13 +291,19 @@ def _yaml_text(value: object) -> str:
 
 def _kinds(definition: Document[Definition], mappings: list[Mapping]) -> Iterator[Problem]:
     """Kinds that no mapping makes, and the stages that nobody can reach without them."""
-    made = {rule.kind for mapping in mappings for rule in mapping.events}
+    rules = [rule for mapping in mappings for rule in mapping.events]
+    made = {rule.kind for rule in rules if rule.kind is not None}
     for kind in definition.model.events:
         if kind not in made:
             text = f"no mapping has a rule that makes a `{kind}`: it never happens"
             yield definition.problem(("events", kind), text, is_warning=True)
     for i, stage in enumerate(definition.model.stages):
-        if stage.enter is not None and not _can_hold(stage.enter, made, definition.model):
+        can_judge = definition.is_sound("stages", i, "enter") and definition.is_sound("events")
+        if (
+            can_judge
+            and stage.enter is not None
+            and not _can_hold(stage.enter, made, definition.model)
+        ):
             text = f"nobody can become `{stage.id}`: no mapping has rules for the kinds it needs"
             yield definition.problem(("stages", i, "enter"), text)
 
@@ -297,10 +342,11 @@ def _people(people: Document[People], documents: Documents) -> Iterator[Problem]
 
 
 def _unmapped_fields(
-    people: Document[People], definition: Document[Definition] | None, mappings: list[Mapping]
+    people: Document[People], definition: Document[Definition] | None, documents: Documents
 ) -> Iterator[Problem]:
-    """Fields that no mapping fills: nobody has them, and no rule that asks can hold."""
-    read = {name for one in mappings for record in one.records.values() for name in record.fields}
+    """Fields that no mapping reads, and the rules that ask for them."""
+    records = [record for mapping in documents.models for record in mapping.records.values()]
+    read = {name for record in records for name in record.fields}
     empty = [
         name for name in people.model.fields if name not in read and name not in ENRICHED_FIELDS
     ]

@@ -9,11 +9,10 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -24,10 +23,10 @@ from pydantic import (
     StrictStr,
     Tag,
     WithJsonSchema,
-    model_validator,
 )
 
-from config.validation_errors import Violation, YamlPath, did_you_mean, nearest, raise_all
+from config.model import ConfigModel
+from config.validation_errors import ANY, Violation, YamlPath, did_you_mean, nearest
 
 Direction = Literal["inbound", "two_way", "outbound", "internal"]
 
@@ -66,10 +65,8 @@ PositiveInt = Annotated[StrictInt, Field(gt=0)]
 RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
-    )
+class _Model(ConfigModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 def _as_tuple(value: object) -> object:
@@ -93,11 +90,11 @@ class Kind(_Model):
     max_per_day: PositiveInt | None = None
     activity: StrictBool | None = None
 
-    @model_validator(mode="after")
-    def _outbound_is_no_interest(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """An outbound kind is something that we do, and so no sign of interest."""
         if self.direction == "outbound" and self.activity:
-            raise ValueError("an outbound kind cannot be an activity: it is ours, not theirs")
-        return self
+            text = "an outbound kind cannot be an activity: the company acts, not the person"
+            yield Violation(("activity",), text, reads=(("direction",),))
 
     @property
     def is_activity(self) -> bool:
@@ -148,11 +145,12 @@ class FieldLeaf(_Model):
         given = {name: getattr(self, name) for name in type(self).model_fields if name != "field"}
         return {name.rstrip("_"): value for name, value in given.items() if value is not None}
 
-    @model_validator(mode="after")
-    def _asks_something(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A field without a test would hold for every person."""
         if not self.tests:
-            raise ValueError("a field leaf needs a test: is, is_not, in, not_in, known, gt, ...")
-        return self
+            text = "a field leaf needs a test: is, is_not, in, not_in, known, gt, ..."
+            names = [field.alias or name for name, field in type(self).model_fields.items()]
+            yield Violation((), text, reads=tuple((name,) for name in names))
 
 
 class QualifiedLeaf(_Model):
@@ -253,10 +251,9 @@ class FitLine(_Model):
     points: float
     when: Condition
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
-        raise_all("fit", _leaf_type_violations((FieldLeaf,), self.when, ("when",), "a fit line"))
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Fit describes the person: events and stages do not belong here."""
+        yield from _leaf_type_violations((FieldLeaf,), self.when, ("when",), "a fit line")
 
 
 class Score(_Model):
@@ -264,14 +261,14 @@ class Score(_Model):
 
     half_life_days: Days
     fit: tuple[FitLine, ...] = ()
-    grades: dict[Grade, float] = {}
+    grades: dict[Grade, float] = Field(default={})
 
-    @model_validator(mode="after")
-    def _floors_fall(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A better grade needs more points."""
         floors = [self.grades[letter] for letter in sorted(self.grades)]
         if any(low >= high for high, low in pairwise(floors)):
-            raise ValueError("the floors of the grades must fall from A on")
-        return self
+            text = "the floors of the grades must fall from A on"
+            yield Violation(("grades",), text, reads=(("grades", ANY),))
 
 
 class Qualification(_Model):
@@ -280,14 +277,11 @@ class Qualification(_Model):
     framework: str | None = None
     criteria: dict[str, Condition] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Criteria describe the person: events and stages do not belong here."""
         for name, criterion in self.criteria.items():
-            found = _leaf_type_violations(
-                (FieldLeaf,), criterion, ("criteria", name), f"criterion {name}"
-            )
-            raise_all("qualification", found)
-        return self
+            path: YamlPath = ("criteria", name)
+            yield from _leaf_type_violations((FieldLeaf,), criterion, path, f"criterion {name}")
 
 
 class FollowUp(_Model):
@@ -322,11 +316,10 @@ class Pressure(_Model):
     high: PositiveInt
     stop: PositiveInt
 
-    @model_validator(mode="after")
-    def _high_comes_first(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """The warning comes before the stop."""
         if self.high >= self.stop:
-            raise ValueError("high must be below stop")
-        return self
+            yield Violation(("high",), "high must be below stop", reads=(("stop",),))
 
 
 class Contact(_Model):
@@ -335,14 +328,11 @@ class Contact(_Model):
     contactable: Condition | None = None
     pressure: Pressure | None = None
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Consent and bounces are fields of the person."""
         if self.contactable is not None:
-            at: YamlPath = ("contactable",)
-            raise_all(
-                "contact", _leaf_type_violations((FieldLeaf,), self.contactable, at, "contactable")
-            )
-        return self
+            path: YamlPath = ("contactable",)
+            yield from _leaf_type_violations((FieldLeaf,), self.contactable, path, "contactable")
 
 
 class Definition(_Model):
@@ -401,61 +391,72 @@ class Definition(_Model):
         asked = (leaf for _, leaf in self.all_leaves_with_path())
         return tuple(dict.fromkeys(leaf.field for leaf in asked if isinstance(leaf, FieldLeaf)))
 
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        raise_all("definition", [*self._ladder(), *self._rules(), *self._kinds(), *self._return()])
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """The stages, their rules, and the names that refer to kinds and stages."""
+        yield from self._stage_violations()
+        yield from self._rule_violations()
+        yield from self._unknown_kinds()
+        staying = [stage.id for stage in self.stages if not stage.final]
+        if self.recycled is not None and self.recycled.to not in staying:
+            target = self.recycled.to
+            reason = "is final" if target in self.stage_ids else "is not a stage"
+            text = f"recycled.to `{target}` {reason}{did_you_mean(target, staying)}"
+            reads = () if nearest(target, staying) else (("stages", ANY, "id"),)
+            yield Violation(("recycled", "to"), text, nearest(target, staying), reads=reads)
 
-    def _ladder(self) -> Iterator[Violation]:
-        before: set[str] = set()
+    def _stage_violations(self) -> Iterator[Violation]:
+        earlier: set[str] = set()
         for i, stage in enumerate(self.stages):
-            if stage.id.lower() in before:
-                yield Violation(("stages", i, "id"), f"two stages are called {stage.id}")
-            before.add(stage.id.lower())
+            path: YamlPath = ("stages", i)
+            if stage.id.lower() in earlier:
+                yield Violation((*path, "id"), f"two stages are called {stage.id}")
+            earlier.add(stage.id.lower())
             if stage.id in RESERVED_STAGES:
-                yield Violation(("stages", i, "id"), f"a stage cannot be called {stage.id}")
+                yield Violation((*path, "id"), f"a stage cannot be called {stage.id}: reserved")
             if stage.final and stage is not self.stages[-1]:
                 text = f"stage {stage.id}: only the last stage can be final"
-                yield Violation(("stages", i, "final"), text)
+                yield Violation((*path, "final"), text)
             if not stage.final and stage.action is None:
-                yield Violation(("stages", i), f"stage {stage.id} needs an action")
+                text = f"stage {stage.id} needs an action"
+                yield Violation((*path, "action"), text, reads=((*path, "final"),))
 
-    def _rules(self) -> Iterator[Violation]:
+    def _rule_violations(self) -> Iterator[Violation]:
         for i, stage in enumerate(self.stages):
+            path: YamlPath = ("stages", i, "enter")
             if i == 0 and stage.enter is not None:
-                text = f"stage {stage.id} is the first and cannot have a rule"
-                yield Violation(("stages", i, "enter"), text)
+                yield Violation(path, f"stage {stage.id} is the first and cannot have a rule")
             elif i > 0 and stage.enter is None:
-                yield Violation(("stages", i), f"stage {stage.id} needs a rule: enter")
+                yield Violation(path, f"stage {stage.id} needs a rule: enter")
             elif stage.enter is not None:
-                yield from self._stage_leaves(stage.enter, i)
+                yield from self._stage_leaf_violations(stage.enter, i)
                 if stage.final:
-                    at: YamlPath = ("stages", i, "enter")
-                    yield from _leaf_type_violations(
-                        _PERSON_LEAVES, stage.enter, at, f"the final stage {stage.id}"
-                    )
+                    where = f"the final stage {stage.id}"
+                    yield from _leaf_type_violations(_PERSON_LEAVES, stage.enter, path, where)
         if self.disqualified is not None:
+            path = ("disqualified",)
             yield from _leaf_type_violations(
-                _PERSON_LEAVES, self.disqualified, ("disqualified",), "disqualified"
+                _PERSON_LEAVES, self.disqualified, path, "disqualified"
             )
 
-    def _stage_leaves(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Violation]:
-        lower = self.stage_ids[:i]
-        for place, leaf in leaves_with_path(rule, ("stages", i, "enter")):
-            if isinstance(leaf, StageLeaf) and leaf.stage not in lower:
-                higher = leaf.stage in self.stage_ids
-                hint = f" (lower are: {', '.join(lower)})"
-                text = f"the rule of stage {self.stage_ids[i]} names stage `{leaf.stage}`, " + (
-                    f"which is not lower{hint}" if higher else "which there is not"
-                )
-                more = "" if higher else did_you_mean(leaf.stage, lower)
-                meant = None if higher else nearest(leaf.stage, lower)
-                yield Violation((*place, "stage"), text + more, meant)
+    def _stage_leaf_violations(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Violation]:
+        lower, stage_id = self.stage_ids[:i], self.stage_ids[i]
+        for path, leaf in leaves_with_path(rule, ("stages", i, "enter")):
+            if not isinstance(leaf, StageLeaf) or leaf.stage in lower:
+                continue
+            if leaf.stage in self.stage_ids:
+                text = f"the rule of stage {stage_id} names `{leaf.stage}`, which is not lower"
+                yield Violation((*path, "stage"), f"{text} (lower are: {', '.join(lower)})")
+                continue
+            near = nearest(leaf.stage, lower)
+            text = f"the rule of stage {stage_id} names an unknown stage `{leaf.stage}`"
+            reads = () if near else (("stages", ANY, "id"),)
+            hint = did_you_mean(leaf.stage, lower)
+            yield Violation((*path, "stage"), text + hint, near, reads=reads)
 
-    def _kinds(self) -> Iterator[Violation]:
-        named = [
-            ((*place, "event", i), kind)
-            for place, leaf in self.all_leaves_with_path()
+    def _unknown_kinds(self) -> Iterator[Violation]:
+        named: list[tuple[YamlPath, str]] = [
+            ((*path, "event", i), kind)
+            for path, leaf in self.all_leaves_with_path()
             if isinstance(leaf, EventLeaf)
             for i, kind in enumerate(leaf.event)
         ]
@@ -465,14 +466,9 @@ class Definition(_Model):
             if stage.follow_up
             for j, kind in enumerate(stage.follow_up.by or ())
         ]
-        for place, kind in named:
+        for path, kind in named:
             if kind not in self.events:
-                text = f"no such kind under events: `{kind}`{did_you_mean(kind, self.events)}"
-                yield Violation(place, text, nearest(kind, self.events))
-
-    def _return(self) -> Iterator[Violation]:
-        staying = [stage.id for stage in self.stages if not stage.final]
-        if self.recycled is not None and self.recycled.to not in staying:
-            text = f"nobody can fall back to `{self.recycled.to}`"
-            more = did_you_mean(self.recycled.to, staying)
-            yield Violation(("recycled", "to"), text + more, nearest(self.recycled.to, staying))
+                text = f"unknown kind `{kind}`: it is not under events"
+                near = nearest(kind, self.events)
+                hint = f"; did you mean `{near}`?" if near else ""
+                yield Violation(path, text + hint, near, reads=(("events",),))

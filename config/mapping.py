@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -17,10 +16,9 @@ from pydantic import (
 )
 
 from config.definition import FieldLeaf, PositiveInt
+from config.model import ConfigModel
+from config.validation_errors import Violation
 from models import Catalog, FieldType
-
-IGNORED_KIND = "nothing"
-"""The kind of what is known and deliberately no event."""
 
 ENRICHED_FIELDS: dict[str, FieldType] = {
     "seniority": "text",
@@ -43,10 +41,6 @@ def with_sources(field_names: Iterable[str]) -> tuple[str, ...]:
     """The canonical fields asked for, and those that they are read off where no CRM states them."""
     named = [(name, DERIVED_FROM.get(name)) for name in field_names]
     return tuple(dict.fromkeys(name for pair in named for name in pair if name is not None))
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 def _as_tuple(value: object) -> object:
@@ -73,7 +67,7 @@ def _allow_short_form(*types: str) -> ConfigDict:
     return ConfigDict(json_schema_extra=widen)
 
 
-class CanonicalField(_Model):
+class CanonicalField(ConfigModel):
     """A field of ours: its type, and whose word counts where the CRMs differ."""
 
     model_config = _allow_short_form("string")
@@ -89,14 +83,14 @@ class CanonicalField(_Model):
     def _short_form(cls, value: object) -> object:
         return {"type": value} if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _any_is_yes_or_no(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Only of yes and no one is stricter than the other."""
         if self.survivorship == "most_restrictive" and self.type != "boolean":
-            raise ValueError("survivorship any takes the stricter of yes and no: type boolean")
-        return self
+            text = "survivorship most_restrictive needs type boolean"
+            yield Violation(("survivorship",), text, reads=(("type",),))
 
 
-class People(_Model):
+class People(ConfigModel):
     """Who is one person, and whose word counts: `mappings/people.yaml`."""
 
     max_cluster_size: Annotated[StrictInt, Field(gt=1)] = 10
@@ -105,13 +99,13 @@ class People(_Model):
     fields: dict[str, CanonicalField]
 
 
-class FieldRead(_Model):
+class FieldRead(ConfigModel):
     """Where a canonical field comes from: a field of the CRM, spelt our way."""
 
     model_config = _allow_short_form("string")
 
     field: str
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(default={})
     known: StrictBool | None = None
     gte: StrictInt | StrictFloat | None = None
     optional: StrictBool = False
@@ -129,7 +123,7 @@ class FieldRead(_Model):
         return FieldLeaf.model_validate(self.model_dump(include={"field", "known", "gte"}))
 
 
-class Where(_Model):
+class Where(ConfigModel):
     """What a column must hold: one of these values, a part of text, or anything at all."""
 
     model_config = _allow_short_form("string", "boolean", "number", "array")
@@ -143,14 +137,14 @@ class Where(_Model):
     def _short_form(cls, value: object) -> object:
         return value if value is None or isinstance(value, Map) else {"values": _as_tuple(value)}
 
-    @model_validator(mode="after")
-    def _asks_one_thing(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Exactly one test is written."""
         if bool(self.values) + (self.contains is not None) + (self.known is not None) != 1:
-            raise ValueError("ask for a value, a list of values, {contains: ...} or {known: ...}")
-        return self
+            text = "write a value, a list of values, {contains: ...} or {known: ...}"
+            yield Violation((), text, reads=(("values",), ("contains",), ("known",)))
 
 
-class History(_Model):
+class History(ConfigModel):
     """Where the past of a record type's fields is told, one row per change.
 
     `value` is what the field took, `before` what it held until then. `keeps`: of each field no
@@ -167,7 +161,7 @@ class History(_Model):
     optional: StrictBool = False
 
 
-class RecordType(_Model):
+class RecordType(ConfigModel):
     """A kind of record that stands for a person.
 
     `additional_emails` and `merged_ids` hold several words joined with `;`: other addresses of the
@@ -177,40 +171,46 @@ class RecordType(_Model):
     fields: dict[str, FieldRead]
     additional_emails: str | None = None
     merged_ids: str | None = None
-    read_only: dict[str, Where] = {}
+    read_only: dict[str, Where] = Field(default={})
     history: History | None = None
 
 
-class SourceObject(_Model):
+class SourceObject(ConfigModel):
     """How the rows of an object lead to people and to other objects.
 
     `people` maps a column to the record types whose ids it holds, or to `email` where it holds an
     address. `parents` maps a name to the object that `<name>Id` points to: `Campaign.Type`.
     """
 
-    person_keys: dict[str, StringList] = {}
-    parents: dict[str, str] = {}
+    person_keys: dict[str, StringList] = Field(default={})
+    parents: dict[str, str] = Field(default={})
     message_id: str | None = None
     optional: StrictBool = False
 
 
-class EventRule(_Model):
+class EventRule(ConfigModel):
     """What makes an event of a row of the CRM: the first rule that fits gives the kind."""
 
     object: str
-    where: dict[str, Where] = {}
-    kind: str
-    at: StringList = ("",)
+    where: dict[str, Where] = Field(default={})
+    kind: str | None = None
+    ignore: StrictBool = False
+    at: StringList = ()
     optional: StrictBool = False
 
-    @model_validator(mode="after")
-    def _has_an_instant(self) -> Self:
-        if (self.at == ("",)) != (self.kind == IGNORED_KIND):
-            raise ValueError("an event needs its instant: at (and `nothing` has none)")
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A rule makes an event with its instant, or ignores the row."""
+        if self.ignore and (self.kind is not None or self.at):
+            yield Violation(("ignore",), "a rule with `ignore: true` has neither kind nor at")
+        if not self.ignore and self.kind is None:
+            text = "`kind` is missing (or write `ignore: true`)"
+            yield Violation(("kind",), text, reads=(("ignore",),))
+        if not self.ignore and not self.at and self.kind != "nothing":
+            text = "`at` is missing: the column with the instant of the event"
+            yield Violation(("at",), text, reads=(("ignore",), ("kind",)))
 
 
-class FieldWrite(_Model):
+class FieldWrite(ConfigModel):
     """What is written into a field of the CRM.
 
     `values` translates; of several words the first is written and all are taken as right.
@@ -218,14 +218,14 @@ class FieldWrite(_Model):
     """
 
     from_: str = Field(alias="from")
-    values: dict[str, StringList] = {}
+    values: dict[str, StringList] = Field(default={})
     min_change: Annotated[float, Field(gt=0)] | None = None
     backward: Literal["allow", "never", "clear_first"] = "allow"
     on_manual_change: Literal["overwrite", "keep", "review"] = "overwrite"
     optional: StrictBool = False
 
 
-class Link(_Model):
+class Link(ConfigModel):
     """A field that holds ids of other records of the same person: `<crm>.<record type>`."""
 
     model_config = _allow_short_form("string")
@@ -239,12 +239,8 @@ class Link(_Model):
         return {"to": value} if isinstance(value, str) else value
 
 
-class SystemFields(_Model):
-    """What every object of the CRM calls its key and its dates.
-
-    `id_match_length`: so many characters of an id tell one record from another, where the CRM writes
-    the same id in two lengths.
-    """
+class SystemFields(ConfigModel):
+    """The fields that every object of the CRM has: the id, the dates, the deleted flag."""
 
     id: str
     id_match_length: PositiveInt | None = None
@@ -253,15 +249,15 @@ class SystemFields(_Model):
     deleted: str
 
 
-class Mapping(_Model):
+class Mapping(ConfigModel):
     """One CRM's words for ours: `mappings/<crm>.yaml`."""
 
     system_fields: SystemFields
     records: dict[str, RecordType] = Field(min_length=1)
-    objects: dict[str, SourceObject] = {}
+    objects: dict[str, SourceObject] = Field(default={})
     events: tuple[EventRule, ...] = ()
-    write: dict[str, dict[str, FieldWrite]] = {}
-    links: dict[str, Link] = {}
+    write: dict[str, dict[str, FieldWrite]] = Field(default={})
+    links: dict[str, Link] = Field(default={})
 
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""
@@ -292,7 +288,7 @@ class Mapping(_Model):
             yield from filter(None, (record.additional_emails, record.merged_ids))
             yield from self.write.get(object, {})
         for rule in self.rules_by_object().get(object, []):
-            yield from (*rule.where, *(at for at in rule.at if at))
+            yield from (*rule.where, *rule.at)
         if object in self.objects:
             source = self.objects[object]
             yield from source.person_keys

@@ -10,8 +10,8 @@ from config.lifecycle_columns import (
     LifecycleColumn,
     lifecycle_columns,
 )
-from config.mapping import IGNORED_KIND, EventRule, FieldWrite, Mapping, People
-from config.validation_errors import YamlPath, did_you_mean
+from config.mapping import EventRule, FieldWrite, Mapping, People
+from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
 
 EMAIL_TARGET = "email"
@@ -36,31 +36,45 @@ def problems(
 def field_problems(mapping: Document[Mapping], people: Document[People]) -> Iterator[Problem]:
     """Say which canonical fields are read that `people.yaml` does not declare, or not like that."""
     declared = people.model.fields
+    if not people.knows("fields"):
+        return
     for record, one in mapping.model.records.items():
         for name, read in one.fields.items():
             place: YamlPath = ("records", record, "fields", name)
             if name not in declared:
                 text = f"{people.file} declares no field `{name}`{did_you_mean(name, declared)}"
                 yield mapping.problem(place, text)
-            elif read.test is not None and declared[name].type != "boolean":
+            elif (
+                read.test is not None
+                and declared[name].type != "boolean"
+                and people.knows("fields", name, "type")
+            ):
                 text = f"known and gte make a yes or no: `{name}` is of type {declared[name].type}"
                 yield mapping.problem(place, text)
             if read.test is not None and read.values:
                 yield mapping.problem(place, "known or gte, or values: a field takes one of them")
 
 
-def kind_problems(mapping: Document[Mapping], definition: Definition) -> Iterator[Problem]:
-    """Say which rules make a kind that the definition does not know."""
-    known = (*definition.events, IGNORED_KIND)
+def kind_problems(
+    mapping: Document[Mapping], definition: Document[Definition]
+) -> Iterator[Problem]:
+    """Report the rules whose kind the definition does not have."""
+    known = definition.model.events if definition.knows("events") else None
     for i, rule in enumerate(mapping.model.events):
-        if rule.kind not in known:
-            text = f"the definition knows no kind `{rule.kind}`{did_you_mean(rule.kind, known)}"
+        if rule.kind is not None and known is not None and rule.kind not in known:
+            hint = did_you_mean(rule.kind, known)
+            if rule.kind == "nothing":
+                hint = ": to leave rows out on purpose, write `ignore: true` in place of kind"
+            text = f"{definition.file} has no kind `{rule.kind}`{hint}"
             yield mapping.problem(("events", i, "kind"), text)
 
 
-def write_problems(mapping: Document[Mapping], definition: Definition) -> Iterator[Problem]:
-    """Say what is to be written that there is not, or in words that there are not."""
-    columns = lifecycle_columns(definition)
+def write_problems(
+    mapping: Document[Mapping], definition: Document[Definition]
+) -> Iterator[Problem]:
+    """Report unknown columns, words that a column never holds, and options that do not fit it."""
+    columns = lifecycle_columns(definition.model)
+    knows_stages = definition.knows("stages", ANY, "id")
     for record, written in mapping.model.write.items():
         for field, write in written.items():
             place: YamlPath = ("write", record, field)
@@ -70,13 +84,32 @@ def write_problems(mapping: Document[Mapping], definition: Definition) -> Iterat
                 )
                 yield mapping.problem(place, text)
             if write.from_ not in columns:
-                text = f"nothing is called `{write.from_}`{did_you_mean(write.from_, columns)}"
-                yield mapping.problem((*place, "from"), text)
-            else:
-                yield from _value_problems(mapping, place, write, columns[write.from_])
+                if knows_stages or not write.from_.endswith("_at"):
+                    hint = did_you_mean(write.from_, columns)
+                    text = f"lifecycle has no column `{write.from_}`{hint}"
+                    yield mapping.problem((*place, "from"), text)
+                continue
+            column = columns[write.from_]
+            unknown: list[Problem] = []
+            if definition.knows(*_words_from(write.from_)):
+                unknown = list(_value_problems(mapping, place, write, column))
+                yield from unknown
+            if mapping.knows(*place, "from"):
                 yield from _write_option_problems(
-                    mapping, place, write, columns[write.from_], definition
+                    # a misspelt stage under `values` is reported once, and is not missing as well
+                    mapping,
+                    place,
+                    write,
+                    column,
+                    definition.model if knows_stages and not unknown else None,
                 )
+
+
+def _words_from(column: str) -> YamlPath:
+    """The place in the definition that names the words a column can hold."""
+    if column == "grade":
+        return ("score", "grades", ANY)
+    return ("stages", ANY, "action" if column == "next_action" else "id")
 
 
 def _value_problems(
@@ -102,7 +135,7 @@ def _write_option_problems(
     place: YamlPath,
     write: FieldWrite,
     answer: LifecycleColumn,
-    definition: Definition,
+    definition: Definition | None,
 ) -> Iterator[Problem]:
     if write.min_change is not None and answer.type not in ("number", "integer"):
         text = f"`min_change` is for numbers: `{write.from_}` is of type {answer.type}"
@@ -112,7 +145,9 @@ def _write_option_problems(
     if write.from_ not in RANKED_COLUMNS:
         text = f"`{write.from_}` cannot go backward: that is for {', '.join(RANKED_COLUMNS)}"
         yield mapping.problem((*place, "backward"), text)
-    elif missing := [stage for stage in definition.stage_ids if stage not in write.values]:
+        return
+    stages = definition.stage_ids if definition is not None else ()
+    if missing := [stage for stage in stages if stage not in write.values]:
         text = f"`backward` compares stages by their words: add {', '.join(missing)} to values"
         yield mapping.problem((*place, "backward"), text)
 
@@ -152,11 +187,10 @@ def _person_key_problems(mapping: Document[Mapping]) -> Iterator[Problem]:
             text += did_you_mean(name, mapping.model.objects_read())
             yield mapping.problem(("objects", name), text, is_warning=True)
     for i, rule in enumerate(mapping.model.events):
-        if rule.kind == IGNORED_KIND or (
-            rule.object in objects and objects[rule.object].person_keys
-        ):
+        has_keys = rule.object in objects and objects[rule.object].person_keys
+        if rule.ignore or has_keys or not mapping.is_sound("objects", rule.object):
             continue
-        text = f"nobody knows whose `{rule.object}` are: say so under objects, people"
+        text = f"no column of `{rule.object}` leads to a person: add person_keys under objects"
         yield mapping.problem(("events", i, "object"), text)
 
 
@@ -165,7 +199,7 @@ def _paths(mapping: Document[Mapping]) -> Iterator[Problem]:
     for place, object, path in located_columns(mapping.model):
         name, dot, _ = path.rpartition(".")
         parents = mapping.model.parents_of(object)
-        if dot and name not in parents:
+        if dot and name not in parents and mapping.knows("objects", object, "parents"):
             hint = did_you_mean(name, parents)
             text = f"objects gives `{object}` no parent `{name}`{hint}"
             yield mapping.problem(place, text)
@@ -203,6 +237,6 @@ def _unreachable_rules(mapping: Document[Mapping]) -> Iterator[Problem]:
 
 
 def _takes_all(earlier: EventRule, later: EventRule) -> bool:
-    """Whether nothing is left: rules are asked for each instant by itself, `nothing` for all."""
-    same = earlier.at == later.at or earlier.kind == IGNORED_KIND
+    """Whether no row is left: each instant has its own rules, `ignore` rules apply to all."""
+    same = earlier.at == later.at or earlier.ignore
     return earlier.object == later.object and not earlier.where and same

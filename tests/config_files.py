@@ -81,7 +81,7 @@ objects:
 events:
   - {object: Task, where: {Type: Demo}, kind: demo, at: ActivityDate}
   - {object: Task, where: {Outcome__c: Reached}, kind: call, at: ActivityDate, optional: true}
-  - {object: Task, kind: nothing}
+  - {object: Task, ignore: true}
   - {object: Deal, kind: won, at: CloseDate}
 write:
   Lead:

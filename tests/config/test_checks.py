@@ -53,7 +53,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
     [
         pytest.param(
             ("hubspot", "kind: visit", "kind: visti"),
-            "hubspot.yaml:16: the definition knows no kind `visti`: did you mean `visit`?",
+            "hubspot.yaml:16: lifecycle.yaml has no kind `visti`: did you mean `visit`?",
             id="rule of an unknown kind",
         ),
         pytest.param(
@@ -94,7 +94,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "  visits: {person_keys: {email: email}}\n", ""),
-            "hubspot.yaml:15: nobody knows whose `visits` are: say so under objects, people",
+            "hubspot.yaml:15: no column of `visits` leads to a person: add person_keys under objects",
             id="events of nobody",
         ),
         pytest.param(
@@ -153,10 +153,10 @@ def test_files_that_fit_together_have_no_problem() -> None:
             id="empty text",
         ),
         pytest.param(
-            ("lifecycle", "demo:  {", "nothing: {}\n  demo:  {"),
-            "lifecycle.yaml:4: a kind cannot be called `nothing`: "
-            "in a mapping it means no event at all",
-            id="a kind called nothing",
+            ("hubspot", "kind: visit, at: occurredAt", "kind: nothing"),
+            "hubspot.yaml:16: lifecycle.yaml has no kind `nothing`: "
+            "to leave rows out on purpose, write `ignore: true` in place of kind",
+            id="the old word for ignored rows",
         ),
         pytest.param(
             ("lifecycle", "[visit, demo]", "visit, count: 7, within_days: 1"),
@@ -199,7 +199,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "from: score", "from: scroe"),
-            "hubspot.yaml:22: nothing is called `scroe`: did you mean `score`?",
+            "hubspot.yaml:22: lifecycle has no column `scroe`: did you mean `score`?",
             id="unknown column",
         ),
         pytest.param(
@@ -326,7 +326,7 @@ def test_a_window_for_one_event_is_a_warning() -> None:
 
 def test_channels_of_kinds_that_no_mapping_makes_do_not_count() -> None:
     """Nobody can reach a stage that asks for them."""
-    unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "kind: nothing")
+    unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "ignore: true")
     others = ("lifecycle", "- {event: demo}\n        - {score: total, gte: 50}\n", "")
     asked = ("lifecycle", "- all: [{stage: lead}, {event: call}]", "- {channels: 2}")
 

@@ -123,12 +123,12 @@ class TestLoad:
         )
 
         assert told(wrong) == [
-            "hubspot.yaml:16: the definition knows no kind `visti`: did you mean `visit`?",
+            "hubspot.yaml:16: lifecycle.yaml has no kind `visti`: did you mean `visit`?",
             "hubspot.yaml:20: unknown word `backwards`: did you mean `backward`?",
             "lifecycle.yaml:6: `direction` cannot be `outbund`: did you mean `outbound`?",
             "lifecycle.yaml:9: unknown word `half_live_days`: did you mean `half_life_days`?",
-            "lifecycle.yaml:22: no such kind under events: `mial`: did you mean `mail`?",
-            "lifecycle.yaml:25: `evnt` is no condition: did you mean `event`?",
+            "lifecycle.yaml:22: unknown kind `mial`: it is not under events; did you mean `mail`?",
+            "lifecycle.yaml:25: unknown condition `evnt`: did you mean `event`?",
             "lifecycle.yaml:30: people.yaml declares no field `bonced`: did you mean `bounced`?",
         ]
 
@@ -220,9 +220,7 @@ class TestYaml:
             pytest.param(
                 "a: 1\nb:\n\tc: 1\n", "3: a tab stands here: indent with spaces", id="tab"
             ),
-            pytest.param(
-                "a: 1\na: 2\n", "2: this word stands here a second time", id="a word twice"
-            ),
+            pytest.param("a: 1\na: 2\n", "2: this word occurs twice here", id="a word twice"),
             pytest.param(
                 "a:\n  - b\n c: 1\n", "3: this line is not indented like", id="indented oddly"
             ),
@@ -237,6 +235,7 @@ class TestYaml:
             pytest.param('a: 1\nb: "x\n', "3: a quotation mark is never closed", id="open quote"),
             pytest.param("a: @x\n", "1: text that begins like this needs quotes", id="at sign"),
             pytest.param("a: *b\n", "1: this `*name` is nowhere defined", id="unknown alias"),
+            pytest.param("a: 2026-13-45\n", "1: there is no such date", id="no such date"),
             pytest.param("a: !env B\n", "1: tags with `!` are not read", id="tag"),
             pytest.param(
                 "a: 1\n---\nb: 1\n", "2: `---` begins a second document", id="two documents"
@@ -249,12 +248,11 @@ class TestYaml:
     )
     def test_broken_yaml_has_a_line(self, text: str, said: str) -> None:
         """Never a stack trace."""
-        assert in_people(text)[0].startswith(f"f.yaml:{said}")
+        assert any(line.startswith(f"f.yaml:{said}") for line in in_people(text))
 
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            pytest.param("a: 2026-13-45\n", "there is no such date", id="no such date"),
             pytest.param("[" * 5000, "sections are nested too deep", id="too deep"),
         ],
     )
@@ -308,7 +306,7 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "outbound",
             "outbound, activity: true",
-            "6: an outbound kind cannot be an activity: it is ours, not theirs",
+            "6: an outbound kind cannot be an activity: the company acts, not the person",
             id="ours cannot be their interest",
         ),
         pytest.param(
@@ -370,19 +368,19 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "[visit, demo]",
             "[visit, dmo]",
-            "19: no such kind under events: `dmo`: did you mean `demo`?",
+            "19: unknown kind `dmo`: it is not under events; did you mean `demo`?",
             id="unknown kind",
         ),
         pytest.param(
             "by: mail",
             "by: mial",
-            "22: no such kind under events: `mial`: did you mean `mail`?",
+            "22: unknown kind `mial`: it is not under events; did you mean `mail`?",
             id="unknown kind in follow_up",
         ),
         pytest.param(
             "- {event: demo}",
             "- {evnt: demo}",
-            "25: `evnt` is no condition: did you mean `event`?",
+            "25: unknown condition `evnt`: did you mean `event`?",
             id="unknown condition",
         ),
         pytest.param(
@@ -418,21 +416,20 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "{stage: lead}, ",
             "{stage: customer}, ",
-            "27: the rule of stage sql names stage `customer`, which is not lower "
+            "27: the rule of stage sql names `customer`, which is not lower "
             "(lower are: suspect, lead)",
             id="a higher stage",
         ),
         pytest.param(
             "{stage: lead}, ",
             "{stage: sql}, ",
-            "27: the rule of stage sql names stage `sql`, which is not lower",
+            "27: the rule of stage sql names `sql`, which is not lower",
             id="itself",
         ),
         pytest.param(
             "{stage: lead}, ",
             "{stage: leed}, ",
-            "27: the rule of stage sql names stage `leed`, which there is not: "
-            "did you mean `lead`?",
+            "27: the rule of stage sql names an unknown stage `leed`: did you mean `lead`?",
             id="unknown stage",
         ),
         pytest.param(
@@ -450,7 +447,7 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "to: lead",
             "to: led",
-            "29: nobody can fall back to `led`: did you mean `lead`?",
+            "29: recycled.to `led` is not a stage: did you mean `lead`?",
             id="to",
         ),
         pytest.param(
@@ -523,7 +520,7 @@ def test_guessing_ends() -> None:
     deep = "{al: [" * 9 + "{event: won}" + "]}" * 9
     text = definition_with("{field: bounced, is: true}", deep)
 
-    assert in_definition(text) == ["f.yaml:30: `al` is no condition: did you mean `all`?"]
+    assert in_definition(text) == ["f.yaml:30: unknown condition `al`: did you mean `all`?"]
 
 
 def test_the_shortest_definition_has_kinds_and_one_stage() -> None:
@@ -547,7 +544,7 @@ def test_all_mistakes_of_a_file_come_at_once() -> None:
     assert in_people(text) == [
         "f.yaml:2: `type` cannot be `txt`: did you mean `text`?",
         "f.yaml:3: `survivorship` cannot be `newest` (there is: most_recent, oldest, most_restrictive)",
-        "f.yaml:4: survivorship any takes the stricter of yes and no: type boolean",
+        "f.yaml:4: survivorship most_restrictive needs type boolean",
         "f.yaml:5: `d` must be a section: lines of `word: value`",
     ]
 
@@ -566,9 +563,9 @@ events:
 
     assert in_mapping(text) == [
         "f.yaml:4: unknown word `contans`: did you mean `contains`?",
-        "f.yaml:5: ask for a value, a list of values, {contains: ...} or {known: ...}",
+        "f.yaml:5: write a value, a list of values, {contains: ...} or {known: ...}",
         "f.yaml:6: `x` must be a section: lines of `word: value`",
-        "f.yaml:7: an event needs its instant: at (and `nothing` has none)",
+        "f.yaml:7: `at` is missing: the column with the instant of the event",
     ]
 
 
