@@ -195,7 +195,7 @@ def _knows_limits(leaf: Leaf, definition: Document[Definition]) -> bool:
         case ScoreLeaf():
             return definition.is_sound("events", ANY, "points") and definition.is_sound("score")
         case QualifiedLeaf():
-            return definition.knows("qualification", "criteria", ANY)
+            return definition.knows("qualification", "criteria")
     return definition.is_sound("events")
 
 
