@@ -27,6 +27,7 @@ from config.definition import (
 from config.mapping import ENRICHED_FIELDS, Mapping, People
 from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
+from connectors import crm_names
 from models import Catalog, FieldType
 
 RESERVED_COLUMNS = (
@@ -336,8 +337,9 @@ def _people(people: Document[People], documents: Documents) -> Iterator[Problem]
             yield people.problem(place, f"`{name}` is filled in as {due}: give it that type")
         trusted = field.survivorship if isinstance(field.survivorship, tuple) else ()
         for i, crm in enumerate(trusted):
-            if crm not in documents.mappings:
-                text = f"there is no CRM `{crm}`{did_you_mean(crm, documents.mappings)}"
+            # a CRM without a mapping file is off, and may stay in the list
+            if crm not in crm_names():
+                text = f"there is no CRM `{crm}`{did_you_mean(crm, crm_names())}"
                 yield people.problem((*place, "survivorship", i), text)
 
 
@@ -356,4 +358,6 @@ def _unmapped_fields(
     for place, leaf in definition.model.all_leaves_with_path() if definition is not None else ():
         if definition is not None and isinstance(leaf, FieldLeaf) and leaf.field in empty:
             text = f"no mapping reads `{leaf.field}`: add it to the fields of a record"
+            if absent := [crm for crm in crm_names() if crm not in documents.mappings]:
+                text += f" (there is no mapping file for {', '.join(absent)})"
             yield definition.problem((*place, "field"), text)

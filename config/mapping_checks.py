@@ -13,6 +13,7 @@ from config.lifecycle_columns import (
 from config.mapping import EventRule, FieldWrite, Mapping, People
 from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
+from connectors import crm_names
 
 EMAIL_TARGET = "email"
 """What `people` of an object says where a column holds addresses."""
@@ -163,6 +164,8 @@ def _links(
             text = f"no record type `{of}` is read{did_you_mean(of, records)}"
             yield mapping.problem(place, text)
         crm, dot, record = target.partition(".")
+        if dot and crm not in others and crm in crm_names():
+            continue  # this CRM has no mapping file: none of its records is read
         if not dot or crm not in others:
             targets = [f"{c}.{r}" for c, doc in others.items() if doc for r in doc.model.records]
             text = f"`{target}` is no record type of a CRM{did_you_mean(target, targets)}"

@@ -154,6 +154,33 @@ class TestLoad:
 
         assert any("no CRM has a mapping here: write hubspot.yaml" in line for line in told(wrong))
 
+    @pytest.mark.parametrize(
+        ("alone", "absent", "field"),
+        [("salesforce", "hubspot", "bounced"), ("hubspot", "salesforce", None)],
+    )
+    def test_one_crm_alone_is_enough(
+        self, alone: str, absent: str, field: str | None, tmp_path: Path
+    ) -> None:
+        """People.yaml and links may name the other; rules that only it feeds are errors."""
+        folder = config_folder(tmp_path)
+        (folder / f"{absent}.yaml").unlink()
+
+        lines = told(folder)
+
+        assert {line.partition(":")[0] for line in lines} == {"lifecycle.yaml"}
+        missing = f"no mapping reads `{field}`: add it to the fields of a record"
+        hint = f"(there is no mapping file for {absent})"
+        assert any(f"{missing} {hint}" in line for line in lines) == (field is not None)
+
+    @pytest.mark.parametrize("absent", ["hubspot", "salesforce"])
+    def test_the_shipped_files_load_with_one_crm(self, absent: str, tmp_path: Path) -> None:
+        """Only the rules that need the other CRM have to be changed."""
+        for path in loader.CONFIG_FOLDER.glob("*.yaml"):
+            if path.stem != absent:
+                (tmp_path / path.name).write_bytes(path.read_bytes())
+
+        assert absent not in load_configuration(tmp_path).mappings
+
     def test_a_mapping_without_connector_is_refused(self, tmp_path: Path) -> None:
         """Else nobody would read it, and nobody would know."""
         (config_folder(tmp_path) / "pipedrive.yaml").write_text("columns: {}", encoding="utf-8")
