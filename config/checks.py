@@ -88,7 +88,7 @@ def problems(documents: Documents) -> list[Problem]:
         if not kind_problems and _all_sound(documents, "events"):
             found += _kinds(definition, documents.models)
     if people is not None:
-        found += _people(people, documents)
+        found += _people(people)
         for mapping in mappings:
             field_problems += mapping_checks.field_problems(mapping, people)
         if not field_problems and people.knows("fields") and _all_sound(documents, "records"):
@@ -323,8 +323,8 @@ def _can_hold(condition: Condition, made: set[str], definition: Definition) -> b
     return True
 
 
-def _people(people: Document[People], documents: Documents) -> Iterator[Problem]:
-    """Fields that are declared in a way that no table or CRM can follow."""
+def _people(people: Document[People]) -> Iterator[Problem]:
+    """Reserved names, wrong types, and CRMs that do not exist."""
     fields = people.model.fields
     if "email" not in fields:
         yield people.problem(("fields",), "`email` is missing: it says who is one person")

@@ -82,13 +82,20 @@ Names = Annotated[
 
 
 class Kind(_Model):
-    """How one kind of event counts: what it is worth, over which channel, in which direction."""
+    """One kind of event: its points, its channel and its direction."""
 
     points: float = 0
+    """Points for each event. Negative points lower the score."""
     channel: str | None = None
+    """The channel of the event, such as web or email. Rules can ask for several channels."""
     direction: Direction = "inbound"
+    """inbound: the person acts. two_way: both act. outbound: we contact the person. internal:
+    neither.
+    """
     max_per_day: PositiveInt | None = None
+    """At most this many events of a person count per UTC day."""
     activity: StrictBool | None = None
+    """Whether the event shows interest. Default: yes for inbound and two_way."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """An outbound kind is something that we do, and so no sign of interest."""
@@ -104,40 +111,57 @@ class Kind(_Model):
 
 
 class EventLeaf(_Model):
-    """True since the first moment at which `count` events of these kinds lie in the window."""
+    """True from the moment when `count` events of these kinds are within the window."""
 
     event: Names
+    """One kind of event, or a list of kinds."""
     count: PositiveInt = 1
+    """How many events are needed."""
     within_days: Days | None = None
+    """The length of the window in days. Default: all time."""
 
 
 class ScoreLeaf(_Model):
-    """True since the first moment at which the score reaches `gte`."""
+    """True from the moment when the score reaches `gte`."""
 
     score: Literal["engagement", "total"]
+    """engagement: points of events only. total: engagement and fit."""
     gte: Positive
+    """The score that must be reached."""
 
 
 class ChannelsLeaf(_Model):
-    """True since the first activity with which this many distinct channels lie in the window."""
+    """True from the activity with which this many channels are within the window."""
 
     channels: PositiveInt
+    """How many different channels are needed."""
     within_days: Days | None = None
+    """The length of the window in days. Default: all time."""
 
 
 class FieldLeaf(_Model):
-    """True since the field took the value that passes all of these tests."""
+    """True from the moment when the field has a value that passes all of these tests."""
 
     field: str
+    """A field that people.yaml declares."""
     is_: Scalar | None = Field(None, alias="is")
+    """The value that the field must have."""
     is_not: Scalar | None = None
+    """The value that the field must not have. An empty field passes."""
     in_: tuple[Scalar, ...] | None = Field(None, alias="in", min_length=1)
+    """The field must have one of these values."""
     not_in: tuple[Scalar, ...] | None = Field(None, min_length=1)
+    """The field must have none of these values. An empty field passes."""
     known: StrictBool | None = None
+    """true: the field must have a value. false: it must be empty."""
     gt: Orderable | None = None
+    """The value must be greater than this."""
     gte: Orderable | None = None
+    """The value must be this or greater."""
     lt: Orderable | None = None
+    """The value must be less than this."""
     lte: Orderable | None = None
+    """The value must be this or less."""
 
     @property
     def tests(self) -> dict[str, Any]:
@@ -154,27 +178,31 @@ class FieldLeaf(_Model):
 
 
 class QualifiedLeaf(_Model):
-    """True since the n-th of the qualification criteria that hold became true."""
+    """True from the moment when this many criteria of `qualification` are met."""
 
     qualified: PositiveInt
+    """How many criteria must be met."""
 
 
 class StageLeaf(_Model):
-    """True since a lower stage was reached."""
+    """True from the moment when the person has entered a lower stage."""
 
     stage: str
+    """The id of a lower stage."""
 
 
 class AnyOf(_Model):
-    """True since the earliest of its parts."""
+    """True from the moment when the first of its parts is true."""
 
     any: tuple["Condition", ...] = Field(min_length=1)
+    """Conditions of which one must be true."""
 
 
 class AllOf(_Model):
-    """True since the latest of its parts, once all are."""
+    """True from the moment when all of its parts are true."""
 
     all: tuple["Condition", ...] = Field(min_length=1)
+    """Conditions that must all be true."""
 
 
 CONDITIONS: dict[str, type[_Model]] = {
@@ -246,10 +274,12 @@ def _leaf_type_violations(
 
 
 class FitLine(_Model):
-    """Points for what the person is, as long as the condition holds."""
+    """Points for a property of the person, as long as the condition is true."""
 
     points: float
+    """Points that are added to the score. They do not fade."""
     when: Condition
+    """The condition. It can only use fields."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """Fit describes the person: events and stages do not belong here."""
@@ -257,11 +287,14 @@ class FitLine(_Model):
 
 
 class Score(_Model):
-    """What engagement is worth and how fast it fades; what the profile adds; the grades of fit."""
+    """The score: how fast points for events fade, and points for the profile of the person."""
 
     half_life_days: Days
+    """After this many days an event is worth half of its points."""
     fit: tuple[FitLine, ...] = ()
+    """Points for the profile of the person."""
     grades: dict[Grade, float] = Field(default={})
+    """Grade -> the fit points that it needs, such as {A: 30, B: 15}."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """A better grade needs more points."""
@@ -272,10 +305,12 @@ class Score(_Model):
 
 
 class Qualification(_Model):
-    """The criteria that make a profile, a need, a budget and a maturity known."""
+    """The criteria of a qualified person, such as budget, authority, need and timeline."""
 
     framework: str | None = None
+    """The name that reasons show, such as BANT."""
     criteria: dict[str, Condition] = Field(min_length=1)
+    """Criterion -> the condition under which it is met. It can only use fields."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """Criteria describe the person: events and stages do not belong here."""
@@ -285,36 +320,49 @@ class Qualification(_Model):
 
 
 class FollowUp(_Model):
-    """How soon somebody should answer after the stage was entered, and by what kinds of event."""
+    """How soon a colleague contacts a person who has entered the stage."""
 
     within_hours: Positive
+    """Hours after the person entered the stage."""
     by: Names | None = None
+    """Kinds of events that count as follow-up. Default: every outbound or two_way kind."""
 
 
 class Stage(_Model):
-    """One rung of the ladder: how it is entered and what is to be done there."""
+    """A stage: the rule to enter it, and the next action for people in it."""
 
     id: Id
+    """The name of the stage in rules, tables and mappings."""
     label: str | None = None
+    """The name that people read. Default: the id."""
     action: str | None = None
+    """The next action for people in this stage."""
     follow_up: FollowUp | None = None
+    """How soon a colleague contacts the person."""
     final: StrictBool = False
+    """Whether the stage ends the lifecycle. Only the last stage can be final."""
     enter: Condition | None = None
+    """The rule to enter the stage. Every stage but the first has one."""
 
 
 class Recycled(_Model):
-    """Where those fall back to who went quiet, and after how long."""
+    """The stage to which inactive people go back, and after how long."""
 
     to: str
+    """The id of the stage to which inactive people go back."""
     after_inactive_days: Days
+    """Days without activity."""
 
 
 class Pressure(_Model):
-    """From how many touches without an answer on it is too much."""
+    """How many outbound contacts without a reaction are too many."""
 
     within_days: Days
+    """The length of the window in days."""
     high: PositiveInt
+    """From this many contacts on the pressure is high."""
     stop: PositiveInt
+    """From this many contacts on the next action is pause."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """The warning comes before the stop."""
@@ -323,10 +371,12 @@ class Pressure(_Model):
 
 
 class Contact(_Model):
-    """Who may be contacted, and how often."""
+    """Which people may be contacted, and how often."""
 
     contactable: Condition | None = None
+    """The condition under which a person may be contacted. It can only use fields."""
     pressure: Pressure | None = None
+    """How many outbound contacts without a reaction are too many."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """Consent and bounces are fields of the person."""
@@ -336,16 +386,24 @@ class Contact(_Model):
 
 
 class Definition(_Model):
-    """One definition for marketing and sales: `mappings/lifecycle.yaml`."""
+    """The definition of leads, MQLs, prospects and customers: `mappings/lifecycle.yaml`."""
 
     version: StrictStr
+    """The version of the definition, as text in quotes. It is part of the definition id."""
     events: dict[str, Kind] = Field(min_length=1)
+    """Kind -> how its events count."""
     score: Score | None = None
+    """How the score is computed."""
     qualification: Qualification | None = None
+    """The criteria of a qualified person."""
     stages: tuple[Stage, ...] = Field(min_length=1)
+    """The stages, lowest first."""
     recycled: Recycled | None = None
+    """When inactive people go back to a lower stage."""
     disqualified: Condition | None = None
+    """The condition under which a person is disqualified. It can only use events and fields."""
     contact: Contact = Contact()
+    """The rule for consent, and the limits of outbound contacts."""
 
     @property
     def id(self) -> str:

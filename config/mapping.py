@@ -68,15 +68,19 @@ def _allow_short_form(*types: str) -> ConfigDict:
 
 
 class CanonicalField(ConfigModel):
-    """A field of ours: its type, and whose word counts where the CRMs differ."""
+    """A field of a person: its type, and which CRM's value is taken."""
 
     model_config = _allow_short_form("string")
 
     type: FieldType = "text"
+    """The type of the values."""
     survivorship: (
         Literal["most_recent", "oldest", "most_restrictive"]
         | Annotated[tuple[str, ...], Field(min_length=1)]
     ) = "most_recent"
+    """Which CRM's value is taken: most_recent, oldest, a list of CRMs in order of trust, or
+    most_restrictive (boolean only: one yes is enough).
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -91,24 +95,33 @@ class CanonicalField(ConfigModel):
 
 
 class People(ConfigModel):
-    """Who is one person, and whose word counts: `mappings/people.yaml`."""
+    """Which records are one person, and which CRM's value is taken: `mappings/people.yaml`."""
 
     max_cluster_size: Annotated[StrictInt, Field(gt=1)] = 10
+    """More records than this are not joined by e-mail alone. They are reported."""
     role_addresses: tuple[str, ...] = ()
+    """The parts before the @ that many people share, such as info. They identify no person."""
     free_email_domains: tuple[str, ...] = ()
+    """Domains that say nothing about the employer, such as gmail.com."""
     fields: dict[str, CanonicalField]
+    """The fields of a person. email must be one of them."""
 
 
 class FieldRead(ConfigModel):
-    """Where a canonical field comes from: a field of the CRM, spelt our way."""
+    """The field of the CRM from which a person's field is read."""
 
     model_config = _allow_short_form("string")
 
     field: str
+    """The field of the CRM. `Account.Name` reads a field of a parent object."""
     values: dict[str, str] = Field(default={})
+    """Value in the CRM -> our value. Other values stay as they are."""
     known: StrictBool | None = None
+    """true: read yes where the field has a value, and no where it is empty."""
     gte: StrictInt | StrictFloat | None = None
+    """Read yes where the number is this or greater."""
     optional: StrictBool = False
+    """true: run without the field where the account does not have it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,13 +137,16 @@ class FieldRead(ConfigModel):
 
 
 class Where(ConfigModel):
-    """What a column must hold: one of these values, a part of text, or anything at all."""
+    """The test of a column: one of these values, a part of its text, or whether it has a value."""
 
     model_config = _allow_short_form("string", "boolean", "number", "array")
 
     values: tuple[Value, ...] = ()
+    """The column must have one of these values."""
     contains: StringList | None = None
+    """The text must contain one of these parts."""
     known: StrictBool | None = None
+    """true: the column must have a value. false: it must be empty."""
 
     @model_validator(mode="before")
     @classmethod
@@ -145,58 +161,71 @@ class Where(ConfigModel):
 
 
 class History(ConfigModel):
-    """Where the past of a record type's fields is told, one row per change.
-
-    `value` is what the field took, `before` what it held until then. `keeps`: of each field no
-    more than so many changes are told, and older ones are forgotten.
-    """
+    """The object with the earlier values of a record type's fields, one row per change."""
 
     object: str
+    """The object with one row per change."""
     record: str
+    """The column with the id of the changed record."""
     field: str
+    """The column with the name of the changed field."""
     at: str
+    """The column with the time of the change."""
     value: str
+    """The column with the new value."""
     before: str | None = None
+    """The column with the old value."""
     max_entries: PositiveInt | None = None
+    """The CRM keeps at most this many changes per field."""
     optional: StrictBool = False
+    """true: run without the history where the account does not have it."""
 
 
 class RecordType(ConfigModel):
-    """A kind of record that stands for a person.
-
-    `additional_emails` and `merged_ids` hold several words joined with `;`: other addresses of the
-    person, and the ids of records that were merged into this one and are gone.
-    """
+    """A record type that stands for a person, such as contacts, Lead or Contact."""
 
     fields: dict[str, FieldRead]
+    """Field of a person -> field of the CRM."""
     additional_emails: str | None = None
+    """A field with more addresses of the person, separated by ;"""
     merged_ids: str | None = None
+    """A field with the ids of records that were merged into this one, separated by ;"""
     read_only: dict[str, Where] = Field(default={})
+    """Records that match are read and never written."""
     history: History | None = None
+    """The object with the earlier values of the fields."""
 
 
 class SourceObject(ConfigModel):
-    """How the rows of an object lead to people and to other objects.
-
-    `people` maps a column to the record types whose ids it holds, or to `email` where it holds an
-    address. `parents` maps a name to the object that `<name>Id` points to: `Campaign.Type`.
-    """
+    """The columns of an object that lead to people and to other objects."""
 
     person_keys: dict[str, StringList] = Field(default={})
+    """Column -> the record types whose ids it holds, or email where it holds addresses."""
     parents: dict[str, str] = Field(default={})
+    """Name -> the object to which the column <name>Id points, such as {Campaign: Campaign}."""
     message_id: str | None = None
+    """The column with the message id of an e-mail. It shows that both CRMs logged the same
+    e-mail.
+    """
     optional: StrictBool = False
+    """true: run without the object where the account does not have it."""
 
 
 class EventRule(ConfigModel):
-    """What makes an event of a row of the CRM: the first rule that fits gives the kind."""
+    """The event that a row of the CRM stands for. The first rule that matches is taken."""
 
     object: str
+    """The object whose rows are read."""
     where: dict[str, Where] = Field(default={})
+    """Column -> test. All tests must match. Without `where` every row matches."""
     kind: str | None = None
+    """The kind of event, from lifecycle.yaml."""
     ignore: StrictBool = False
+    """true: the row is no event, on purpose. The rule has neither kind nor at."""
     at: StringList = ()
+    """The column with the time of the event. Of several columns the first with a value is taken."""
     optional: StrictBool = False
+    """true: run without the rule where the account lacks a column of `where`."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """A rule makes an event with its instant, or ignores the row."""
@@ -211,27 +240,35 @@ class EventRule(ConfigModel):
 
 
 class FieldWrite(ConfigModel):
-    """What is written into a field of the CRM.
-
-    `values` translates; of several words the first is written and all are taken as right.
-    `on_manual_change` says what becomes of a value that something else put in place of ours.
-    """
+    """The value that is written into a field of the CRM."""
 
     from_: str = Field(alias="from")
+    """The column of the lifecycle table that is written, such as stage or score."""
     values: dict[str, StringList] = Field(default={})
+    """Our value -> the values of the CRM. The first is written; all are accepted."""
     min_change: Annotated[float, Field(gt=0)] | None = None
+    """Numbers only: a smaller difference is not written."""
     backward: Literal["allow", "never", "clear_first"] = "allow"
+    """Where the CRM shows a higher stage. allow: write. never: keep it. clear_first: empty the
+    field, then write.
+    """
     on_manual_change: Literal["overwrite", "keep", "review"] = "overwrite"
+    """Where a person changed the value in the CRM. overwrite: write our value. keep: keep the CRM
+    value. review: report it.
+    """
     optional: StrictBool = False
+    """true: do not write the field where the account does not have it."""
 
 
 class Link(ConfigModel):
-    """A field that holds ids of other records of the same person: `<crm>.<record type>`."""
+    """A field with ids of other records of the same person."""
 
     model_config = _allow_short_form("string")
 
     to: str
+    """The CRM and the record type: <crm>.<record type>, such as salesforce.Lead."""
     optional: StrictBool = False
+    """true: run without the link where the account does not have the field."""
 
     @model_validator(mode="before")
     @classmethod
@@ -243,21 +280,34 @@ class SystemFields(ConfigModel):
     """The fields that every object of the CRM has: the id, the dates, the deleted flag."""
 
     id: str
+    """The field with the id of a record."""
     id_match_length: PositiveInt | None = None
+    """The number of characters that identify a record, where the CRM writes ids in two lengths."""
     created_at: str
+    """The field with the time of creation."""
     updated_at: str
+    """The field with the time of the last change."""
     deleted: str
+    """The field that marks deleted records."""
 
 
 class Mapping(ConfigModel):
-    """One CRM's words for ours: `mappings/<crm>.yaml`."""
+    """The objects and fields of one CRM: `mappings/<crm>.yaml`."""
 
     system_fields: SystemFields
+    """The fields that every object has."""
     records: dict[str, RecordType] = Field(min_length=1)
+    """The record types that stand for a person."""
     objects: dict[str, SourceObject] = Field(default={})
+    """How rows of an object lead to people and to other objects."""
     events: tuple[EventRule, ...] = ()
+    """The rules that make events of rows. The first that matches is taken."""
     write: dict[str, dict[str, FieldWrite]] = Field(default={})
+    """Record type -> field of the CRM -> the value that is written."""
     links: dict[str, Link] = Field(default={})
+    """Field -> the record type whose ids it holds. `Lead.MasterRecordId` for one record type
+    only.
+    """
 
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""

@@ -15,7 +15,13 @@ SKIP_CROSS_CHECKS = "skip_cross_checks"
 class ConfigModel(BaseModel):
     """A section of a YAML file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        # the text below a field becomes its description in the JSON Schema
+        use_attribute_docstrings=True,
+    )
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """Compare the fields of this section; paths are relative to the section."""

@@ -52,8 +52,24 @@ class TestShipped:
 
     @pytest.mark.parametrize("name", sorted(json_schemas()))
     def test_the_schemas_are_up_to_date(self, name: str) -> None:
-        """`python -m configuration` writes them anew."""
+        """`python -m config.loader` writes them."""
         assert (loader.CONFIG_FOLDER / name).read_text(encoding="utf-8") == json_schemas()[name]
+
+    @pytest.mark.parametrize("name", sorted(json_schemas()))
+    def test_every_word_has_a_description(self, name: str) -> None:
+        """Editors show it while an admin types."""
+        schema = json.loads(json_schemas()[name])
+        sections = [schema, *schema["$defs"].values()]
+        sections = [part for one in sections for part in one.get("anyOf", [one])]
+
+        without = [
+            word
+            for section in sections
+            for word, entry in section.get("properties", {}).items()
+            if "description" not in entry
+        ]
+
+        assert without == []
 
     @pytest.mark.parametrize(
         ("file", "schema"),
