@@ -45,7 +45,7 @@ def read_settings(
 ) -> S:
     """Fill an empty settings object from its section, such as `sources`, `hubspot`.
 
-    Every field of a settings class has a default; an empty text stands for "not set".
+    Every field of a settings class has a default; an empty text means "not set".
 
     rules:    field -> what it must be.
     problems: collects one line per bad or missing setting; the result then holds the default in

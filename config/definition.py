@@ -1,7 +1,7 @@
-"""The shared definition, who is a lead, an MQL, a prospect, a customer: the model of its YAML.
+"""The model of `lifecycle.yaml`: who is a lead, an MQL, a prospect, a customer.
 
-What each part means is in `docs/definition.md`. The models here refuse what is unknown or
-impossible; whether a kind or a field is really fed by a mapping is asked in `check.py`.
+`docs/definition.md` describes each part. The models reject unknown words and impossible values;
+`config/checks.py` checks that a mapping feeds every kind and field.
 """
 
 import hashlib
@@ -32,19 +32,19 @@ Direction = Literal["inbound", "two_way", "outbound", "internal"]
 
 
 def _in_utc(value: datetime) -> datetime:
-    """An instant without a zone is meant in UTC."""
+    """Convert to UTC without a zone; an instant without a zone is in UTC."""
     return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
 
 
 def _as_identifier(value: str) -> str:
     if not (value.isascii() and value.isidentifier()):
-        raise ValueError(f"`{value}` is no id: letters, digits and _, and no digit first")
+        raise ValueError(f"`{value}` is not an id: letters, digits and _, and no digit first")
     return value
 
 
 def _as_grade(value: str) -> str:
     if len(value) != 1 or not "A" <= value <= "Z":
-        raise ValueError(f"`{value}` is no grade: a grade is one capital letter")
+        raise ValueError(f"`{value}` is not a grade: a grade is one capital letter")
     return value
 
 
@@ -105,9 +105,9 @@ class Kind(_Model):
 
     @property
     def is_activity(self) -> bool:
-        """Whether the person shows interest by it."""
-        shown = self.direction in ("inbound", "two_way")
-        return shown if self.activity is None else self.activity
+        """Whether the event shows interest of the person."""
+        by_default = self.direction in ("inbound", "two_way")
+        return by_default if self.activity is None else self.activity
 
 
 class EventLeaf(_Model):
@@ -166,8 +166,8 @@ class FieldLeaf(_Model):
     @property
     def tests(self) -> dict[str, Any]:
         """The tests that are written, by their YAML name."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name != "field"}
-        return {name.rstrip("_"): value for name, value in given.items() if value is not None}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name != "field"}
+        return {name.rstrip("_"): value for name, value in values.items() if value is not None}
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """A field without a test would hold for every person."""
@@ -252,7 +252,7 @@ def leaves(condition: "AnyOf | AllOf | Leaf") -> Iterator[Leaf]:
 def leaves_with_path(
     condition: "AnyOf | AllOf | Leaf", prefix: YamlPath = ()
 ) -> Iterator[tuple[YamlPath, Leaf]]:
-    """Walk the leaves of the condition that stands `at` a place, each with its own place."""
+    """Walk the leaves of a condition, each with its path below the prefix."""
     match condition:
         case AnyOf(any=parts):
             for i, part in enumerate(parts):
@@ -407,13 +407,13 @@ class Definition(_Model):
 
     @property
     def id(self) -> str:
-        """The version and a fingerprint: two definitions with one id decide alike."""
+        """The version and a hash of the content: equal ids give equal results."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return f"{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     @property
     def final(self) -> Stage | None:
-        """The stage that ends the journey, if there is one."""
+        """The stage that ends the lifecycle, if there is one."""
         return self.stages[-1] if self.stages[-1].final else None
 
     @property
@@ -445,9 +445,9 @@ class Definition(_Model):
             yield from leaves_with_path(condition, at)
 
     def fields(self) -> tuple[str, ...]:
-        """The canonical fields that the definition asks about, in the order they appear."""
-        asked = (leaf for _, leaf in self.all_leaves_with_path())
-        return tuple(dict.fromkeys(leaf.field for leaf in asked if isinstance(leaf, FieldLeaf)))
+        """The fields that the definition uses, in the order they appear."""
+        leaves = (leaf for _, leaf in self.all_leaves_with_path())
+        return tuple(dict.fromkeys(leaf.field for leaf in leaves if isinstance(leaf, FieldLeaf)))
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """The stages, their rules, and the names that refer to kinds and stages."""

@@ -1,4 +1,4 @@
-"""How a CRM speaks our vocabulary: the models of `people.yaml` and of one mapping per CRM."""
+"""The models of `people.yaml` and of the mapping file of a CRM."""
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
@@ -26,7 +26,7 @@ ENRICHED_FIELDS: dict[str, FieldType] = {
     "email_domain": "text",
     "is_free_mail": "boolean",
 }
-"""Fields that a record implies; see `enrich.py`. A mapping may state them as well."""
+"""Fields that are computed from other fields where no mapping reads them."""
 
 DERIVED_FROM = {
     "seniority": "job_title",
@@ -34,11 +34,11 @@ DERIVED_FROM = {
     "email_domain": "email",
     "is_free_mail": "email",
 }
-"""The field that each of them is read off."""
+"""Computed field -> the field it is computed from."""
 
 
 def with_sources(field_names: Iterable[str]) -> tuple[str, ...]:
-    """The canonical fields asked for, and those that they are read off where no CRM states them."""
+    """Add to some fields the fields from which they are computed."""
     named = [(name, DERIVED_FROM.get(name)) for name in field_names]
     return tuple(dict.fromkeys(name for pair in named for name in pair if name is not None))
 
@@ -57,7 +57,7 @@ Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 def _allow_short_form(*types: str) -> ConfigDict:
-    """Let editors take the short form as well: one word in place of the whole section."""
+    """Accept the short form in editors as well: one word in place of the section."""
 
     def widen(schema: dict[str, Any]) -> None:
         section = dict(schema)
@@ -130,7 +130,7 @@ class FieldRead(ConfigModel):
 
     @property
     def test(self) -> FieldLeaf | None:
-        """What makes a yes of the CRM's value, where the canonical field is a yes or no."""
+        """The test that makes a boolean of the CRM value; None: the value is read itself."""
         if self.known is None and self.gte is None:
             return None
         return FieldLeaf.model_validate(self.model_dump(include={"field", "known", "gte"}))
@@ -311,12 +311,12 @@ class Mapping(ConfigModel):
 
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""
-        asked = {}
+        targets = {}
         for name, link in self.links.items():
             of, dot, field = name.rpartition(".")
             if not dot or of == record:
-                asked[field] = link.to
-        return asked
+                targets[field] = link.to
+        return targets
 
     def rules_by_object(self) -> dict[str, list[EventRule]]:
         """The event rules of each object, in the order written."""
@@ -330,7 +330,7 @@ class Mapping(ConfigModel):
         return self.objects[object].parents if object in self.objects else {}
 
     def column_paths(self, object: str) -> Iterator[str]:
-        """Every column that rules, fields and people read of an object; dotted: of a parent."""
+        """Every column of an object that is read; a dotted one belongs to a parent."""
         if object in self.records:
             record = self.records[object]
             yield from (read.field for read in record.fields.values())
@@ -345,13 +345,13 @@ class Mapping(ConfigModel):
             yield from (source.message_id,) if source.message_id else ()
 
     def objects_read(self) -> tuple[str, ...]:
-        """Every object that has to be pulled, histories left aside."""
+        """Every object that is read, without the histories."""
         named = [*self.records, *(rule.object for rule in self.events)]
         named += [parent for object in named for parent in self.parents_of(object).values()]
         return tuple(dict.fromkeys(named))
 
     def field_selection(self, field_names: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
-        """What to read: object -> fields, with the history of the canonical fields `asked`."""
+        """List what to read: object -> fields, and the histories of the named fields."""
         wanted: dict[str, dict[str, None]] = {object: {} for object in self.objects_read()}
         for object in self.objects_read():
             for path in self.column_paths(object):
@@ -366,25 +366,25 @@ class Mapping(ConfigModel):
         return {object: tuple(fields) for object, fields in wanted.items()}
 
     def histories(self) -> Iterator[tuple[str, History]]:
-        """The record types whose past is told."""
+        """The record types with a history."""
         for name, record in self.records.items():
             if record.history is not None:
                 yield name, record.history
 
     def history_fields(self, record: str, field_names: Iterable[str]) -> tuple[str, ...]:
-        """The columns to ask of a history: its own, or the fields whose past is wanted."""
-        told = self.records[record].history
-        if told is None:
+        """The columns of a history object, or the CRM fields whose history is read."""
+        history = self.records[record].history
+        if history is None:
             return ()
-        if told.record == self.system_fields.id:
-            # the history's rows carry the record's own id: it is asked by naming the fields
+        if history.record == self.system_fields.id:
+            # HubSpot returns the history inside the record: it is read by the names of the fields
             reads = self.records[record].fields
             return tuple(reads[name].field for name in field_names if name in reads)
-        columns = (told.record, told.field, told.at, told.value, told.before)
+        columns = (history.record, history.field, history.at, history.value, history.before)
         return tuple(column for column in columns if column is not None)
 
     def drop_missing_optional(self, catalog: Catalog) -> tuple["Mapping", list[str]]:
-        """Drop what is marked optional and the account does not have; say what was dropped."""
+        """Drop optional parts that the account does not have; return the rest and their names."""
         return _drop_missing_optional(self, catalog)
 
 
@@ -419,12 +419,12 @@ def _drop_missing_optional(mapping: Mapping, catalog: Catalog) -> tuple[Mapping,
         name: {field: w for field, w in fields.items() if keep(name, field, w.optional)}
         for name, fields in mapping.write.items()
     }
-    gone = {n for n, source in mapping.objects.items() if source.optional and n not in catalog}
-    dropped += sorted(gone)
+    missing = {n for n, source in mapping.objects.items() if source.optional and n not in catalog}
+    dropped += sorted(missing)
     events = tuple(
         rule
         for rule in mapping.events
-        if rule.object not in gone
+        if rule.object not in missing
         and all(keep(rule.object, path, rule.optional) for path in rule.where)
     )
     links = {

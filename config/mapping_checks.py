@@ -1,4 +1,4 @@
-"""Whether a mapping makes sense: by itself, beside the other CRMs', and to the definition."""
+"""Check a mapping alone, against the other mappings, and against the definition."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
@@ -16,13 +16,13 @@ from config.yaml_document import Document, Problem
 from connectors import crm_names
 
 EMAIL_TARGET = "email"
-"""What `people` of an object says where a column holds addresses."""
+"""The value of `person_keys` for a column that holds e-mail addresses."""
 
 
 def problems(
     mapping: Document[Mapping], others: Map[str, Document[Mapping] | None]
 ) -> Iterator[Problem]:
-    """Say what in a mapping leads nowhere; `others` are the mappings of all CRMs."""
+    """Report references to unknown objects; `others` are the mappings of all CRMs."""
     yield from _links(mapping, others)
     yield from _person_key_problems(mapping)
     yield from _paths(mapping)
@@ -35,12 +35,12 @@ def problems(
 
 
 def field_problems(mapping: Document[Mapping], people: Document[People]) -> Iterator[Problem]:
-    """Say which canonical fields are read that `people.yaml` does not declare, or not like that."""
+    """Report fields that `people.yaml` does not declare, or declares with another type."""
     declared = people.model.fields
     if not people.knows("fields"):
         return
-    for record, one in mapping.model.records.items():
-        for name, read in one.fields.items():
+    for record, record_type in mapping.model.records.items():
+        for name, read in record_type.fields.items():
             place: YamlPath = ("records", record, "fields", name)
             if name not in declared:
                 text = f"{people.file} declares no field `{name}`{did_you_mean(name, declared)}"
@@ -53,7 +53,7 @@ def field_problems(mapping: Document[Mapping], people: Document[People]) -> Iter
                 text = f"known and gte make a yes or no: `{name}` is of type {declared[name].type}"
                 yield mapping.problem(place, text)
             if read.test is not None and read.values:
-                yield mapping.problem(place, "known or gte, or values: a field takes one of them")
+                yield mapping.problem(place, "use either known or gte, or values, but not both")
 
 
 def kind_problems(
@@ -114,20 +114,20 @@ def _words_from(column: str) -> YamlPath:
 
 
 def _value_problems(
-    mapping: Document[Mapping], place: YamlPath, write: FieldWrite, answer: LifecycleColumn
+    mapping: Document[Mapping], place: YamlPath, write: FieldWrite, column: LifecycleColumn
 ) -> Iterator[Problem]:
-    if write.values and answer.type != "text":
-        text = f"`values` translates words: `{write.from_}` is of type {answer.type}"
+    if write.values and column.type != "text":
+        text = f"`values` translates words: `{write.from_}` is of type {column.type}"
         yield mapping.problem((*place, "values"), text)
         return
-    known = answer.allowed_values if answer.allowed_values is not None else tuple(write.values)
+    known = column.allowed_values if column.allowed_values is not None else tuple(write.values)
     for word in write.values:
         if word not in known:
             text = f"`{write.from_}` is never `{word}`{did_you_mean(word, known)}"
             yield mapping.problem((*place, "values", word), text)
     missing = [word for word in known if word not in write.values]
     if write.from_ in STAGE_COLUMNS and write.backward == "allow" and write.values and missing:
-        text = f"no word for {', '.join(missing)}: written as it is"
+        text = f"no word for {', '.join(missing)}: written unchanged"
         yield mapping.problem((*place, "values"), text, is_warning=True)
 
 
@@ -135,11 +135,11 @@ def _write_option_problems(
     mapping: Document[Mapping],
     place: YamlPath,
     write: FieldWrite,
-    answer: LifecycleColumn,
+    column: LifecycleColumn,
     definition: Definition | None,
 ) -> Iterator[Problem]:
-    if write.min_change is not None and answer.type not in ("number", "integer"):
-        text = f"`min_change` is for numbers: `{write.from_}` is of type {answer.type}"
+    if write.min_change is not None and column.type not in ("number", "integer"):
+        text = f"`min_change` is for numbers: `{write.from_}` is of type {column.type}"
         yield mapping.problem((*place, "min_change"), text)
     if write.backward == "allow":
         return
@@ -168,7 +168,7 @@ def _links(
             continue  # this CRM has no mapping file: none of its records is read
         if not dot or crm not in others:
             targets = [f"{c}.{r}" for c, doc in others.items() if doc for r in doc.model.records]
-            text = f"`{target}` is no record type of a CRM{did_you_mean(target, targets)}"
+            text = f"`{target}` is not a record type of a CRM{did_you_mean(target, targets)}"
             yield mapping.problem(place, text)
         elif (other := others[crm]) is not None and record not in other.model.records:
             text = f"{crm} has no record type `{record}`{did_you_mean(record, other.model.records)}"
@@ -176,7 +176,7 @@ def _links(
 
 
 def _person_key_problems(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Objects of which nobody knows whose they are, and columns that name no record type."""
+    """Report rules on objects that lead to no person, and unknown record types."""
     objects = mapping.model.objects
     known = (*mapping.model.records, EMAIL_TARGET)
     for name, source in objects.items():
@@ -198,7 +198,7 @@ def _person_key_problems(mapping: Document[Mapping]) -> Iterator[Problem]:
 
 
 def _paths(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Columns of a parent that is not declared."""
+    """Report columns of a parent that is not declared."""
     for place, object, path in located_columns(mapping.model):
         name, dot, _ = path.rpartition(".")
         parents = mapping.model.parents_of(object)
@@ -209,7 +209,7 @@ def _paths(mapping: Document[Mapping]) -> Iterator[Problem]:
 
 
 def located_columns(mapping: Mapping) -> Iterator[tuple[YamlPath, str, str]]:
-    """Every column read that may be a parent's: place, object, path."""
+    """List every column that is read and may belong to a parent: place, object, path."""
     for name, record in mapping.records.items():
         at: YamlPath = ("records", name)
         for field, read in record.fields.items():
@@ -229,7 +229,7 @@ def located_columns(mapping: Mapping) -> Iterator[tuple[YamlPath, str, str]]:
 
 
 def _unreachable_rules(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Rules that come after one which takes every row."""
+    """Report rules after a rule that matches every row."""
     rules = mapping.model.events
     for i, rule in enumerate(rules):
         before = next((j for j in range(i) if _takes_all(rules[j], rule)), None)

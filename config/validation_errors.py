@@ -48,12 +48,12 @@ class Violation(NamedTuple):
 
 
 def overlaps(path: YamlPath, other: YamlPath) -> bool:
-    """Whether one of two places is the other, or lies above it."""
+    """Whether two places are the same, or one is above the other."""
     return all(a == b or ANY in (a, b) for a, b in zip(path, other, strict=False))
 
 
 def is_at_or_below(path: YamlPath, place: YamlPath) -> bool:
-    """Whether a path is this place, or part of what stands there."""
+    """Whether a path is this place, or is below it."""
     return len(path) >= len(place) and overlaps(path, place)
 
 
@@ -135,7 +135,7 @@ def placeholder(expected: Any) -> Any:
 
 
 def _below(annotation: Any, step: str | int) -> tuple[Any, bool]:
-    """Return the type that a step leads to, and whether the step stands in the file."""
+    """Return the type that a step leads to, and whether the step is written in the file."""
     kinds = list(_kinds(annotation))
     for tag, kind in kinds:
         if tag == step:
@@ -207,7 +207,7 @@ def _describe(group: list[_LocatedError]) -> Iterator[Violation]:
             text = f"`{word}` must be above {first['ctx']['gt']:g}"
             yield Violation(path, text, replacement=error.replacement)
         case "too_short" if value:
-            return  # the errors of its parts are reported one by one
+            return  # each of its parts has an error of its own
         case kind:
             types = {re.sub("^date.*", "date", error.details["type"]) for error in group}
             text = _type_message(word, types, value)
@@ -234,7 +234,7 @@ _TYPE_MESSAGES: tuple[tuple[set[str], str], ...] = (
     ({"dict_type"}, "must be a section: lines of `word: value`"),
     ({"model_type"}, "must be a section: lines of `word: value`"),
     ({"too_short"}, "cannot be empty"),
-    ({"invalid_key"}, "cannot stand before a `:`: put it in quotes"),
+    ({"invalid_key"}, "must be text before a `:`: put it in quotes"),
 )
 """The message where all errors of a place are of these types; the first that fits is taken."""
 

@@ -19,20 +19,20 @@ MAX_REPAIR_ROUNDS = 20
 """How often a file is repaired and read again; each round can bring errors below to light."""
 
 _YAML_MESSAGES = {
-    "found character '\\t'": "a tab stands here: indent with spaces",
+    "found character '\\t'": "a tab is not allowed here: indent with spaces",
     "that cannot start any token": "text that begins like this needs quotes",
-    "mapping values are not allowed": "no `:` can stand here: indent the line, or quote the text",
+    "mapping values are not allowed": "`:` is not allowed here: indent the line, or quote the text",
     "could not find expected ':'": "a `:` is missing here or in the line above",
     "expected <block end>": "this line is not indented like those it belongs to",
-    "expected ',' or '}'": "a `{` before this is never closed, or a comma is missing",
-    "expected ',' or ']'": "a `[` before this is never closed, or a comma is missing",
-    "but found '<stream end>'": "a bracket is never closed",
-    "unexpected end of stream": "a quotation mark is never closed",
+    "expected ',' or '}'": "a `{` before this is not closed, or a comma is missing",
+    "expected ',' or ']'": "a `[` before this is not closed, or a comma is missing",
+    "but found '<stream end>'": "a bracket is not closed",
+    "unexpected end of stream": "a quotation mark is not closed",
     "found duplicate key": "this word occurs twice here: drop one of the two",
-    "found undefined alias": "this `*name` is nowhere defined with `&name`",
+    "found undefined alias": "no `&name` defines this `*name`",
     "could not determine a constructor": "tags with `!` are not read: put the text in quotes",
-    "but found another document": "`---` begins a second document: a file holds one",
-    "found unhashable key": "only text can stand before a `:`",
+    "but found another document": "`---` begins a second document: a file has one",
+    "found unhashable key": "the word before a `:` must be text",
     "recursion": "sections are nested too deep",
     "must be in ": "there is no such date",
 }
@@ -45,7 +45,7 @@ Edit = tuple[YamlPath, str]
 
 @dataclass(frozen=True)
 class Problem:
-    """An error or a warning in a file; `line` 0 stands for the whole file.
+    """An error or a warning in a file; `line` 0 means the whole file.
 
     `object_and_field` name what the CRM account lacks, where that is the error.
     """
@@ -315,7 +315,7 @@ def _insertion(section: MappingNode, entry: str) -> tuple[tuple[int, int], str]:
 
 def _syntax_problem(error: Exception, text: str, file: str) -> Problem:
     reason = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
-    plain = next((ours for theirs, ours in _YAML_MESSAGES.items() if theirs in reason), None)
+    plain = next((text for part, text in _YAML_MESSAGES.items() if part in reason), None)
     return Problem(file, _line_of(error, text), plain or f"this is not YAML: {reason}")
 
 

@@ -63,7 +63,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "hs_email_bounce, gte: 1", "hs_email_bounce, gte: 1, values: {a: b}"),
-            "hubspot.yaml:8: known or gte, or values: a field takes one of them",
+            "hubspot.yaml:8: use either known or gte, or values, but not both",
             id="two ways to read a field",
         ),
         pytest.param(
@@ -78,7 +78,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "salesforce.Lead", "salesfarce.Lead"),
-            "hubspot.yaml:10: `salesfarce.Lead` is no record type of a CRM: "
+            "hubspot.yaml:10: `salesfarce.Lead` is not a record type of a CRM: "
             "did you mean `salesforce.Lead`?",
             id="link to an unknown CRM",
         ),
@@ -94,7 +94,8 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "  visits: {person_keys: {email: email}}\n", ""),
-            "hubspot.yaml:15: no column of `visits` leads to a person: add person_keys under objects",
+            "hubspot.yaml:15: no column of `visits` leads to a person: "
+            "add person_keys under objects",
             id="events of nobody",
         ),
         pytest.param(
@@ -114,17 +115,17 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("people", "email:     text", "email:     integer"),
-            "people.yaml:2: `email` is filled in as text: give it that type",
+            "people.yaml:2: `email` must have the type text: it can be computed",
             id="an address that is a number",
         ),
         pytest.param(
             ("people", "employees: integer", "employees: integer\n  is_free_mail: text"),
-            "people.yaml:5: `is_free_mail` is filled in as boolean: give it that type",
+            "people.yaml:5: `is_free_mail` must have the type boolean: it can be computed",
             id="another type than what is filled in",
         ),
         pytest.param(
             ("people", "employees: integer", "employees: integer\n  created_at: date"),
-            "people.yaml:5: a field cannot be called `created_at`: we keep our own there",
+            "people.yaml:5: a field cannot be called `created_at`: the name is reserved",
             id="a name of ours",
         ),
         pytest.param(
@@ -149,7 +150,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "known: true", 'is: " "'),
-            "lifecycle.yaml:14: empty text is no value: ask `known: false` of `industry`",
+            "lifecycle.yaml:14: empty text is not a value: use `known: false` for `industry`",
             id="empty text",
         ),
         pytest.param(
@@ -175,7 +176,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "employees, gte: 50", "employees, gte: 50, lt: 10"),
-            "lifecycle.yaml:11: never true: no `employees` passes all tests asked of it",
+            "lifecycle.yaml:11: never true: no `employees` passes all of its tests",
             id="tests that exclude each other",
         ),
         pytest.param(
@@ -184,7 +185,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
                 "{field: bounced, is: true}",
                 "{all: [{field: bounced, is: true}, {all: [{field: bounced, is_not: true}]}]}",
             ),
-            "lifecycle.yaml:30: never true: no `bounced` passes all tests asked of it",
+            "lifecycle.yaml:30: never true: no `bounced` passes all of its tests",
             id="leaves that exclude each other",
         ),
         pytest.param(
@@ -194,7 +195,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "  mail:  {", "  Demo: {}\n  mail:  {"),
-            "lifecycle.yaml:6: `Demo` stands here already, in another case",
+            "lifecycle.yaml:6: `Demo` occurs twice, in different case",
             id="two kinds that differ in case",
         ),
         pytest.param(
@@ -262,7 +263,7 @@ def test_a_write_to_a_record_type_that_is_not_read_is_told() -> None:
 
 def test_without_an_address_nobody_is_one_person() -> None:
     """`people.yaml` must declare it."""
-    assert "people.yaml:1: `email` is missing: it says who is one person" in errors(
+    assert "people.yaml:1: `email` is missing: records are joined by it" in errors(
         ("people", "email: ", "mail: ")
     )
 
@@ -291,22 +292,21 @@ def test_a_kind_that_no_mapping_makes_is_a_warning() -> None:
     rule = "  - {object: emails, where: {hs_email_status: SENT}, kind: mail, at: hs_timestamp}\n"
 
     assert warned(("hubspot", rule, ""))[1:] == [
-        "lifecycle.yaml:6: no mapping has a rule that makes a `mail`: it never happens"
+        "lifecycle.yaml:6: no mapping has a rule that makes a `mail`: no event has this kind"
     ]
 
 
 def test_a_stage_that_nobody_can_reach_is_a_mistake() -> None:
     """Its rule needs kinds that no mapping makes."""
     assert errors(("salesforce", "kind: won", "kind: call")) == [
-        "lifecycle.yaml:28: nobody can become `customer`: "
-        "no mapping has rules for the kinds it needs"
+        "lifecycle.yaml:28: no person can enter `customer`: no mapping makes the kinds it needs"
     ]
 
 
 def test_a_field_that_no_mapping_reads_is_a_warning() -> None:
     """Nobody has it."""
     assert warned(("people", "employees: integer", "employees: integer\n  phone: text")) == [
-        "people.yaml:5: no mapping reads `phone`: nobody has it"
+        "people.yaml:5: no mapping reads `phone`: it is empty for every person"
     ]
 
 
@@ -320,7 +320,7 @@ def test_a_rule_about_a_field_that_no_mapping_reads_is_a_mistake() -> None:
 def test_a_window_for_one_event_is_a_warning() -> None:
     """It lies in every window: a count was forgotten, or the window means nothing."""
     assert warned(("lifecycle", "- {event: demo}", "- {event: demo, within_days: 30}")) == [
-        "lifecycle.yaml:25: one event lies in every window: drop within_days, or give a count"
+        "lifecycle.yaml:25: within_days has no effect with count 1: drop it, or give a higher count"
     ]
 
 
@@ -331,7 +331,7 @@ def test_channels_of_kinds_that_no_mapping_makes_do_not_count() -> None:
     asked = ("lifecycle", "- all: [{stage: lead}, {event: call}]", "- {channels: 2}")
 
     assert errors(unmapped, others, asked) == [
-        "lifecycle.yaml:23: nobody can become `sql`: no mapping has rules for the kinds it needs"
+        "lifecycle.yaml:23: no person can enter `sql`: no mapping makes the kinds it needs"
     ]
 
 
@@ -402,7 +402,7 @@ def test_a_stage_without_a_word_is_a_warning() -> None:
     change = ("salesforce", "from: standing", "from: furthest_stage, values: {lead: Lead}")
 
     assert warned(change) == [
-        "salesforce.yaml:17: no word for suspect, sql, customer: written as it is"
+        "salesforce.yaml:17: no word for suspect, sql, customer: written unchanged"
     ]
 
 
@@ -524,7 +524,7 @@ def test_an_account_that_has_it_all_has_no_problem(crm: str, catalog: Catalog) -
     assert in_account(crm, catalog) == []
 
 
-HIDDEN = "(Or the user we log in as may not see it.)"
+HIDDEN = "(Or the integration user cannot see it.)"
 
 
 @pytest.mark.parametrize(
@@ -606,14 +606,14 @@ HIDDEN = "(Or the user we log in as may not see it.)"
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "number", writable=False)),
             ("hubspot", "min_change: 5", "min_change: 6"),
-            "hubspot.yaml:22: `our_score` can only be read: take another field, or the line away",
+            "hubspot.yaml:22: `our_score` is read-only: write another field, or delete this line",
             id="field that can only be read",
         ),
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "text", options=("ok", "high"))),
             ("hubspot", "from: score, min_change: 5", "from: pressure"),
             "hubspot.yaml:22: `our_score` has no option `stop`: add it there, or a word to values",
-            id="word written as it is into a restricted list",
+            id="word written unchanged into a restricted list",
         ),
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "text", max_length=3)),
