@@ -96,7 +96,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
             ("hubspot", "  visits: {person_keys: {email: email}}\n", ""),
             "hubspot.yaml:15: no column of `visits` leads to a person: "
             "add person_keys under objects",
-            id="events of nobody",
+            id="events without a person",
         ),
         pytest.param(
             ("salesforce", "Company.Industry", "Compny.Industry"),
@@ -126,7 +126,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         pytest.param(
             ("people", "employees: integer", "employees: integer\n  created_at: date"),
             "people.yaml:5: a field cannot be called `created_at`: the name is reserved",
-            id="a name of ours",
+            id="a reserved name",
         ),
         pytest.param(
             ("lifecycle", "field: bounced", "field: bonced"),
@@ -247,12 +247,12 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_told(change: Replacement, said: str | None) -> None:
+def test_what_does_not_fit_together_is_reported(change: Replacement, said: str | None) -> None:
     """With file, line and the nearest word."""
     assert errors(change) == ([said] if said else [])
 
 
-def test_a_write_to_a_record_type_that_is_not_read_is_told() -> None:
+def test_a_write_to_a_record_type_that_is_not_read_is_reported() -> None:
     """What it holds now must be known before it is changed."""
     change = ("salesforce", "write:\n  Lead:", "write:\n  Leads:")
 
@@ -261,7 +261,7 @@ def test_a_write_to_a_record_type_that_is_not_read_is_told() -> None:
     ]
 
 
-def test_without_an_address_nobody_is_one_person() -> None:
+def test_people_yaml_must_declare_email() -> None:
     """`people.yaml` must declare it."""
     assert "people.yaml:1: `email` is missing: records are joined by it" in errors(
         ("people", "email: ", "mail: ")
@@ -296,7 +296,7 @@ def test_a_kind_that_no_mapping_makes_is_a_warning() -> None:
     ]
 
 
-def test_a_stage_that_nobody_can_reach_is_a_mistake() -> None:
+def test_a_stage_that_no_person_can_enter_is_a_mistake() -> None:
     """Its rule needs kinds that no mapping makes."""
     assert errors(("salesforce", "kind: won", "kind: call")) == [
         "lifecycle.yaml:28: no person can enter `customer`: no mapping makes the kinds it needs"
@@ -318,7 +318,7 @@ def test_a_rule_about_a_field_that_no_mapping_reads_is_a_mistake() -> None:
 
 
 def test_a_window_for_one_event_is_a_warning() -> None:
-    """It lies in every window: a count was forgotten, or the window means nothing."""
+    """The window has no effect: a count was forgotten."""
     assert warned(("lifecycle", "- {event: demo}", "- {event: demo, within_days: 30}")) == [
         "lifecycle.yaml:25: within_days has no effect with count 1: drop it, or give a higher count"
     ]
@@ -366,7 +366,7 @@ def test_tests_that_some_value_passes_are_no_contradiction(tests: dict[str, Any]
     ids=str,
 )
 def test_tests_that_nothing_passes_are_a_contradiction(tests: dict[str, Any]) -> None:
-    """In whatever case and type they are written."""
+    """In any case and type."""
     leaf = FieldLeaf.model_validate({"field": "x", **tests})
 
     assert list(contradictions(AllOf(all=(AnyOf(any=(leaf,)),)), ())) == [
@@ -417,8 +417,8 @@ def test_a_stage_without_a_word_is_a_warning() -> None:
         ),
     ],
 )
-def test_what_a_broken_file_might_hold_is_not_held_against_the_others(unread) -> None:
-    """Its own mistakes are told elsewhere."""
+def test_what_a_broken_file_might_hold_is_not_reported_in_the_others(unread) -> None:
+    """`parse` reports its own mistakes."""
     assert problems(unread(documents())) == []
 
 
@@ -623,7 +623,7 @@ HIDDEN = "(Or the integration user cannot see it.)"
         ),
     ],
 )
-def test_what_hubspot_does_not_have_is_told(
+def test_what_hubspot_does_not_have_is_reported(
     catalog: Catalog, change: Replacement, said: str
 ) -> None:
     """With file, line and the nearest word."""
@@ -662,7 +662,7 @@ def test_what_hubspot_does_not_have_is_told(
         ),
     ],
 )
-def test_what_salesforce_does_not_have_is_told_unless_optional(
+def test_what_salesforce_does_not_have_is_reported_unless_optional(
     catalog: Catalog, said: str | None
 ) -> None:
     """What is optional the run does without."""
@@ -711,10 +711,10 @@ def test_words_for_every_stage_fit_a_field_of_any_type() -> None:
 def test_a_history_in_the_records_own_answer_needs_no_columns() -> None:
     """Its fields are those of the record."""
     columns = "record: id, field: property, at: timestamp, value: value"
-    told = f"    history: {{object: contacts_history, {columns}}}\nlinks:"
+    history = f"    history: {{object: contacts_history, {columns}}}\nlinks:"
     catalog = {**HUBSPOT, "contacts_history": fields("email")}
 
-    assert in_account("hubspot", catalog, ("hubspot", "links:", told)) == []
+    assert in_account("hubspot", catalog, ("hubspot", "links:", history)) == []
 
 
 def test_an_account_cannot_be_judged_by_a_broken_mapping() -> None:
@@ -756,16 +756,16 @@ def test_words_that_are_no_options_are_doubted(
     crm: str, catalog: Catalog, change: Replacement, said: str
 ) -> None:
     """Runs go on: old records may hold them, and some lists take any text."""
-    told = catalog_warnings(Read(documents(change)), crm, catalog)
+    warnings = catalog_warnings(Read(documents(change)), crm, catalog)
 
-    assert [(str(one), one.is_warning) for one in told] == [(said, True)]
+    assert [(str(one), one.is_warning) for one in warnings] == [(said, True)]
 
 
 def test_words_for_a_field_that_the_account_lacks_are_not_doubted() -> None:
     """There is nothing to hold them against."""
-    told = documents(
+    changed = documents(
         ("salesforce", "email: Email", "email: {field: Mail, values: {a: b}}"),
         ("salesforce", "Type: Demo", "Kind: Demo"),
     )
 
-    assert catalog_warnings(Read(told), "salesforce", SALESFORCE) == []
+    assert catalog_warnings(Read(changed), "salesforce", SALESFORCE) == []

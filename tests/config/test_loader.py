@@ -1,4 +1,4 @@
-"""What an admin is told of a mistake: file, line, and the word that was probably meant."""
+"""The message about a mistake: file, line, and the word that was probably meant."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from config_files import LIFECYCLE, config_folder
 from errors import ConfigError
 
 
-def told(path: Path) -> list[str]:
+def reported(path: Path) -> list[str]:
     """The lines of the error, without the folder."""
     with pytest.raises(ConfigError) as error:
         load_configuration(path)
@@ -98,7 +98,7 @@ class TestLoad:
         assert sorted(read.mappings) == ["hubspot", "salesforce"]
 
     def test_mistakes_of_two_files_come_at_once(self, tmp_path: Path) -> None:
-        """Nobody has to run it twice to see the second."""
+        """One run shows both."""
         wrong = config_folder(
             tmp_path,
             ("lifecycle", "within_hours", "whitin_hours"),
@@ -106,7 +106,7 @@ class TestLoad:
             ("hubspot", "min_change: 5", "min_change: much"),
         )
 
-        assert told(wrong) == [
+        assert reported(wrong) == [
             "hubspot.yaml:22: `min_change` must be a number",
             "lifecycle.yaml:22: unknown word `whitin_hours`: did you mean `within_hours`?",
             "people.yaml:4: `type` cannot be `intger`: did you mean `integer`?",
@@ -120,7 +120,7 @@ class TestLoad:
             ("hubspot", "industry:  industry", "indutry:   industry"),
         )
 
-        assert told(wrong) == [
+        assert reported(wrong) == [
             "hubspot.yaml:7: people.yaml declares no field `indutry`: did you mean `industry`?",
             "lifecycle.yaml:9: `half_life_days` must be above 0",
         ]
@@ -138,7 +138,7 @@ class TestLoad:
             ("hubspot", "kind: visit", "kind: visti"),
         )
 
-        assert told(wrong) == [
+        assert reported(wrong) == [
             "hubspot.yaml:16: lifecycle.yaml has no kind `visti`: did you mean `visit`?",
             "hubspot.yaml:20: unknown word `backwards`: did you mean `backward`?",
             "lifecycle.yaml:6: `direction` cannot be `outbund`: did you mean `outbound`?",
@@ -152,7 +152,7 @@ class TestLoad:
         """Nothing more is said of a line in which a word was guessed."""
         wrong = config_folder(tmp_path, ("people", "{type: boolean, ", "{typ: yes, "))
 
-        assert told(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
+        assert reported(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
 
     def test_a_word_that_is_there_already_is_not_meant_again(self, tmp_path: Path) -> None:
         """Two words would become one."""
@@ -160,7 +160,7 @@ class TestLoad:
             tmp_path, ("people", "{type: boolean, ", "{type: boolean, typ: text, ")
         )
 
-        assert told(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
+        assert reported(wrong) == ["people.yaml:5: unknown word `typ`: did you mean `type`?"]
 
     def test_without_any_mapping_it_says_which_files_to_write(self, tmp_path: Path) -> None:
         """A CRM is on where its mapping file exists, and at least one must be."""
@@ -168,7 +168,9 @@ class TestLoad:
         (wrong / "hubspot.yaml").unlink()
         (wrong / "salesforce.yaml").unlink()
 
-        assert any("no CRM has a mapping here: write hubspot.yaml" in line for line in told(wrong))
+        assert any(
+            "no CRM has a mapping here: write hubspot.yaml" in line for line in reported(wrong)
+        )
 
     @pytest.mark.parametrize(("absent", "field"), [("hubspot", "bounced"), ("salesforce", None)])
     def test_one_crm_alone_is_enough(self, absent: str, field: str | None, tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ class TestLoad:
         folder = config_folder(tmp_path)
         (folder / f"{absent}.yaml").unlink()
 
-        lines = told(folder)
+        lines = reported(folder)
 
         assert {line.partition(":")[0] for line in lines} == {"lifecycle.yaml"}
         missing = f"no mapping reads `{field}`: add it to the fields of a record"
@@ -193,10 +195,10 @@ class TestLoad:
         assert absent not in load_configuration(tmp_path).mappings
 
     def test_a_mapping_without_connector_is_refused(self, tmp_path: Path) -> None:
-        """Else nobody would read it, and nobody would know."""
+        """It would be ignored silently."""
         (config_folder(tmp_path) / "pipedrive.yaml").write_text("columns: {}", encoding="utf-8")
 
-        assert told(tmp_path)[0].startswith(
+        assert reported(tmp_path)[0].startswith(
             "pipedrive.yaml: there is no connector for it (no folder connectors/pipedrive)"
         )
 
@@ -204,7 +206,9 @@ class TestLoad:
         """`.yml` is not read."""
         (config_folder(tmp_path) / "people.yaml").rename(tmp_path / "people.yml")
 
-        assert told(tmp_path)[1].startswith("people.yml: this file is ignored: call it people.yaml")
+        assert reported(tmp_path)[1].startswith(
+            "people.yml: this file is ignored: call it people.yaml"
+        )
 
     def test_another_definition_can_be_tried(self, tmp_path: Path) -> None:
         """A backtest reads it in place of the folder's own."""
@@ -222,7 +226,9 @@ class TestLoad:
             "fields: {größe: text}".encode("latin-1")
         )
 
-        assert told(tmp_path) == ["people.yaml: this is not UTF-8: save the file in that encoding"]
+        assert reported(tmp_path) == [
+            "people.yaml: this is not UTF-8: save the file in that encoding"
+        ]
 
     def test_a_byte_order_mark_does_no_harm(self, tmp_path: Path) -> None:
         """Some editors on Windows begin a file with one."""
@@ -236,7 +242,7 @@ class TestLoad:
         (config_folder(tmp_path) / "people.yaml").unlink()
         (tmp_path / "people.yaml").mkdir()
 
-        assert told(tmp_path) == ["people.yaml: this file cannot be read: Is a directory"]
+        assert reported(tmp_path) == ["people.yaml: this file cannot be read: Is a directory"]
 
 
 class TestYaml:
@@ -294,12 +300,12 @@ class TestYaml:
             pytest.param("[" * 5000, "sections are nested too deep", id="too deep"),
         ],
     )
-    def test_what_has_no_line_is_told_of_the_file(self, text: str, said: str) -> None:
+    def test_an_error_without_line_names_the_file(self, text: str, said: str) -> None:
         """Better than nothing."""
         assert in_people(text) == [f"f.yaml: {said}"]
 
     def test_a_mistake_under_an_alias_stands_where_it_was_typed(self) -> None:
-        """Two record types can share a section: it is mended in one place."""
+        """Two record types can share a section: one correction is enough."""
         text = "fields:\n  email: &of\n    type: txt\n  phone: *of\n"
 
         assert {line.partition(" ")[0] for line in in_people(text)} == {"f.yaml:3:"}
@@ -499,7 +505,7 @@ def definition_with(before: str, after: str) -> str:
         ),
     ],
 )
-def test_a_mistake_in_the_definition_is_told_with_its_line(
+def test_a_mistake_in_the_definition_is_reported_with_its_line(
     before: str, after: str, said: str
 ) -> None:
     """In plain words, with the right word where it can be guessed."""
@@ -521,8 +527,8 @@ def test_a_mistake_in_the_definition_is_told_with_its_line(
         ),
     ],
 )
-def test_a_mistake_under_contact_is_told(added: str, said: str) -> None:
-    """It stands in the last line."""
+def test_a_mistake_under_contact_is_reported(added: str, said: str) -> None:
+    """It is in the last line."""
     assert in_definition(LIFECYCLE + added) == [f"f.yaml:31: {said}"]
 
 
@@ -535,7 +541,7 @@ def test_a_mistake_under_contact_is_told(added: str, said: str) -> None:
         pytest.param("{A: 3, B: 3}", "the floors of the grades must fall from A on", id="equal"),
     ],
 )
-def test_a_mistake_in_the_grades_is_told(grades: str, said: str) -> None:
+def test_a_mistake_in_the_grades_is_reported(grades: str, said: str) -> None:
     """Grades are letters, and fall."""
     text = definition_with("half_life_days: 30", f"half_life_days: 30\n  grades: {grades}")
 
@@ -557,7 +563,7 @@ def test_a_list_of_which_nothing_is_right_is_not_empty_as_well(leaf: str, said: 
 
 
 def test_guessing_ends() -> None:
-    """Words within words within words: the first is told, and the file is not read."""
+    """Words within words within words: equal messages of one line are one message."""
     deep = "{al: [" * 9 + "{event: won}" + "]}" * 9
     text = definition_with("{field: bounced, is: true}", deep)
 
@@ -600,7 +606,7 @@ fields:
     ]
 
 
-def test_mistakes_of_a_rule_are_told() -> None:
+def test_mistakes_of_a_rule_are_reported() -> None:
     """The words of `where`, and the instant."""
     text = """\
 system_fields: {id: i, created_at: c, updated_at: u, deleted: d}
