@@ -16,8 +16,7 @@ from uuid import getnode
 
 import ibis
 import pyarrow as pa
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from tenacity import (
     RetryCallState,
@@ -28,7 +27,8 @@ from tenacity import (
     wait_fixed,
 )
 
-from errors import ConfigError, SyncError, WarehouseBusyError
+from errors import SyncError, WarehouseBusyError
+from settings import Rule, read_settings
 from warehouse.warehouse import Warehouse, open_warehouse
 
 LOCK = ibis.schema(
@@ -106,18 +106,20 @@ def run_lock(run_id: str, *, wait: bool = False) -> Iterator[RunLock]:
             _release(run_id)
 
 
-def lock_ttl() -> timedelta:
-    """How long a lease lasts that is not renewed.
+def lock_ttl(problems: list[str] | None = None) -> timedelta:
+    """Read after how long a lock expires that is not renewed.
 
-    Raises: ConfigError where the setting is no number above 0.
+    problems: see `read_settings`.
+    Raises:   ConfigError where the setting is not a number above 0.
     """
-    try:
-        minutes = resolve_configuration(LockSettings(), sections=("lock",)).ttl_minutes
-    except ConfigurationException as error:
-        raise ConfigError("LOCK__TTL_MINUTES is a number of minutes, such as 15") from error
-    if minutes <= 0:
-        raise ConfigError("LOCK__TTL_MINUTES must be above 0")
-    return timedelta(minutes=minutes)
+    settings = read_settings(LockSettings(), "lock", rules={"ttl_minutes": _TTL}, problems=problems)
+    return timedelta(minutes=settings.ttl_minutes)
+
+
+_TTL = Rule(
+    "a number of minutes above 0 and up to a year, such as 15",
+    lambda minutes: timedelta(0) < timedelta(minutes=minutes) <= timedelta(days=366),
+)
 
 
 def _acquire(lease: RunLock) -> None:

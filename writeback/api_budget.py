@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from math import inf
 
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from connectors import Client, Connector
-from errors import ConfigError
 from models import WriteVolume
+from settings import Rule, read_settings
 
 
 @configspec
@@ -37,22 +36,20 @@ class ApiBudget:
     max_records: int
 
 
-def load_reserve() -> float:
-    """The reserve configured, or the default.
+def load_reserve(problems: list[str] | None = None) -> float:
+    """Read the reserve that is configured, or the default.
 
-    Raises: ConfigError where it is no number from 0 on.
+    problems: see `read_settings`.
+    Raises:   ConfigError where it is not a number from 0 on.
     """
-    try:
-        share = resolve_configuration(QuotaSettings(), sections=("quota",)).reserve
-    except ConfigurationException as error:
-        raise ConfigError(_INVALID_RESERVE) from error
-    if not 0 <= share < inf:
-        raise ConfigError(_INVALID_RESERVE)
-    return share
+    return read_settings(
+        QuotaSettings(), "quota", rules={"reserve": _RESERVE}, problems=problems
+    ).reserve
 
 
-_INVALID_RESERVE = (
-    "QUOTA__RESERVE is a share of the day's calls such as 0.1, or a number of calls from 1 on"
+_RESERVE = Rule(
+    "a share of the day's calls such as 0.1, or a number of calls from 1 on",
+    lambda value: 0 <= value < inf,
 )
 
 

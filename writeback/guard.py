@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from config.mapping import Mapping as CrmMapping
-from errors import ConfigError
+from settings import Rule, read_settings
 from transforms.planning.crm_agreement import stage_fields
 from transforms.planning.plan import Plan
 
@@ -53,25 +52,23 @@ class GuardResult:
         return bool(self.stop_reason)
 
 
-def load_limits() -> Limits:
-    """The limits configured, or the defaults.
+def load_limits(problems: list[str] | None = None) -> Limits:
+    """Read the limits that are configured, or the defaults.
 
-    Raises: ConfigError where one of them is no number, or a share above 1: 50 would never stop
-            anything, and whoever sets it means half of the records.
+    A ratio above 1, such as 50 where 50 % is meant, would never stop a plan: it is an error.
+
+    problems: see `read_settings`.
+    Raises:   ConfigError where one of them is not in its range.
     """
-    try:
-        configured = resolve_configuration(Limits(), sections=("guard",))
-    except ConfigurationException as error:
-        raise ConfigError(_INVALID_LIMIT) from error
-    if not (0 <= configured.max_changed_ratio <= 1 and 0 <= configured.max_demoted_ratio <= 1):
-        raise ConfigError(_INVALID_LIMIT)
-    return configured
+    return read_settings(Limits(), "guard", rules=_LIMIT_RULES, problems=problems)
 
 
-_INVALID_LIMIT = (
-    "a limit of the guard cannot be read: GUARD__MAX_CHANGED_RATIO and GUARD__MAX_DEMOTED_RATIO are "
-    "shares from 0 to 1, such as 0.5, GUARD__MIN_RECORDS is a number of records"
-)
+_RATIO = Rule("a share from 0 to 1, such as 0.5", lambda value: 0 <= value <= 1)
+_LIMIT_RULES = {
+    "max_changed_ratio": _RATIO,
+    "max_demoted_ratio": _RATIO,
+    "min_records": Rule("a number of records, such as 50"),
+}
 
 
 def check_plan(
