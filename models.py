@@ -129,8 +129,3 @@ class ProgressReporter(Protocol):
 
     def write_callback(self, crm: str, total: int) -> Callable[[int], None]:
         """Give the function that a sink calls with the number of records it has finished."""
-
-
-def crm_label(crm: str) -> str:
-    """What people call a CRM."""
-    return {"hubspot": "HubSpot", "salesforce": "Salesforce"}.get(crm, crm.capitalize())

@@ -7,7 +7,7 @@ from dlt.common.configuration import configspec, resolve_configuration
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.specs import BaseConfiguration
 
-from connectors import Client, Connector
+from connectors import AnyConnector, Client
 from errors import ConfigError
 from models import WriteVolume
 
@@ -57,7 +57,7 @@ _INVALID_RESERVE = (
 
 
 def api_budget(
-    crm: str, connector: Connector, client: Client, volume: WriteVolume, reserve: float
+    crm: str, connector: AnyConnector, client: Client, volume: WriteVolume, reserve: float
 ) -> ApiBudget:
     """Hold the calls that a plan needs against those that may be spent."""
     needed = connector.estimate_writes(client, volume) if volume.records else 0

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.run_report import Report, Rows
-from models import crm_label
+from connectors import crm_label
 
 WIDE_CONSOLE = 110
 """From so many characters on there is room for reasons."""

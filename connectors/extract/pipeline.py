@@ -7,7 +7,7 @@ from typing import Any, cast
 import dlt
 from dlt.extract import DltResource
 
-from connectors import Client, Connector, Progress
+from connectors import AnyConnector, Client, Progress
 from connectors.extract.id_diff import Differences
 from connectors.extract.incremental import State, in_progress, last_full_refresh, was_full_refresh
 from connectors.extract.landed import SourceTables, delete_older, open_source_tables
@@ -28,7 +28,7 @@ DLT_FIELD_TYPES: Mapping[str | None, FieldType] = {
 
 def extract_and_verify(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
@@ -67,7 +67,7 @@ def extract_and_verify(
 
 def estimate(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
@@ -119,7 +119,7 @@ def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: A
 
 def verify(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
@@ -141,7 +141,7 @@ def verify(
             for object in provable
         }
         for object, gaps in found.items():
-            _delete_rows(shelf, object, gaps, selection, connector.PRIMARY_KEY)
+            _delete_rows(shelf, object, gaps, selection, connector)
     stale = {
         object: (*gaps.missing, *gaps.reassociated)
         for object, gaps in found.items()
@@ -177,12 +177,17 @@ def _exclude(wanted: FieldSelection, halted: Collection[str]) -> FieldSelection:
 
 
 def _delete_rows(
-    shelf: SourceTables, object: str, gaps: Differences, wanted: FieldSelection, key: str
+    shelf: SourceTables,
+    object: str,
+    gaps: Differences,
+    wanted: FieldSelection,
+    connector: AnyConnector,
 ) -> None:
     if gone := gaps.id_diff.deleted:
-        shelf.delete_rows(object, key, gone)
-        if (history := f"{object}_history") in wanted:
-            shelf.delete_rows(history, key, gone)
+        shelf.delete_rows(object, connector.primary_key, gone)
+        history = connector.history_objects.get(object)
+        if history is not None and history in wanted:
+            shelf.delete_rows(history, connector.primary_key, gone)
 
 
 def _row_check(object: str, gaps: Differences) -> RowCheck:

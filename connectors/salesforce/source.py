@@ -92,14 +92,15 @@ def _object_schema(
     select_fields(object, wanted[object], catalog)
     system = [name for name in SYSTEM_FIELDS if name in catalog[object]]
 
-    def count(field: str, misfits: int) -> None:
-        client.type_mismatches[object, field] += misfits
-
     def look() -> Mapping[str, Field]:
         return catalog_of(client, [object]).get(object, {})
 
     fields = tuple(select_fields(object, (*system, *wanted[object]), catalog))
-    return ObjectSchema(object, fields, DriftDetector(object, fields, look, count))
+    return ObjectSchema(
+        object,
+        fields,
+        DriftDetector(object, fields, look, partial(client.count_mismatches, object)),
+    )
 
 
 def _resource(

@@ -12,4 +12,6 @@ from connectors.hubspot import Settings
 if __name__ == "__main__":
     url, token, folder, object, part_rows = sys.argv[1:]
     client = connector("hubspot").connect(Settings(access_token=token, base_url=url))
-    ExtractHarness("hubspot", Path(folder)).extract(client, {object: ()}, part_rows=int(part_rows))
+    ExtractHarness("hubspot", Path(folder)).extract(
+        client, {object: ()}, checkpoint_rows=int(part_rows)
+    )
