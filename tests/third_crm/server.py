@@ -48,9 +48,9 @@ class MiniCrm:
         """Count the calls that wrote."""
         return sum(call.startswith("PATCH") for call in self.calls)
 
-    def edit(self, object: str, id: str, **values: Any) -> None:
+    def edit(self, object: str, record_id: str, **values: Any) -> None:
         """Change a row as a user would: its `updated` time moves."""
-        self.rows[object][id] |= {"updated": datetime.now(UTC).isoformat(), **values}
+        self.rows[object][record_id] |= {"updated": datetime.now(UTC).isoformat(), **values}
 
 
 def example_rows(people: int) -> dict[str, dict[str, dict[str, Any]]]:

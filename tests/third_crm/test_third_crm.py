@@ -1,13 +1,15 @@
 """docs/add-a-crm.md: a third CRM is one folder and one mapping; nothing else is touched."""
 
+import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import connectors
-from config.loader import CONFIG_FOLDER
+from config.loader import CONFIG_FOLDER, load_configuration
 from connectors import connector, crm_label, crm_names
 from connectors.retry import no_sleep
 from errors import ConfigError
@@ -15,7 +17,6 @@ from run_helpers import configured_sandbox, outcome_counts, run_cli, run_sync, t
 from third_crm.server import TOKEN, minicrm_server
 
 FOLDER = Path(__file__).parent
-SHARED_FILES = ("lifecycle.yaml", "people.yaml")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,13 +42,30 @@ def minicrm(tmp_path):
         yield crm
 
 
-def mappings(folder: Path, *crms: str) -> Path:
-    """Make a mappings folder for these CRMs with the lifecycle of this repository."""
-    folder.mkdir()
-    for name in (*SHARED_FILES, *(f"{crm}.yaml" for crm in crms)):
-        source = FOLDER / "mappings" / name
-        shutil.copy(source if source.exists() else CONFIG_FOLDER / name, folder / name)
+@pytest.fixture
+def one_crm(tmp_path, monkeypatch):
+    """A mappings folder with a small lifecycle and minicrm.yaml, and no other CRM."""
+    folder = shutil.copytree(FOLDER / "mappings", tmp_path / "mappings")
+    monkeypatch.setattr(load_configuration, "__defaults__", (folder,))
     return folder
+
+
+@pytest.fixture
+def three_crms(tmp_path):
+    """The mappings of this repository and minicrm.yaml."""
+    folder = shutil.copytree(CONFIG_FOLDER, tmp_path / "mappings")
+    text = (FOLDER / "mappings" / "minicrm.yaml").read_text(encoding="utf-8")
+    text = text.replace("sql: SQL", "mql: MQL, sql: SQL, customer: Customer")
+    (folder / "minicrm.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def statuses(report) -> Counter[str]:
+    """Count the records of a report per status."""
+    counts: Counter[str] = Counter()
+    for (status, _), records in outcome_counts(report).items():
+        counts[status] += records
+    return counts
 
 
 def test_the_connector_is_found_by_the_name_of_its_folder():
@@ -62,38 +80,45 @@ def test_an_unknown_crm_is_a_configuration_error():
         connector("pipedrive")
 
 
-def test_a_run_reads_decides_and_writes_the_third_crm_alone(minicrm, tmp_path):
+def test_a_run_reads_decides_and_writes_the_third_crm_alone(minicrm, one_crm):
     """The second run writes nothing, and a change in the CRM is written back."""
-    folder = mappings(tmp_path / "mappings", "minicrm")
-
-    first = run_sync(mappings=folder)
+    first = run_sync(mappings=one_crm)
 
     contacts = minicrm.rows["contacts"].values()
-    assert outcome_counts(first)["written", "written"] == 60
+    assert statuses(first) == {"written": 60, "unchanged": 60}
     assert [row["stage"] for row in contacts] == ["Suspect", "SQL"] * 60
     writes = minicrm.writes
 
-    second = run_sync(mappings=folder)
+    second = run_sync(mappings=one_crm)
 
     assert minicrm.writes == writes
-    assert {status for status, _ in outcome_counts(second)} == {"unchanged"}
+    assert statuses(second) == {"unchanged": 120}
 
     minicrm.edit("contacts", "1", stage="Customer")
-    run_sync(mappings=folder)
+    run_sync(mappings=one_crm)
 
     assert minicrm.rows["contacts"]["1"]["stage"] == "Suspect"
 
 
-def test_the_commands_work_with_the_third_crm(minicrm, tmp_path):
-    """Reports name it by its label."""
-    folder = mappings(tmp_path / "mappings", "minicrm")
-    run_sync(mappings=folder)
+def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
+    """check, plan, explain, status and undo need no word about a CRM outside of its folder."""
+    checked, planned = run_cli("check"), run_cli("plan")
+    run_cli("run")
+    explained, status = run_cli("explain", "person2@example.com"), run_cli("status", "--json")
+    undone = run_cli("undo", json.loads(status.stdout)["runs"][0]["run_id"])
+
+    assert not undone.stderr + planned.stderr
+    assert [one.exit_code for one in (checked, planned, explained, status, undone)] == [0] * 5
+    assert "MiniCRM account Example Ltd" in checked.stdout
+    assert "MiniCRM" in planned.stdout
+    assert "MiniCRM" in explained.stdout
+    assert {row["stage"] for row in minicrm.rows["contacts"].values()} == {"Suspect"}
 
 
-def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(minicrm, tmp_path):
-    """One person with one address in HubSpot and MiniCRM gets one stage."""
-    folder = mappings(tmp_path / "mappings", "hubspot", "salesforce", "minicrm")
-
+def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(
+    minicrm, three_crms, tmp_path
+):
+    """One person with one address in HubSpot and MiniCRM is one person, with one stage."""
     with configured_sandbox(tmp_path, people=20) as sandbox:
         contact = next(
             record
@@ -101,13 +126,9 @@ def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(minicrm,
             if record.properties.get("email")
         )
         minicrm.edit("contacts", "2", email=contact.properties["email"])
-        run_sync(mappings=folder)
+        run_sync(mappings=three_crms)
+        second = run_sync(mappings=three_crms)
 
-        person = {
-            (row["crm"], row["record_id"]): row["person_id"] for row in table_rows("records")
-        }
-        assert person["hubspot", str(contact.id)] == person["minicrm", "2"]
-
-        assert not any(
-            status == "written" for status, _ in outcome_counts(run_sync(mappings=folder))
-        )
+    people = {(row["crm"], row["record_id"]): row["person_id"] for row in table_rows("records")}
+    assert people["hubspot", str(contact.id)] == people["minicrm", "2"]
+    assert "written" not in statuses(second)

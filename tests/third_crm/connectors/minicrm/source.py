@@ -77,7 +77,7 @@ def reread(
 
 
 def estimate(
-    client: Client,  # noqa: ARG001
+    client: Client,
     selection: FieldSelection,
     catalog: Catalog,
     states: Mapping[str, State],
@@ -105,9 +105,7 @@ def _tables(client: Client, object: str, fields: list[Field], pages: Iterator[Pa
     return to_tables(pages, fields, key=(PRIMARY_KEY,), on_mismatch=mismatch)
 
 
-def _pages(
-    client: Client, object: str, window: ReadWindow, progress: Progress
-) -> Iterator[Page]:
+def _pages(client: Client, object: str, window: ReadWindow, progress: Progress) -> Iterator[Page]:
     """Read page by page from the position that was stored with the last landed table."""
     since = {"updated_since": window.since.isoformat()} if window.since else {}
     after, count = window.page_token, 0

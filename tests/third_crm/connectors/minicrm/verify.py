@@ -10,7 +10,7 @@ from models import FieldSelection
 from .client import Client
 
 
-def is_countable(object: str) -> bool:  # noqa: ARG001
+def is_countable(object: str) -> bool:
     """Every object has a total."""
     return True
 
@@ -20,9 +20,9 @@ def find_differences(
     object: str,
     landed_table: LandedTable,
     *,
-    selection: FieldSelection,  # noqa: ARG001
-    last_full_check: datetime | None,  # noqa: ARG001
-    was_full_refresh: bool,  # noqa: ARG001
+    selection: FieldSelection,
+    last_full_check: datetime | None,
+    was_full_refresh: bool,
 ) -> Differences:
     """Find rows that are missing in the warehouse, or deleted in MiniCRM."""
     rows = landed_table(object).filter(lambda table: ~table.deleted)
