@@ -373,4 +373,4 @@ def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
         ("salesforce", "Lead"),
     }
     assert all(row["complete_at"] for row in told)
-    assert [row["gone"] for row in told if row["object"] == "contacts"] == [1]
+    assert [row["deleted"] for row in told if row["object"] == "contacts"] == [1]

@@ -107,7 +107,6 @@ def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
     explained, status = run_cli("explain", "person2@example.com"), run_cli("status", "--json")
     undone = run_cli("undo", json.loads(status.stdout)["runs"][0]["run_id"])
 
-    assert not undone.stderr + planned.stderr
     assert [one.exit_code for one in (checked, planned, explained, status, undone)] == [0] * 5
     assert "MiniCRM account Example Ltd" in checked.stdout
     assert "MiniCRM" in planned.stdout
