@@ -37,11 +37,11 @@ def extract_and_verify(
     full: bool = False,
     progress: Progress = lambda *_: None,
 ) -> list[RowCheck]:
-    """Land what is wanted, mend what differs, and say how each object was proven.
+    """Land the selected objects, compare them with the CRM, and repair the differences.
 
-    `last_full_check` says when all rows of an object were looked at last, their ids and whom they belong to.
-    An object that cannot be read to its end is noted in `client.halted`, and the others are read.
-    So is one of which a field has another type than landed, unless all is read anew (`full`).
+    `last_full_check` says per object when all of its ids were last compared. An object that cannot
+    be read completely is added to `client.failed_objects`; the others are read. So is an object
+    that has a field whose type changed since it was landed, except in a full refresh.
     """
     retyped = dict(_type_changes(pipeline, selection, catalog))
     if not full:

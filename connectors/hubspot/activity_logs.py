@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import ReadRequest, is_on_or_after, milliseconds, paginate
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 EVENTS = "/email/public/v1/events"

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.extract.arrow import Page, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.catalog import ASSOCIATED_CONTACTS, ASSOCIATION_LABELS
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import to_row
 from connectors.hubspot.partitions import next_page_cursor
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 ASSOCIATION_LIMIT = 1000

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.catalog import SYSTEM_FIELDS
 from connectors.hubspot.client import Client
 from connectors.hubspot.partitions import next_page_cursor, read_partitions
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 LIST_LIMIT = 100

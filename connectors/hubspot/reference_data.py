@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import ReadRequest, chain_readers, paginate
-from connectors.pagination_guard import PaginationLoopGuard
 
 OWNER_LIMIT = 500
 LIST_LIMIT = 500

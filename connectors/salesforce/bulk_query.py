@@ -14,8 +14,7 @@ from connectors.concurrency import map_ordered
 from connectors.extract.arrow import PageToken, cast_table
 from connectors.extract.incremental import Batches
 from connectors.extract.schema_drift import DRIFT_CODES
-from connectors.http import Response, response_lost
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard, Response, response_lost
 from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.client import DATA_PATH, Client, has_key
 from connectors.salesforce.soql import ObjectSchema, ReadRequest

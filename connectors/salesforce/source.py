@@ -21,7 +21,7 @@ from connectors.extract.incremental import (
     select_fields,
 )
 from connectors.extract.schema_drift import DriftDetector
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard
 from connectors.salesforce.bulk_query import create_job, read_job
 from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.catalog import catalog as catalog_of

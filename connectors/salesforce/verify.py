@@ -11,7 +11,7 @@ from more_itertools import chunked
 from connectors.concurrency import map_ordered
 from connectors.extract.arrow import Row
 from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids, is_full_check_due
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard
 from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
 from errors import RejectedError, RetryableError
 from models import FieldSelection

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-# the repository, and the folder of the test helpers
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # connector_helpers
 
 from connector_helpers import ExtractHarness
 from connectors import connector

@@ -5,10 +5,12 @@ from connectors.http import Response
 from errors import AccessError, RejectedError, RetryableError, SyncError
 
 ERROR_RULES = (
-    ErrorRule(None, "invalid_option", RejectedError, "map the value to an option", "value"),
-    ErrorRule(None, "not_found", RejectedError, "the record was deleted", "deleted"),
-    ErrorRule(401, None, AccessError, "renew SOURCES__MINICRM__TOKEN"),
-    ErrorRule(429, None, RetryableError, "too many calls at once"),
+    ErrorRule(
+        code="invalid_option", error=RejectedError, fix="map the value to an option", scope="value"
+    ),
+    ErrorRule(code="not_found", error=RejectedError, fix="the record was deleted", scope="deleted"),
+    ErrorRule(status=401, error=AccessError, fix="renew SOURCES__MINICRM__TOKEN"),
+    ErrorRule(status=429, error=RetryableError, fix="too many calls at once"),
 )
 
 VALUE_CODES = codes_in_scope(ERROR_RULES, "value")
