@@ -99,9 +99,9 @@ def ensure_schema_unchanged(configuration: Configuration, sessions: Iterable[Crm
     if problems:
         raise DriftError(
             "\n".join(problems)
-            + "\nThese objects cannot be read as they are mapped. All others are,"
-            " and nothing is decided or written. Correct the lines and run again; where only the"
-            " type of a field changed, and the lines suit it, `run --full-refresh` reads its object anew"
+            + "\nThese objects cannot be read as they are mapped. All other objects were read;"
+            " nothing was computed or written. Correct the lines and run again. Where only the type"
+            " of a field changed and the mapping fits it, use `run --full-refresh`"
         )
 
 

@@ -22,7 +22,7 @@ ERROR_RULES = (
     ErrorRule(
         code="INVALID_FIELD",
         error=RejectedError,
-        fix="the field is not there or hidden: correct the mapping, or permit the field to our user",
+        fix="the field is missing or hidden: correct the mapping, or permit the field to our user",
         scope="field",
     ),
     ErrorRule(
