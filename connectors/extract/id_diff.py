@@ -92,41 +92,41 @@ def diff_ids(live: ir.Table, remote: RemoteIds, *, is_full_check: bool = False) 
         counted = sum(len(there) for _, there in pairs)
     else:
         pairs = list(_diff_by_bisection(live, remote, None, None, counted))
-    ours = {id for here, there in pairs for id in here - there}
-    theirs = {id for here, there in pairs for id in there - here}
-    gone = ours - remote.existing(sorted(ours)) if ours else ours
-    return IdDiff(counted, landed, tuple(sorted(theirs)), tuple(sorted(gone)))
+    landed_only = {id for here, there in pairs for id in here - there}
+    remote_only = {id for here, there in pairs for id in there - here}
+    gone = landed_only - remote.existing(sorted(landed_only)) if landed_only else landed_only
+    return IdDiff(counted, landed, tuple(sorted(remote_only)), tuple(sorted(gone)))
 
 
-def _compare_all(live: ir.Table, shelf: RemoteIds) -> IdPages:
+def _compare_all(live: ir.Table, remote: RemoteIds) -> IdPages:
     """Give all ids, stretch by stretch; several stretches are asked for at a time."""
     rows = live.order_by("rank").to_pyarrow()
-    starts = range(0, max(1, len(rows)), shelf.page_size)
-    stretches = [rows.slice(start, shelf.page_size) for start in starts]
+    starts = range(0, max(1, len(rows)), remote.page_size)
+    stretches = [rows.slice(start, remote.page_size) for start in starts]
     ends = [None, *(one["rank"][-1].as_py() for one in stretches[:-1]), None]
-    asked = (partial(shelf.ids, above, up_to) for above, up_to in pairwise(ends))
+    asked = (partial(remote.ids, above, up_to) for above, up_to in pairwise(ends))
     for stretch, there in zip(stretches, map_ordered(asked), strict=True):
         yield set(stretch["id"].to_pylist()), there
 
 
 def _diff_by_bisection(
-    live: ir.Table, shelf: RemoteIds, above: SortKey | None, up_to: SortKey | None, counted: int
+    live: ir.Table, remote: RemoteIds, above: SortKey | None, up_to: SortKey | None, counted: int
 ) -> IdPages:
     """Give the ids of stretches in which counts differ."""
     landed = _count(live)
     if landed == counted:
         return
-    if landed <= shelf.page_size:
+    if landed <= remote.page_size:
         here = set(live.id.to_pyarrow().to_pylist())
-        there = shelf.ids(above, up_to) if counted else set()
+        there = remote.ids(above, up_to) if counted else set()
         yield here, there
         return
     by_rank = live.order_by("rank").select("rank").limit(1, offset=landed // 2 - 1)
     middle = by_rank.to_pyarrow()["rank"][0].as_py()
-    left = shelf.count(above, middle)
-    yield from _diff_by_bisection(live.filter(live.rank <= middle), shelf, above, middle, left)
+    left = remote.count(above, middle)
+    yield from _diff_by_bisection(live.filter(live.rank <= middle), remote, above, middle, left)
     right = live.filter(live.rank > middle)
-    yield from _diff_by_bisection(right, shelf, middle, up_to, counted - left)
+    yield from _diff_by_bisection(right, remote, middle, up_to, counted - left)
 
 
 def _count(table: ir.Table) -> int:

@@ -128,12 +128,12 @@ def verify(
 ) -> list[RowCheck]:
     """Compare counts, find what differs, read it again and delete what is gone."""
     provable = [object for object in selection if connector.is_countable(object)]
-    with open_source_tables(pipeline) as shelf:
+    with open_source_tables(pipeline) as source_tables:
         found = {
             object: connector.find_differences(
                 client,
                 object,
-                shelf.table,
+                source_tables.table,
                 selection=selection,
                 last_full_check=last_full_check.get(object),
                 was_full_refresh=was_full_refresh(_state(pipeline, object)),
@@ -141,7 +141,7 @@ def verify(
             for object in provable
         }
         for object, gaps in found.items():
-            _delete_rows(shelf, object, gaps, selection, connector)
+            _delete_rows(source_tables, object, gaps, selection, connector)
     stale = {
         object: (*gaps.missing, *gaps.reassociated)
         for object, gaps in found.items()
@@ -177,17 +177,17 @@ def _exclude(wanted: FieldSelection, halted: Collection[str]) -> FieldSelection:
 
 
 def _delete_rows(
-    shelf: SourceTables,
+    source_tables: SourceTables,
     object: str,
     gaps: Differences,
     wanted: FieldSelection,
     connector: AnyConnector,
 ) -> None:
     if gone := gaps.id_diff.deleted:
-        shelf.delete_rows(object, connector.primary_key, gone)
+        source_tables.delete_rows(object, connector.primary_key, gone)
         history = connector.history_objects.get(object)
         if history is not None and history in wanted:
-            shelf.delete_rows(history, connector.primary_key, gone)
+            source_tables.delete_rows(history, connector.primary_key, gone)
 
 
 def _row_check(object: str, gaps: Differences) -> RowCheck:

@@ -112,8 +112,8 @@ class Client(ClientState):
                 answer = Response(raw.status, raw.headers, raw.data)
             except ApiException as error:
                 # The library has made text of the body.
-                told = (error.body or "").encode()
-                answer = Response(error.status, error.headers or {}, told)
+                content = (error.body or "").encode()
+                answer = Response(error.status, error.headers or {}, content)
             except (NewConnectionError, ConnectTimeoutError):
                 raise response_lost(where, is_write=False) from None
             except HTTPError:
@@ -156,13 +156,13 @@ class Client(ClientState):
 
     def _update_limits(self, answer: Response) -> None:
         self.record_response(answer)
-        told = answer.headers
-        if (left := told.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
+        headers = answer.headers
+        if (left := headers.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
             self.calls_remaining = int(left)
-        if (allowed := told.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
+        if (allowed := headers.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
             self.daily_limit = int(allowed)
-        calls = told.get("X-HubSpot-RateLimit-Max", "")
-        milliseconds = told.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
+        calls = headers.get("X-HubSpot-RateLimit-Max", "")
+        milliseconds = headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if calls.isdigit() and milliseconds.isdigit():
             self.api_caller.rate_limiters["general"].update(int(calls), int(milliseconds) / 1000)
 

@@ -198,8 +198,8 @@ def scopes(error: ApiError) -> list[str]:
         for one in (error, *error.errors)
         for scope in one.context.get("requiredGranularScopes", [])
     ]
-    if told := _SCOPES.search(error.message):
-        named += [scope.strip() for scope in told[1].split(",")]
+    if match := _SCOPES.search(error.message):
+        named += [scope.strip() for scope in match[1].split(",")]
     return [scope for scope in dict.fromkeys(named) if _is_name(scope)]
 
 

@@ -69,16 +69,19 @@ def paginate(
 
     Raises: SyncError where its pages lead round in a circle.
     """
-    may_begin_anew, trail = True, PaginationLoopGuard(f"HubSpot: GET {path}")
+    may_begin_anew, loop_guard = True, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
         try:
             answer = client.get(
-                path, expected_key="results", after=page_token and trail.check(page_token), **params
+                path,
+                expected_key="results",
+                after=page_token and loop_guard.check(page_token),
+                **params,
             )
         except RejectedError:
             if page_token is None or not may_begin_anew:
                 raise
-            page_token, may_begin_anew, trail = (
+            page_token, may_begin_anew, loop_guard = (
                 None,
                 False,
                 PaginationLoopGuard(f"HubSpot: GET {path}"),
@@ -203,7 +206,7 @@ def search_by_id(
     """
     last, after = last or "0", None
     path = f"/crm/v3/objects/{object}/search"
-    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
+    loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
         above = {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}
         body = {
@@ -219,7 +222,7 @@ def search_by_id(
             return
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
-        trail.check(f"{last} {after}")
+        loop_guard.check(f"{last} {after}")
         yield answer, last
 
 
@@ -264,8 +267,8 @@ def is_on_or_after(at: object, since: datetime | None) -> bool:
         return True
     with suppress(ValueError):
         text = str(at)
-        told = int(text) if text.isdecimal() else milliseconds(datetime.fromisoformat(text))
-        return told >= milliseconds(since)
+        modified_at = int(text) if text.isdecimal() else milliseconds(datetime.fromisoformat(text))
+        return modified_at >= milliseconds(since)
     return True
 
 

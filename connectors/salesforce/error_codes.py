@@ -213,8 +213,8 @@ class ApiError(BaseModel):
     @property
     def field_names(self) -> list[str]:
         """Name the refused fields; where the list is missing, the message may name one."""
-        told = _COLUMN.search(self.message)
-        return self.fields or ([told[1]] if told else [])
+        match = _COLUMN.search(self.message)
+        return self.fields or ([match[1]] if match else [])
 
 
 class SessionExpiredError(AccessError):

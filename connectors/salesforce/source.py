@@ -181,7 +181,7 @@ def _pages(
 ) -> Iterator[Page]:
     """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
     rows, page, anew_at = 0, asked.page, list[PageToken]()
-    trail = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
+    loop_guard = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
     while True:
         records = page["records"]
         rows += len(records)
@@ -191,11 +191,11 @@ def _pages(
         if page["done"]:
             return
         try:
-            page = client.read_page(trail.check(page["nextRecordsUrl"]))
+            page = client.read_page(loop_guard.check(page["nextRecordsUrl"]))
         except RejectedError as error:
             if error.code != LOCATOR_EXPIRED or anew_at == [at]:
                 raise
-            anew_at, trail = [at], PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
+            anew_at, loop_guard = [at], PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
             asked = _run_query(client, question, at)
             page = asked.page
 

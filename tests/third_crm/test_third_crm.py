@@ -127,7 +127,8 @@ def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(
         minicrm.edit("contacts", "2", email=contact.properties["email"])
         run_sync(mappings=three_crms)
         second = run_sync(mappings=three_crms)
+        records = table_rows("records")
 
-    people = {(row["crm"], row["record_id"]): row["person_id"] for row in table_rows("records")}
+    people = {(row["crm"], row["record_id"]): row["person_id"] for row in records}
     assert people["hubspot", str(contact.id)] == people["minicrm", "2"]
     assert "written" not in statuses(second)
