@@ -1,4 +1,4 @@
-"""One pull of a CRM: land part after part, then hold what was landed against the CRM."""
+"""Extract one CRM: land its objects batch by batch, then compare the rows with the CRM."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ DLT_FIELD_TYPES: Mapping[str | None, FieldType] = {
     "date": "date",
     "timestamp": "datetime",
 }
-"""What dlt calls the types of landed columns."""
+"""dlt's names for the types of landed columns."""
 
 
 def extract_and_verify(
@@ -74,7 +74,7 @@ def estimate(
     *,
     full: bool = False,
 ) -> list[ExtractEstimate]:
-    """Say how the next pull would read each object; nothing is read or landed."""
+    """Estimate how the next extract reads each object; reads and lands no rows."""
     pipeline.sync_destination()
     states = {object: _state(pipeline, object) for object in selection}
     return connector.estimate(client, selection, catalog, states, full=full)
@@ -87,10 +87,11 @@ def load_batches(
     failed_objects: Collection[str] = (),
     dropped_objects: Collection[str] = (),
 ) -> None:
-    """Land the resources in rounds of one part each; every round is one load package.
+    """Land the resources in rounds of one batch each; every round is one load package.
 
-    What stands in `halted` by then is not gone on with. The tables of those `anew` are dropped
-    before. Then delete what a whole reading did not meet again: the CRM no longer has it.
+    Objects that are added to `failed_objects` meanwhile are not continued. The tables of
+    `dropped_objects` are dropped first. At the end the rows that a full refresh did not return are
+    deleted: the CRM no longer has them.
     """
 
     def goes_on(one: DltResource) -> bool:
@@ -109,11 +110,11 @@ def load_batches(
 
 
 def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: Any) -> None:
-    """Read some resources and load what they give, as `pipeline.run` does."""
+    """Extract, normalize and load some resources, as `pipeline.run` does."""
     pipeline.extract(resources, **options)
     pipeline.normalize()
     with pipeline.sql_client():
-        # dlt opens the warehouse for every table: a file that is open already costs it nothing
+        # dlt opens the warehouse once per table; with a connection open, this is cheap
         pipeline.load().raise_on_failed_jobs()
 
 
@@ -126,7 +127,7 @@ def verify(
     *,
     last_full_check: Mapping[str, datetime],
 ) -> list[RowCheck]:
-    """Compare counts, find what differs, read it again and delete what is gone."""
+    """Find the rows that differ from the CRM, read them again, and delete those it lacks."""
     provable = [object for object in selection if connector.is_countable(object)]
     with open_source_tables(pipeline) as source_tables:
         found = {
@@ -156,7 +157,7 @@ def verify(
 def _type_changes(
     pipeline: dlt.Pipeline, wanted: FieldSelection, catalog: Catalog
 ) -> Iterator[tuple[str, RejectedError]]:
-    """Find the objects of which a field has another type now than it was landed with."""
+    """Yield the objects with a field whose type differs from that of its landed column."""
     pipeline.sync_destination()
     if pipeline.default_schema_name is None:
         return

@@ -1,4 +1,4 @@
-"""The roads to HubSpot's records: the list, the search, the archive; each may be begun midway."""
+"""The list, the search and the archive of HubSpot records; each can start at a position."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +26,7 @@ Reader = Callable[[PageToken], Iterator[Page]]
 
 @dataclass
 class RowCounter:
-    """How many rows were read, and how many there are as far as an answer has told."""
+    """The rows read so far, and the total that HubSpot reported."""
 
     object: str
     progress: Progress
@@ -34,7 +34,7 @@ class RowCounter:
     total: int | None = None
 
     def add(self, rows: int) -> None:
-        """Count rows, and tell whoever watches."""
+        """Count rows and report the progress."""
         self.rows += rows
         self.progress(self.object, self.rows, self.total)
 
@@ -65,9 +65,9 @@ def paginate(
 ) -> Iterator[Page]:
     """Read a list to its end: the last page is the one that names no next.
 
-    A cursor that HubSpot has forgotten makes it begin anew, once.
+    Where a cursor expired, the list is read once more from its start.
 
-    Raises: SyncError where its pages lead round in a circle.
+    Raises: SyncError where the pages form a loop.
     """
     may_begin_anew, loop_guard = True, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
