@@ -87,12 +87,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RowCheck:
-    """What came out when one object's landed rows were held against the CRM after a pull.
+    """The result of comparing the landed rows of one object with the CRM after an extract.
 
-    `records` are live in the CRM. Of them `missed` were not landed, or not with their history, and
-    are now; `gone` were landed, are not in the CRM, and are deleted; `relinked` belonged to other
-    people than landed. `is_complete` where that explains how the counts differed; `full_check_at` where
-    all rows were looked at: their ids, and whom they belong to.
+    `records` are live in the CRM. Of them `missing` were not landed, or without their history, and
+    were read again; `reassociated` belonged to other people than landed. `deleted` were landed, are
+    no longer in the CRM, and were deleted here. `is_complete` where this explains the difference of
+    the counts. `full_check_at` is when all rows were last compared: ids and associations.
     """
 
     object: str
@@ -129,8 +129,3 @@ class ProgressReporter(Protocol):
 
     def write_callback(self, crm: str, total: int) -> Callable[[int], None]:
         """Give the function that a sink calls with the number of records it has finished."""
-
-
-def crm_label(crm: str) -> str:
-    """What people call a CRM."""
-    return {"hubspot": "HubSpot", "salesforce": "Salesforce"}.get(crm, crm.capitalize())

@@ -11,7 +11,7 @@ from config.loader import Configuration
 from config.mapping import Mapping as CrmMapping
 from config.mapping import with_sources
 from config.yaml_document import Problem
-from connectors import Client, Connector, connector
+from connectors import AnyConnector, Client, connector
 from connectors.extract import pipeline as rounds
 from errors import ConfigError, DriftError
 from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
@@ -30,7 +30,7 @@ class CrmSession:
     """
 
     crm: str
-    connector: Connector
+    connector: AnyConnector
     client: Client
     catalog: Catalog
     mapping: CrmMapping
@@ -68,7 +68,7 @@ def connect_all(
             AccessError where a login or a scope is missing.
     """
     clients = {
-        crm: connector(crm).connect(read_settings(connector(crm).Settings(), "sources", crm))
+        crm: connector(crm).connect(read_settings(connector(crm).settings(), "sources", crm))
         for crm in configuration.mappings
     }
     connections = [
@@ -99,9 +99,9 @@ def ensure_schema_unchanged(configuration: Configuration, sessions: Iterable[Crm
     if problems:
         raise DriftError(
             "\n".join(problems)
-            + "\nThese objects cannot be read as they are mapped. All others are,"
-            " and nothing is decided or written. Correct the lines and run again; where only the"
-            " type of a field changed, and the lines suit it, `run --full-refresh` reads its object anew"
+            + "\nThese objects cannot be read as they are mapped. All other objects were read;"
+            " nothing was computed or written. Correct the lines and run again. Where only the type"
+            " of a field changed and the mapping fits it, use `run --full-refresh`"
         )
 
 

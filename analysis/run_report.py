@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from models import crm_label
+from connectors import crm_label
 from session import CrmSession
 from transforms.lifecycle.lifecycle import LifecycleTables
 from transforms.planning.crm_agreement import disagreements, stage_field

@@ -60,7 +60,7 @@ def by_onefunnel(
     }
 
     def run() -> Run:
-        client = edge.connect(edge.Settings(**ways[crm]))
+        client = edge.connect(edge.settings(**ways[crm]))
         wanted = WANTED[crm]
         catalog = edge.catalog(client, wanted)
         with nullcontext() if limits else no_sleep():

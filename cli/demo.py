@@ -72,7 +72,7 @@ def _compare(first: "Report", second: "Report") -> None:
     from rich.table import Table
 
     from cli.render.run import stage_table
-    from models import crm_label
+    from connectors import crm_label
 
     title = "People per stage after both runs"
     out.print(stage_table(second.labels, second.crm_stages, second.stages, title=title))

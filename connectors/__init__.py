@@ -1,145 +1,213 @@
-"""The edges of the flow: reading from a CRM and writing to it, one folder a CRM.
+"""Read from CRMs and write to them: one folder per CRM, one `Connector` value per folder.
 
-A folder here that holds the four files is a CRM; nothing else has to know of it.
+A folder here that has a `catalog.py` is a CRM. A run uses it where `mappings/<crm>.yaml` exists.
+`docs/add-a-crm.md` describes how to add one.
 """
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import ibis.expr.types as ir
 
-from connectors.extract.id_diff import Differences
-from errors import RejectedError, SyncError
+from errors import ConfigError, RejectedError, SyncError
 from models import Catalog, ExtractEstimate, FieldSelection, Outcome, RecordChange, WriteVolume
 
+if TYPE_CHECKING:  # dlt takes a second to import; `check` and `explain` need the names only
+    from dlt.common.configuration.specs import BaseConfiguration
+    from dlt.extract import DltResource
+
+    from connectors.extract.id_diff import Differences
+    from connectors.extract.incremental import State
+
 Progress = Callable[[str, int, int | None], None]
-"""Told an object, the rows read so far, and how many there are (None: nobody knows)."""
+"""Called with an object, the rows read so far, and the rows in all (None: the CRM cannot count)."""
+
+LandedTable = Callable[[str], ir.Table]
+"""Returns the landed rows of an object."""
 
 
 class Client(Protocol):
-    """One CRM, logged in."""
+    """A CRM client that is logged in."""
 
     @property
     def api_calls(self) -> Counter[str]:
-        """Count the calls made, per kind: read, search, write, login."""
+        """Count the API calls per kind: read, search, write, login."""
 
     @property
     def wait_seconds(self) -> float:
-        """Sum the seconds waited for rate limits and before repeated calls."""
+        """Sum the seconds of waiting for rate limits and before retries."""
 
     @property
     def waits(self) -> Mapping[str, float]:
-        """Sum them per kind: those of calls, and job."""
+        """Sum the seconds of waiting per kind: the kinds of calls, and job."""
 
     @property
     def throttled(self) -> int:
-        """Count the calls answered with 429: there were too many."""
+        """Count the responses with status 429 (too many calls)."""
 
     @property
     def warnings(self) -> list[str]:
-        """List what an admin should know, one sentence each."""
+        """List the warnings for the report, one sentence each."""
 
     @property
     def type_mismatches(self) -> Counter[tuple[str, str]]:
-        """Count the values that did not fit their type, per object and field."""
+        """Count the values that did not fit the type of their field, per object and field."""
 
     @property
     def failed_objects(self) -> dict[str, RejectedError]:
-        """Tell which objects could not be read to their end, and why."""
+        """Return the objects that could not be read completely, each with its error."""
 
     @property
     def calls_remaining(self) -> int | None:
-        """Say how many calls the day still allows, as the CRM last told it."""
+        """Return the calls left today by the last response (None: the CRM does not report it)."""
 
     @property
     def daily_limit(self) -> int | None:
-        """Say how many calls a whole day allows, as the CRM last told it."""
+        """Return the calls allowed per day by the last response (None: not reported)."""
 
     def check_connection(self) -> str:
-        """Check that login and permissions work, and name the account."""
+        """Make one call to check login and permissions, and return the name of the account."""
 
 
-class Connector(Protocol):
-    """What every CRM's folder offers."""
+SettingsT = TypeVar("SettingsT", bound="BaseConfiguration")
+ClientT = TypeVar("ClientT", bound=Client)
+_ClientT = TypeVar("_ClientT", bound=Client, contravariant=True)
 
-    Settings: Any
-    PRIMARY_KEY: str
-    connect: Callable[[Any], Client]
-    catalog: Callable[[Any, Iterable[str]], Catalog]
-    write: Callable[[Any, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
-    estimate_writes: Callable[[Any, WriteVolume], int]
 
-    def source(
+class Source(Protocol[_ClientT]):
+    """Make one dlt resource per selected object; see `extract/incremental.py`."""
+
+    def __call__(
         self,
-        client: Any,
+        client: _ClientT,
         selection: FieldSelection,
         catalog: Catalog,
         *,
         full: bool = False,
         progress: Progress = ...,
-    ) -> list[Any]:
-        """Make the dlt resources that read what is wanted."""
+    ) -> list[DltResource]:
+        """Return the resources. `full` reads all rows; else rows changed since the last run."""
 
-    def reread(
+
+class Estimate(Protocol[_ClientT]):
+    """Estimate the next extract; makes count calls only."""
+
+    def __call__(
         self,
-        client: Any,
-        ids: Mapping[str, Sequence[str]],
+        client: _ClientT,
         selection: FieldSelection,
         catalog: Catalog,
-    ) -> list[Any]:
-        """Make the dlt resources that read some records of some objects once more."""
-
-    def estimate(
-        self,
-        client: Any,
-        selection: FieldSelection,
-        catalog: Catalog,
-        states: Mapping[str, Any],
+        states: Mapping[str, State],
         *,
         full: bool = False,
     ) -> list[ExtractEstimate]:
-        """Say how the next pull reads each object, and by about how many calls."""
+        """Return method and number of calls per object; `states` is the dlt state per object."""
 
-    is_countable: Callable[[str], bool]
 
-    def find_differences(
+class FindDifferences(Protocol[_ClientT]):
+    """Compare the landed rows of an object with the CRM."""
+
+    def __call__(
         self,
-        client: Any,
+        client: _ClientT,
         object: str,
-        landed_table: Callable[[str], ir.Table],
+        landed_table: LandedTable,
         *,
         selection: FieldSelection,
         last_full_check: datetime | None,
         was_full_refresh: bool,
     ) -> Differences:
-        """Find how the `landed` rows of an object differ from the CRM's."""
+        """Return the ids that are missing, deleted or reassociated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector(Generic[SettingsT, ClientT]):
+    """Everything that the shared code needs to know about one CRM.
+
+    label:            name of the CRM in reports and messages.
+    primary_key:      column of each landed table that holds the record id.
+    settings:         dlt settings class, read from SOURCES__<CRM>__...
+    connect:          makes the client. Raises ConfigError, AccessError.
+    catalog:          reads the fields that the account has; unknown objects are left out.
+    source:           makes the dlt resources of an extract.
+    reread:           makes resources that read some records again, by id.
+    estimate:         estimates the calls of the next extract.
+    is_countable:     whether the CRM counts the rows of an object, so that a row check is possible.
+    find_differences: compares landed rows of a countable object with the CRM.
+    write:            writes changes and yields one outcome per record, batch by batch.
+    estimate_writes:  estimates the calls of a write; the client is None without a connection.
+    history_objects:  object -> object with its field history. Its rows carry the id of the record
+                      in `primary_key` and are deleted together with the record.
+    """
+
+    label: str
+    primary_key: str
+    settings: type[SettingsT]
+    connect: Callable[[SettingsT], ClientT]
+    catalog: Callable[[ClientT, Iterable[str]], Catalog]
+    source: Source[ClientT]
+    reread: Callable[
+        [ClientT, Mapping[str, Sequence[str]], FieldSelection, Catalog], list[DltResource]
+    ]
+    estimate: Estimate[ClientT]
+    is_countable: Callable[[str], bool]
+    find_differences: FindDifferences[ClientT]
+    write: Callable[[ClientT, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
+    estimate_writes: Callable[[ClientT | None, WriteVolume], int]
+    history_objects: Mapping[str, str] = field(default_factory=dict)
+
+
+AnyConnector = Connector["BaseConfiguration", Client]
+"""A connector that was loaded by name: its client comes from its own `connect`."""
 
 
 def crm_names() -> tuple[str, ...]:
-    """Name the CRMs there are folders for."""
+    """Return the names of the CRMs that have a folder here, sorted.
+
+    The folders are searched on `connectors.__path__`, to which a test can add another directory.
+    """
     folders = (Path(path) / module.name for path in __path__ for module in iter_modules([path]))
     return tuple(sorted(folder.name for folder in folders if (folder / "catalog.py").exists()))
 
 
-def connector(crm: str) -> Connector:
-    """Load the connector of one CRM."""
-    return cast(Connector, import_module(f"{__name__}.{crm}"))
+def connector(crm: str) -> AnyConnector:
+    """Load the connector of a CRM.
+
+    Raises: ConfigError where there is no folder for it.
+    """
+    if crm not in crm_names():
+        raise ConfigError(
+            f"{crm}: there is no connector for this CRM. Use one of {', '.join(crm_names())},"
+            f" or add the folder connectors/{crm} (see docs/add-a-crm.md)"
+        )
+    return cast(AnyConnector, import_module(f"{__name__}.{crm}").CONNECTOR)
+
+
+def crm_label(crm: str) -> str:
+    """Return the name of a CRM for reports.
+
+    A warehouse may still hold rows of a CRM whose connector was removed: then its id, capitalized.
+    """
+    return connector(crm).label if crm in crm_names() else crm.capitalize()
 
 
 def root_sync_error(error: BaseException | None) -> SyncError | None:
-    """Find our error inside the one dlt wraps around it while it extracts."""
-    return next((one for one in causes(error) if isinstance(one, SyncError)), None)
+    """Return the SyncError in the chain of causes: dlt wraps errors that occur during extract."""
+    return next((cause for cause in causes(error) if isinstance(cause, SyncError)), None)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Follow an error to what caused it; such a chain may run in a circle."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
+    """Yield an error and its causes, each once: a chain of causes may be circular."""
+    visited: list[BaseException] = []
+    while error is not None and error not in visited:
         yield error
-        seen.append(error)
+        visited.append(error)
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""What the answers of a CRM mean: the shape of the table each `answers.py` has."""
+"""The table of error responses that each connector has in its `error_codes.py`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,37 +9,41 @@ from errors import SyncError
 Scope = Literal["", "field", "value", "deleted", "converted"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ErrorRule:
-    """One row: an answer with this status and this code, what happens next, what an admin can do.
+    """One row: which error responses it matches, the error class, and what an admin can do.
 
-    No status: with any; no code: with any other. A refusal is `about` a field whatever its value,
-    a value whatever its record, or a record that is nobody's to change any more; else about just
-    this value in just this record.
+    status: HTTP status; None matches every status.
+    code:   error code of the CRM; None matches every code.
+    error:  class of the error, which decides what happens next; see `errors.py`.
+    fix:    what to do, as the end of the error message.
+    scope:  what else a refusal is true for: `field` (every value of the field), `value` (the value
+            in every record), `deleted` or `converted` (every change of the record). Empty: only
+            this value in this record.
     """
 
-    status: int | None
-    code: str | None
     error: type[SyncError]
     fix: str
+    status: int | None = None
+    code: str | None = None
     scope: Scope = ""
 
 
 def drop_nulls(error_body: Any) -> Any:
-    """Leave out of an error what it only says nothing about: a null must not spoil the rest."""
+    """Remove the null members of an error body, so that the defaults of its model apply."""
     if not isinstance(error_body, dict):
         return error_body
     return {name: value for name, value in error_body.items() if value is not None}
 
 
 def match_rule(rules: Iterable[ErrorRule], status: int, code: str) -> ErrorRule | None:
-    """Find the first row that fits an answer."""
-    for row in rules:
-        if row.status in (status, None) and row.code in (code, None):
-            return row
+    """Return the first row that matches a response."""
+    for rule in rules:
+        if rule.status in (status, None) and rule.code in (code, None):
+            return rule
     return None
 
 
 def codes_in_scope(rules: Iterable[ErrorRule], scope: Scope) -> frozenset[str]:
-    """List the codes of refusals about one thing."""
-    return frozenset(row.code for row in rules if row.code and row.scope == scope)
+    """Return the codes of a scope."""
+    return frozenset(rule.code for rule in rules if rule.code and rule.scope == scope)

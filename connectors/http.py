@@ -157,3 +157,22 @@ def response_lost(where: str, *, is_write: bool) -> SyncError:
     if is_write:
         return UnknownOutcomeError(f"{where}: the answer was lost; read back what was written")
     return RetryableError(f"{where}: the answer was lost")
+
+
+class PaginationLoopGuard:
+    """The cursors followed so far in one list, to detect a pagination loop."""
+
+    def __init__(self, where: str) -> None:
+        """Start with no cursor; `where` names the CRM and the list in the error."""
+        self._where = where
+        self._followed_cursors: set[str] = set()
+
+    def check(self, cursor: str) -> str:
+        """Remember a cursor and return it.
+
+        Raises: SyncError where the cursor was followed before: reading on would never end.
+        """
+        if cursor in self._followed_cursors:
+            raise SyncError(f"{self._where} answers with the same page again and again")
+        self._followed_cursors.add(cursor)
+        return cursor

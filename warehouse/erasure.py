@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 
 from config.loader import Configuration
-from models import crm_label
+from connectors import crm_label
 from session import CrmSession, mappings_by_crm
 from transforms.identity.erasure import erased_emails, erased_records, rows_to_delete, seen_records
 from transforms.identity.matching import merged_records, read_records

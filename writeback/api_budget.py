@@ -6,7 +6,7 @@ from math import inf
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
-from connectors import Client, Connector
+from connectors import AnyConnector, Client
 from models import WriteVolume
 from settings import Rule, read_settings
 
@@ -54,7 +54,7 @@ _RESERVE = Rule(
 
 
 def api_budget(
-    crm: str, connector: Connector, client: Client, volume: WriteVolume, reserve: float
+    crm: str, connector: AnyConnector, client: Client, volume: WriteVolume, reserve: float
 ) -> ApiBudget:
     """Hold the calls that a plan needs against those that may be spent."""
     needed = connector.estimate_writes(client, volume) if volume.records else 0

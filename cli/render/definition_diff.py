@@ -10,7 +10,7 @@ from rich.text import Text
 from analysis.definition_diff import DefinitionDiff
 from cli.render.backtest import format_percent
 from cli.render.run import WIDE_CONSOLE, format_count, make_table
-from models import crm_label
+from connectors import crm_label
 
 MAX_FLOWS = 15
 MAX_PEOPLE = 12

@@ -11,7 +11,7 @@ from rich.text import Text
 from analysis.explain import Receipt
 from analysis.run_report import Rows
 from cli.render.run import make_table
-from models import crm_label
+from connectors import crm_label
 
 MAX_CONTRIBUTIONS = 15
 """So many lines tell of events one by one; the rest is told in one."""

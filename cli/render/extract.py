@@ -7,7 +7,8 @@ from rich.table import Table
 
 from analysis.run_report import Rows
 from cli.render.run import format_count, make_table
-from models import ExtractEstimate, crm_label
+from connectors import crm_label
+from models import ExtractEstimate
 
 
 def show_estimates(estimates: Mapping[str, Sequence[ExtractEstimate]], console: Console) -> None:

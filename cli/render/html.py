@@ -16,7 +16,7 @@ from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStat
 from analysis.definition_diff import DefinitionDiff
 from analysis.month_end_snapshots import Rows
 from cli.render.run import format_count
-from models import crm_label
+from connectors import crm_label
 
 TEMPLATE_FOLDER = Path(__file__).parent
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.run_report import Report, Rows
-from models import crm_label
+from connectors import crm_label
 
 WIDE_CONSOLE = 110
 """From so many characters on there is room for reasons."""
@@ -165,12 +165,12 @@ def api_budget_lines(quota: dict[str, Any]) -> RenderableType:
 def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
     for crm, one in quota.items():
         line = f"- {crm_label(crm)}: {one['needed']:,} to write"
-        if one["left"] is None:
+        if one["remaining"] is None:
             line += "; it does not tell how many are left"
         else:
-            line += f"; {one['left']:,} left of the day"
+            line += f"; {one['remaining']:,} left of the day"
             line += f", {one['reserve']:,} of them for others" if one["reserve"] else ""
-        if (late := one["records"] - one["affordable"]) > 0:
+        if (late := one["records"] - one["max_records"]) > 0:
             line += f": {late:,} records have to wait"
         yield Text(line)
 

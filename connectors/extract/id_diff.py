@@ -1,8 +1,8 @@
-"""Which ids a CRM and the warehouse do not share, found with few questions.
+"""Find the ids that only the CRM or only the warehouse has, with few calls.
 
-A CRM can count the records whose ids lie between two others. Where it counts as many as are
-landed, nothing is asked any more; where it does not, each half is counted. One record that came
-and one that went hide each other in a count: where that costs little, the ids are compared instead.
+A CRM can count the records in a range of ids. Where the count equals that of the landed rows, the
+range is done; else each half is counted. One missing and one deleted record give equal counts: so
+ids are compared instead of counts where that takes few calls.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,19 +18,19 @@ from connectors.concurrency import map_ordered
 
 FULL_CHECK_INTERVAL = timedelta(days=1)
 SortKey = Any
-"""What ids are ordered by: a number or a text."""
+"""The value by which ids are sorted: a number or a text."""
 
 IdPages = Iterator[tuple[set[str], set[str]]]
-"""Those that are landed, and those the CRM has, of one stretch."""
+"""The landed ids and the CRM's ids of each range."""
 
 
 @dataclass(frozen=True)
 class RemoteIds:
-    """How to ask a CRM for the live records of one object.
+    """How to read the ids of the live records of one object.
 
-    Ranges are above the first rank, up to and with the second; None is open. `present` says which
-    of some ids the CRM really has, whatever its counts and lists say. `leaf` ids come in one call;
-    up to `listed` of them are asked for whenever there is a reason to.
+    Ranges are half-open, (above, up to]; None is unbounded. `existing` returns which of some ids
+    the CRM has; it must be exact, while `count` and `ids` may be late. `page_size` ids come in one
+    call; up to `max_listed` ids are listed in a full check and where counts differ.
     """
 
     count: Callable[[SortKey | None, SortKey | None], int]
@@ -42,7 +42,7 @@ class RemoteIds:
 
 @dataclass(frozen=True)
 class IdDiff:
-    """What was found. `counted` and `landed` are live records."""
+    """The differing ids; both counts are of live records."""
 
     remote_count: int
     landed_count: int
@@ -51,15 +51,15 @@ class IdDiff:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether what was found explains how the counts differ."""
+        """Return whether the ids explain the difference of the counts."""
         return self.landed_count - len(self.deleted) + len(self.missing) == self.remote_count
 
 
 @dataclass(frozen=True)
 class Differences:
-    """What is wrong with the landed rows of one object, and since when all of them were swept.
+    """How the landed rows of one object differ from the CRM, and when all were last compared.
 
-    `relinked` belong to other people than landed, of the `bare` the history was not landed.
+    `reassociated` belong to other people than landed; `without_history` lack their landed history.
     """
 
     id_diff: IdDiff
@@ -69,20 +69,20 @@ class Differences:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Give the ids of what was not landed, or not with its history."""
+        """Return the ids of records that were not landed, or not with their history."""
         return (*self.id_diff.missing, *self.without_history)
 
 
 def is_full_check_due(last_full_check: datetime | None, now: datetime) -> bool:
-    """Say whether it is time again to look at all that is landed of an object."""
+    """Return whether all landed rows of an object are due for a comparison."""
     return last_full_check is None or now - last_full_check >= FULL_CHECK_INTERVAL
 
 
 def diff_ids(live: ir.Table, remote: RemoteIds, *, is_full_check: bool = False) -> IdDiff:
-    """Compare live(id, rank), which is unique, with what a CRM has.
+    """Compare live(id, rank), unique, with the ids of the CRM.
 
-    All ids are compared where they come in one call; where they come in few, for a sweep, and
-    when the count differs.
+    All ids are compared where they come in one call, in a full check, and where the counts differ
+    and few calls suffice. Else ranges are bisected.
     """
     landed = _count(live)
     is_listed = landed <= (remote.max_listed if is_full_check else remote.page_size)
@@ -92,41 +92,41 @@ def diff_ids(live: ir.Table, remote: RemoteIds, *, is_full_check: bool = False) 
         counted = sum(len(there) for _, there in pairs)
     else:
         pairs = list(_diff_by_bisection(live, remote, None, None, counted))
-    ours = {id for here, there in pairs for id in here - there}
-    theirs = {id for here, there in pairs for id in there - here}
-    gone = ours - remote.existing(sorted(ours)) if ours else ours
-    return IdDiff(counted, landed, tuple(sorted(theirs)), tuple(sorted(gone)))
+    landed_only = {id for here, there in pairs for id in here - there}
+    remote_only = {id for here, there in pairs for id in there - here}
+    gone = landed_only - remote.existing(sorted(landed_only)) if landed_only else landed_only
+    return IdDiff(counted, landed, tuple(sorted(remote_only)), tuple(sorted(gone)))
 
 
-def _compare_all(live: ir.Table, shelf: RemoteIds) -> IdPages:
-    """Give all ids, stretch by stretch; several stretches are asked for at a time."""
+def _compare_all(live: ir.Table, remote: RemoteIds) -> IdPages:
+    """Yield all ids, range by range; several ranges are requested at a time."""
     rows = live.order_by("rank").to_pyarrow()
-    starts = range(0, max(1, len(rows)), shelf.page_size)
-    stretches = [rows.slice(start, shelf.page_size) for start in starts]
+    starts = range(0, max(1, len(rows)), remote.page_size)
+    stretches = [rows.slice(start, remote.page_size) for start in starts]
     ends = [None, *(one["rank"][-1].as_py() for one in stretches[:-1]), None]
-    asked = (partial(shelf.ids, above, up_to) for above, up_to in pairwise(ends))
+    asked = (partial(remote.ids, above, up_to) for above, up_to in pairwise(ends))
     for stretch, there in zip(stretches, map_ordered(asked), strict=True):
         yield set(stretch["id"].to_pylist()), there
 
 
 def _diff_by_bisection(
-    live: ir.Table, shelf: RemoteIds, above: SortKey | None, up_to: SortKey | None, counted: int
+    live: ir.Table, remote: RemoteIds, above: SortKey | None, up_to: SortKey | None, counted: int
 ) -> IdPages:
-    """Give the ids of stretches in which counts differ."""
+    """Yield the ids of ranges whose counts differ."""
     landed = _count(live)
     if landed == counted:
         return
-    if landed <= shelf.page_size:
+    if landed <= remote.page_size:
         here = set(live.id.to_pyarrow().to_pylist())
-        there = shelf.ids(above, up_to) if counted else set()
+        there = remote.ids(above, up_to) if counted else set()
         yield here, there
         return
     by_rank = live.order_by("rank").select("rank").limit(1, offset=landed // 2 - 1)
     middle = by_rank.to_pyarrow()["rank"][0].as_py()
-    left = shelf.count(above, middle)
-    yield from _diff_by_bisection(live.filter(live.rank <= middle), shelf, above, middle, left)
+    left = remote.count(above, middle)
+    yield from _diff_by_bisection(live.filter(live.rank <= middle), remote, above, middle, left)
     right = live.filter(live.rank > middle)
-    yield from _diff_by_bisection(right, shelf, middle, up_to, counted - left)
+    yield from _diff_by_bisection(right, remote, middle, up_to, counted - left)
 
 
 def _count(table: ir.Table) -> int:

@@ -1,7 +1,7 @@
-"""One object of a CRM as a dlt resource that is landed in parts and knows where to go on.
+"""One object of a CRM as a dlt resource that is landed in batches with checkpoints.
 
-What it remembers lies in dlt's state, which is stored together with the rows of each part: a pull
-that was killed goes on behind the last part that was landed, and no cursor moves before its rows.
+The cursor and the position are in dlt's state, which is stored together with the rows of each
+batch: after a crash the next extract continues behind the last landed batch.
 """
 
 import logging
@@ -20,37 +20,37 @@ from errors import AccessError, ConfigError, RejectedError
 from models import Catalog, Field
 
 LOOKBACK_WINDOW = timedelta(minutes=5)
-"""How far a pull reaches back behind the start of the one before.
+"""How far an incremental extract reads back before the start of the last one.
 
-Both CRMs show a record as modified before they let it be found: HubSpot's search index is late,
-Salesforce commits long transactions under the stamp of their beginning. What comes twice, the
-primary key removes.
+CRMs find a modified record late: HubSpot's search index is updated with a delay, and Salesforce
+sets SystemModstamp when a long transaction starts. Rows that are read twice are merged by the
+primary key.
 """
 
 CHECKPOINT_ROWS = 50_000
 CHECKPOINT_SECONDS = 120
-"""A part ends with the first table behind one of the two."""
+"""A batch ends with the first table after one of the two limits."""
 
 EXTRACTED_AT = "pulled_at"
-"""The column that says when the pull began that read a row last."""
+"""The column with the start time of the extract that last read a row."""
 
 Batches = Iterator[tuple[pa.Table, PageToken]]
-"""Tables, each with the position behind it: where a reader that is begun there goes on."""
+"""Tables, each with the position behind it, at which a reader can continue."""
 
 State = MutableMapping[str, Any]
 
 LOG = logging.getLogger("onefunnel.pull")
 
 OnFailure = Callable[[RejectedError], None]
-"""Told why an object cannot be read to its end."""
+"""Called with the error of an object that cannot be read completely."""
 
 
 @dataclass(frozen=True)
 class ReadWindow:
-    """What a reader is to read: what changed since then, or (None) everything; from `at` on.
+    """What to read: rows that changed since `since` (None: all rows), from `page_token` on.
 
-    `started` is the CRM's clock. `stamp` is as good as that, but later than that of any pull
-    before: CRMs tell the time in whole seconds.
+    `started_at` is the CRM's time. `extracted_at` is the same time, increased where needed to be
+    later than that of every extract before: CRMs report their time in whole seconds.
     """
 
     since: datetime | None
@@ -72,16 +72,17 @@ def incremental_resource(
     checkpoint_rows: int = CHECKPOINT_ROWS,
     on_access_denied: Callable[[AccessError], pa.Table] | None = None,
 ) -> DltResource:
-    """Make the resource. Run, it lands one part; `is_open` tells whether there are more.
+    """Make the resource. One run of it lands one batch; `in_progress` says whether more follow.
 
-    Everything is read the first time, when a field is newly `wanted`, and when `full`; rows that
-    such a whole reading did not meet are no longer in the CRM (see `rounds.land`). The cursor is
-    the CRM's own clock as of the start (`now`), so that neither a clock of ours nor a change during
-    the pull can make it miss one.
+    All rows are read the first time, when a field is new in `selected_fields`, and when `full`.
+    Rows that such a full refresh did not return are deleted by `pipeline.load_batches`. The cursor
+    is the CRM's time at the start (`now`): a wrong local clock or a change during the extract
+    cannot make the next extract miss a row.
 
-    Of two rows with one `key` the one with the greater `latest` stays. Where permission is
-    missing, `denied` may give a table instead; nothing is remembered then. Where the CRM refuses
-    the question, or a field vanished, `halted` is told, and what was landed by then stays.
+    Of two rows with the same `key` the one with the greater `dedup_sort_column` stays. Where the
+    permission is missing, `on_access_denied` may return a table instead; then no cursor is stored.
+    Where the CRM refuses the query or a field disappeared, `on_failure` is called, and the rows
+    landed so far stay.
     """
     reading: Batches | None = None
     rows, begun_at = 0, 0.0
@@ -97,7 +98,7 @@ def incremental_resource(
         begun_at = begun_at or time.monotonic()
         state = dlt.current.resource_state()
         work = _start_or_resume(state, selected_fields, now(), full=full)
-        # Between two parts the reader stays: answers that are on their way are not asked for again.
+        # The reader is kept between two batches, so that prefetched pages are not requested twice.
         reading = reading or read(work)
         try:
             yield from counted(_until_checkpoint(reading, state["open"], work, checkpoint_rows))
@@ -108,14 +109,14 @@ def incremental_resource(
             yield _with_extracted_at(on_access_denied(error), work.extracted_at)
             return
         except RejectedError as error:
-            # Refused records can be put aside; a refused question is wrong in itself.
+            # A refused query fails for all rows, so the whole object is stopped.
             on_failure(error)
             return
         if state["open"].pop("is_read", False):
             reading = None
             _complete_window(state)
             LOG.log(
-                # where nothing changed there is nothing to tell: 23 such lines hide the others
+                # objects without changes are logged at DEBUG: about 20 lines hide the others
                 logging.INFO if rows or work.since is None else logging.DEBUG,
                 "object.extracted crm=%-10s object=%-22s rows=%-7d mode=%s seconds=%.1f",
                 dlt.current.pipeline().dataset_name,
@@ -136,7 +137,7 @@ def reread_resource(
     dedup_sort_column: str,
     on_failure: OnFailure,
 ) -> DltResource:
-    """Make a resource that reads some rows again and moves no cursor."""
+    """Make a resource that reads some rows again and does not change the cursor."""
 
     def pull() -> Iterator[pa.Table]:
         stamp = datetime.fromisoformat(dlt.current.resource_state()["stamp"])
@@ -150,12 +151,12 @@ def reread_resource(
 
 
 def in_progress(state: State) -> bool:
-    """Tell whether a pull of the object was begun and has not come to its end."""
+    """Return whether an extract of the object was started and has not finished."""
     return "open" in state
 
 
 def next_cursor(state: State, selected_fields: Collection[str], *, full: bool) -> datetime | None:
-    """Say from when the next pull reads; None: everything."""
+    """Return the time from which the next extract reads changes; None: it reads all rows."""
     begun = state.get("open")
     if begun and begun["fields"] == sorted(selected_fields) and not (full and begun["since"]):
         return begun["since"] and datetime.fromisoformat(begun["since"])
@@ -163,17 +164,17 @@ def next_cursor(state: State, selected_fields: Collection[str], *, full: bool) -
 
 
 def was_full_refresh(state: State) -> bool:
-    """Tell whether the last pull was a whole reading."""
+    """Return whether the last extract was a full refresh."""
     return "whole" in state and state["whole"] == state["stamp"]
 
 
 def last_full_refresh(state: State) -> datetime | None:
-    """Say when the last whole reading that came to its end began."""
+    """Return the start of the last finished full refresh."""
     return datetime.fromisoformat(state["whole"]) if "whole" in state else None
 
 
 def select_fields(object: str, selected_fields: Collection[str], catalog: Catalog) -> list[Field]:
-    """Look up the fields wanted.
+    """Return the selected fields from the catalog.
 
     Raises: ConfigError where the account has no such object or field, or does not show it.
     """
@@ -202,7 +203,7 @@ def _merge_resource(
 def _until_checkpoint(
     parts: Batches, opened: State, work: ReadWindow, part_rows: int
 ) -> Iterator[pa.Table]:
-    """Hand on tables until the part is full, and note the position behind each."""
+    """Yield tables until the batch is full, and store the position behind each."""
     ends = time.monotonic() + CHECKPOINT_SECONDS
     rows = 0
     for table, at in parts:
@@ -224,7 +225,7 @@ def _with_extracted_at(table: pa.Table, stamp: datetime) -> pa.Table:
 def _start_or_resume(
     state: State, wanted: Collection[str], now: datetime, *, full: bool
 ) -> ReadWindow:
-    """Go on with the pull that is open, or open one."""
+    """Continue the extract in progress, or start one."""
     fields = sorted(wanted)
     begun = state.get("open")
     if not begun or begun["fields"] != fields or (full and begun["since"]):

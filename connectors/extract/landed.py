@@ -1,4 +1,4 @@
-"""What lies in the warehouse of one CRM already, for those who look for what they missed."""
+"""The landed tables of one CRM: read them, and delete rows that the CRM no longer has."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ IDS_PER_STATEMENT = 500
 
 
 def field_types(table: ir.Table) -> Mapping[str, FieldType]:
-    """Tell as what each field of an object was landed."""
-    ours = {type: name for name, type in TYPES.items()}
+    """Return the type with which each field of an object was landed."""
+    types = {type: name for name, type in TYPES.items()}
     fields = table.schema().to_pyarrow()
-    return {field.name: ours[field.type] for field in fields if field.type in ours}
+    return {field.name: types[field.type] for field in fields if field.type in types}
 
 
 class SourceTables:
@@ -32,7 +32,7 @@ class SourceTables:
         self._engine = engine
 
     def table(self, object: str) -> ir.Table:
-        """The rows landed of one object."""
+        """Return the landed rows of one object."""
         return self._engine.table(object, database=self._pipeline.dataset_name)
 
     def delete_rows(self, object: str, column: str, ids: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class SourceTables:
 
 
 def delete_older(pipeline: dlt.Pipeline, oldest_allowed: Mapping[str, datetime]) -> None:
-    """Delete the rows of each object that no pull has read since an instant."""
+    """Delete the rows of each object that no extract has read since a time."""
     with pipeline.sql_client() as sql:
         stamp = sql.escape_column_name(EXTRACTED_AT)
         for object, since in oldest_allowed.items():
@@ -55,7 +55,7 @@ def delete_older(pipeline: dlt.Pipeline, oldest_allowed: Mapping[str, datetime])
 
 @contextmanager
 def open_source_tables(pipeline: dlt.Pipeline) -> Iterator[SourceTables]:
-    """Open what a pipeline has landed."""
+    """Open the landed tables of a pipeline."""
     engine = pipeline.dataset().ibis()
     try:
         yield SourceTables(pipeline, engine)

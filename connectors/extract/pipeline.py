@@ -1,4 +1,4 @@
-"""One pull of a CRM: land part after part, then hold what was landed against the CRM."""
+"""Extract one CRM: land its objects batch by batch, then compare the rows with the CRM."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any, cast
 import dlt
 from dlt.extract import DltResource
 
-from connectors import Client, Connector, Progress
+from connectors import AnyConnector, Client, Progress
 from connectors.extract.id_diff import Differences
 from connectors.extract.incremental import State, in_progress, last_full_refresh, was_full_refresh
 from connectors.extract.landed import SourceTables, delete_older, open_source_tables
@@ -23,12 +23,12 @@ DLT_FIELD_TYPES: Mapping[str | None, FieldType] = {
     "date": "date",
     "timestamp": "datetime",
 }
-"""What dlt calls the types of landed columns."""
+"""dlt's names for the types of landed columns."""
 
 
 def extract_and_verify(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
@@ -37,11 +37,11 @@ def extract_and_verify(
     full: bool = False,
     progress: Progress = lambda *_: None,
 ) -> list[RowCheck]:
-    """Land what is wanted, mend what differs, and say how each object was proven.
+    """Land the selected objects, compare them with the CRM, and repair the differences.
 
-    `last_full_check` says when all rows of an object were looked at last, their ids and whom they belong to.
-    An object that cannot be read to its end is noted in `client.halted`, and the others are read.
-    So is one of which a field has another type than landed, unless all is read anew (`full`).
+    `last_full_check` says per object when all of its ids were last compared. An object that cannot
+    be read completely is added to `client.failed_objects`; the others are read. So is an object
+    that has a field whose type changed since it was landed, except in a full refresh.
     """
     retyped = dict(_type_changes(pipeline, selection, catalog))
     if not full:
@@ -67,14 +67,14 @@ def extract_and_verify(
 
 def estimate(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
     *,
     full: bool = False,
 ) -> list[ExtractEstimate]:
-    """Say how the next pull would read each object; nothing is read or landed."""
+    """Estimate how the next extract reads each object; reads and lands no rows."""
     pipeline.sync_destination()
     states = {object: _state(pipeline, object) for object in selection}
     return connector.estimate(client, selection, catalog, states, full=full)
@@ -87,10 +87,11 @@ def load_batches(
     failed_objects: Collection[str] = (),
     dropped_objects: Collection[str] = (),
 ) -> None:
-    """Land the resources in rounds of one part each; every round is one load package.
+    """Land the resources in rounds of one batch each; every round is one load package.
 
-    What stands in `halted` by then is not gone on with. The tables of those `anew` are dropped
-    before. Then delete what a whole reading did not meet again: the CRM no longer has it.
+    Objects that are added to `failed_objects` meanwhile are not continued. The tables of
+    `dropped_objects` are dropped first. At the end the rows that a full refresh did not return are
+    deleted: the CRM no longer has them.
     """
 
     def goes_on(one: DltResource) -> bool:
@@ -109,31 +110,31 @@ def load_batches(
 
 
 def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: Any) -> None:
-    """Read some resources and load what they give, as `pipeline.run` does."""
+    """Extract, normalize and load some resources, as `pipeline.run` does."""
     pipeline.extract(resources, **options)
     pipeline.normalize()
     with pipeline.sql_client():
-        # dlt opens the warehouse for every table: a file that is open already costs it nothing
+        # dlt opens the warehouse once per table; with a connection open, this is cheap
         pipeline.load().raise_on_failed_jobs()
 
 
 def verify(
     pipeline: dlt.Pipeline,
-    connector: Connector,
+    connector: AnyConnector,
     client: Client,
     selection: FieldSelection,
     catalog: Catalog,
     *,
     last_full_check: Mapping[str, datetime],
 ) -> list[RowCheck]:
-    """Compare counts, find what differs, read it again and delete what is gone."""
+    """Find the rows that differ from the CRM, read them again, and delete those it lacks."""
     provable = [object for object in selection if connector.is_countable(object)]
-    with open_source_tables(pipeline) as shelf:
+    with open_source_tables(pipeline) as source_tables:
         found = {
             object: connector.find_differences(
                 client,
                 object,
-                shelf.table,
+                source_tables.table,
                 selection=selection,
                 last_full_check=last_full_check.get(object),
                 was_full_refresh=was_full_refresh(_state(pipeline, object)),
@@ -141,7 +142,7 @@ def verify(
             for object in provable
         }
         for object, gaps in found.items():
-            _delete_rows(shelf, object, gaps, selection, connector.PRIMARY_KEY)
+            _delete_rows(source_tables, object, gaps, selection, connector)
     stale = {
         object: (*gaps.missing, *gaps.reassociated)
         for object, gaps in found.items()
@@ -156,7 +157,7 @@ def verify(
 def _type_changes(
     pipeline: dlt.Pipeline, wanted: FieldSelection, catalog: Catalog
 ) -> Iterator[tuple[str, RejectedError]]:
-    """Find the objects of which a field has another type now than it was landed with."""
+    """Yield the objects with a field whose type differs from that of its landed column."""
     pipeline.sync_destination()
     if pipeline.default_schema_name is None:
         return
@@ -177,12 +178,17 @@ def _exclude(wanted: FieldSelection, halted: Collection[str]) -> FieldSelection:
 
 
 def _delete_rows(
-    shelf: SourceTables, object: str, gaps: Differences, wanted: FieldSelection, key: str
+    source_tables: SourceTables,
+    object: str,
+    gaps: Differences,
+    wanted: FieldSelection,
+    connector: AnyConnector,
 ) -> None:
     if gone := gaps.id_diff.deleted:
-        shelf.delete_rows(object, key, gone)
-        if (history := f"{object}_history") in wanted:
-            shelf.delete_rows(history, key, gone)
+        source_tables.delete_rows(object, connector.primary_key, gone)
+        history = connector.history_objects.get(object)
+        if history is not None and history in wanted:
+            source_tables.delete_rows(history, connector.primary_key, gone)
 
 
 def _row_check(object: str, gaps: Differences) -> RowCheck:

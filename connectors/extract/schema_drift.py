@@ -1,7 +1,8 @@
-"""Fields that vanish or change their type while a pull is under way.
+"""Detect fields that are removed or change their type during an extract.
 
-HubSpot leaves out of an answer what it does not know, and a value of the new type is only one that
-does not fit: so the account's fields are looked at again where rows look like that.
+Some APIs (HubSpot's) omit an unknown field from the response instead of returning an error, and
+values of a new type only fail to convert. So the fields of the account are read again where a
+page lacks a field or a value does not fit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +18,11 @@ TYPE_CHANGED = "FIELD_CHANGED"
 DRIFT_CODES = frozenset({REMOVED, TYPE_CHANGED})
 
 FetchFields = Callable[[], Mapping[str, Field]]
-"""Asks the account for the fields that an object has now."""
+"""Reads the fields that an object has now."""
 
 
 class DriftDetector:
-    """The fields asked for of one object, held against the account where there is doubt."""
+    """Compares the requested fields of one object with the account where rows look wrong."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class DriftDetector:
         fetch_fields: FetchFields,
         on_mismatch: OnMismatch,
     ) -> None:
-        """Have no doubt yet; `count` is told of values that do not fit though their field does."""
+        """Start; `on_mismatch` counts values that do not fit although the field has its type."""
         self._object = object
         self._fields = {field.name: field for field in fields}
         self._fetch_fields = fetch_fields
@@ -39,14 +40,14 @@ class DriftDetector:
         self._lock = Lock()
 
     def report_mismatch(self, name: str, count: int) -> None:
-        """Count values that do not fit. Raises: RefusedError where their field has changed."""
+        """Count values that do not fit. Raises: RejectedError where the field has changed."""
         if name in self._fields:
             self._confirm_field(name)
         with self._lock:
             self._on_mismatch(name, count)
 
     def check_pages(self, pages: Iterator[Page]) -> Iterator[Page]:
-        """Hand on pages of rows. Raises: RefusedError where none has a field, which is gone."""
+        """Yield pages of rows. Raises: RejectedError where a field was removed."""
         for page, at in pages:
             for name in self._absent_fields(page):
                 self._confirm_field(name)
@@ -68,12 +69,12 @@ class DriftDetector:
 
 
 def removed(object: str, field: str) -> RejectedError:
-    """Make the error for a field that was there when the pull began."""
+    """Return the error for a field that existed when the extract started."""
     text = f"{object}: `{field}` is gone from the account since, or hidden from us"
     return RejectedError(text, code=REMOVED, field=field)
 
 
 def type_changed(object: str, field: str, before: str, now: str) -> RejectedError:
-    """Make the error for a field that has another type than it was landed with."""
+    """Return the error for a field whose type differs from that of its landed column."""
     text = f"{object}: `{field}` was landed as {before}, and is {now} now"
     return RejectedError(text, code=TYPE_CHANGED, field=field)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import ReadRequest, is_on_or_after, milliseconds, paginate
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 EVENTS = "/email/public/v1/events"
@@ -62,7 +62,7 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
     window: dict[str, Any] = {"endTimestamp": page_token or milliseconds(request.until)}
     if request.since:
         window["startTimestamp"] = milliseconds(request.since)
-    offset, trail = None, PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
+    offset, loop_guard = None, PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
     while True:
         try:
             answer = client.get(
@@ -73,14 +73,14 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
                 raise
             # forgotten, as they soon are: what lies before the last row is another window
             offset, window["endTimestamp"] = None, page_token
-            trail = PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
+            loop_guard = PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
             continue
         events = answer["events"]
         page_token = _last(events, "created") or page_token
         yield [{**event, "id": _event_id(event)} for event in events], page_token
         if not answer.get("hasMore"):
             return
-        offset = trail.check(str(answer.get("offset")))
+        offset = loop_guard.check(str(answer.get("offset")))
 
 
 def _event_id(event: Row) -> str | None:

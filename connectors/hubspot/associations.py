@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from connectors.extract.arrow import Page, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.catalog import ASSOCIATED_CONTACTS, ASSOCIATION_LABELS
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import to_row
 from connectors.hubspot.partitions import next_page_cursor
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 ASSOCIATION_LIMIT = 1000
@@ -56,7 +56,7 @@ def associations_of(
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
     limit, begun_anew = ASSOCIATION_LIMIT, Counter[str]()
     path = f"/crm/v4/associations/{object}/contacts/batch/read"
-    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
+    loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while asked:
         inputs, rest = asked[:limit], asked[limit:]
         midway = {
@@ -78,7 +78,7 @@ def associations_of(
             id = str(result["from"]["id"])
             found.setdefault(id, []).extend(result["to"])
             if after := next_page_cursor(result):
-                trail.check(f"{id} {after} {begun_anew[id]}")
+                loop_guard.check(f"{id} {after} {begun_anew[id]}")
                 asked.append({"id": id, "after": after})
     return {id: _columns(links) for id, links in found.items()}
 

@@ -1,9 +1,7 @@
 """The HubSpot account: its session, and how it is asked and written to."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -16,6 +14,7 @@ from hubspot.crm.objects.exceptions import ApiException
 from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from connectors.client_state import ClientState
 from connectors.http import (
     MAX_CONNECTIONS,
     TIMEOUT,
@@ -28,8 +27,8 @@ from connectors.http import (
 )
 from connectors.hubspot.error_codes import to_error
 from connectors.rate_limiter import RateLimiter
-from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
-from errors import ConfigError, RejectedError
+from connectors.retry import ApiCaller
+from errors import ConfigError
 from settings import setting
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
@@ -49,11 +48,14 @@ class Settings(BaseConfiguration):
     base_url: str = "https://api.hubapi.com"
 
 
-class Client:
+class Client(ClientState):
     """One HubSpot account: read over one kept-alive session, written by the client library."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the session; no call is made yet."""
+        # 190 calls per 10 seconds and 5 searches per second: HubSpot, "API usage guidelines"
+        limits = {"general": RateLimiter(190, 10), "search": RateLimiter(5, 1)}
+        super().__init__(ApiCaller("hubspot", limits))
         token = str(settings.access_token)
         if not token:
             raise ConfigError(f"{setting('hubspot', 'access_token')} is missing")
@@ -69,35 +71,6 @@ class Client:
             connection_pool_maxsize=MAX_CONCURRENT_BATCHES,
         )
         self._batch = library.crm.objects.batch_api
-        self.api_caller = ApiCaller(
-            "hubspot", {"general": RateLimiter(190, 10), "search": RateLimiter(5, 1)}
-        )
-        self._server_time: datetime | None = None
-        self.warnings: list[str] = []
-        self.type_mismatches: Counter[tuple[str, str]] = Counter()
-        self.failed_objects: dict[str, RejectedError] = {}
-        self.calls_remaining: int | None = None
-        self.daily_limit: int | None = None
-
-    @property
-    def api_calls(self) -> Counter[str]:
-        """Count the calls made, per kind: read, search, write."""
-        return self.api_caller.api_calls
-
-    @property
-    def wait_seconds(self) -> float:
-        """Sum the seconds waited for rate limits and before repeated calls."""
-        return self.api_caller.wait_seconds
-
-    @property
-    def waits(self) -> Mapping[str, float]:
-        """Sum them per kind of call."""
-        return self.api_caller.waits
-
-    @property
-    def throttled(self) -> int:
-        """Count the calls answered with 429: there were too many."""
-        return self.api_caller.throttled
 
     def check_connection(self) -> str:
         """Name the account, after a look whether the token works.
@@ -106,10 +79,6 @@ class Client:
         """
         details = self.get("/account-info/v3/details")
         return f"HubSpot account {details.get('portalId')}"
-
-    def now(self) -> datetime:
-        """Read HubSpot's clock as of its last answer: a cursor must not follow our own."""
-        return self._server_time or datetime.now(UTC)
 
     def get(self, path: str, *, expected_key: str = "", **params: Any) -> dict[str, Any]:
         """Read what stands at a path; an answer without the list it `holds` is asked for again."""
@@ -144,8 +113,8 @@ class Client:
                 answer = Response(raw.status, raw.headers, raw.data)
             except ApiException as error:
                 # The library has made text of the body.
-                told = (error.body or "").encode()
-                answer = Response(error.status, error.headers or {}, told)
+                content = (error.body or "").encode()
+                answer = Response(error.status, error.headers or {}, content)
             except (NewConnectionError, ConnectTimeoutError):
                 raise response_lost(where, is_write=False) from None
             except HTTPError:
@@ -187,16 +156,14 @@ class Client:
         return body
 
     def _update_limits(self, answer: Response) -> None:
-        self._server_time = answer.server_time or self._server_time
-        if answer.status == TOO_MANY_REQUESTS:
-            self.api_caller.count_throttled()
-        told = answer.headers
-        if (left := told.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
+        self.record_response(answer)
+        headers = answer.headers
+        if (left := headers.get("X-HubSpot-RateLimit-Daily-Remaining", "")).isdigit():
             self.calls_remaining = int(left)
-        if (allowed := told.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
+        if (allowed := headers.get("X-HubSpot-RateLimit-Daily", "")).isdigit():
             self.daily_limit = int(allowed)
-        calls = told.get("X-HubSpot-RateLimit-Max", "")
-        milliseconds = told.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
+        calls = headers.get("X-HubSpot-RateLimit-Max", "")
+        milliseconds = headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if calls.isdigit() and milliseconds.isdigit():
             self.api_caller.rate_limiters["general"].update(int(calls), int(milliseconds) / 1000)
 

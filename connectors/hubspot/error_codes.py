@@ -20,82 +20,117 @@ from settings import setting
 ERROR_RULES = (
     # one property or value
     ErrorRule(
-        400, "PROPERTY_DOESNT_EXIST", RejectedError, "create the property, or map another", "field"
+        status=400,
+        code="PROPERTY_DOESNT_EXIST",
+        error=RejectedError,
+        fix="create the property, or map another",
+        scope="field",
     ),
     ErrorRule(
-        400,
-        "READ_ONLY_VALUE",
-        RejectedError,
-        "the property cannot be written; map another",
-        "field",
+        status=400,
+        code="READ_ONLY_VALUE",
+        error=RejectedError,
+        fix="the property cannot be written; map another",
+        scope="field",
     ),
     ErrorRule(
-        400,
-        "INVALID_OPTION",
-        RejectedError,
-        "map the value to an option the property has, or add the option",
-        "value",
+        status=400,
+        code="INVALID_OPTION",
+        error=RejectedError,
+        fix="map the value to an option the property has, or add the option",
+        scope="value",
     ),
     ErrorRule(
-        400, "INVALID_LONG", RejectedError, "the property takes numbers only; map another", "value"
+        status=400,
+        code="INVALID_LONG",
+        error=RejectedError,
+        fix="the property takes numbers only; map another",
+        scope="value",
     ),
     ErrorRule(
-        400,
-        "INVALID_INTEGER",
-        RejectedError,
-        "the property takes whole numbers only; map another",
-        "value",
+        status=400,
+        code="INVALID_INTEGER",
+        error=RejectedError,
+        fix="the property takes whole numbers only; map another",
+        scope="value",
     ),
     ErrorRule(
-        400, "INVALID_DATE", RejectedError, "the property takes dates only; map another", "value"
+        status=400,
+        code="INVALID_DATE",
+        error=RejectedError,
+        fix="the property takes dates only; map another",
+        scope="value",
     ),
     ErrorRule(
-        400,
-        "INVALID_BOOLEAN",
-        RejectedError,
-        "the property takes true and false only; map another",
-        "value",
+        status=400,
+        code="INVALID_BOOLEAN",
+        error=RejectedError,
+        fix="the property takes true and false only; map another",
+        scope="value",
     ),
     ErrorRule(
-        400,
-        "INVALID_ALPHA",
-        RejectedError,
-        "a validation rule of the property refuses the value: change the rule, or the mapping",
-        "value",
+        status=400,
+        code="INVALID_ALPHA",
+        error=RejectedError,
+        fix="a validation rule of the property refuses the value: change the rule, or the mapping",
+        scope="value",
     ),
     ErrorRule(
-        400,
-        "INVALID_EMAIL",
-        RejectedError,
-        "this is no e-mail address: correct the record",
-        "value",
+        status=400,
+        code="INVALID_EMAIL",
+        error=RejectedError,
+        fix="this is no e-mail address: correct the record",
+        scope="value",
     ),
     ErrorRule(
-        400,
-        "LEADING_TRAILING_WHITESPACE",
-        RejectedError,
-        "take the spaces off the value in the mapping",
-        "value",
+        status=400,
+        code="LEADING_TRAILING_WHITESPACE",
+        error=RejectedError,
+        fix="take the spaces off the value in the mapping",
+        scope="value",
     ),
-    ErrorRule(400, "PROPERTY_VALUE_TOO_LONG", RejectedError, "map a shorter text", "value"),
+    ErrorRule(
+        status=400,
+        code="PROPERTY_VALUE_TOO_LONG",
+        error=RejectedError,
+        fix="map a shorter text",
+        scope="value",
+    ),
     # one record
-    ErrorRule(None, "OBJECT_NOT_FOUND", RejectedError, "the record was deleted", "deleted"),
     ErrorRule(
-        409, None, RejectedError, "another record holds this value: look in HubSpot, merge the two"
+        code="OBJECT_NOT_FOUND", error=RejectedError, fix="the record was deleted", scope="deleted"
     ),
-    ErrorRule(400, None, RejectedError, "check the mapping against the property's settings"),
-    ErrorRule(404, None, RejectedError, "the record or object is not there; look in HubSpot"),
+    ErrorRule(
+        status=409,
+        error=RejectedError,
+        fix="another record holds this value: look in HubSpot, merge the two",
+    ),
+    ErrorRule(
+        status=400, error=RejectedError, fix="check the mapping against the property's settings"
+    ),
+    ErrorRule(
+        status=404, error=RejectedError, fix="the record or object is not there; look in HubSpot"
+    ),
     # the account
-    ErrorRule(401, None, AccessError, f"renew {setting('hubspot', 'access_token')}"),
-    ErrorRule(403, None, AccessError, "grant the private app what it lacks"),
-    ErrorRule(414, None, ConfigError, "the mapping names too many fields; take some out"),
-    ErrorRule(429, "DAILY", QuotaError, "the calls of the day are spent; the next run goes on"),
+    ErrorRule(status=401, error=AccessError, fix=f"renew {setting('hubspot', 'access_token')}"),
+    ErrorRule(status=403, error=AccessError, fix="grant the private app what it lacks"),
+    ErrorRule(
+        status=414, error=ConfigError, fix="the mapping names too many fields; take some out"
+    ),
+    ErrorRule(
+        status=429,
+        code="DAILY",
+        error=QuotaError,
+        fix="the calls of the day are spent; the next run goes on",
+    ),
     # worth another try
-    ErrorRule(429, None, RetryableError, "too many calls at once"),
-    ErrorRule(408, None, RetryableError, "it took too long"),
-    ErrorRule(423, None, RetryableError, "locked by a bulk operation"),
-    ErrorRule(425, None, RetryableError, "too early"),
-    ErrorRule(477, None, RetryableError, "HubSpot moves the account to another data centre"),
+    ErrorRule(status=429, error=RetryableError, fix="too many calls at once"),
+    ErrorRule(status=408, error=RetryableError, fix="it took too long"),
+    ErrorRule(status=423, error=RetryableError, fix="locked by a bulk operation"),
+    ErrorRule(status=425, error=RetryableError, fix="too early"),
+    ErrorRule(
+        status=477, error=RetryableError, fix="HubSpot moves the account to another data centre"
+    ),
 )
 """Any other 4xx is refused, any other 5xx is worth another try."""
 
@@ -163,8 +198,8 @@ def scopes(error: ApiError) -> list[str]:
         for one in (error, *error.errors)
         for scope in one.context.get("requiredGranularScopes", [])
     ]
-    if told := _SCOPES.search(error.message):
-        named += [scope.strip() for scope in told[1].split(",")]
+    if match := _SCOPES.search(error.message):
+        named += [scope.strip() for scope in match[1].split(",")]
     return [scope for scope in dict.fromkeys(named) if _is_name(scope)]
 
 
@@ -176,11 +211,13 @@ def _rule(status: int, word: str) -> ErrorRule:
     if found := match_rule(ERROR_RULES, status, word):
         return found
     if status >= 500:
-        return ErrorRule(status, None, RetryableError, "it has trouble of its own")
+        return ErrorRule(status=status, error=RetryableError, fix="it has trouble of its own")
     if status < 400:
         fix = f"check {setting('hubspot', 'base_url')}, it leads elsewhere"
-        return ErrorRule(status, None, ConfigError, fix)
-    return ErrorRule(status, None, RejectedError, "look the code up in HubSpot's documentation")
+        return ErrorRule(status=status, error=ConfigError, fix=fix)
+    return ErrorRule(
+        status=status, error=RejectedError, fix="look the code up in HubSpot's documentation"
+    )
 
 
 def _main_error(problem: ApiError) -> ApiError:

@@ -28,7 +28,7 @@ ARCHIVE_CALLS, COUNT_CALLS = 1, 1
 def extract_estimates(
     client: Client, since: Mapping[str, datetime | None], with_labels: Collection[str]
 ) -> list[ExtractEstimate]:
-    """Choose a road for each object that is read from an instant on, or (None) whole.
+    """Choose the extract method of each object, by the time it is read from (None: all rows).
 
     Of those `labelled` the labels of links are wanted, which no list tells.
     """

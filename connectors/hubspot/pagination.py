@@ -1,4 +1,4 @@
-"""The roads to HubSpot's records: the list, the search, the archive; each may be begun midway."""
+"""The list, the search and the archive of HubSpot records; each can start at a position."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.catalog import SYSTEM_FIELDS
 from connectors.hubspot.client import Client
 from connectors.hubspot.partitions import next_page_cursor, read_partitions
-from connectors.pagination_guard import PaginationLoopGuard
 from errors import RejectedError
 
 LIST_LIMIT = 100
@@ -26,7 +26,7 @@ Reader = Callable[[PageToken], Iterator[Page]]
 
 @dataclass
 class RowCounter:
-    """How many rows were read, and how many there are as far as an answer has told."""
+    """The rows read so far, and the total that HubSpot reported."""
 
     object: str
     progress: Progress
@@ -34,7 +34,7 @@ class RowCounter:
     total: int | None = None
 
     def add(self, rows: int) -> None:
-        """Count rows, and tell whoever watches."""
+        """Count rows and report the progress."""
         self.rows += rows
         self.progress(self.object, self.rows, self.total)
 
@@ -65,20 +65,23 @@ def paginate(
 ) -> Iterator[Page]:
     """Read a list to its end: the last page is the one that names no next.
 
-    A cursor that HubSpot has forgotten makes it begin anew, once.
+    Where a cursor expired, the list is read once more from its start.
 
-    Raises: SyncError where its pages lead round in a circle.
+    Raises: SyncError where the pages form a loop.
     """
-    may_begin_anew, trail = True, PaginationLoopGuard(f"HubSpot: GET {path}")
+    may_begin_anew, loop_guard = True, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
         try:
             answer = client.get(
-                path, expected_key="results", after=page_token and trail.check(page_token), **params
+                path,
+                expected_key="results",
+                after=page_token and loop_guard.check(page_token),
+                **params,
             )
         except RejectedError:
             if page_token is None or not may_begin_anew:
                 raise
-            page_token, may_begin_anew, trail = (
+            page_token, may_begin_anew, loop_guard = (
                 None,
                 False,
                 PaginationLoopGuard(f"HubSpot: GET {path}"),
@@ -203,7 +206,7 @@ def search_by_id(
     """
     last, after = last or "0", None
     path = f"/crm/v3/objects/{object}/search"
-    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
+    loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
         above = {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}
         body = {
@@ -219,7 +222,7 @@ def search_by_id(
             return
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
-        trail.check(f"{last} {after}")
+        loop_guard.check(f"{last} {after}")
         yield answer, last
 
 
@@ -264,8 +267,8 @@ def is_on_or_after(at: object, since: datetime | None) -> bool:
         return True
     with suppress(ValueError):
         text = str(at)
-        told = int(text) if text.isdecimal() else milliseconds(datetime.fromisoformat(text))
-        return told >= milliseconds(since)
+        modified_at = int(text) if text.isdecimal() else milliseconds(datetime.fromisoformat(text))
+        return modified_at >= milliseconds(since)
     return True
 
 

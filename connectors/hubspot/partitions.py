@@ -14,7 +14,7 @@ from typing import Any
 
 from connectors.concurrency import max_concurrency, submit
 from connectors.extract.arrow import Page, PageToken, Row
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard
 from errors import RejectedError
 
 ListPage = dict[str, Any]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
+from connectors.http import PaginationLoopGuard
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import ReadRequest, chain_readers, paginate
-from connectors.pagination_guard import PaginationLoopGuard
 
 OWNER_LIMIT = 500
 LIST_LIMIT = 500
@@ -39,9 +39,9 @@ def memberships(client: Client, _: ReadRequest, page_token: PageToken) -> Iterat
 
 def _lists(client: Client) -> Iterator[Row]:
     path, offset = "/crm/v3/lists/search", 0
-    trail = PaginationLoopGuard(f"HubSpot: POST {path}")
+    loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
-        trail.check(str(offset))
+        loop_guard.check(str(offset))
         answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, expected_key="lists")
         yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
         if not answer.get("hasMore"):
@@ -69,7 +69,7 @@ def pipeline_stages(client: Client, _: ReadRequest, page_token: PageToken) -> It
 
 
 def _stage(object: str, pipeline: Row, stage: Row) -> dict[str, Any]:
-    told = stage.get("metadata") or {}
+    metadata = stage.get("metadata") or {}
     return {
         "id": f"{object}:{pipeline['id']}:{stage['id']}",
         "object": object,
@@ -78,7 +78,7 @@ def _stage(object: str, pipeline: Row, stage: Row) -> dict[str, Any]:
         "stageId": stage["id"],
         "label": stage.get("label"),
         "displayOrder": stage.get("displayOrder"),
-        "isClosed": told.get("isClosed"),
-        "probability": told.get("probability"),
+        "isClosed": metadata.get("isClosed"),
+        "probability": metadata.get("probability"),
         "updatedAt": stage.get("updatedAt"),
     }

@@ -166,9 +166,6 @@ def _object_schema(
     own = tuple(field for field in fields if field.name not in system and field not in more)
     is_fixed = object in FIXED_FIELDS or object == "contacts_history"
 
-    def count(field: str, misfits: int) -> None:
-        client.type_mismatches[object, field] += misfits
-
     def look() -> Mapping[str, Field]:
         return {field.name: field for field in properties(client, object) or ()}
 
@@ -177,7 +174,9 @@ def _object_schema(
         stream,
         tuple(field.name for field in own),
         stream.columns if is_fixed else (*stream.columns, *more, *own),
-        DriftDetector(object, () if is_fixed else own, look, count),
+        DriftDetector(
+            object, () if is_fixed else own, look, partial(client.count_mismatches, object)
+        ),
     )
 
 

@@ -51,15 +51,18 @@ def find_differences(
     is_sweep = not was_full_refresh and is_full_check_due(last_full_check, client.now())
     at = client.now() if was_full_refresh or is_sweep else last_full_check
     live = landed_table(object).filter(~landed_table(object).archived)
-    told = (ASSOCIATED_CONTACTS.name, *({ASSOCIATION_LABELS.name} & set(selection[object])))
-    shelf = RemoteIds(
+    compared_fields = (
+        ASSOCIATED_CONTACTS.name,
+        *({ASSOCIATION_LABELS.name} & set(selection[object])),
+    )
+    remote = RemoteIds(
         partial(_count, client, object),
         partial(_list_ids, client, object),
         partial(_existing_ids, client, object),
         SEARCH_LIMIT,
     )
     ranked = live.select("id", rank=live.id.cast("int64"))
-    found = diff_ids(ranked, shelf, is_full_check=is_sweep)
+    found = diff_ids(ranked, remote, is_full_check=is_sweep)
     if object in NOT_ASSOCIATED:
         bare = (
             _without_history(object, live, landed_table, selection) if at != last_full_check else ()
@@ -70,7 +73,9 @@ def find_differences(
     if found.landed_count > ALWAYS_CHECKED_ROWS and not is_sweep:
         live = live.filter(live.createdAt >= client.now() - RECENT)
     return Differences(
-        found, reassociated=_all_reassociated(client, object, live, told), full_check_at=at
+        found,
+        reassociated=_all_reassociated(client, object, live, compared_fields),
+        full_check_at=at,
     )
 
 
@@ -82,21 +87,27 @@ def _without_history(
     A value that is there was set at some time: HubSpot tells when of each.
     """
     history = f"{object}_history"
-    told = [live[name].notnull() for name in wanted[object] if name in wanted.get(history, ())]
-    if not told:
+    compared_fields = [
+        live[name].notnull() for name in wanted[object] if name in wanted.get(history, ())
+    ]
+    if not compared_fields:
         return ()
-    bare = live.filter(ibis.or_(*told)).anti_join(landed(history), "id")
+    bare = live.filter(ibis.or_(*compared_fields)).anti_join(landed(history), "id")
     return tuple(bare.id.to_pyarrow().to_pylist())
 
 
 def _all_reassociated(
-    client: Client, object: str, live: ir.Table, told: Sequence[str]
+    client: Client, object: str, live: ir.Table, compared_fields: Sequence[str]
 ) -> tuple[str, ...]:
-    rows = live.select("id", *told).to_pyarrow()
+    rows = live.select("id", *compared_fields).to_pyarrow()
     starts = range(0, len(rows), ASSOCIATION_LIMIT)
     asked = (
         partial(
-            _reassociated, client, object, told, rows.slice(start, ASSOCIATION_LIMIT).to_pylist()
+            _reassociated,
+            client,
+            object,
+            compared_fields,
+            rows.slice(start, ASSOCIATION_LIMIT).to_pylist(),
         )
         for start in starts
     )
@@ -104,13 +115,13 @@ def _all_reassociated(
 
 
 def _reassociated(
-    client: Client, object: str, told: Sequence[str], rows: list[dict[str, Any]]
+    client: Client, object: str, compared_fields: Sequence[str], rows: list[dict[str, Any]]
 ) -> list[str]:
     links = associations_of(client, object, [row["id"] for row in rows])
 
     def is_so(row: dict[str, Any]) -> bool:
         now = links.get(row["id"], {})
-        return all(now.get(name) == row[name] for name in told)
+        return all(now.get(name) == row[name] for name in compared_fields)
 
     return [row["id"] for row in rows if not is_so(row)]
 

@@ -14,8 +14,7 @@ from connectors.concurrency import map_ordered
 from connectors.extract.arrow import PageToken, cast_table
 from connectors.extract.incremental import Batches
 from connectors.extract.schema_drift import DRIFT_CODES
-from connectors.http import Response, response_lost
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard, Response, response_lost
 from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.client import DATA_PATH, Client, has_key
 from connectors.salesforce.soql import ObjectSchema, ReadRequest
@@ -54,11 +53,15 @@ def _wait_for_job(client: Client, job: str) -> int | None:
     """Wait for a job, and give the number of rows it found; None: it failed."""
 
     def look() -> dict[str, Any] | None:
-        told = client.get(f"{DATA_PATH}/jobs/query/{job}", expected_key="state")
-        return told if told["state"] in ("JobComplete", "Failed", "Aborted") else None
+        job_status = client.get(f"{DATA_PATH}/jobs/query/{job}", expected_key="state")
+        return job_status if job_status["state"] in ("JobComplete", "Failed", "Aborted") else None
 
-    told = client.api_caller.poll(look)
-    return int(told.get("numberRecordsProcessed") or 0) if told["state"] == "JobComplete" else None
+    job_status = client.api_caller.poll(look)
+    return (
+        int(job_status.get("numberRecordsProcessed") or 0)
+        if job_status["state"] == "JobComplete"
+        else None
+    )
 
 
 def _read_results(
@@ -69,7 +72,7 @@ def _read_results(
     Where a page says that there is one behind it which was not listed, it is followed.
     """
     shape, path, rows = question.schema, f"{DATA_PATH}/jobs/query/{job}", 0
-    trail = PaginationLoopGuard(f"Salesforce: GET {path}/results")
+    loop_guard = PaginationLoopGuard(f"Salesforce: GET {path}/results")
 
     def read(asked: Mapping[str, str]) -> tuple[pa.Table, str]:
         return client.read(f"{path}/results", partial(_read_page, shape, path), **asked)
@@ -84,7 +87,7 @@ def _read_results(
         partial(read, asked) for asked in (_list_result_pages(client, path) if is_long else ())
     )
     for table, following in chain(map_ordered(listed, limit=MAX_CONCURRENT_PAGES), one_by_one()):
-        locator = trail.check(following)
+        locator = loop_guard.check(following)
         rows += len(table)
         question.progress(shape.object, rows, found)
         yield table, {"job": job, "locator": locator}
@@ -118,8 +121,8 @@ def _read_page(shape: ObjectSchema, path: str, answer: Response) -> tuple[pa.Tab
         texts = _parse_csv(answer.body, shape)
     except pa.ArrowException:
         raise response_lost(f"GET {path}", is_write=False) from None
-    told = answer.headers.get("Sforce-NumberOfRecords", "")
-    if told.isdigit() and int(told) != len(texts):
+    row_count = answer.headers.get("Sforce-NumberOfRecords", "")
+    if row_count.isdigit() and int(row_count) != len(texts):
         raise response_lost(f"GET {path}", is_write=False)
     table = cast_table(
         texts, shape.fields, key=(PRIMARY_KEY,), on_mismatch=shape.drift_detector.report_mismatch

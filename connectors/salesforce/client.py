@@ -2,9 +2,7 @@
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -13,6 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 from simple_salesforce.api import Salesforce
 
+from connectors.client_state import ClientState
 from connectors.http import (
     Response,
     open_session,
@@ -22,10 +21,10 @@ from connectors.http import (
     validate_url,
 )
 from connectors.rate_limiter import RateLimiter
-from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
+from connectors.retry import ApiCaller
 from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
-from errors import ConfigError, RejectedError
+from errors import ConfigError
 from settings import setting
 
 T = TypeVar("T")
@@ -39,25 +38,18 @@ for _library in ("simple_salesforce", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
-class Client:
+class Client(ClientState):
     """One Salesforce org, over the session of the client library."""
 
     def __init__(self, settings: Settings) -> None:
         """Log in."""
+        limits = {"general": RateLimiter(100, 1), "bulk": RateLimiter(100, 1)}
+        super().__init__(ApiCaller("salesforce", limits))
         self._settings = settings
         if not settings.instance_url:
             raise ConfigError(f"{setting('salesforce', 'instance_url')} is missing")
         self._url = validate_url(settings.instance_url, setting("salesforce", "instance_url"))
-        self.api_caller = ApiCaller(
-            "salesforce", {"general": RateLimiter(100, 1), "bulk": RateLimiter(100, 1)}
-        )
         self.bulk_min_records = settings.bulk_min_records
-        self._server_time: datetime | None = None
-        self.warnings: list[str] = []
-        self.type_mismatches: Counter[tuple[str, str]] = Counter()
-        self.failed_objects: dict[str, RejectedError] = {}
-        self.calls_remaining: int | None = None
-        self.daily_limit: int | None = None
         self._session = open_session(self._url)
         self._renewal_lock = Lock()
         self._auth_method = auth_method(settings, self._url)
@@ -68,26 +60,6 @@ class Client:
             )
         self._salesforce = self._authenticate()
 
-    @property
-    def api_calls(self) -> Counter[str]:
-        """Count the calls made, per kind: read, write, login."""
-        return self.api_caller.api_calls
-
-    @property
-    def wait_seconds(self) -> float:
-        """Sum the seconds waited before repeated calls and for jobs."""
-        return self.api_caller.wait_seconds
-
-    @property
-    def waits(self) -> Mapping[str, float]:
-        """Sum them per kind of call."""
-        return self.api_caller.waits
-
-    @property
-    def throttled(self) -> int:
-        """Count the calls answered with 429: there were too many."""
-        return self.api_caller.throttled
-
     def check_connection(self) -> str:
         """Name the org, after a look whether the session works and may use the API.
 
@@ -95,10 +67,6 @@ class Client:
         """
         self.get(f"{DATA_PATH}/limits", expected_key="DailyApiRequests")
         return f"Salesforce org {urlsplit(self._url).hostname}"
-
-    def now(self) -> datetime:
-        """Read Salesforce's clock as of its last answer: a cursor must not follow our own."""
-        return self._server_time or datetime.now(UTC)
 
     def get(self, path: str, *, expected_key: str, **params: str) -> dict[str, Any]:
         """Read the JSON at a path; an answer without what it `holds` is asked for again."""
@@ -239,9 +207,7 @@ class Client:
                 self._salesforce = self._authenticate()
 
     def _update_limits(self, answer: Response) -> None:
-        self._server_time = answer.server_time or self._server_time
-        if answer.status == TOO_MANY_REQUESTS:
-            self.api_caller.count_throttled()
+        self.record_response(answer)
         if usage := _USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
             self.daily_limit = int(usage[2])
             self.calls_remaining = self.daily_limit - int(usage[1])

@@ -20,146 +20,168 @@ from settings import setting
 ERROR_RULES = (
     # one field
     ErrorRule(
-        None,
-        "INVALID_FIELD",
-        RejectedError,
-        "the field is not there or hidden: correct the mapping, or permit the field to our user",
-        "field",
+        code="INVALID_FIELD",
+        error=RejectedError,
+        fix="the field is missing or hidden: correct the mapping, or permit the field to our user",
+        scope="field",
     ),
     ErrorRule(
-        None,
-        "INVALID_FIELD_FOR_INSERT_UPDATE",
-        RejectedError,
-        "the field cannot be written: permit it to our user, or map another",
-        "field",
+        code="INVALID_FIELD_FOR_INSERT_UPDATE",
+        error=RejectedError,
+        fix="the field cannot be written: permit it to our user, or map another",
+        scope="field",
     ),
     # one value in one record: a picklist may differ by record type
     ErrorRule(
-        None,
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-        RejectedError,
-        "map the value to an active one of the picklist, or activate it",
+        code="INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        error=RejectedError,
+        fix="map the value to an active one of the picklist, or activate it",
     ),
     ErrorRule(
-        None,
-        "JSON_PARSER_ERROR",
-        RejectedError,
-        "a value does not fit the type of its field; map another field",
+        code="JSON_PARSER_ERROR",
+        error=RejectedError,
+        fix="a value does not fit the type of its field; map another field",
     ),
     ErrorRule(
-        None,
-        "INVALID_TYPE_ON_FIELD_IN_RECORD",
-        RejectedError,
-        "a value does not fit the type of its field; map another field",
+        code="INVALID_TYPE_ON_FIELD_IN_RECORD",
+        error=RejectedError,
+        fix="a value does not fit the type of its field; map another field",
     ),
     ErrorRule(
-        None,
-        "NUMBER_OUTSIDE_VALID_RANGE",
-        RejectedError,
-        "the field is too small for the number: widen it, or map another",
-    ),
-    ErrorRule(None, "STRING_TOO_LONG", RejectedError, "map a shorter text, or lengthen the field"),
-    ErrorRule(
-        None, "INVALID_EMAIL_ADDRESS", RejectedError, "correct the address of the record by hand"
-    ),
-    ErrorRule(None, "REQUIRED_FIELD_MISSING", RejectedError, "fill in the required field by hand"),
-    ErrorRule(
-        None, "MALFORMED_ID", RejectedError, "this is no id of a record; correct the mapping"
+        code="NUMBER_OUTSIDE_VALID_RANGE",
+        error=RejectedError,
+        fix="the field is too small for the number: widen it, or map another",
     ),
     ErrorRule(
-        None,
-        "INVALID_CROSS_REFERENCE_KEY",
-        RejectedError,
-        "the record, or one it refers to, is not there; look in Salesforce",
+        code="STRING_TOO_LONG", error=RejectedError, fix="map a shorter text, or lengthen the field"
+    ),
+    ErrorRule(
+        code="INVALID_EMAIL_ADDRESS",
+        error=RejectedError,
+        fix="correct the address of the record by hand",
+    ),
+    ErrorRule(
+        code="REQUIRED_FIELD_MISSING", error=RejectedError, fix="fill in the required field by hand"
+    ),
+    ErrorRule(
+        code="MALFORMED_ID",
+        error=RejectedError,
+        fix="this is no id of a record; correct the mapping",
+    ),
+    ErrorRule(
+        code="INVALID_CROSS_REFERENCE_KEY",
+        error=RejectedError,
+        fix="the record, or one it refers to, is not there; look in Salesforce",
     ),
     # what the org's own rules say
     ErrorRule(
-        None,
-        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-        RejectedError,
-        "a validation rule refuses it: correct the record, or exempt our user",
+        code="FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        error=RejectedError,
+        fix="a validation rule refuses it: correct the record, or exempt our user",
     ),
     ErrorRule(
-        None,
-        "FIELD_FILTER_VALIDATION_EXCEPTION",
-        RejectedError,
-        "a lookup filter refuses it: correct the record, or exempt our user",
+        code="FIELD_FILTER_VALIDATION_EXCEPTION",
+        error=RejectedError,
+        fix="a lookup filter refuses it: correct the record, or exempt our user",
     ),
     ErrorRule(
-        None,
-        "FIELD_INTEGRITY_EXCEPTION",
-        RejectedError,
-        "a trigger or flow refuses it: ask who built it",
+        code="FIELD_INTEGRITY_EXCEPTION",
+        error=RejectedError,
+        fix="a trigger or flow refuses it: ask who built it",
     ),
     ErrorRule(
-        None,
-        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-        RejectedError,
-        "a trigger or flow failed: ask who built it",
+        code="CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        error=RejectedError,
+        fix="a trigger or flow failed: ask who built it",
     ),
     ErrorRule(
-        None, "CANNOT_EXECUTE_FLOW_TRIGGER", RejectedError, "a flow failed: ask who built it"
+        code="CANNOT_EXECUTE_FLOW_TRIGGER",
+        error=RejectedError,
+        fix="a flow failed: ask who built it",
     ),
     ErrorRule(
-        None, "DUPLICATES_DETECTED", RejectedError, "a duplicate rule refuses it: merge the records"
+        code="DUPLICATES_DETECTED",
+        error=RejectedError,
+        fix="a duplicate rule refuses it: merge the records",
     ),
     ErrorRule(
-        None,
-        "ENTITY_IS_LOCKED",
-        RejectedError,
-        "the record is locked, such as by an approval: `retry` once that has ended",
+        code="ENTITY_IS_LOCKED",
+        error=RejectedError,
+        fix="the record is locked, such as by an approval: `retry` once that has ended",
     ),
     ErrorRule(
-        None,
-        "DUPLICATE_VALUE",
-        RejectedError,
-        "another record holds this value: look in Salesforce, merge the two",
+        code="DUPLICATE_VALUE",
+        error=RejectedError,
+        fix="another record holds this value: look in Salesforce, merge the two",
     ),
     ErrorRule(
-        None,
-        "INSUFFICIENT_ACCESS_OR_READONLY",
-        RejectedError,
-        "share the record with our user, or give permission to edit it",
+        code="INSUFFICIENT_ACCESS_OR_READONLY",
+        error=RejectedError,
+        fix="share the record with our user, or give permission to edit it",
     ),
     ErrorRule(
-        None,
-        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-        RejectedError,
-        "share the related record with our user",
+        code="INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+        error=RejectedError,
+        fix="share the related record with our user",
     ),
     # the record is no more
     ErrorRule(
-        None, "CANNOT_UPDATE_CONVERTED_LEAD", RejectedError, "the lead was converted", "converted"
+        code="CANNOT_UPDATE_CONVERTED_LEAD",
+        error=RejectedError,
+        fix="the lead was converted",
+        scope="converted",
     ),
-    ErrorRule(None, "ENTITY_IS_DELETED", RejectedError, "the record was deleted", "deleted"),
-    ErrorRule(None, "NOT_FOUND", RejectedError, "the record or object is not there", "deleted"),
     ErrorRule(
-        None, "INVALID_TYPE", RejectedError, "the object is not there or hidden from our user"
+        code="ENTITY_IS_DELETED", error=RejectedError, fix="the record was deleted", scope="deleted"
+    ),
+    ErrorRule(
+        code="NOT_FOUND",
+        error=RejectedError,
+        fix="the record or object is not there",
+        scope="deleted",
+    ),
+    ErrorRule(
+        code="INVALID_TYPE",
+        error=RejectedError,
+        fix="the object is not there or hidden from our user",
     ),
     # the org
     ErrorRule(
-        None, "API_DISABLED_FOR_ORG", AccessError, "give our user the permission API Enabled"
+        code="API_DISABLED_FOR_ORG",
+        error=AccessError,
+        fix="give our user the permission API Enabled",
     ),
-    ErrorRule(None, "INSUFFICIENT_ACCESS", AccessError, "give our user permission for this object"),
     ErrorRule(
-        None,
-        "REQUEST_LIMIT_EXCEEDED",
-        QuotaError,
-        "the calls of the last 24 hours are spent; a later run goes on",
+        code="INSUFFICIENT_ACCESS",
+        error=AccessError,
+        fix="give our user permission for this object",
+    ),
+    ErrorRule(
+        code="REQUEST_LIMIT_EXCEEDED",
+        error=QuotaError,
+        fix="the calls of the last 24 hours are spent; a later run goes on",
     ),
     # worth another try
-    ErrorRule(None, "CONCURRENT_REQUESTS", RetryableError, "too many long calls at once"),
-    ErrorRule(None, "UNABLE_TO_LOCK_ROW", RetryableError, "another process holds the record"),
-    ErrorRule(None, "SERVER_UNAVAILABLE", RetryableError, "the server is busy"),
-    ErrorRule(None, "QUERY_TIMEOUT", RetryableError, "the query ran too long"),
+    ErrorRule(code="CONCURRENT_REQUESTS", error=RetryableError, fix="too many long calls at once"),
+    ErrorRule(
+        code="UNABLE_TO_LOCK_ROW", error=RetryableError, fix="another process holds the record"
+    ),
+    ErrorRule(code="SERVER_UNAVAILABLE", error=RetryableError, fix="the server is busy"),
+    ErrorRule(code="QUERY_TIMEOUT", error=RetryableError, fix="the query ran too long"),
     # without a code we know, on the call as a whole
-    ErrorRule(401, "", AccessError, f"renew {setting('salesforce', 'access_token')}"),
-    ErrorRule(403, "", AccessError, "give our user the permission it lacks"),
-    ErrorRule(408, None, RetryableError, "it took too long"),
-    ErrorRule(414, None, ConfigError, "the mapping names too many fields; take some out"),
-    ErrorRule(425, None, RetryableError, "too early"),
-    ErrorRule(429, None, RetryableError, "too many calls at once"),
-    ErrorRule(431, None, ConfigError, "the mapping names too many fields; take some out"),
+    ErrorRule(
+        status=401, code="", error=AccessError, fix=f"renew {setting('salesforce', 'access_token')}"
+    ),
+    ErrorRule(status=403, code="", error=AccessError, fix="give our user the permission it lacks"),
+    ErrorRule(status=408, error=RetryableError, fix="it took too long"),
+    ErrorRule(
+        status=414, error=ConfigError, fix="the mapping names too many fields; take some out"
+    ),
+    ErrorRule(status=425, error=RetryableError, fix="too early"),
+    ErrorRule(status=429, error=RetryableError, fix="too many calls at once"),
+    ErrorRule(
+        status=431, error=ConfigError, fix="the mapping names too many fields; take some out"
+    ),
 )
 """Any other code is refused, unless the status of the call says more."""
 
@@ -191,8 +213,8 @@ class ApiError(BaseModel):
     @property
     def field_names(self) -> list[str]:
         """Name the refused fields; where the list is missing, the message may name one."""
-        told = _COLUMN.search(self.message)
-        return self.fields or ([told[1]] if told else [])
+        match = _COLUMN.search(self.message)
+        return self.fields or ([match[1]] if match else [])
 
 
 class SessionExpiredError(AccessError):
@@ -252,8 +274,10 @@ def _rule(status: int, code: str) -> ErrorRule:
     if found := match_rule(ERROR_RULES, status, code):
         return found
     if status >= 500:
-        return ErrorRule(status, None, RetryableError, "it has trouble of its own")
+        return ErrorRule(status=status, error=RetryableError, fix="it has trouble of its own")
     if status < 400:
         fix = f"check {setting('salesforce', 'instance_url')}, it leads elsewhere"
-        return ErrorRule(status, None, ConfigError, fix)
-    return ErrorRule(status, None, RejectedError, "look the code up in Salesforce's documentation")
+        return ErrorRule(status=status, error=ConfigError, fix=fix)
+    return ErrorRule(
+        status=status, error=RejectedError, fix="look the code up in Salesforce's documentation"
+    )

@@ -25,7 +25,7 @@ POLL_CALLS, COUNT_CALLS = 3, 1
 def extract_estimates(
     client: Client, catalog: Catalog, since: Mapping[str, datetime | None]
 ) -> list[ExtractEstimate]:
-    """Choose a road for each object that is read from an instant on, or (None) whole."""
+    """Choose the extract method of each object, by the time it is read from (None: all rows)."""
     asked = (
         partial(_estimate_object, client, catalog, object, begin) for object, begin in since.items()
     )

@@ -21,7 +21,7 @@ from connectors.extract.incremental import (
     select_fields,
 )
 from connectors.extract.schema_drift import DriftDetector
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard
 from connectors.salesforce.bulk_query import create_job, read_job
 from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.catalog import catalog as catalog_of
@@ -92,14 +92,15 @@ def _object_schema(
     select_fields(object, wanted[object], catalog)
     system = [name for name in SYSTEM_FIELDS if name in catalog[object]]
 
-    def count(field: str, misfits: int) -> None:
-        client.type_mismatches[object, field] += misfits
-
     def look() -> Mapping[str, Field]:
         return catalog_of(client, [object]).get(object, {})
 
     fields = tuple(select_fields(object, (*system, *wanted[object]), catalog))
-    return ObjectSchema(object, fields, DriftDetector(object, fields, look, count))
+    return ObjectSchema(
+        object,
+        fields,
+        DriftDetector(object, fields, look, partial(client.count_mismatches, object)),
+    )
 
 
 def _resource(
@@ -180,7 +181,7 @@ def _pages(
 ) -> Iterator[Page]:
     """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
     rows, page, anew_at = 0, asked.page, list[PageToken]()
-    trail = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
+    loop_guard = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
     while True:
         records = page["records"]
         rows += len(records)
@@ -190,11 +191,11 @@ def _pages(
         if page["done"]:
             return
         try:
-            page = client.read_page(trail.check(page["nextRecordsUrl"]))
+            page = client.read_page(loop_guard.check(page["nextRecordsUrl"]))
         except RejectedError as error:
             if error.code != LOCATOR_EXPIRED or anew_at == [at]:
                 raise
-            anew_at, trail = [at], PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
+            anew_at, loop_guard = [at], PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
             asked = _run_query(client, question, at)
             page = asked.page
 

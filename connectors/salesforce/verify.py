@@ -11,7 +11,7 @@ from more_itertools import chunked
 from connectors.concurrency import map_ordered
 from connectors.extract.arrow import Row
 from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids, is_full_check_due
-from connectors.pagination_guard import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard
 from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
 from errors import RejectedError, RetryableError
 from models import FieldSelection
@@ -43,7 +43,7 @@ def find_differences(
     table = landed_table(object)
     live = table.filter(~table.IsDeleted) if "IsDeleted" in table.columns else table
     conditions = ("IsDeleted = false",) if "IsDeleted" in table.columns else ()
-    shelf = RemoteIds(
+    remote = RemoteIds(
         partial(_count, client, object, conditions),
         partial(_list_ids, client, object, conditions),
         partial(_existing_ids, client, object, conditions),
@@ -51,7 +51,7 @@ def find_differences(
     )
     is_sweep = not was_full_refresh and is_full_check_due(last_full_check, client.now())
     ranked = live.select(id=live.Id, rank=live.Id)
-    found = diff_ids(ranked, shelf, is_full_check=is_sweep)
+    found = diff_ids(ranked, remote, is_full_check=is_sweep)
     return Differences(
         found, full_check_at=client.now() if was_full_refresh or is_sweep else last_full_check
     )
@@ -108,10 +108,10 @@ def _query_all(client: Client, query: str) -> list[dict[str, Any]]:
 
     def read() -> list[dict[str, Any]]:
         answer = client.read_page(path, q=query)
-        rows, trail = list(answer["records"]), PaginationLoopGuard(f"Salesforce: GET {path}")
+        rows, loop_guard = list(answer["records"]), PaginationLoopGuard(f"Salesforce: GET {path}")
         while not answer["done"]:
             try:
-                answer = client.read_page(trail.check(answer["nextRecordsUrl"]))
+                answer = client.read_page(loop_guard.check(answer["nextRecordsUrl"]))
             except RejectedError as error:
                 if error.code != LOCATOR_EXPIRED:
                     raise

@@ -56,7 +56,7 @@ def test_a_killed_pull_goes_on_behind_its_last_part(sandbox: Sandbox, tmp_path: 
     warehouse = ExtractHarness("hubspot", tmp_path)
     landed = warehouse.count("contacts")
 
-    warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+    warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, checkpoint_rows=PART_ROWS)
 
     assert landed >= (50 - 2 * MAX_CONCURRENCY) * 100 - PART_ROWS
     assert warehouse.count("contacts") == 6000
@@ -69,11 +69,11 @@ def test_a_pull_that_failed_goes_on_behind_its_last_part(sandbox: Sandbox, tmp_p
     warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path="/objects/notes", status=503, after=50, times=None))
     with pytest.raises(PipelineStepFailed):
-        warehouse.extract(hubspot_client(sandbox), {"notes": ()}, part_rows=PART_ROWS)
+        warehouse.extract(hubspot_client(sandbox), {"notes": ()}, checkpoint_rows=PART_ROWS)
     sandbox.faults.reset()
     landed = warehouse.count("notes")
 
-    warehouse.extract(hubspot_client(sandbox), {"notes": ()}, part_rows=PART_ROWS)
+    warehouse.extract(hubspot_client(sandbox), {"notes": ()}, checkpoint_rows=PART_ROWS)
 
     assert warehouse.count("notes") == 6000
     assert count_calls(sandbox, "/objects/notes") <= most_calls_for(6000 - landed) < 60
@@ -87,10 +87,10 @@ def test_an_increment_goes_on_as_well(sandbox: Sandbox, tmp_path: Path) -> None:
     add_blank_records(sandbox, "contacts", 1000)
     sandbox.faults.plan(Fault(path="/contacts/search", status=503, after=4, times=None))
     with pytest.raises(PipelineStepFailed):
-        warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+        warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, checkpoint_rows=PART_ROWS)
     sandbox.faults.reset()
 
-    warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, part_rows=PART_ROWS)
+    warehouse.extract(hubspot_client(sandbox), {"contacts": ()}, checkpoint_rows=PART_ROWS)
 
     assert warehouse.count("contacts") == before + 1000
     assert count_calls(sandbox, "/contacts/search") == 2
@@ -103,11 +103,11 @@ def test_a_bulk_job_goes_on_at_its_next_page(sandbox: Sandbox, tmp_path: Path) -
     warehouse = ExtractHarness("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
     with pytest.raises(PipelineStepFailed):
-        warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+        warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
     sandbox.faults.reset()
     again = salesforce_client(sandbox)
 
-    warehouse.extract(again, {"Lead": ()}, part_rows=PART_ROWS)
+    warehouse.extract(again, {"Lead": ()}, checkpoint_rows=PART_ROWS)
 
     describe, look, pages_left, delete = 1, 1, 3, 1
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
@@ -121,11 +121,11 @@ def test_a_bulk_job_that_is_gone_is_begun_anew(sandbox: Sandbox, tmp_path: Path)
     warehouse = ExtractHarness("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/results", status=503, after=2, times=None))
     with pytest.raises(PipelineStepFailed):
-        warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+        warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
     sandbox.faults.reset()
     sandbox.salesforce.jobs.clear()
 
-    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
 
@@ -138,7 +138,7 @@ def test_a_bulk_job_that_is_gone_meanwhile_is_begun_anew(sandbox: Sandbox, tmp_p
     gone = [{"errorCode": "INVALIDJOBSTATE", "message": "no results"}]
     sandbox.faults.plan(Fault(path="/results", status=400, body=gone, after=2))
 
-    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
     assert len(sandbox.salesforce.jobs) == 2 - 1  # the second one was deleted
@@ -150,7 +150,7 @@ def test_pages_of_a_job_are_listed_and_read_side_by_side(sandbox: Sandbox, tmp_p
     sandbox.salesforce.result_rows = 300
     warehouse = ExtractHarness("salesforce", tmp_path)
 
-    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
 
     counts = sandbox.faults.calls()["salesforce"]
     asked = {call.rsplit("/", 1)[1]: number for call, number in counts.items() if "/jobs/" in call}
@@ -174,7 +174,7 @@ def test_pages_that_are_not_listed_are_read_one_behind_the_other(
     warehouse = ExtractHarness("salesforce", tmp_path)
     sandbox.faults.plan(Fault(path="/resultPages", **listed))
 
-    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, part_rows=PART_ROWS)
+    warehouse.extract(salesforce_client(sandbox), {"Lead": ()}, checkpoint_rows=PART_ROWS)
 
     assert warehouse.count("Lead") == len(sandbox.salesforce.tables["Lead"])
 
@@ -195,7 +195,7 @@ def test_a_list_goes_on_where_hubspot_forgot_its_cursor(
     before_the_list = 1
     sandbox.faults.plan(forgotten("/objects/contacts", after=before_the_list + at_page))
 
-    rows = warehouse.extract(client, {"contacts": ()}, part_rows=PART_ROWS)
+    rows = warehouse.extract(client, {"contacts": ()}, checkpoint_rows=PART_ROWS)
 
     assert not client.failed_objects
     assert rows == warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)

@@ -100,7 +100,7 @@ def test_an_unknown_code_is_refused_and_kept(crm: Any) -> None:
     """Nobody tries blindly again what nobody understands; the code says what to look up."""
     told = property_error("A_CODE_OF_TOMORROW") if crm is hubspot else None
     body = told or [{"message": MARKER, "errorCode": "A_CODE_OF_TOMORROW"}]
-    raised = crm.error_of(answer(400, body), "PATCH /x")
+    raised = crm.to_error(answer(400, body), "PATCH /x")
 
     assert isinstance(raised, RejectedError)
     assert raised.code == "A_CODE_OF_TOMORROW"
@@ -230,7 +230,7 @@ def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524])
 def test_a_write_no_gateway_vouches_for_is_unclear(crm: Any, status: int) -> None:
     """It may have happened."""
-    raised = crm.error_of(answer(status, b"<html>"), "PATCH /x", is_write=True)
+    raised = crm.to_error(answer(status, b"<html>"), "PATCH /x", is_write=True)
 
     assert isinstance(raised, UnknownOutcomeError)
 
@@ -238,7 +238,7 @@ def test_a_write_no_gateway_vouches_for_is_unclear(crm: Any, status: int) -> Non
 @pytest.mark.parametrize("crm", [hubspot, salesforce])
 def test_retry_after_is_taken_from_the_answer(crm: Any) -> None:
     """In seconds."""
-    raised = crm.error_of(answer(429, {}, Retry_After="17"), "GET /x")
+    raised = crm.to_error(answer(429, {}, Retry_After="17"), "GET /x")
 
     assert raised.retry_after == timedelta(seconds=17)
 

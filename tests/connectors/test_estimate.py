@@ -115,17 +115,17 @@ def calls_of_jobs(sandbox: Sandbox) -> int:
     return sum(number for call, number in counts.items() if call.endswith("/results"))
 
 
-def test_plan_extract_shows_the_roads_and_reads_nothing(
+def test_plan_estimate_shows_the_method_per_object_and_reads_no_rows(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As JSON too."""
     for name, value in sandbox_environment(sandbox, tmp_path).items():
         monkeypatch.setenv(name, value)
 
-    shown = CliRunner().invoke(app, ["plan", "--extract"])
-    told = json.loads(CliRunner().invoke(app, ["plan", "--extract", "--json"]).stdout)
+    shown = CliRunner().invoke(app, ["plan", "--estimate"])
+    told = json.loads(CliRunner().invoke(app, ["plan", "--estimate", "--json"]).stdout)
 
     assert shown.exit_code == 0
-    assert "HubSpot: the next pull" in shown.stdout
-    assert {row["object"]: row["road"] for row in told["hubspot"]}["contacts"] == "list"
-    assert {row["object"]: row["road"] for row in told["salesforce"]}["Lead"] == "query"
+    assert "HubSpot: next extract" in shown.stdout
+    assert {row["object"]: row["method"] for row in told["hubspot"]}["contacts"] == "list"
+    assert {row["object"]: row["method"] for row in told["salesforce"]}["Lead"] == "query"

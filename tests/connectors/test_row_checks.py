@@ -343,7 +343,7 @@ def test_a_formula_is_read_anew_though_no_cursor_moved(
     """Its object is read whole by every pull; the description says what is a formula."""
     client = salesforce_client(sandbox)
     path = "/services/data/v60.0/sobjects/Lead/describe"
-    described: Any = client.get(path, holds="fields")  # type: ignore[attr-defined]
+    described: Any = client.get(path, expected_key="fields")  # type: ignore[attr-defined]
     formula = next(field for field in described["fields"] if field["name"] == "Company")
     formula["calculated"] = True
     sandbox.faults.plan(Fault(path="/Lead/describe", status=200, body=described, times=None))
@@ -372,5 +372,5 @@ def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
         ("hubspot", "emails"),
         ("salesforce", "Lead"),
     }
-    assert all(row["proven_at"] for row in told)
-    assert [row["gone"] for row in told if row["object"] == "contacts"] == [1]
+    assert all(row["complete_at"] for row in told)
+    assert [row["deleted"] for row in told if row["object"] == "contacts"] == [1]

@@ -44,7 +44,7 @@ def retype(sandbox: Sandbox, object: str, name: str, type: str) -> None:
 
 
 def halted(client: Any) -> dict[str, str | None]:
-    return {object: error.field for object, error in client.halted.items()}
+    return {object: error.field for object, error in client.failed_objects.items()}
 
 
 def test_a_property_that_vanishes_meanwhile_stops_its_object_alone(
@@ -58,7 +58,7 @@ def test_a_property_that_vanishes_meanwhile_stops_its_object_alone(
     gone = renamed("hubspot", "contacts", "bant_need", "need", at="/objects/contacts", after=7)
     sandbox.faults.plan(gone)
 
-    hubspot.extract(client, HUBSPOT, part_rows=200)
+    hubspot.extract(client, HUBSPOT, checkpoint_rows=200)
 
     assert halted(client) == {"contacts": "bant_need"}
     live = "SELECT count(*) FROM contacts WHERE NOT archived"

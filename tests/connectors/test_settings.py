@@ -44,7 +44,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     """In dlt's own names."""
     monkeypatch.setenv("SOURCES__HUBSPOT__ACCESS_TOKEN", SECRET)
 
-    found = read_settings(connector("hubspot").Settings(), "sources", "hubspot")
+    found = read_settings(connector("hubspot").settings(), "sources", "hubspot")
 
     assert found.access_token == SECRET
     assert found.base_url == "https://api.hubapi.com"
@@ -79,7 +79,7 @@ def test_settings_hide_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """However they are printed."""
     monkeypatch.setenv("SOURCES__SALESFORCE__CLIENT_SECRET", SECRET)
 
-    found = read_settings(connector("salesforce").Settings(), "sources", "salesforce")
+    found = read_settings(connector("salesforce").settings(), "sources", "salesforce")
 
     assert SECRET not in f"{found} {found!r}"
 

@@ -28,7 +28,7 @@ def field_conditions(
     if missing:
         raise ConfigError(
             f"the definition asks for {', '.join(missing)}, which no mapping reads: "
-            "map the field in mappings/hubspot.yaml or mappings/salesforce.yaml, or drop the rule"
+            "map the field in the file mappings/<crm>.yaml of a CRM that has it, or remove the rule"
         )
     known = people.mutate(created=to_microseconds(people.created_at))
     known = known.filter(known.created <= as_of)

@@ -1,0 +1,60 @@
+"""The state of a CRM client that the shared code reads: counters, warnings, failures, API quota."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from connectors.http import Response
+from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
+from errors import RejectedError
+
+
+class ClientState:
+    """The part of `connectors.Client` that is equal for all CRMs; each `Client` extends it."""
+
+    def __init__(self, api_caller: ApiCaller) -> None:
+        """Start with empty counters. `api_caller` makes the calls and counts them."""
+        self.api_caller = api_caller
+        self.warnings: list[str] = []
+        self.type_mismatches: Counter[tuple[str, str]] = Counter()
+        self.failed_objects: dict[str, RejectedError] = {}
+        self.calls_remaining: int | None = None
+        self.daily_limit: int | None = None
+        self._server_time: datetime | None = None
+
+    @property
+    def api_calls(self) -> Counter[str]:
+        """Count the API calls per kind: read, search, write, login."""
+        return self.api_caller.api_calls
+
+    @property
+    def wait_seconds(self) -> float:
+        """Sum the seconds of waiting for rate limits and before retries."""
+        return self.api_caller.wait_seconds
+
+    @property
+    def waits(self) -> Mapping[str, float]:
+        """Sum the seconds of waiting per kind of call."""
+        return self.api_caller.waits
+
+    @property
+    def throttled(self) -> int:
+        """Count the responses with status 429 (too many calls)."""
+        return self.api_caller.throttled
+
+    def now(self) -> datetime:
+        """Return the CRM's time as of its last response.
+
+        Cursors use this clock: with the local clock, which may be ahead, changes would be missed.
+        """
+        return self._server_time or datetime.now(UTC)
+
+    def count_mismatches(self, object: str, field: str, count: int) -> None:
+        """Count values that did not fit the type of their field and became NULL."""
+        self.type_mismatches[object, field] += count
+
+    def record_response(self, response: Response) -> None:
+        """Take the server time of a response, and count it where it says "too many calls"."""
+        self._server_time = response.server_time or self._server_time
+        if response.status == TOO_MANY_REQUESTS:
+            self.api_caller.count_throttled()
