@@ -30,14 +30,14 @@ def sandbox_command(
     ] = None,
 ) -> None:
     """Serve both CRMs on loopback, with believable people."""
-    from sandbox.scenarios import WORLDS
+    from sandbox.scenarios import SCENARIOS
     from sandbox.server import serve
 
-    if world and world not in WORLDS:
-        raise ConfigError(f"there is no world {world}; there are {', '.join(WORLDS)}")
+    if world and world not in SCENARIOS:
+        raise ConfigError(f"there is no world {world}; there are {', '.join(SCENARIOS)}")
     planned = _read_faults(faults)
     try:
-        serve(people=people, seed=seed, port=port, world=world, faults=planned)
+        serve(people=people, seed=seed, port=port, scenario=world, faults=planned)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
@@ -45,10 +45,10 @@ def sandbox_command(
 
 
 def _read_faults(path: Path | None) -> "list[Fault]":
-    from sandbox.faults import faults_in
+    from sandbox.faults import parse_faults
 
     try:
-        return faults_in(json.loads(path.read_text())) if path else []
+        return parse_faults(json.loads(path.read_text())) if path else []
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is no list of faults: {error}") from error
 

@@ -18,59 +18,59 @@ from typing import Any, Final
 FOLDER: Final = "ONEFUNNEL_WORLDS"
 """The setting that says where worlds are kept; empty: nowhere."""
 
-WORTH_KEEPING: Final = 1000
+MIN_PEOPLE: Final = 1000
 """How many people a world has at least that is read faster than made."""
 
-_KEPT_SECONDS: Final = 7 * 86_400
+_MAX_AGE_SECONDS: Final = 7 * 86_400
 
-_CODE: Final = Path(__file__).parent
+_SOURCE: Final = Path(__file__).parent
 
 
-def folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Say where worlds are kept."""
     told = os.environ.get(FOLDER, str(Path.home() / ".cache" / "onefunnel" / "worlds"))
     return Path(told) if told else None
 
 
-def kept(name: str, make: Callable[[], Any], *, people: int) -> Any:
+def load_or_make(name: str, make: Callable[[], Any], *, people: int) -> Any:
     """Read what was made under this name before, or make it and keep it.
 
     Two processes may do so at once: a file is written beside its place and moved there whole.
     """
-    place = folder()
-    if place is None or people < WORTH_KEEPING:
+    place = cache_folder()
+    if place is None or people < MIN_PEOPLE:
         return make()
-    path = place / f"{name}-{people}-{_code()}.pickle"
-    with _without_collections():
+    path = place / f"{name}-{people}-{_source_hash()}.pickle"
+    with _garbage_collection_paused():
         with suppress(OSError, pickle.UnpicklingError, EOFError), path.open("rb") as file:
             return pickle.load(file)  # noqa: S301  # our own file, in the user's own folder
         made = make()
         with suppress(OSError):
-            _keep(path, made)
+            _save(path, made)
         return made
 
 
-def _keep(path: Path, made: Any) -> None:
+def _save(path: Path, made: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
         pickle.dump(made, file, protocol=pickle.HIGHEST_PROTOCOL)
     Path(file.name).replace(path)
     for old in path.parent.glob("*.pickle"):
-        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+        if old.stat().st_mtime < time.time() - _MAX_AGE_SECONDS:
             old.unlink(missing_ok=True)
 
 
 @cache
-def _code() -> str:
+def _source_hash() -> str:
     """Give a mark of everything that makes a world: another code makes another world."""
     digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(_CODE.rglob("*.py")):
+    for path in sorted(_SOURCE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def _garbage_collection_paused() -> Iterator[None]:
     """Make millions of objects without looking through them again and again."""
     gc.disable()
     try:

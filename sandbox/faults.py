@@ -61,7 +61,7 @@ class Fault:
     probability: float = 1.0
     edit: dict[str, Any] = field(default_factory=dict)
 
-    def fits(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Say whether a call is one this fault waits for."""
         return self.path in path and self.method in (None, method)
 
@@ -89,16 +89,16 @@ class Faults:
         with self._lock:
             self._planned.append((next(self._numbers), fault))
 
-    def strike(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str) -> Fault | None:
         """Give the fault that strikes this call, if any, and use it up by one."""
         with self._lock:
             for at, (number, fault) in enumerate(self._planned):
-                if not fault.fits(method, path):
+                if not fault.matches(method, path):
                     continue
                 if fault.after:
                     self._planned[at] = number, replace(fault, after=fault.after - 1)
                     continue
-                if not self._draws(number, fault):
+                if not self._is_drawn(number, fault):
                     continue
                 if fault.times is not None:
                     self._planned[at] = number, replace(fault, times=fault.times - 1)
@@ -106,7 +106,7 @@ class Faults:
                 return fault
         return None
 
-    def _draws(self, number: int, fault: Fault) -> bool:
+    def _is_drawn(self, number: int, fault: Fault) -> bool:
         """Draw by the seed, the place in the plan and the count of calls that fitted."""
         self._tried[number] += 1
         if fault.probability >= 1:
@@ -138,7 +138,7 @@ class Faults:
         with self._lock:
             self._watchers.append(watcher)
 
-    def tell(self, moment: Moment, method: str, path: str, body: bytes) -> None:
+    def notify(self, moment: Moment, method: str, path: str, body: bytes) -> None:
         """Tell all who watch."""
         for watcher in self._watchers:
             watcher(moment, method, path, body)
@@ -158,7 +158,7 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
     """Give the endpoints by which another process plans faults and reads the counts."""
 
     async def plan(request: Request) -> Response:
-        for fault in faults_in(orjson.loads(await request.body())):
+        for fault in parse_faults(orjson.loads(await request.body())):
             faults.plan(fault)
         return _json({"planned": [asdict(each) for each in faults.planned()]}, 201)
 
@@ -181,20 +181,20 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
     ]
 
 
-def faults_in(asked: Any) -> list[Fault]:
+def parse_faults(asked: Any) -> list[Fault]:
     """Read one fault, or a list of them. Raises: TypeError, ValueError for what is none."""
     faults = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
     return _FAULTS.validate_python([asdict(one) for one in faults])
 
 
-async def not_understood(request: Request, error: Exception) -> Response:
+async def control_error(request: Request, error: Exception) -> Response:
     """Answer a control that cannot be read; a mistake in a CRM's own paths stays one of ours."""
     if not request.url.path.startswith(_CONTROL):
         raise error
     return _json({"message": f"not understood: {error}"}, 400)
 
 
-class FaultyNetwork:
+class FaultInjection:
     """ASGI middleware: counts every call and lets the planned faults strike."""
 
     def __init__(self, app: ASGIApp, *, routes: list[BaseRoute], faults: Faults) -> None:
@@ -210,17 +210,17 @@ class FaultyNetwork:
             await self.app(scope, receive, send)
             return
         crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
-        send = self._dated(send)
-        self.faults.count(crm, scope["method"], _template(self.routes, scope))
-        body = await _whole(receive)
-        self.faults.tell("asked", scope["method"], path, body)
-        fault = self.faults.strike(scope["method"], path)
+        send = self._with_date_header(send)
+        self.faults.count(crm, scope["method"], _path_template(self.routes, scope))
+        body = await _read_body(receive)
+        self.faults.notify("asked", scope["method"], path, body)
+        fault = self.faults.take(scope["method"], path)
         if fault is None:
-            await self._carry_out(scope, body, receive, send)
+            await self._forward(scope, body, receive, send)
         else:
-            await self._suffer(fault, scope, body, receive, send)
+            await self._inject(fault, scope, body, receive, send)
 
-    def _dated(self, send: Send) -> Send:
+    def _with_date_header(self, send: Send) -> Send:
         """Tell the time of the CRMs' clock, which may be wrong."""
 
         async def dated(message: Message) -> None:
@@ -232,43 +232,43 @@ class FaultyNetwork:
 
         return dated
 
-    async def _carry_out(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Pass a call on; those who watch learn that it took effect before the caller does."""
-        answer: list[Message] = []
+        response: list[Message] = []
 
         async def keep(message: Message) -> None:
-            answer.append(message)
+            response.append(message)
 
-        await self.app(scope, _again(body, receive), keep)
-        self.faults.tell("done", scope["method"], scope["path"], body)
-        for message in answer:
+        await self.app(scope, _replay_body(body, receive), keep)
+        self.faults.notify("done", scope["method"], scope["path"], body)
+        for message in response:
             await send(message)
 
-    async def _suffer(
+    async def _inject(
         self, fault: Fault, scope: Scope, body: bytes, receive: Receive, send: Send
     ) -> None:
         match fault.effect:
             case "refuse":
-                await _refusal(fault)(scope, receive, send)
+                await _error_response(fault)(scope, receive, send)
             case "commit_then_refuse":
-                await self._carry_out(scope, body, receive, _swallow)
-                await _refusal(fault)(scope, receive, send)
+                await self._forward(scope, body, receive, _discard)
+                await _error_response(fault)(scope, receive, send)
             case "reset":
                 await _disconnect(scope, receive, reset=True)
             case "commit_then_drop":
-                await self._carry_out(scope, body, receive, _swallow)
+                await self._forward(scope, body, receive, _discard)
                 await _disconnect(scope, receive, reset=False)
             case "delay":
                 await asyncio.sleep(fault.seconds)
-                await self._carry_out(scope, body, receive, send)
+                await self._forward(scope, body, receive, send)
             case "slow_body":
-                await self._carry_out(scope, body, receive, _slowed(send, fault.seconds))
+                await self._forward(scope, body, receive, _slowed(send, fault.seconds))
             case "edit":
                 self.faults.editor(fault.edit)
-                await self._carry_out(scope, body, receive, send)
+                await self._forward(scope, body, receive, send)
 
 
-class CuttableProtocol(HttpToolsProtocol):
+class DroppableProtocol(HttpToolsProtocol):
     """The server's HTTP protocol, which tells `FaultyNetwork` the socket of every connection."""
 
     open: dict[tuple[Any, Any], asyncio.Transport] = {}  # noqa: RUF012  (one for all connections is the point)
@@ -286,7 +286,7 @@ class CuttableProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-def _template(routes: list[BaseRoute], scope: Scope) -> str:
+def _path_template(routes: list[BaseRoute], scope: Scope) -> str:
     """Name the path without ids: "/crm/v3/objects/contacts/{record_id}"; names of objects stay."""
     for route in routes:
         match, child = route.matches(scope)
@@ -303,7 +303,7 @@ def _is_name(value: str) -> bool:
     return value.replace("_", "").isalpha() or (value.startswith("v") and value[1:2].isdigit())
 
 
-def _refusal(fault: Fault) -> Response:
+def _error_response(fault: Fault) -> Response:
     headers = dict(fault.headers)
     if fault.body is None:
         return Response(status_code=fault.status, headers=headers)
@@ -312,7 +312,7 @@ def _refusal(fault: Fault) -> Response:
     return _json(fault.body, fault.status, headers)
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     """Read a request to its end."""
     parts = []
     while True:
@@ -322,7 +322,7 @@ async def _whole(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     """Give a request that was read to whoever carries it out."""
     requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -350,13 +350,13 @@ def _slowed(send: Send, seconds: float) -> Send:
     return slowly
 
 
-async def _swallow(_message: Message) -> None:
+async def _discard(_message: Message) -> None:
     """Take an answer nobody will see."""
 
 
 async def _disconnect(scope: Scope, receive: Receive, *, reset: bool) -> None:
     """Close the client's connection without an answer, orderly or by a TCP reset."""
-    transport = CuttableProtocol.open[scope["client"], scope["server"]]
+    transport = DroppableProtocol.open[scope["client"], scope["server"]]
     if reset:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -16,14 +16,14 @@ _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connecti
 """Names that the server itself has to recognise."""
 
 
-class _Spelt(bytes):
+class _FixedCaseName(bytes):
     """A name that stays as it is where the server writes names in small letters."""
 
-    def lower(self) -> "_Spelt":
+    def lower(self) -> "_FixedCaseName":
         return self
 
 
-class VendorsSpelling:
+class VendorHeaderCase:
     """ASGI middleware, the outermost one: gives the names of an answer's headers their capitals."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -35,7 +35,7 @@ class VendorsSpelling:
 
         async def spelling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [(_spelt(name), value) for name, value in message["headers"]]
+                headers = [(_vendor_case(name), value) for name, value in message["headers"]]
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -43,8 +43,8 @@ class VendorsSpelling:
 
 
 @cache
-def _spelt(name: bytes) -> bytes:
+def _vendor_case(name: bytes) -> bytes:
     if name in _FRAMING:
         return name
     words = [word.capitalize() for word in name.split(b"-")]
-    return _Spelt(_WHOLE.get(name) or b"-".join(_WORDS.get(word, word) for word in words))
+    return _FixedCaseName(_WHOLE.get(name) or b"-".join(_WORDS.get(word, word) for word in words))

@@ -18,7 +18,7 @@ from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.store import SalesforceStore
 
-SOMEBODY = record_id("005", 1)
+OTHER_USER = record_id("005", 1)
 """A user who is not the integration."""
 
 
@@ -63,12 +63,12 @@ class Edit(BaseModel):
 def apply_edit(edit: Edit, stores: Stores) -> None:
     """Do what an edit says. Raises: KeyError where it names nothing that exists."""
     if edit.crm == "hubspot":
-        _in_hubspot(edit, stores.hubspot)
+        _apply_to_hubspot(edit, stores.hubspot)
     else:
-        _in_salesforce(edit, stores.salesforce)
+        _apply_to_salesforce(edit, stores.salesforce)
 
 
-def _in_hubspot(edit: Edit, store: HubSpotStore) -> None:
+def _apply_to_hubspot(edit: Edit, store: HubSpotStore) -> None:
     if edit.spend_quota:
         store.daily_used = store.daily_limit
     if not edit.object:
@@ -103,13 +103,13 @@ def _move(values: dict[str, Any], old: str, new: str) -> None:
         values[new] = values.pop(old)
 
 
-def _in_salesforce(edit: Edit, store: SalesforceStore) -> None:
+def _apply_to_salesforce(edit: Edit, store: SalesforceStore) -> None:
     if edit.spend_quota:
         store.daily_limit = store.calls_used = max(store.calls_used, 1)
     if not edit.object:
         return
     sobject = store.sobject(edit.object)
-    with store.acting_as(SOMEBODY):
+    with store.acting_as(OTHER_USER):
         for row in _rows(edit, store, sobject):
             if edit.set:
                 writes.update(store, sobject, row["Id"], dict(edit.set))

@@ -17,7 +17,7 @@ from sandbox.salesforce.records import INTEGRATION_USER
 from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field
 
-IMPORTED: Final = 12_000
+IMPORT_SIZE: Final = 12_000
 """More than a search of HubSpot finds, all changed in one millisecond."""
 
 _CHAINS, _CHAIN_LENGTH = 5, 4
@@ -40,7 +40,7 @@ def one_timestamp(stores: Stores, now: Any) -> None:
     at = now - timedelta(days=3)
     table = stores.hubspot.tables["contacts"]
     leads = stores.salesforce.tables["Lead"]
-    for number in range(_NUMBERS_FROM, _NUMBERS_FROM + IMPORTED):
+    for number in range(_NUMBERS_FROM, _NUMBERS_FROM + IMPORT_SIZE):
         name = {"email": f"import{number}@example.com", "lastname": f"Import {number}"}
         table.add(Record(number, name, milliseconds(at), milliseconds(at)))
         row: Row = {
@@ -143,7 +143,7 @@ def link_later(stores: Stores) -> None:
     apply_edit(Edit(crm="hubspot", object="emails", ids=ids, link=link), stores)
 
 
-WORLDS: Final[dict[str, Callable[[Stores, Any], None]]] = {
+SCENARIOS: Final[dict[str, Callable[[Stores, Any], None]]] = {
     "formula": formula,
     "merge_chains": merge_chains,
     "one_timestamp": one_timestamp,

@@ -8,7 +8,7 @@ from sandbox.hubspot.schema import CONTACTS, STAGES
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
 from sandbox.salesforce.ids import record_id
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.people import Person
 
 LEAD_STATUS: Final = {
@@ -23,7 +23,7 @@ LEAD_STATUS: Final = {
 def add_contacts(store: HubSpotStore, person: Person) -> None:
     """Add a person's contact, its duplicate, and the ids that were merged into it."""
     table = store.tables[CONTACTS.name]
-    seen = [entry for entry in person.happenings if entry.crm != "salesforce"]
+    seen = [entry for entry in person.events if entry.crm != "salesforce"]
     created_at = milliseconds(person.created_at)
     touched_at = milliseconds(max([person.created_at, *(entry.at for entry in seen)]))
     record = Record(contact_id(person), _contact_properties(person, seen), created_at, touched_at)
@@ -57,7 +57,7 @@ def _duplicate(person: Person, original: Record, touched_at: int) -> Record:
     return Record(original.id + 7, properties, created_at, touched_at)
 
 
-def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]:
+def _contact_properties(person: Person, seen: list[Event]) -> dict[str, str]:
     submitted = [entry.at for entry in seen if entry.kind in FORMS]
     email = person.email
     return present(
@@ -68,7 +68,7 @@ def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]
             "phone": person.phone,
             "jobtitle": person.job_title,
             "company": person.company,
-            "industry": person.industry and _spelt(person.industry, person.number),
+            "industry": person.industry and _vary_industry(person.industry, person.number),
             "numberofemployees": person.employees and str(person.employees),
             "country": person.country,
             "website": person.domain and f"https://www.{person.domain}",
@@ -96,7 +96,7 @@ def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]
     )
 
 
-def _spelt(industry: str, number: int) -> str:
+def _vary_industry(industry: str, number: int) -> str:
     """Spell a free-text field as different people do."""
     return (
         (industry.upper(), f"{industry} ", industry.lower())[number % 3]

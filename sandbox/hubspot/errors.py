@@ -12,7 +12,7 @@ NOT_FOUND_PAGE: Final = (
 )
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An answer that is an error; `body` is JSON, or an HTML page where it is a string."""
 
     def __init__(self, status: int, body: dict[str, Any] | str) -> None:
@@ -22,30 +22,30 @@ class Refusal(Exception):
         self.body = body
 
 
-def refusal(status: int, message: str, category: str | None = None, **more: Any) -> Refusal:
+def api_error(status: int, message: str, category: str | None = None, **more: Any) -> ApiError:
     """Build a refusal in HubSpot's usual error envelope."""
     body: dict[str, Any] = {"status": "error", "message": message, "correlationId": str(uuid4())}
     if category:
         body["category"] = category
-    return Refusal(status, body | more)
+    return ApiError(status, body | more)
 
 
-def invalid(message: str, **more: Any) -> Refusal:
+def invalid(message: str, **more: Any) -> ApiError:
     """Refuse a request that is wrong in itself."""
-    return refusal(400, message, "VALIDATION_ERROR", **more)
+    return api_error(400, message, "VALIDATION_ERROR", **more)
 
 
-def unreadable(message: str, *, line: int = 1, column: int = 2) -> Refusal:
+def invalid_json(message: str, *, line: int = 1, column: int = 2) -> ApiError:
     """Refuse a body that is no JSON or of another shape; such a refusal has no category."""
-    return refusal(400, f"Invalid input JSON on line {line}, column {column}: {message}")
+    return api_error(400, f"Invalid input JSON on line {line}, column {column}: {message}")
 
 
-def record_not_found() -> Refusal:
+def record_not_found() -> ApiError:
     """Refuse a single record that does not exist: a page of HTML, not JSON."""
-    return Refusal(404, NOT_FOUND_PAGE)
+    return ApiError(404, NOT_FOUND_PAGE)
 
 
-def invalid_properties(problems: list[tuple[str, str, str]]) -> Refusal:
+def invalid_properties(problems: list[tuple[str, str, str]]) -> ApiError:
     """Refuse a whole request for its (property, code, message) problems; no id tells whose."""
     listed = [
         {"isValid": False, "message": message, "error": code, "name": name}
@@ -60,9 +60,9 @@ def invalid_properties(problems: list[tuple[str, str, str]]) -> Refusal:
     )
 
 
-def missing_scope(scope: str) -> Refusal:
+def missing_scope(scope: str) -> ApiError:
     """Refuse a token that lacks a scope."""
-    return refusal(
+    return api_error(
         403,
         "This app hasn't been granted all required scopes to make this call.",
         "MISSING_SCOPES",

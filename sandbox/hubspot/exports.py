@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 
@@ -27,11 +27,11 @@ class Export:
     signed_at: float = 0.0
 
 
-def start(store: HubSpotStore, call: Call) -> Answer:
+def start(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Begin an export; one at a time."""
     if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
-        raise refusal(429, "There is already an export running.", "RATE_LIMITS")
-    asked = call.body
+        raise api_error(429, "There is already an export running.", "RATE_LIMITS")
+    asked = request.body
     table = store.table(asked["objectType"])
     unknown = [name for name in asked["objectProperties"] if name not in table.properties]
     if unknown:
@@ -40,13 +40,13 @@ def start(store: HubSpotStore, call: Call) -> Answer:
         raise invalid(f"There is no list {asked.get('listId')}")
     task_id = str(uuid4())
     store.exports[task_id] = Export(asked, store.now_ms())
-    status = f"{call.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
-    return Answer({"id": task_id, "links": {"status": status}}, 202)
+    status = f"{request.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
+    return ApiResponse({"id": task_id, "links": {"status": status}}, 202)
 
 
-def state(store: HubSpotStore, call: Call) -> Answer:
+def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Tell how far an export is; once it is there, where its file lies for five minutes."""
-    task_id = call.parameters["task_id"]
+    task_id = request.parameters["task_id"]
     export = _export(store, task_id)
     export.polls += 1
     is_done = export.polls >= _POLLS_UNTIL_DONE
@@ -59,8 +59,8 @@ def state(store: HubSpotStore, call: Call) -> Answer:
     }
     if is_done:
         export.signed_at = time.monotonic()
-        told["result"] = call.host + PATH.format(task_id=task_id)
-    return Answer(told)
+        told["result"] = request.host + PATH.format(task_id=task_id)
+    return ApiResponse(told)
 
 
 def file(store: HubSpotStore, task_id: str) -> str | None:
@@ -85,5 +85,5 @@ def file(store: HubSpotStore, task_id: str) -> str | None:
 def _export(store: HubSpotStore, task_id: str) -> Export:
     found: Export | None = store.exports.get(task_id)
     if found is None:
-        raise refusal(404, f"No export with the id {task_id}", "OBJECT_NOT_FOUND")
+        raise api_error(404, f"No export with the id {task_id}", "OBJECT_NOT_FOUND")
     return found

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sandbox.hubspot.ids import contact_id, form_guid
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.journeys import ROBOT
 from sandbox.seed.people import Person
 
@@ -98,7 +98,7 @@ def add_forms(store: HubSpotStore, since: datetime | None) -> None:
         } | _FORM
 
 
-def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> None:
+def add_submission(store: HubSpotStore, person: Person, entry: Event) -> None:
     """Log a form submission; it names an address, not a contact."""
     values = {
         "email": person.email,
@@ -126,7 +126,7 @@ def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> Non
     )
 
 
-def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int) -> None:
+def add_event(store: HubSpotStore, person: Person, entry: Event, index: int) -> None:
     """Log an event of the contact: a page view, or one of the account's own types."""
     event_type = TRACKED_EVENTS[entry.kind]
     properties = {"detail": entry.detail}
@@ -152,7 +152,7 @@ def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int)
 def add_email_event(
     store: HubSpotStore,
     person: Person,
-    entry: Happening,
+    entry: Event,
     index: int,
     sent: dict[str, dict[str, Any]],
 ) -> None:
@@ -177,7 +177,7 @@ def add_email_event(
 
 
 def _email_event(
-    person: Person, entry: Happening, index: int, campaign: str, type_: str
+    person: Person, entry: Event, index: int, campaign: str, type_: str
 ) -> dict[str, Any]:
     return {
         "id": str(uuid5(NAMESPACE_URL, f"email/{person.number}/{index}/{type_}")),

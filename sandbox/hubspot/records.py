@@ -18,7 +18,7 @@ from sandbox.hubspot.marketing import (
 )
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.people import Person
 
 INDUSTRY: Final = {
@@ -54,11 +54,11 @@ class Account:
             return
         company = self._company(person.domain, person) if person.domain else None
         add_contacts(self._store, person)
-        _add_happenings(self._store, person, company)
+        _add_events(self._store, person, company)
 
-    def settle(self) -> None:
+    def pack(self) -> None:
         """Pack what is known so far."""
-        self._store.settle()
+        self._store.pack()
 
     def contents(self) -> tuple[Any, ...]:
         """Give what the account holds, packed."""
@@ -105,10 +105,10 @@ def _company(id: int, person: Person) -> Record:
     return Record(id, present(properties), at, at)
 
 
-def _add_happenings(store: HubSpotStore, person: Person, company: int | None) -> None:
+def _add_events(store: HubSpotStore, person: Person, company: int | None) -> None:
     deal: Record | None = None
     sent: dict[str, dict[str, Any]] = {}
-    for index, entry in enumerate(person.happenings):
+    for index, entry in enumerate(person.events):
         if entry.crm == "salesforce":
             continue
         if entry.kind in FORMS:
@@ -124,7 +124,7 @@ def _add_happenings(store: HubSpotStore, person: Person, company: int | None) ->
 
 
 def _add_deal(
-    store: HubSpotStore, person: Person, entry: Happening, deal: Record | None, company: int | None
+    store: HubSpotStore, person: Person, entry: Event, deal: Record | None, company: int | None
 ) -> Record:
     """Open a deal, or close the open one."""
     table = store.tables["deals"]

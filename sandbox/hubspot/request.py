@@ -12,7 +12,7 @@ from sandbox.hubspot.store import HubSpotStore
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """One request: path parameters, query, decoded body, and the address the client called."""
 
     path: str
@@ -51,7 +51,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """A status and a body; None means no body."""
 
     body: Any = None
@@ -59,7 +59,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[HubSpotStore, Call], Answer]
+Handler = Callable[[HubSpotStore, ApiRequest], ApiResponse]
 
 
 def page_size(asked: Any, default: int, most: int) -> int:
@@ -73,7 +73,7 @@ def page_size(asked: Any, default: int, most: int) -> int:
     return size
 
 
-def whole(said: Any) -> int:
+def parse_integer(said: Any) -> int:
     """Read a whole number that comes as a number or as text."""
     try:
         return int(said)

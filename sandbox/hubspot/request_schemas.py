@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
-from sandbox.hubspot.errors import invalid, unreadable
+from sandbox.hubspot.errors import invalid, invalid_json
 
 Text = str | int | float | bool
 Properties = dict[str, Text | None]
@@ -500,7 +500,7 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
 }
 
 
-def check_shape(method: str, path: str, body: Any) -> None:
+def validate_body(method: str, path: str, body: Any) -> None:
     """Refuse a body that has not the shape its route takes."""
     shape = BODIES.get((method, path), _OBJECT)
     try:
@@ -511,4 +511,4 @@ def check_shape(method: str, path: str, body: Any) -> None:
             said = f"Some required fields were not set: [{first['loc'][-1]}]"
             raise invalid(f"Invalid input JSON on line 1, column 2. {said}") from None
         place = ".".join(map(str, first["loc"]))
-        raise unreadable(f"Cannot deserialize value of {place}: {first['msg']}") from None
+        raise invalid_json(f"Cannot deserialize value of {place}: {first['msg']}") from None

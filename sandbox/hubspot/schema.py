@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.errors import api_error
 
 MADE_AT: Final = "2022-05-03T09:00:00Z"
 _ADMIN: Final = "4800000"
@@ -116,7 +116,7 @@ def _calculated(name: str, label: str) -> Property:
     return Property(name, label, read_only=True)
 
 
-STANDING: Final = (
+STANDING_OPTIONS: Final = (
     "suspect",
     "lead",
     "mql",
@@ -229,7 +229,7 @@ _CONTACT_PROPERTIES: Final = (
         _instant(f"hs_v2_date_entered_{stage.value}", f"Date entered {stage.label}", read_only=True)
         for stage in STAGES
     ),
-    _choice("onefunnel_standing", "onefunnel standing", *STANDING, custom=True),
+    _choice("onefunnel_standing", "onefunnel standing", *STANDING_OPTIONS, custom=True),
     _number("onefunnel_score", "onefunnel score", custom=True),
     _instant("onefunnel_stage_since", "onefunnel stage since", custom=True),
     Property("onefunnel_next_action", "onefunnel next action", custom=True),
@@ -490,5 +490,5 @@ def object_type(spelling: str) -> ObjectType:
     """Find the object type by name, singular, type id, in any case; refuse what is none."""
     found = _SPELLINGS.get(spelling.lower())
     if found is None:
-        raise refusal(400, f"Unable to infer object type from: {spelling}")
+        raise api_error(400, f"Unable to infer object type from: {spelling}")
     return found

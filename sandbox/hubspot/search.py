@@ -44,7 +44,7 @@ class Order:
     descending: bool
 
 
-def found(
+def find_records(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
     """Give the ids of what a search finds, in order, and the total, ahead of a lagging index.
@@ -54,13 +54,13 @@ def found(
     asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
     key = (table.type.name, table.version, orjson.dumps(asked))
     if store.index_lag_seconds or key not in store.searches:
-        answer = _found(store, table, body)
+        response = _matching(store, table, body)
         store.searches.clear()
-        store.searches[key] = answer
+        store.searches[key] = response
     return store.searches[key]
 
 
-def _found(
+def _matching(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
     """Search anew.
@@ -75,15 +75,15 @@ def _found(
         said = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
         return said and _has_words(properties, words)
 
-    hits, unindexed = _changed(store, table, fits, order)
-    columns = table.packed(archived=False)
-    chosen = np.logical_or.reduce([_chosen(group, columns) for group in groups or [[]]])
+    hits, unindexed = _changed_since(store, table, fits, order)
+    columns = table.packed_index(archived=False)
+    chosen = np.logical_or.reduce([_candidates(group, columns) for group in groups or [[]]])
     ids = columns["hs_object_id"][chosen]
     is_told = not words and all(one.column in columns for group in groups for one in group)
     if is_told and order.name in (None, *columns):
         values = columns[order.name or "hs_object_id"][chosen]
         return _merged(ids, values, hits, order), len(ids) + len(hits) + unindexed
-    for record in table.looked(ids):
+    for record in table.read_many(ids):
         if fits(record, record.properties):
             hits.append((order.rank(record.properties), record.id))
     hits.sort(key=itemgetter(1))
@@ -91,7 +91,7 @@ def _found(
     return [id for _, id in hits], len(hits) + unindexed
 
 
-def _changed(
+def _changed_since(
     store: HubSpotStore,
     table: ObjectTable,
     fits: Callable[[Record, dict[str, str]], bool],
@@ -100,7 +100,7 @@ def _changed(
     """Search what the packed index does not know; count what no index knows yet."""
     hits: list[Hit] = []
     unindexed = 0
-    for record in table.records.held():
+    for record in table.records.unpacked():
         properties = store.indexed(table, record)
         known = record.properties if properties is None else properties
         if record.archived_at is None and fits(record, known):
@@ -111,7 +111,7 @@ def _changed(
     return hits, unindexed
 
 
-def _chosen(group: list[Filter], columns: dict[str, Numbers]) -> Any:
+def _candidates(group: list[Filter], columns: dict[str, Numbers]) -> Any:
     """Leave out what cannot fit a group."""
     told = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
     return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *told])

@@ -18,9 +18,9 @@ import orjson
 
 from sandbox.hubspot.errors import invalid_properties
 from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property, object_type
-from sandbox.hubspot.values import BadValue, iso, stored_value
-from sandbox.storage.event_log import Timeline
-from sandbox.storage.record_store import Form, Numbers, Shelf
+from sandbox.hubspot.values import InvalidValue, iso, stored_value
+from sandbox.storage.event_log import EventLog
+from sandbox.storage.record_store import Numbers, RecordFormat, RecordStore
 
 PORTAL_ID: Final = 44237313
 _CONTENTS: Final = (
@@ -96,7 +96,7 @@ class ObjectTable:
         self.properties: dict[str, Property] = {each.name: each for each in object_type.properties}
         self.archived_properties: dict[str, Property] = {}
         self.groups: dict[str, dict[str, Any]] = {}
-        self.records: Shelf[int, Record] = Shelf(_RECORDS)
+        self.records: RecordStore[int, Record] = RecordStore(_RECORDS)
         self.merged_into: dict[int, int] = {}
         self.version = 0
         self._archived: set[int] = set()
@@ -112,12 +112,12 @@ class ObjectTable:
         record.properties[kind.modified] = iso(record.updated_at)
         self.records[record.id] = record
         self._highest_id = max(self._highest_id, record.id)
-        self.changed_members()
+        self.invalidate_order()
 
-    def settle(self) -> None:
+    def pack(self) -> None:
         """Pack what was added."""
-        self._archived |= {one.id for one in self.records.held() if one.archived_at is not None}
-        self.records.settle()
+        self._archived |= {one.id for one in self.records.unpacked() if one.archived_at is not None}
+        self.records.pack()
         self._columns = None
 
     def contents(self) -> tuple[Any, ...]:
@@ -125,13 +125,13 @@ class ObjectTable:
         highest = max([self._highest_id, *self.merged_into])
         return self.records, self.merged_into, self._archived, highest
 
-    def take(self, contents: tuple[Any, ...]) -> None:
+    def load_contents(self, contents: tuple[Any, ...]) -> None:
         """Hold what another table's `contents` gave."""
         self.records, self.merged_into, self._archived, self._highest_id = contents
         self._columns = None
-        self.changed_members()
+        self.invalidate_order()
 
-    def changed_members(self) -> None:
+    def invalidate_order(self) -> None:
         """Forget the cached order after records came, went, or were archived."""
         self._sorted.clear()
         self.version += 1
@@ -139,25 +139,25 @@ class ObjectTable:
     def find(self, id: str | int, *, archived: bool = False) -> Record | None:
         """Find a record by id, to change it; None where there is none in that state."""
         number = self._number(id)
-        return self.records[number] if self._is(number, archived=archived) else None
+        return self.records[number] if self._has_state(number, archived=archived) else None
 
-    def look(self, id: str | int, *, archived: bool = False) -> Record | None:
+    def read(self, id: str | int, *, archived: bool = False) -> Record | None:
         """Find a record by id, to read it."""
-        record = self.records.look(self._number(id))
+        record = self.records.read(self._number(id))
         return record if record and (record.archived_at is not None) == archived else None
 
     def is_live(self, id: int) -> bool:
         """Tell whether there is a live record of this very id."""
-        return self._is(id, archived=False)
+        return self._has_state(id, archived=False)
 
-    def look_by(self, property_name: str, value: str) -> Record | None:
+    def read_by(self, property_name: str, value: str) -> Record | None:
         """Find a live record by a unique property, in any case; additional addresses count."""
 
         def values(record: Record) -> list[str]:
             own = record.properties.get(property_name, "").lower()
             return [own, *_additional_emails(record)] if property_name == "email" else [own]
 
-        found = self.records.where(property_name, values, value.strip().lower())
+        found = self.records.find_by(property_name, values, value.strip().lower())
         live = (record for record in found if record.archived_at is None)
         return min(live, key=lambda record: record.id, default=None)
 
@@ -167,7 +167,7 @@ class ObjectTable:
 
     def all_live(self) -> Iterator[Record]:
         """Walk over the live records by ascending id, to read them."""
-        return self.looked(self.live_ids())
+        return self.read_many(self.live_ids())
 
     def live_ids(self) -> Numbers:
         """Give the ids of the live records, in order."""
@@ -179,7 +179,7 @@ class ObjectTable:
         start = bisect_left(ids, after)
         chosen = ids[start : start + limit]
         more = start + limit < len(ids)
-        return list(self.looked(chosen)), int(chosen[-1]) + 1 if more else None
+        return list(self.read_many(chosen)), int(chosen[-1]) + 1 if more else None
 
     def next_id(self) -> int:
         """Give the id of the next new record."""
@@ -195,29 +195,31 @@ class ObjectTable:
             number = self.merged_into[number]
         return number
 
-    def _is(self, number: int, *, archived: bool) -> bool:
-        if self.records.is_held(number):
+    def _has_state(self, number: int, *, archived: bool) -> bool:
+        if self.records.is_unpacked(number):
             return (self.records[number].archived_at is not None) == archived
         return number in self.records and (number in self._archived) == archived
 
-    def looked(self, ids: Numbers) -> Iterator[Record]:
+    def read_many(self, ids: Numbers) -> Iterator[Record]:
         """Walk over records by their ids, to read them."""
-        return (found for id in ids.tolist() if (found := self.records.look(id)))
+        return (found for id in ids.tolist() if (found := self.records.read(id)))
 
-    def packed(self, *, archived: bool) -> dict[str, Numbers]:
+    def packed_index(self, *, archived: bool) -> dict[str, Numbers]:
         """Give the index of the records that nobody holds: ids and times of change, by id."""
         if not self._columns:
-            ids, updated = self.records.columns()
+            ids, updated = self.records.packed_columns()
             self._columns = ids, updated, np.isin(ids, list(self._archived))
         ids, updated, is_archived = self._columns
         there = is_archived == archived
-        there[np.searchsorted(ids, self.records.out_numbers())] = False
+        there[np.searchsorted(ids, self.records.unpacked_numbers())] = False
         return {"hs_object_id": ids[there], self.type.modified: updated[there]}
 
     def _ids(self, *, archived: bool) -> Numbers:
         if archived not in self._sorted:
-            packed = self.packed(archived=archived)["hs_object_id"]
-            held = [r.id for r in self.records.held() if (r.archived_at is not None) == archived]
+            packed = self.packed_index(archived=archived)["hs_object_id"]
+            held = [
+                r.id for r in self.records.unpacked() if (r.archived_at is not None) == archived
+            ]
             self._sorted[archived] = np.sort(np.append(packed, np.array(held, np.int64)))
         return self._sorted[archived]
 
@@ -235,12 +237,12 @@ class HubSpotStore:
         self.tables = {each.name: ObjectTable(each) for each in OBJECT_TYPES}
         self.custom: dict[str, ObjectType] = {}
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.associations: dict[tuple[str, str], Shelf[int, list[int]]] = defaultdict(_links)
+        self.associations: dict[tuple[str, str], RecordStore[int, list[int]]] = defaultdict(_links)
         self.owners: list[dict[str, Any]] = []
         self.forms: dict[str, dict[str, Any]] = {}
-        self.submissions: dict[str, Timeline] = defaultdict(Timeline)
-        self.email_events = Timeline()
-        self.events: dict[str, Timeline] = defaultdict(Timeline)
+        self.submissions: dict[str, EventLog] = defaultdict(EventLog)
+        self.email_events = EventLog()
+        self.events: dict[str, EventLog] = defaultdict(EventLog)
         self.lists: dict[str, Any] = {}
         self.exports: dict[str, Any] = {}
         self.denied_scopes: set[str] = set()
@@ -254,39 +256,39 @@ class HubSpotStore:
         self.searches: dict[tuple[str, int, bytes], tuple[Sequence[int], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
 
-    def settle(self) -> None:
+    def pack(self) -> None:
         """Pack what was added and is about one person; links of companies go on growing."""
         for table in self.tables.values():
-            table.settle()
+            table.pack()
         for (from_type, _), links in self.associations.items():
             if from_type != "companies":
-                links.settle()
+                links.pack()
 
     def contents(self) -> tuple[Any, ...]:
         """Give what the account holds, apart from its settings, all of it packed."""
-        self.settle()
+        self.pack()
         for links in self.associations.values():
-            links.settle()
+            links.pack()
         for log in (self.email_events, *self.submissions.values(), *self.events.values()):
-            log.settle()
+            log.pack()
         tables = {name: one.contents() for name, one in self.tables.items()}
         return tables, *(getattr(self, name) for name in _CONTENTS)
 
-    def take(self, contents: tuple[Any, ...]) -> None:
+    def load_contents(self, contents: tuple[Any, ...]) -> None:
         """Hold what another account's `contents` gave."""
         tables, *rest = contents
         for name, held in tables.items():
-            self.tables[name].take(held)
+            self.tables[name].load_contents(held)
         for name, value in zip(_CONTENTS, rest, strict=True):
             setattr(self, name, value)
 
-    def kind(self, spelling: str) -> ObjectType:
+    def object_type(self, spelling: str) -> ObjectType:
         """Find an object type by name, singular, type id, in any case; refuse what is none."""
         return self.custom.get(spelling.lower()) or object_type(spelling)
 
     def table(self, spelling: str) -> ObjectTable:
         """Give the records of an object type."""
-        return self.tables[self.kind(spelling).name]
+        return self.tables[self.object_type(spelling).name]
 
     def now_ms(self) -> int:
         """Read the account's clock, in epoch milliseconds; it may be wrong by `skew_seconds`."""
@@ -308,7 +310,7 @@ class HubSpotStore:
 
     def associated(self, from_type: str, from_id: int, to_type: str) -> list[int]:
         """Give the ids of the live records linked to one record."""
-        linked = self.associations[from_type, to_type].look(from_id) or []
+        linked = self.associations[from_type, to_type].read(from_id) or []
         return list(filter(self.tables[to_type].is_live, linked))
 
     def dissociate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
@@ -321,7 +323,9 @@ class HubSpotStore:
             if there in linked:
                 linked.remove(there)
 
-    def checked(self, table: ObjectTable, inputs: list[dict[str, Any]]) -> list[dict[str, str]]:
+    def validate_properties(
+        self, table: ObjectTable, inputs: list[dict[str, Any]]
+    ) -> list[dict[str, str]]:
         """Turn the properties of all inputs into stored values, or refuse all for the bad ones."""
         problems: list[tuple[str, str, str]] = []
         checked: list[dict[str, str]] = []
@@ -335,7 +339,7 @@ class HubSpotStore:
                 elif value is not None:
                     try:
                         values[name] = stored_value(definition, value)
-                    except BadValue as error:
+                    except InvalidValue as error:
                         problems.append((name, error.code, error.message))
             checked.append(values)
         if problems:
@@ -391,7 +395,7 @@ class HubSpotStore:
     def archive(self, table: ObjectTable, record: Record) -> None:
         """Move a record to the archive, where it keeps its id."""
         record.archived_at = self.now_ms()
-        table.changed_members()
+        table.invalidate_order()
 
     def erase(self, table: ObjectTable, record: Record) -> None:
         """Remove a record for good, with its associations."""
@@ -400,7 +404,7 @@ class HubSpotStore:
         for key, linked in self.associations.items():
             if key[0] == table.type.name:
                 linked.pop(record.id, None)
-        table.changed_members()
+        table.invalidate_order()
 
     def merge(self, table: ObjectTable, primary: Record, other: Record) -> Record:
         """Merge two records into a new one with a new id; both old ids lead there from now on."""
@@ -465,12 +469,14 @@ def _updated_at(record: Record) -> int:
     return record.updated_at
 
 
-_RECORDS: Final = Form(_number, _number, Record.dump, Record.load, _updated_at)
-_LINKED: Final[Form[int, list[int]]] = Form(_number, _number, orjson.dumps, orjson.loads)
+_RECORDS: Final = RecordFormat(_number, _number, Record.dump, Record.load, _updated_at)
+_LINKED: Final[RecordFormat[int, list[int]]] = RecordFormat(
+    _number, _number, orjson.dumps, orjson.loads
+)
 
 
-def _links() -> Shelf[int, list[int]]:
-    return Shelf(_LINKED)
+def _links() -> RecordStore[int, list[int]]:
+    return RecordStore(_LINKED)
 
 
 def _set(record: Record, name: str, value: str, at: int, source: str = "INTEGRATION") -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.hubspot.errors import refusal
-from sandbox.hubspot.request import Answer, Call, whole
+from sandbox.hubspot.errors import api_error
+from sandbox.hubspot.request import ApiRequest, ApiResponse, parse_integer
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
 
@@ -11,48 +11,48 @@ _ROLE = "4800"
 _TEAM = "480"
 
 
-def users(store: HubSpotStore, call: Call) -> Answer:
+def users(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the users; every owner is one."""
-    limit, start = call.limit(100, 500), whole(call.query.get("after") or 0)
+    limit, start = request.limit(100, 500), parse_integer(request.query.get("after") or 0)
     told = [_user(one) for one in store.owners]
-    answer: dict[str, Any] = {"results": told[start : start + limit]}
+    response: dict[str, Any] = {"results": told[start : start + limit]}
     if start + limit < len(told):
-        answer["paging"] = call.next_page(str(start + limit))
-    return Answer(answer)
+        response["paging"] = request.next_page(str(start + limit))
+    return ApiResponse(response)
 
 
-def user(store: HubSpotStore, call: Call) -> Answer:
+def user(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give one user, by id or address."""
-    wanted = call.parameters["user_id"]
+    wanted = request.parameters["user_id"]
     for one in map(_user, store.owners):
         if wanted in (one["id"], one["email"]):
-            return Answer(one)
-    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+            return ApiResponse(one)
+    raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
-def owners_2(store: HubSpotStore, call: Call) -> Answer:
+def owners_2(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give the owners as a plain list, as version 2 did."""
-    wanted = call.query.get("email")
-    return Answer([_owner_2(one) for one in store.owners if wanted in (None, one["email"])])
+    wanted = request.query.get("email")
+    return ApiResponse([_owner_2(one) for one in store.owners if wanted in (None, one["email"])])
 
 
-def owner_2(store: HubSpotStore, call: Call) -> Answer:
+def owner_2(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give one owner, as version 2 did."""
     for one in store.owners:
-        if one["id"] == call.parameters["owner_id"]:
-            return Answer(_owner_2(one))
-    raise refusal(404, "resource not found")
+        if one["id"] == request.parameters["owner_id"]:
+            return ApiResponse(_owner_2(one))
+    raise api_error(404, "resource not found")
 
 
-def roles(_store: HubSpotStore, _call: Call) -> Answer:
+def roles(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
     """Give the only role."""
-    return Answer({"results": [{"id": _ROLE, "name": "Sales", "requiresBillingWrite": False}]})
+    return ApiResponse({"results": [{"id": _ROLE, "name": "Sales", "requiresBillingWrite": False}]})
 
 
-def teams(store: HubSpotStore, _call: Call) -> Answer:
+def teams(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
     """Give the only team."""
     ids = [str(one["userId"]) for one in store.owners]
-    return Answer(
+    return ApiResponse(
         {"results": [{"id": _TEAM, "name": "Sales", "userIds": ids, "secondaryUserIds": []}]}
     )
 

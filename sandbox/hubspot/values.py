@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.hubspot.schema import Property
 
 
-class BadValue(Exception):
+class InvalidValue(Exception):
     """A value a property does not take: the code and the message of the refusal."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -43,11 +43,11 @@ def stored_value(definition: Property, value: Any) -> str:
     """Turn a value of a request into the text HubSpot keeps ("" clears), or raise `BadValue`."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if definition.read_only:
-        raise BadValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
+        raise InvalidValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
     if text == "":
         return ""
     if definition.type != "string" and text != text.strip():
-        raise BadValue(
+        raise InvalidValue(
             "LEADING_TRAILING_WHITESPACE", f"{definition.name} has spaces around its value"
         )
     match definition.type:
@@ -67,23 +67,23 @@ def _number(text: str) -> str:
     try:
         float(text)
     except ValueError:
-        raise BadValue("INVALID_LONG", f"{text} was not a valid long.") from None
+        raise InvalidValue("INVALID_LONG", f"{text} was not a valid long.") from None
     if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-        raise BadValue("INVALID_LONG", f"{text} was not a valid long.")
+        raise InvalidValue("INVALID_LONG", f"{text} was not a valid long.")
     return text.removesuffix(".0")
 
 
 def _instant(definition: Property, text: str) -> str:
     at = parse_instant(text)
     if at is None:
-        raise BadValue("INVALID_DATE", f"{text} was not a valid date for {definition.name}.")
+        raise InvalidValue("INVALID_DATE", f"{text} was not a valid date for {definition.name}.")
     return iso(at)
 
 
 def _day(definition: Property, text: str) -> str:
     at = parse_instant(text)
     if at is None or at % 86_400_000:
-        raise BadValue(
+        raise InvalidValue(
             "INVALID_DATE", f"{text} is not midnight UTC or a day for {definition.name}."
         )
     return iso(at)[:10]
@@ -95,7 +95,7 @@ def _option(definition: Property, text: str) -> str:
     unknown = [value for value in chosen if value not in allowed]
     if unknown:
         listed = ", ".join(allowed)
-        raise BadValue(
+        raise InvalidValue(
             "INVALID_OPTION", f"{unknown[0]} was not one of the allowed options: [{listed}]"
         )
     return text
@@ -103,7 +103,7 @@ def _option(definition: Property, text: str) -> str:
 
 def _text(definition: Property, text: str) -> str:
     if definition.name == "email" and text.count("@") != 1:
-        raise BadValue("INVALID_EMAIL", f"Email address {text} is invalid")
+        raise InvalidValue("INVALID_EMAIL", f"Email address {text} is invalid")
     if len(text) > 65_536:
-        raise BadValue("PROPERTY_VALUE_TOO_LONG", f"{definition.name} is longer than 65536")
+        raise InvalidValue("PROPERTY_VALUE_TOO_LONG", f"{definition.name} is longer than 65536")
     return text.strip() if definition.name == "email" else text

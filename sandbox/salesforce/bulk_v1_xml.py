@@ -3,15 +3,15 @@
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, refuse_entities
+from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.xml import DECLARATION, XmlError, element, refuse_entities
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _NIL = f"{{{_INSTANCE}}}nil"
 
 
-def found(kind: str, records: list[dict[str, Any]]) -> str:
+def parse_rows(kind: str, records: list[dict[str, Any]]) -> str:
     """Write the records that a query found."""
     rows = "".join(f'<records xsi:type="sObject">{_row(kind, one)}</records>' for one in records)
     return _whole("queryResult", rows)
@@ -27,8 +27,8 @@ def rows(sent: bytes) -> list[dict[str, Any]]:
     try:
         refuse_entities(sent)
         root = fromstring(sent)  # noqa: S314 (what defines entities was refused above)
-    except (NoMarkup, ParseError) as error:
-        raise Refused("InvalidBatch", f"Failed to parse XML: {error}") from error
+    except (XmlError, ParseError) as error:
+        raise ApiError("InvalidBatch", f"Failed to parse XML: {error}") from error
     return [
         {_local(field): None if _is_nil(field) else field.text for field in record if _given(field)}
         for record in root

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _UNITS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 _NEAR = {"LAST": -1, "THIS": 0, "NEXT": 1}
@@ -17,7 +17,7 @@ def days_of(word: str, today: date) -> tuple[date, date]:
     name, _, number = word.upper().partition(":")
     unit, first, after = _span(name, int(number or 0))
     if unit not in _UNITS or bool(number) != ("N" in name.split("_")):
-        raise Refused("MALFORMED_QUERY", f"unexpected token: {word}")
+        raise ApiError("MALFORMED_QUERY", f"unexpected token: {word}")
     return _start(unit, first, today), _start(unit, after, today)
 
 

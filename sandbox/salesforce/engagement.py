@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped
 from sandbox.salesforce.values import instant
-from sandbox.seed.people import Happening, Person
+from sandbox.seed.people import Event, Person
 
 ARCHIVED_AFTER = timedelta(days=365)
 
@@ -35,7 +35,7 @@ _MEETINGS = {"meeting_booked": "Scheduled", "meeting_held": "Held", "meeting_no_
 
 
 @dataclass
-class Journal:
+class EngagementLog:
     """One person's log while it is being written."""
 
     person: Person
@@ -61,26 +61,26 @@ class Journal:
         return row
 
 
-def log(journal: Journal) -> datetime | None:
+def log_event(journal: EngagementLog) -> datetime | None:
     """Log everything that this CRM hears of; give when it last heard of something."""
     last = None
-    for happening in journal.person.happenings:
+    for happening in journal.person.events:
         writer = _WRITERS.get(happening.kind)
         if writer is None or happening.crm == "hubspot":
             continue
         journal.serial += 1
-        last = heard_at(happening)
+        last = logged_at(happening)
         writer(journal, happening, last)
     return last
 
 
-def heard_at(happening: Happening) -> datetime:
+def logged_at(happening: Event) -> datetime:
     """Say when this CRM logged it: later, where both did."""
     late = happening.skew_seconds if happening.crm == "both" else 0
     return happening.at + timedelta(seconds=late)
 
 
-def _task(journal: Journal, subtype: str, kind: str, subject: str, at: datetime) -> Row:
+def _task(journal: EngagementLog, subtype: str, kind: str, subject: str, at: datetime) -> Row:
     day = at.date().isoformat()
     row = {
         "Id": journal.next_id("00T"),
@@ -99,7 +99,7 @@ def _task(journal: Journal, subtype: str, kind: str, subject: str, at: datetime)
     return journal.add("Task", row, at, at)
 
 
-def _place(journal: Journal, activity: Row, at: datetime) -> None:
+def _place(journal: EngagementLog, activity: Row, at: datetime) -> None:
     if account := journal.who.get("AccountId"):
         activity["AccountId"] = account
     if journal.now - at > ARCHIVED_AFTER:
@@ -107,7 +107,7 @@ def _place(journal: Journal, activity: Row, at: datetime) -> None:
     journal.who["LastActivityDate"] = at.date().isoformat()
 
 
-def _call(journal: Journal, happening: Happening, at: datetime) -> None:
+def _call(journal: EngagementLog, happening: Event, at: datetime) -> None:
     direction, disposition, seconds = _CALLS[happening.kind]
     task = _task(journal, "Call", "Call", happening.detail, at)
     task["CallType"] = direction
@@ -115,7 +115,7 @@ def _call(journal: Journal, happening: Happening, at: datetime) -> None:
     task["CallDurationInSeconds"] = seconds
 
 
-def _mail(journal: Journal, happening: Happening, at: datetime) -> None:
+def _mail(journal: EngagementLog, happening: Event, at: datetime) -> None:
     incoming = happening.kind == "email_reply"
     task = _task(journal, "Email", "Email", f"Email: {happening.detail}", at)
     theirs, ours = journal.person.email, journal.tables["User"][journal.who["OwnerId"]]["Email"]
@@ -144,21 +144,21 @@ def _mail(journal: Journal, happening: Happening, at: datetime) -> None:
         journal.sent = row
 
 
-def _opened(journal: Journal, _: Happening, at: datetime) -> None:
+def _opened(journal: EngagementLog, _: Event, at: datetime) -> None:
     if journal.sent is not None:
         journal.sent.setdefault("FirstOpenedDate", instant(at))
         journal.sent["LastOpenedDate"] = journal.sent["SystemModstamp"] = instant(at)
         journal.sent["IsOpened"] = journal.sent["IsTracked"] = True
 
 
-def _bounced(journal: Journal, _: Happening, at: datetime) -> None:
+def _bounced(journal: EngagementLog, _: Event, at: datetime) -> None:
     journal.who["EmailBouncedDate"] = instant(at)
     if journal.sent is not None:
         journal.sent["IsBounced"] = True
         journal.sent["SystemModstamp"] = instant(at)
 
 
-def _meeting(journal: Journal, happening: Happening, at: datetime) -> None:
+def _meeting(journal: EngagementLog, happening: Event, at: datetime) -> None:
     starts = at + timedelta(days=3) if happening.kind == "meeting_booked" else at
     row = {
         "Id": journal.next_id("00U"),
@@ -178,21 +178,21 @@ def _meeting(journal: Journal, happening: Happening, at: datetime) -> None:
     journal.add("Event", row, at, at)
 
 
-def _todo(journal: Journal, happening: Happening, at: datetime) -> None:
+def _todo(journal: EngagementLog, happening: Event, at: datetime) -> None:
     task = _task(journal, "Task", "Other", happening.detail, at)
     if journal.now - at < timedelta(days=14):
         task.update(Status="Not Started", IsClosed=False, CompletedDateTime=None)
 
 
-def _note(journal: Journal, happening: Happening, at: datetime) -> None:
+def _note(journal: EngagementLog, happening: Event, at: datetime) -> None:
     _task(journal, "Task", "Note", happening.detail, at)
 
 
-def _form(journal: Journal, happening: Happening, at: datetime) -> None:
+def _form(journal: EngagementLog, happening: Event, at: datetime) -> None:
     _task(journal, "Task", "Web Form", f"{happening.kind}: {happening.detail}", at)
 
 
-def _response(journal: Journal, happening: Happening, at: datetime) -> None:
+def _response(journal: EngagementLog, happening: Event, at: datetime) -> None:
     """A person is a member of a campaign once: who registered and came is a member who came."""
     campaign = _campaign(journal.tables, happening, at)
     side = "ContactId" if journal.is_contact else "LeadId"
@@ -209,7 +209,7 @@ def _response(journal: Journal, happening: Happening, at: datetime) -> None:
         row.setdefault("FirstRespondedDate", at.date().isoformat())
 
 
-def _campaign(tables: Tables, happening: Happening, at: datetime) -> Row:
+def _campaign(tables: Tables, happening: Event, at: datetime) -> Row:
     found = tables["Campaign"].get(record_id("701", number_of(happening.detail)))
     if found is not None:
         return found
@@ -226,7 +226,7 @@ def _campaign(tables: Tables, happening: Happening, at: datetime) -> Row:
     return row
 
 
-def _deal_opened(journal: Journal, happening: Happening, at: datetime) -> None:
+def _deal_opened(journal: EngagementLog, happening: Event, at: datetime) -> None:
     if not journal.is_contact:
         return
     person = journal.person
@@ -252,7 +252,7 @@ def _deal_opened(journal: Journal, happening: Happening, at: datetime) -> None:
     _deal_moved(journal, row, at)
 
 
-def _deal_closed(journal: Journal, happening: Happening, at: datetime) -> None:
+def _deal_closed(journal: EngagementLog, happening: Event, at: datetime) -> None:
     if journal.opportunity is None:
         _deal_opened(journal, happening, at)
     deal, journal.opportunity = journal.opportunity, None
@@ -267,7 +267,7 @@ def _deal_closed(journal: Journal, happening: Happening, at: datetime) -> None:
     _deal_moved(journal, deal, at)
 
 
-def _deal_moved(journal: Journal, deal: Row, at: datetime) -> None:
+def _deal_moved(journal: EngagementLog, deal: Row, at: datetime) -> None:
     row = {
         "Id": journal.next_id("008"),
         "OpportunityId": deal["Id"],
@@ -276,7 +276,7 @@ def _deal_moved(journal: Journal, deal: Row, at: datetime) -> None:
     journal.add("OpportunityHistory", row, at, at)
 
 
-_Writer = Callable[[Journal, Happening, datetime], None]
+_Writer = Callable[[EngagementLog, Event, datetime], None]
 
 _WRITERS: dict[str, _Writer] = {
     **dict.fromkeys(_CALLS, _call),

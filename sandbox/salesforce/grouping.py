@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.field_paths import Column, sort_key
 from sandbox.salesforce.predicates import comparing, key_of
 from sandbox.salesforce.rows import Row
@@ -13,17 +13,17 @@ from sandbox.salesforce.schema import NUMBERS, Field
 from sandbox.salesforce.soql import (
     Aggregate,
     Aliased,
+    AllOf,
+    AnyOf,
     Comparison,
     Condition,
-    Every,
     Name,
     Negation,
     Ordering,
     Query,
-    Some,
 )
 from sandbox.salesforce.store import SalesforceStore
-from sandbox.storage.record_store import Found
+from sandbox.storage.record_store import Matches
 
 Resolve = Callable[[Name], Column]
 
@@ -56,13 +56,13 @@ class Grouping:
     holds: Callable[[Sequence[Row]], bool]
     ordering: tuple[tuple[Field, Callable[[Sequence[Row]], Any], Ordering], ...]
 
-    def records(self, rows: Found[Row]) -> list[dict[str, Any]]:
+    def records(self, rows: Matches[Row]) -> list[dict[str, Any]]:
         """Answer with one record per group."""
         groups: dict[tuple[Any, ...], list[int]] = {} if self.keys else {(): []}
         for at, row in enumerate(rows):
             key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
             groups.setdefault(key, []).append(at)
-        told = [group for group in map(rows.part, groups.values()) if self.holds(group)]
+        told = [group for group in map(rows.select, groups.values()) if self.holds(group)]
         for field, read, ordering in reversed(self.ordering):
             told.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
         return [
@@ -102,7 +102,7 @@ def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterat
                 key = _key(named, keys, resolve)
                 yield Figure(alias or key.path[-1], _shared(key))
             case _:
-                raise Refused("MALFORMED_QUERY", "Grouped query cannot select this")
+                raise ApiError("MALFORMED_QUERY", "Grouped query cannot select this")
 
 
 def _shared(key: Column) -> Callable[[Sequence[Row]], Any]:
@@ -114,19 +114,19 @@ def _key(name: Name, keys: tuple[Column, ...], resolve: Resolve) -> Column:
     column = resolve(name)
     if column.path not in [one.path for one in keys]:
         said = f"Field must be grouped or aggregated: {column.name}"
-        raise Refused("MALFORMED_QUERY", said)
+        raise ApiError("MALFORMED_QUERY", said)
     return column
 
 
 def _of(asked: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
     if asked.name is None:
         if asked.function != "count":
-            raise Refused("MALFORMED_QUERY", "unexpected token: )")
+            raise ApiError("MALFORMED_QUERY", "unexpected token: )")
         return len
     column, function = resolve(asked.name), _FUNCTIONS[asked.function]
     if asked.function in _OF_NUMBERS and column.field.type not in NUMBERS:
         said = f"field {column.name} does not support aggregate operator {asked.function.upper()}"
-        raise Refused("MALFORMED_QUERY", said)
+        raise ApiError("MALFORMED_QUERY", said)
 
     def figure(rows: Sequence[Row]) -> Any:
         return function([value for row in rows if (value := column.read(row)) is not None])
@@ -149,10 +149,10 @@ def _holds(
     match condition:
         case None:
             return lambda _rows: True
-        case Every(parts):
+        case AllOf(parts):
             every = [_holds(store, part, resolve) for part in parts]
             return lambda rows: all(test(rows) for test in every)
-        case Some(parts):
+        case AnyOf(parts):
             some = [_holds(store, part, resolve) for part in parts]
             return lambda rows: any(test(rows) for test in some)
         case Negation(part):
@@ -167,4 +167,4 @@ def _holds(
             test = comparing(column.field, operator, value, store.clock())
             return lambda rows: test(column.read(rows[0]))
         case _:
-            raise Refused("MALFORMED_QUERY", "HAVING takes comparisons only")
+            raise ApiError("MALFORMED_QUERY", "HAVING takes comparisons only")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.salesforce.errors import Refused, not_found
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.errors import ApiError, not_found
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 
 JOB_PREFIX = "750"
@@ -80,48 +80,50 @@ class Job:
             self.state = done if self.polls >= _POLLS_UNTIL_DONE else "InProgress"
 
 
-def new_job(call: Call, kind: str, asked: dict[str, Any], *, sobject: str, state: str) -> Job:
+def new_job(
+    request: ApiRequest, kind: str, asked: dict[str, Any], *, sobject: str, state: str
+) -> Job:
     """Open a job. Raises: Refused where its CSV is to be written in no known way."""
     ending, delimiter = asked.get("lineEnding", "LF"), asked.get("columnDelimiter", "COMMA")
     if ending not in LINE_ENDINGS or delimiter not in DELIMITERS:
-        raise Refused("InvalidJob", "Invalid lineEnding or columnDelimiter")
+        raise ApiError("InvalidJob", "Invalid lineEnding or columnDelimiter")
     job = Job(
-        id=call.store.new_id(JOB_PREFIX),
+        id=request.store.new_id(JOB_PREFIX),
         kind=kind,
         operation=asked["operation"],
         object=sobject,
-        version=call.version,
-        created_at=call.store.stamp(),
-        created_by=call.store.user_id,
+        version=request.version,
+        created_at=request.store.stamp(),
+        created_by=request.store.user_id,
         state=state,
         line_ending=ending,
         delimiter=delimiter,
     )
-    call.store.jobs[job.id] = job
+    request.store.jobs[job.id] = job
     return job
 
 
-def find_job(call: Call, kind: str) -> Job:
+def find_job(request: ApiRequest, kind: str) -> Job:
     """Find the job of a path. Raises: Refused: NOT_FOUND, or 409 for another API version."""
-    job = call.store.jobs.get(call.path["job"])
+    job = request.store.jobs.get(request.path["job"])
     if not isinstance(job, Job) or job.kind != kind:
         raise not_found()
-    if job.version != call.version:
+    if job.version != request.version:
         said = f"The job was created with API version {job.version}"
-        raise Refused("API_VERSION_MISMATCH", said, status=409)
+        raise ApiError("API_VERSION_MISMATCH", said, status=409)
     return job
 
 
-def listed(call: Call, kind: str) -> Answer:
+def listed(request: ApiRequest, kind: str) -> ApiResponse:
     """List the jobs of a kind."""
-    jobs = [one.outline() for one in call.store.jobs.values() if one.kind == kind]
-    return Answer({"done": True, "records": jobs, "nextRecordsUrl": None})
+    jobs = [one.outline() for one in request.store.jobs.values() if one.kind == kind]
+    return ApiResponse({"done": True, "records": jobs, "nextRecordsUrl": None})
 
 
-def remove(call: Call, kind: str) -> Answer:
+def remove(request: ApiRequest, kind: str) -> ApiResponse:
     """Delete a job that is over."""
-    job = find_job(call, kind)
+    job = find_job(request, kind)
     if not job.is_over and job.state != "Open":
-        raise Refused("INVALIDJOBSTATE", "Only a job that is over can be deleted")
-    del call.store.jobs[job.id]
-    return Answer(status=204)
+        raise ApiError("INVALIDJOBSTATE", "Only a job that is over can be deleted")
+    del request.store.jobs[job.id]
+    return ApiResponse(status=204)

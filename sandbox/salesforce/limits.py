@@ -2,7 +2,7 @@
 
 from sandbox.salesforce import bulk_v1
 from sandbox.salesforce.records import ORGANIZATION
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 DAILY_LIMIT = 100_000
@@ -52,9 +52,9 @@ _UNUSED = {
 """Limits of what the sandbox has not got, and nobody uses up."""
 
 
-def versions(_: Call) -> Answer:
+def versions(_: ApiRequest) -> ApiResponse:
     """List the versions that are served; no session is needed."""
-    return Answer([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
+    return ApiResponse([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
 
 
 def _version(number: int) -> dict[str, str]:
@@ -68,21 +68,21 @@ def _version(number: int) -> dict[str, str]:
     }
 
 
-def resources(call: Call) -> Answer:
+def resources(request: ApiRequest) -> ApiResponse:
     """List what the version offers."""
-    user = f"{call.origin}/id/{ORGANIZATION}/{call.store.user_id}"
-    return Answer({name: f"{call.root}/{name}" for name in _RESOURCES} | {"identity": user})
+    user = f"{request.origin}/id/{ORGANIZATION}/{request.store.user_id}"
+    return ApiResponse({name: f"{request.root}/{name}" for name in _RESOURCES} | {"identity": user})
 
 
-def limits(call: Call) -> Answer:
+def limits(request: ApiRequest) -> ApiResponse:
     """Tell what is left of the day."""
-    store = call.store
+    store = request.store
     limit = store.daily_limit or DAILY_LIMIT
     spent = sum(1 for one in store.jobs.values() if one.kind == "query")
     batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_v1.KIND)
     # called so since version 49
-    named = "DailyBulkApiBatches" if float(call.version) >= 49 else "DailyBulkApiRequests"
-    return Answer(
+    named = "DailyBulkApiBatches" if float(request.version) >= 49 else "DailyBulkApiRequests"
+    return ApiResponse(
         {
             "DailyApiRequests": {"Max": limit, "Remaining": max(0, limit - store.calls_used)},
             named: {"Max": _BULK_BATCHES, "Remaining": _BULK_BATCHES - batches},
@@ -93,14 +93,14 @@ def limits(call: Call) -> Answer:
     )
 
 
-def record_count(call: Call) -> Answer:
+def record_count(request: ApiRequest) -> ApiResponse:
     """Tell how many rows objects have; here they are counted and not hours old."""
-    asked = call.query.get("sObjects", "")
-    names = [one for one in asked.split(",") if one] or list(call.store.schema)
-    known = [call.store.find_sobject(name) for name in names]
+    asked = request.query.get("sObjects", "")
+    names = [one for one in asked.split(",") if one] or list(request.store.schema)
+    known = [request.store.find_sobject(name) for name in names]
     counts = [
-        {"count": len(call.store.tables[one.name]), "name": one.name}
+        {"count": len(request.store.tables[one.name]), "name": one.name}
         for one in known
         if one is not None
     ]
-    return Answer({"sObjects": counts})
+    return ApiResponse({"sObjects": counts})

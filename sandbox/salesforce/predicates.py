@@ -10,7 +10,7 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from sandbox.salesforce.date_literals import days_of
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field
 from sandbox.salesforce.soql import Literal, unquoted
@@ -90,7 +90,7 @@ def _check(field: Field, literal: Literal) -> None:
         kind, should = "string", "should be enclosed in quotes"
     else:
         kind, should = field.xsd.removeprefix("xsd:"), "should not be enclosed in quotes"
-    raise Refused(
+    raise ApiError(
         "INVALID_FIELD",
         f"value of filter criterion for field '{field.name}' must be of type {kind} and {should}",
     )
@@ -99,7 +99,7 @@ def _check(field: Field, literal: Literal) -> None:
 def _id(text: str) -> str:
     full = normalised(text)
     if full is None and text:
-        raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}")
+        raise ApiError("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}")
     return full or ""
 
 
@@ -115,7 +115,7 @@ def _against_null(field: Field, operator: str) -> Test:
         return lambda value: value is None or value == "" or value is empty
     if operator == "!=":
         return lambda value: not (value is None or value == "" or value is empty)
-    raise Refused("MALFORMED_QUERY", "unexpected token: null")
+    raise ApiError("MALFORMED_QUERY", "unexpected token: null")
 
 
 def _against(operator: str, wanted: Any, key: Callable[[Any], Any]) -> Test:
@@ -148,7 +148,7 @@ def _bound(field: Field, day: date) -> str:
 
 def _like(field: Field, pattern: str) -> Test:
     if field.type not in TEXTS:
-        raise Refused("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field: like")
+        raise ApiError("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field: like")
     expression = re.compile(_expression(pattern), re.IGNORECASE | re.DOTALL)
     return lambda value: value is not None and expression.fullmatch(value) is not None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.salesforce.engagement import Journal, heard_at, log
+from sandbox.salesforce.engagement import EngagementLog, log_event, logged_at
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.objects import LIFECYCLE_STAGES, org
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped, table
@@ -44,15 +44,15 @@ class Org:
         if person.salesforce_as is not None:
             _add_person(person, self._tables, self._now)
 
-    def settle(self) -> None:
+    def pack(self) -> None:
         """Pack what is about one person."""
         for name in self._tables.keys() - _SHARED:
-            self._tables[name].settle()
+            self._tables[name].pack()
 
     def tables(self) -> Tables:
         """Give the rows of every object, packed, by object and id."""
         for rows in self._tables.values():
-            rows.settle()
+            rows.pack()
         return self._tables
 
 
@@ -98,8 +98,8 @@ def _add_person(person: Person, tables: Tables, now: datetime) -> None:
     is_contact = person.salesforce_as != "Lead"
     sobject = "Contact" if is_contact else "Lead"
     row = _contact(person, tables) if is_contact else _lead(person)
-    journal = Journal(person, row, tables, now, is_contact)
-    last = log(journal)
+    journal = EngagementLog(person, row, tables, now, is_contact)
+    last = log_event(journal)
     changes = _changes(row, person)
     if person.salesforce_as == "ConvertedLead":
         changes = _add_converted(row, changes, journal)
@@ -138,7 +138,7 @@ def _without_empty(row: Row) -> Row:
 
 def _opted_out_here(person: Person) -> bool:
     """Sales never hears of those who unsubscribed with a click in a mailing of the other CRM."""
-    told = [entry.crm for entry in person.happenings if entry.kind == "unsubscribed"]
+    told = [entry.crm for entry in person.events if entry.kind == "unsubscribed"]
     return person.opted_out and (not told or any(crm != "hubspot" for crm in told))
 
 
@@ -214,7 +214,7 @@ def _changes(row: Row, person: Person) -> list[_Change]:
     if row.get("Status", _LOWEST_STATUS) != _LOWEST_STATUS:
         steps.append(("Status", _LOWEST_STATUS, row["Status"]))
     steps += [(name, None, row[name]) for name in _QUALIFICATION if row.get(name) is not None]
-    heard = [heard_at(one) for one in person.happenings if one.crm != "hubspot"]
+    heard = [logged_at(one) for one in person.events if one.crm != "hubspot"]
     moments = [person.created_at, *(at for at in heard if at > person.created_at)]
     last = len(moments) - 1
     return [
@@ -239,7 +239,7 @@ def _add_history(sobject: str, row: Row, serial: int, change: _Change, tables: T
     tables[f"{sobject}History"][history_id] = stamped(entry, change.at, change.at, row["OwnerId"])
 
 
-def _add_converted(contact: Row, changes: list[_Change], journal: Journal) -> list[_Change]:
+def _add_converted(contact: Row, changes: list[_Change], journal: EngagementLog) -> list[_Change]:
     """Add the lead that became the contact, and give the part of the history that is the contact's.
 
     What was logged for the lead has moved to the contact; its history has not.
@@ -259,8 +259,8 @@ def _add_converted(contact: Row, changes: list[_Change], journal: Journal) -> li
     return [_Change("created", None, None, at), *changes[len(before) :]]
 
 
-def _converted_at(person: Person, journal: Journal) -> datetime:
-    deals = [heard_at(one) for one in person.happenings if one.kind == "opportunity_opened"]
+def _converted_at(person: Person, journal: EngagementLog) -> datetime:
+    deals = [logged_at(one) for one in person.events if one.kind == "opportunity_opened"]
     later = person.created_at + timedelta(days=21)
     return max(person.created_at + timedelta(minutes=5), min([*deals, later, journal.now]))
 

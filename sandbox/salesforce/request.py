@@ -15,7 +15,7 @@ CSV = "text/csv; charset=UTF-8"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """What goes back: text and bytes as they are, None as no body, all else as JSON."""
 
     body: Any = None
@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request. `origin` is the host the client asked; header names are in lower case."""
 
     store: SalesforceStore
@@ -47,7 +47,7 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     origin: str
-    send: Callable[[str, str, Any], Answer]
+    send: Callable[[str, str, Any], ApiResponse]
 
     @property
     def version(self) -> str:
@@ -77,4 +77,4 @@ class Call:
         return read
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[ApiRequest], ApiResponse]

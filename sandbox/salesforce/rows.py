@@ -9,21 +9,21 @@ import orjson
 
 from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.values import instant
-from sandbox.storage.record_store import Form, Shelf
+from sandbox.storage.record_store import RecordFormat, RecordStore
 
 _PUNCTUATION = str.maketrans("", "", "-T:")
 
 Row = dict[str, Any]
 """A record's fields by name, as REST writes them; a field without a value may be absent."""
 
-Tables = dict[str, Shelf[str, Row]]
+Tables = dict[str, RecordStore[str, Row]]
 """Rows by object and id."""
 
 
-def table(prefix: str) -> Shelf[str, Row]:
+def table(prefix: str) -> RecordStore[str, Row]:
     """Make an empty table for rows whose ids begin like this."""
     names = partial(number_in, prefix), partial(record_id, prefix)
-    return Shelf(Form(*names, orjson.dumps, orjson.loads, _stamp))
+    return RecordStore(RecordFormat(*names, orjson.dumps, orjson.loads, _stamp))
 
 
 def _stamp(row: Row) -> int:

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from sandbox.salesforce import sosl
-from sandbox.salesforce.errors import Refused, unreadable_json
+from sandbox.salesforce.errors import ApiError, unreadable_json
 from sandbox.salesforce.json_records import renderer
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import TEXTS, SObject
 from sandbox.salesforce.soql_compile import select
@@ -19,16 +19,16 @@ _NAMED_SINCE = 37
 _NAMES = ("Name", "FirstName", "LastName")
 
 
-def search(call: Call) -> Answer:
+def search(request: ApiRequest) -> ApiResponse:
     """Answer a search in SOSL."""
-    if not call.query.get("q"):
-        raise Refused("MALFORMED_SEARCH", "The search string must be specified")
-    return _answer(call, sosl.parse(call.query["q"]))
+    if not request.query.get("q"):
+        raise ApiError("MALFORMED_SEARCH", "The search string must be specified")
+    return _response(request, sosl.parse(request.query["q"]))
 
 
-def parameterized(call: Call) -> Answer:
+def parameterized(request: ApiRequest) -> ApiResponse:
     """Answer a search that is written as parameters, or as a body."""
-    asked = _asked(call)
+    asked = _parse_search(request)
     words = str(asked.get("q") or "")
     sosl.check(words)
     usual = asked.get("fields") or []
@@ -36,18 +36,18 @@ def parameterized(call: Call) -> Answer:
         _kind(one, usual, asked.get("defaultLimit")) for one in asked.get("sobjects") or ()
     )
     scope = str(asked.get("in") or "ALL").upper()
-    return _answer(call, Search(words, scope, kinds, _whole(asked.get("overallLimit"))))
+    return _response(request, Search(words, scope, kinds, _whole(asked.get("overallLimit"))))
 
 
-def recent(_: Call) -> Answer:
+def recent(_: ApiRequest) -> ApiResponse:
     """List what the user looked at of late: the integration looks at nothing."""
-    return Answer([])
+    return ApiResponse([])
 
 
-def _asked(call: Call) -> dict[str, Any]:
-    if call.method == "POST":
-        return call.json()
-    asked: dict[str, Any] = dict(call.query)
+def _parse_search(request: ApiRequest) -> dict[str, Any]:
+    if request.method == "POST":
+        return request.json()
+    asked: dict[str, Any] = dict(request.query)
     if isinstance(fields := asked.get("fields"), str):
         asked["fields"] = fields.split(",")
     names = [one for one in asked.pop("sobject", "").split(",") if one]
@@ -82,24 +82,26 @@ def _whole(said: Any) -> int | None:
     raise unreadable_json(f"Cannot deserialize a whole number from {said}")
 
 
-def _answer(call: Call, asked: Search) -> Answer:
+def _response(request: ApiRequest, asked: Search) -> ApiResponse:
     kinds = asked.kinds or tuple(
-        Kind(one.name) for one in call.store.schema.values() if any(field.writable for field in one)
+        Kind(one.name)
+        for one in request.store.schema.values()
+        if any(field.writable for field in one)
     )
-    found = [record for kind in kinds for record in _found(call, asked, kind)]
+    found = [record for kind in kinds for record in _matching_rows(request, asked, kind)]
     found = found[: _MOST if asked.limit is None else min(asked.limit, _MOST)]
-    named = float(call.version) >= _NAMED_SINCE
-    return Answer({"searchRecords": found} if named else found)
+    named = float(request.version) >= _NAMED_SINCE
+    return ApiResponse({"searchRecords": found} if named else found)
 
 
-def _found(call: Call, asked: Search, kind: Kind) -> list[dict[str, Any]]:
+def _matching_rows(request: ApiRequest, asked: Search, kind: Kind) -> list[dict[str, Any]]:
     names = ", ".join(kind.fields or ("Id",))
     query = f"SELECT {names} FROM {kind.name} {kind.tail}"  # noqa: S608 (of the caller's own words)
-    selection = select(call.store, query)
+    selection = select(request.store, query)
     matches = _matcher(selection.sobject, asked)
-    rows = [row for row in selection.found(call.store, deleted=False) if matches(row)]
+    rows = [row for row in selection.found(request.store, deleted=False) if matches(row)]
     start, limit = selection.query.offset or 0, selection.query.limit
-    render = renderer(call.store, selection, call.root)
+    render = renderer(request.store, selection, request.root)
     return [render(row) for row in rows[start : None if limit is None else start + limit]]
 
 

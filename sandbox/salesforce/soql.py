@@ -6,7 +6,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _GRAMMAR = r"""
 query: "SELECT"i selection _FROM name where? group? having? order? limit? offset?
@@ -135,20 +135,20 @@ class Negation:
 
 
 @dataclass(frozen=True)
-class Every:
+class AllOf:
     """Conditions that must all hold."""
 
     parts: "tuple[Condition, ...]"
 
 
 @dataclass(frozen=True)
-class Some:
+class AnyOf:
     """Conditions of which one must hold."""
 
     parts: "tuple[Condition, ...]"
 
 
-Condition = Comparison | Member | Negation | Every | Some
+Condition = Comparison | Member | Negation | AllOf | AnyOf
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,12 @@ def parse(text: str) -> Query:
         tree = _PARSER.parse(text)
     except UnexpectedToken as error:
         token = "<EOF>" if error.token.type == "$END" else str(error.token)
-        raise Refused("MALFORMED_QUERY", f"unexpected token: {token}") from error
+        raise ApiError("MALFORMED_QUERY", f"unexpected token: {token}") from error
     except UnexpectedCharacters as error:
         said = f"line {error.line}:{error.column} no viable alternative at character"
-        raise Refused("MALFORMED_QUERY", f"{said} '{error.char}'") from error
+        raise ApiError("MALFORMED_QUERY", f"{said} '{error.char}'") from error
     except UnexpectedEOF as error:
-        raise Refused("MALFORMED_QUERY", "unexpected token: <EOF>") from error
+        raise ApiError("MALFORMED_QUERY", "unexpected token: <EOF>") from error
     query: Query = _Builder(text).transform(tree)
     return query
 
@@ -242,11 +242,11 @@ class _Builder(Transformer[Token, Any]):
     def negation(self, part: Condition) -> Negation:
         return Negation(part)
 
-    def every(self, *parts: Condition) -> Every:
-        return Every(parts)
+    def every(self, *parts: Condition) -> AllOf:
+        return AllOf(parts)
 
-    def some(self, *parts: Condition) -> Some:
-        return Some(parts)
+    def some(self, *parts: Condition) -> AnyOf:
+        return AnyOf(parts)
 
     def aggregate(self, function: Token, name: Name | None = None) -> Aggregate:
         return Aggregate(function.lower(), name)

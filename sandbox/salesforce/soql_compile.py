@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.field_paths import Column, column, sort_key
 from sandbox.salesforce.grouping import Grouping, grouping, is_grouped
 from sandbox.salesforce.predicates import comparable, comparing, containing, key_of
@@ -15,10 +15,11 @@ from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.soql import (
     Aggregate,
     AllFields,
+    AllOf,
+    AnyOf,
     Children,
     Comparison,
     Condition,
-    Every,
     Literal,
     Member,
     Name,
@@ -26,11 +27,10 @@ from sandbox.salesforce.soql import (
     Ordering,
     Query,
     Selected,
-    Some,
     parse,
 )
 from sandbox.salesforce.store import NAMED, SalesforceStore
-from sandbox.storage.record_store import Found, Numbers
+from sandbox.storage.record_store import Matches, Numbers
 
 _NAME_FIELDS = {
     "id": Field("Id", "id"),
@@ -80,19 +80,19 @@ class Selection:
         """Tell whether only the number of rows was asked for."""
         return self.query.columns is None
 
-    def rows(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
+    def rows(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
         """Find the rows between offset and limit."""
         found = self.found(store, deleted=deleted)
         start = self.query.offset or 0
-        found.cut(start, None if self.query.limit is None else start + self.query.limit)
+        found.slice(start, None if self.query.limit is None else start + self.query.limit)
         return found
 
-    def found(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
+    def found(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
         """Find all rows that match, in order; deleted and archived ones only where asked for."""
-        found = store.tables[self.sobject.name].found(
+        found = store.tables[self.sobject.name].filter(
             lambda row: (deleted or is_live(row)) and self.matches(row),
             lambda stamps: self.stamped(np.abs(stamps) if deleted else stamps),
-            is_told=self.query.where is None,
+            index_is_exact=self.query.where is None,
         )
         for by, ordering in reversed(self.ordering):
             found.sort(sort_key(by.field, by.read, ordering), reverse=ordering.descending)
@@ -107,10 +107,10 @@ def select(store: SalesforceStore, text: str) -> Selection:
 def _ready(store: SalesforceStore, query: Query) -> Selection:
     sobject = store.find_sobject(query.source.text)
     if sobject is None:
-        raise Refused("INVALID_TYPE", _pointing(query, query.source, _no_type(query.source)))
+        raise ApiError("INVALID_TYPE", _pointing(query, query.source, _no_type(query.source)))
     if query.offset is not None and query.offset > _OFFSET_LIMIT:
         said = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
-        raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said)
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", said)
     scope = _Scope(store, query, sobject)
     matches = scope.predicate(query.where) if query.where else _any_row
     if is_grouped(query):
@@ -119,7 +119,7 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
         made = grouping(store, query, scope.column)
         return Selection(query, sobject, (), matches, (), scope.stamped, grouping=made)
     if query.having is not None:
-        raise Refused("MALFORMED_QUERY", "HAVING needs GROUP BY")
+        raise ApiError("MALFORMED_QUERY", "HAVING needs GROUP BY")
     return Selection(
         query=query,
         sobject=sobject,
@@ -139,7 +139,7 @@ def _any_row(_row: Row) -> bool:
 
 def _plain(name: Name | Aggregate) -> Name:
     if isinstance(name, Aggregate):
-        raise Refused("MALFORMED_QUERY", "aggregate functions need GROUP BY here")
+        raise ApiError("MALFORMED_QUERY", "aggregate functions need GROUP BY here")
     return name
 
 
@@ -165,7 +165,7 @@ def _columns(scope: "_Scope", query: Query) -> Iterator[Column]:
     for asked in query.columns or ():
         for one in () if isinstance(asked, Children) else scope.columns(asked):
             if one.path in taken:
-                raise Refused("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
+                raise ApiError("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
             taken.add(one.path)
             yield one
 
@@ -182,11 +182,11 @@ class _Scope:
         if isinstance(asked, Name):
             return [self.column(asked)]
         if not isinstance(asked, AllFields):
-            raise Refused("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
+            raise ApiError("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
         which = asked.which.text.upper()
         if which != "STANDARD" and (self.query.limit or _FIELDS_LIMIT + 1) > _FIELDS_LIMIT:
             said = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
-            raise Refused("MALFORMED_QUERY", said)
+            raise ApiError("MALFORMED_QUERY", said)
         kinds = {"ALL": (True, False), "STANDARD": (False,), "CUSTOM": (True,)}.get(which, ())
         return [column(self.store, (), one) for one in self.sobject if one.custom in kinds]
 
@@ -216,20 +216,20 @@ class _Scope:
         below = self.store.children(self.sobject).get(name.lower())
         if below is None:
             said = f"Didn't understand relationship '{name}' in FROM part of query call."
-            raise Refused("INVALID_TYPE", _pointing(self.query, query.source, said))
+            raise ApiError("INVALID_TYPE", _pointing(self.query, query.source, said))
         relationship, sobject, reference = below
         source = replace(query.source, text=sobject)
         return Child(relationship, reference, _ready(self.store, replace(query, source=source)))
 
-    def _refusal(self, name: Name, message: str) -> Refused:
-        return Refused("INVALID_FIELD", _pointing(self.query, name, message))
+    def _refusal(self, name: Name, message: str) -> ApiError:
+        return ApiError("INVALID_FIELD", _pointing(self.query, name, message))
 
     def predicate(self, condition: Condition) -> Predicate:
         match condition:
-            case Every(parts):
+            case AllOf(parts):
                 tests = [self.predicate(part) for part in parts]
                 return lambda row: all(test(row) for test in tests)
-            case Some(parts):
+            case AnyOf(parts):
                 tests = [self.predicate(part) for part in parts]
                 return lambda row: any(test(row) for test in tests)
             case Negation(part):
@@ -246,7 +246,7 @@ class _Scope:
         """Say which rows may match by when they changed; a part of a second is left to the row."""
         where = self.query.where
         there = stamps > 0
-        for part in where.parts if isinstance(where, Every) else (where,):
+        for part in where.parts if isinstance(where, AllOf) else (where,):
             match part:
                 case Comparison(Name(text), way, Literal("datetime") as at) if (
                     text.lower() == _STAMP.name.lower() and way[0] in "<>"
@@ -268,7 +268,7 @@ class _Scope:
             return [comparable(of.field, one) for one in values]
         inner = _ready(self.store, values)
         if len(inner.columns) != 1:
-            raise Refused("MALFORMED_QUERY", "A semi join must select exactly one column")
+            raise ApiError("MALFORMED_QUERY", "A semi join must select exactly one column")
         only = inner.columns[0]
         found = inner.rows(self.store, deleted=False)
         return [key_of(only.field, only.read(row)) for row in found]

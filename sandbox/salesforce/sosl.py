@@ -7,7 +7,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _GRAMMAR = r"""
 search: "FIND"i TERM scope? returning? limit?
@@ -55,12 +55,12 @@ def parse(text: str) -> Search:
     """Read a search. Raises: Refused with MALFORMED_SEARCH."""
     if "{" not in text:
         said = "No search term found. The search term must be enclosed in braces."
-        raise Refused("MALFORMED_SEARCH", said)
+        raise ApiError("MALFORMED_SEARCH", said)
     try:
         tree = _PARSER.parse(text)
     except UnexpectedInput as error:
         said = f"unexpected token at line {error.line}, column {error.column}"
-        raise Refused("MALFORMED_SEARCH", said) from error
+        raise ApiError("MALFORMED_SEARCH", said) from error
     search: Search = _Builder(text).transform(tree)
     check(search.words)
     return search
@@ -70,7 +70,7 @@ def check(words: str) -> None:
     """Refuse to look for next to nothing."""
     if len(words.strip(" *?")) < _SHORTEST:
         said = f"search term must be longer than one character: {words}"
-        raise Refused("MALFORMED_SEARCH", said)
+        raise ApiError("MALFORMED_SEARCH", said)
 
 
 def pattern(words: str) -> list[re.Pattern[str]]:

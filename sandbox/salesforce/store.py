@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from sandbox.salesforce.errors import Refused, not_found
+from sandbox.salesforce.errors import ApiError, not_found
 from sandbox.salesforce.ids import normalised, record_id
 from sandbox.salesforce.objects import org
 from sandbox.salesforce.records import INTEGRATION_USER, ORGANIZATION
@@ -116,7 +116,7 @@ class SalesforceStore:
     def row(self, record: str) -> Row | None:
         """Find a row of any object by its 18-character id, deleted ones too."""
         sobject = self.owner_of(record)
-        return None if sobject is None else self.tables[sobject.name].look(record)
+        return None if sobject is None else self.tables[sobject.name].read(record)
 
     def children(self, sobject: SObject) -> dict[str, tuple[str, str, str]]:
         """Give what lies below an object: (relationship, object, reference) by lower-case name."""
@@ -141,7 +141,7 @@ class SalesforceStore:
         """Store a row in place of what was there, so that a transaction can take it back."""
         rows = self.tables[sobject]
         if self._undo is not None:
-            self._undo.append((sobject, row["Id"], rows.look(row["Id"])))
+            self._undo.append((sobject, row["Id"], rows.read(row["Id"])))
         rows[row["Id"]] = row
 
     @contextmanager
@@ -151,14 +151,14 @@ class SalesforceStore:
         try:
             yield
         except BaseException:
-            self._take_back()
+            self._roll_back()
             raise
         finally:
             if outer is not None:
                 outer.extend(self._undo)
             self._undo = outer
 
-    def _take_back(self) -> None:
+    def _roll_back(self) -> None:
         while self._undo:
             sobject, record, before = self._undo.pop()
             if before is None:
@@ -261,7 +261,7 @@ class SalesforceStore:
         sobject = self.owner_of(winner)
         row, master = self.row(loser), self.row(winner)
         if sobject is None or row is None or master is None or loser[:3] != winner[:3]:
-            raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+            raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
         stamp = self.stamp()
         gone = {"IsDeleted": True, "MasterRecordId": winner, "SystemModstamp": stamp}
         self.put(sobject.name, row | gone)

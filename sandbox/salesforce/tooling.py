@@ -4,9 +4,9 @@ The Tooling API has them, and queries of the data API find the first two as well
 the Tooling API is here.
 """
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import record_id
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field, SObject, describe, summary
 from sandbox.salesforce.soql import parse
@@ -85,26 +85,26 @@ def catalog(store: SalesforceStore, text: str, *, of_data: bool) -> SalesforceSt
     return _as_records(store)
 
 
-def resources(call: Call) -> Answer:
+def resources(request: ApiRequest) -> ApiResponse:
     """List what there is of the Tooling API."""
-    here = f"{call.root}/tooling"
-    return Answer({name: f"{here}/{name}" for name in ("query", "sobjects")})
+    here = f"{request.root}/tooling"
+    return ApiResponse({name: f"{here}/{name}" for name in ("query", "sobjects")})
 
 
-def objects(call: Call) -> Answer:
+def objects(request: ApiRequest) -> ApiResponse:
     """List the objects of the Tooling API."""
-    here = f"{call.root}/tooling"
+    here = f"{request.root}/tooling"
     listed = [summary(one, here) for one in _OBJECTS]
-    return Answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
+    return ApiResponse({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
 
 
-def described(call: Call) -> Answer:
+def described(request: ApiRequest) -> ApiResponse:
     """Describe an object of the Tooling API."""
-    wanted = call.path["object"].lower()
+    wanted = request.path["object"].lower()
     for one in _OBJECTS:
         if one.name.lower() == wanted:
-            return Answer(describe(one, f"{call.root}/tooling"))
-    raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
+            return ApiResponse(describe(one, f"{request.root}/tooling"))
+    raise ApiError("NOT_FOUND", "The requested resource does not exist", status=404)
 
 
 def _as_records(store: SalesforceStore) -> SalesforceStore:

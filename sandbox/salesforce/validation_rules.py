@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.predicates import key_of
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import SObject
@@ -31,7 +31,7 @@ class ValidationRule:
     def check(self, _store: SalesforceStore, _sobject: SObject, row: Row, _given: Row) -> None:
         """Refuse a row as it would be after the write."""
         if self.matches(row):
-            raise Refused(self.code, self.message, self.fields)
+            raise ApiError(self.code, self.message, self.fields)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class DuplicateRule:
         if None in wanted:
             return
         name = ",".join(self.fields)
-        same = store.tables[sobject.name].where(name, lambda one: [self._key(sobject, one)], wanted)
+        same = store.tables[sobject.name].find_by(
+            name, lambda one: [self._key(sobject, one)], wanted
+        )
         twins = [one for one in same if one["Id"] != row.get("Id") and not one.get("IsDeleted")]
         if twins:
             raise self._refusal(sobject, twins)
@@ -58,7 +60,7 @@ class DuplicateRule:
     def _key(self, sobject: SObject, row: Row) -> tuple[Any, ...]:
         return tuple(key_of(sobject.fields[name], row.get(name)) for name in self.fields)
 
-    def _refusal(self, sobject: SObject, twins: list[Row]) -> Refused:
+    def _refusal(self, sobject: SObject, twins: list[Row]) -> ApiError:
         said = _BLOCK if self.blocks else _ALERT
         matched = {
             "entityType": sobject.name,
@@ -85,7 +87,7 @@ class DuplicateRule:
             "matchResults": [matched],
         }
         # the API spells the key like this
-        return Refused("DUPLICATES_DETECTED", said, (), more={"duplicateResut": result})
+        return ApiError("DUPLICATES_DETECTED", said, (), more={"duplicateResut": result})
 
 
 def validation_rule(

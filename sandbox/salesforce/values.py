@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.salesforce.schema import NUMBERS, Field
 
 
-class Unreadable(ValueError):
+class InvalidValue(ValueError):
     """A value that is not one of its field's type."""
 
 
@@ -37,7 +37,7 @@ def stored(value: Any, field: Field) -> Any:
     try:
         return _typed(value, field)
     except (ValueError, TypeError, LookupError, InvalidOperation) as error:
-        raise Unreadable(f"'{value}' is not a valid value for the type {field.xsd}") from error
+        raise InvalidValue(f"'{value}' is not a valid value for the type {field.xsd}") from error
 
 
 def _typed(value: Any, field: Field) -> Any:

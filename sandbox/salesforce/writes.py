@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.salesforce.errors import Refused, deleted, malformed_id, no_such_column, not_found
+from sandbox.salesforce.errors import ApiError, deleted, malformed_id, no_such_column, not_found
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.objects import LEAD_STATUSES
 from sandbox.salesforce.predicates import key_of
@@ -10,7 +10,7 @@ from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field, SObject
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.validation_rules import check_rules
-from sandbox.salesforce.values import Unreadable, stored
+from sandbox.salesforce.values import InvalidValue, stored
 
 _PRECISION = 18
 _DEFAULTS: dict[str, Row] = {
@@ -20,7 +20,7 @@ _DEFAULTS: dict[str, Row] = {
 }
 
 
-class WrongType(Unreadable):
+class WrongType(InvalidValue):
     """A value that is not one of its field's type; REST and Bulk say so in different ways."""
 
     def __init__(self, field: str, reason: str) -> None:
@@ -57,7 +57,7 @@ def update(
     given = _checked(store, sobject, values, creating=False)
     before = find(store, sobject, record, single=single)
     if before.get("IsConverted"):
-        raise Refused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
+        raise ApiError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
     _refuse_locked(store, before)
     emptied = [name for name, value in given.items() if value is None]
     if missing := [name for name in emptied if sobject.fields[name].required]:
@@ -113,14 +113,14 @@ def _external(sobject: SObject, name: str) -> Field:
 def _with_external_id(
     store: SalesforceStore, sobject: SObject, field: Field, value: str
 ) -> Row | None:
-    same = store.tables[sobject.name].where(
+    same = store.tables[sobject.name].find_by(
         field.name, lambda row: [key_of(field, row.get(field.name))], key_of(field, value)
     )
     found = [row for row in same if not row.get("IsDeleted")]
     if len(found) > 1:
         ids = ", ".join(row["Id"] for row in found)
         said = f"{field.name}: more than one record found for external id field: [{ids}]"
-        raise Refused("DUPLICATE_EXTERNAL_ID", said, (), status=300)
+        raise ApiError("DUPLICATE_EXTERNAL_ID", said, (), status=300)
     return found[0] if found else None
 
 
@@ -137,24 +137,24 @@ def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool 
     full = normalised(record)
     if full is None or not full.startswith(sobject.prefix):
         raise malformed_id(record)
-    row = store.tables[sobject.name].look(full)
+    row = store.tables[sobject.name].read(full)
     if row is None:
-        gone = Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        gone = ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
         raise not_found() if single else gone
     if row.get("IsDeleted"):
         raise deleted()
     return row
 
 
-def _missing(names: list[str]) -> Refused:
+def _missing(names: list[str]) -> ApiError:
     said = f"Required fields are missing: [{', '.join(names)}]"
-    return Refused("REQUIRED_FIELD_MISSING", said, tuple(names))
+    return ApiError("REQUIRED_FIELD_MISSING", said, tuple(names))
 
 
 def _refuse_locked(store: SalesforceStore, row: Row) -> None:
     if store.is_locked(row):
         said = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
-        raise Refused("UNABLE_TO_LOCK_ROW", said, ())
+        raise ApiError("UNABLE_TO_LOCK_ROW", said, ())
 
 
 def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating: bool) -> Row:
@@ -163,7 +163,7 @@ def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating:
         one.name for one in fields if not (one.may_be_created() if creating else one.writable)
     ]
     if refused:
-        raise Refused(
+        raise ApiError(
             "INVALID_FIELD_FOR_INSERT_UPDATE",
             f"Unable to create/update fields: {', '.join(refused)}. Please check the security "
             "settings of this field and verify that it is read/write for your profile or "
@@ -186,7 +186,7 @@ def _field(sobject: SObject, name: str) -> Field:
 def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
     try:
         value = stored(sent, field)
-    except Unreadable as error:
+    except InvalidValue as error:
         raise WrongType(field.name, str(error)) from error
     if value is None:
         return None
@@ -194,7 +194,7 @@ def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
         _check_text(field, value)
     elif field.type in NUMBERS and abs(value) >= 10 ** (_PRECISION - field.scale):
         said = f"{_label(field)}: value outside of valid range on numeric field: {value}"
-        raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said, (field.name,))
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", said, (field.name,))
     elif field.type == "reference":
         return _referred(store, field, value)
     return value
@@ -203,13 +203,13 @@ def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
 def _check_text(field: Field, value: str) -> None:
     if field.restricted and value not in field.values:
         said = f"{_label(field)}: bad value for restricted picklist field: {value}"
-        raise Refused("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", said, (field.name,))
+        raise ApiError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", said, (field.name,))
     if field.length and len(value) > field.length:
         said = f"{_label(field)}: data value too large: {value} (max length={field.length})"
-        raise Refused("STRING_TOO_LONG", said, (field.name,))
+        raise ApiError("STRING_TOO_LONG", said, (field.name,))
     if field.type == "email" and not _looks_like_email(value):
         said = f"{_label(field)}: invalid email address: {value}"
-        raise Refused("INVALID_EMAIL_ADDRESS", said, (field.name,))
+        raise ApiError("INVALID_EMAIL_ADDRESS", said, (field.name,))
 
 
 def _looks_like_email(value: str) -> bool:
@@ -222,10 +222,10 @@ def _referred(store: SalesforceStore, field: Field, value: str) -> str:
     owner = None if full is None else store.owner_of(full)
     if full is None or owner is None or owner.name not in field.to:
         said = f"{_label(field)}: id value of incorrect type: {value}"
-        raise Refused("MALFORMED_ID", said, (field.name,))
-    target = store.tables[owner.name].look(full)
+        raise ApiError("MALFORMED_ID", said, (field.name,))
+    target = store.tables[owner.name].read(full)
     if target is None or target.get("IsDeleted"):
-        raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
     return full
 
 

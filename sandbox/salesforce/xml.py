@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
-class NoMarkup(ValueError):
+class XmlError(ValueError):
     """Text that is no XML."""
 
 
@@ -37,14 +37,14 @@ def leaves(body: bytes) -> dict[str, str]:
     try:
         root = fromstring(body)  # noqa: S314 (what defines entities was refused above)
     except ParseError as error:
-        raise NoMarkup(str(error)) from error
+        raise XmlError(str(error)) from error
     return {_local(one): one.text or "" for one in root.iter() if not len(one)}
 
 
 def refuse_entities(body: bytes) -> None:
     """Refuse XML that could define entities. Raises: NoMarkup."""
     if b"<!" in body.replace(b"<![CDATA[", b"").replace(b"<!--", b""):
-        raise NoMarkup("a document type is not supported")
+        raise XmlError("a document type is not supported")
 
 
 def _local(one: Element) -> str:

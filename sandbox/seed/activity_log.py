@@ -28,7 +28,7 @@ _BY_ADDRESS: Final = (_WEB_KINDS | _WRITTEN_KINDS | {"webinar_registered"}) - {"
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """One thing that happened between a person and us.
 
     `at` is aware UTC with whole milliseconds. `message_id` is the RFC 5322 Message-ID of e-mails
@@ -44,7 +44,7 @@ class Happening:
     detail: str
 
 
-class Diary:
+class ActivityLog:
     """Collects the happenings of one person and decides which CRM logs each of them."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Diary:
         self.now = now
         self.crms: Crm = crms
         self.has_email = has_email
-        self._entries: list[Happening] = []
+        self._entries: list[Event] = []
 
     def add(
         self, kind: str, at: datetime, detail: str, *, crm: Crm | None = None, personal: bool = True
@@ -65,17 +65,17 @@ class Diary:
         crm = crm or self._logged_by(kind)
         if not self.has_email and kind in _BY_ADDRESS:
             return
-        at = to_milliseconds(at)
+        at = truncate_to_milliseconds(at)
         if crm is None or not self.created_at <= at <= self.now:
             return
         message_id = None
         if personal and kind in _WRITTEN_KINDS:
             message_id = f"<{self.rng.getrandbits(80):020x}@mail.onefunnel.example>"
         self._entries.append(
-            Happening(kind, at, crm, message_id, self._skew() if crm == "both" else 0, detail)
+            Event(kind, at, crm, message_id, self._skew() if crm == "both" else 0, detail)
         )
 
-    def happenings(self) -> tuple[Happening, ...]:
+    def events(self) -> tuple[Event, ...]:
         """Give what was written down, oldest first."""
         return tuple(sorted(self._entries, key=lambda entry: entry.at))
 
@@ -101,6 +101,6 @@ class Diary:
         return self.rng.randint(121, 900) if self.rng.random() < 0.04 else self.rng.randint(0, 90)
 
 
-def to_milliseconds(at: datetime) -> datetime:
+def truncate_to_milliseconds(at: datetime) -> datetime:
     """Cut an instant to whole milliseconds."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

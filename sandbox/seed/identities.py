@@ -76,7 +76,14 @@ JOBS: Final = (
     "Owner",
     "Consultant",
 )
-FREE_MAIL: Final = ("gmail.com", "outlook.com", "gmx.de", "yahoo.com", "web.de", "proton.me")
+FREE_EMAIL_DOMAINS: Final = (
+    "gmail.com",
+    "outlook.com",
+    "gmx.de",
+    "yahoo.com",
+    "web.de",
+    "proton.me",
+)
 _TRADES: Final = (
     "Systems",
     "Works",
@@ -126,7 +133,7 @@ def make_identity(rng: Random, number: int, seed: int) -> Identity:
     first_name, last_name = _name(rng, country, seed)
     email = _email(rng, number, first_name, last_name, company)
     extra = (
-        (f"{_ascii(last_name) or 'user'}.{number}@{rng.choice(FREE_MAIL)}",)
+        (f"{_ascii(last_name) or 'user'}.{number}@{rng.choice(FREE_EMAIL_DOMAINS)}",)
         if rng.random() < 0.05
         else ()
     )
@@ -197,7 +204,7 @@ def _email(
         return f"info@{company.domain}"
     name = ".".join(part for part in (_ascii(first_name), _ascii(last_name)) if part) or "contact"
     local = f"{name}.{number}"  # the number keeps two people of one name apart
-    domain = company.domain if company and rng.random() < 0.9 else rng.choice(FREE_MAIL)
+    domain = company.domain if company and rng.random() < 0.9 else rng.choice(FREE_EMAIL_DOMAINS)
     address = f"{local}@{domain}"
     return address.title() if rng.random() < 0.04 else address
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from sandbox.seed.activity_log import Diary, to_milliseconds
+from sandbox.seed.activity_log import ActivityLog, truncate_to_milliseconds
 
 HISTORY_DAYS: Final = 730
 WEBINARS: Final = tuple(
@@ -48,28 +48,28 @@ PAGES: Final = (
 ROBOT: Final = " (robot)"
 
 
-def live(diary: Diary, archetype: str) -> None:
+def simulate(diary: ActivityLog, archetype: str) -> None:
     """Fill the diary with the journey of one archetype (a key of `ARCHETYPES`)."""
     ARCHETYPES[archetype][1](diary)
 
 
-def random_start(rng: Random, now: datetime) -> datetime:
+def random_created_at(rng: Random, now: datetime) -> datetime:
     """Draw when a person became known: any day, or within hours of a webinar or fair."""
     if rng.random() < 0.3:
         _, days_back = rng.choice(WEBINARS + FAIRS)
         at = now - timedelta(days=days_back, hours=rng.uniform(-30, 48))
     else:
         at = now - timedelta(days=HISTORY_DAYS * rng.random() ** 1.15, seconds=rng.random() * 86400)
-    return to_milliseconds(min(at, now - timedelta(hours=1)))
+    return truncate_to_milliseconds(min(at, now - timedelta(hours=1)))
 
 
-def _silent(diary: Diary) -> None:
+def _silent(diary: ActivityLog) -> None:
     _mailings(diary, receives=0.25, opens=0.1, clicks=0.0)
     if diary.rng.random() < 0.25:
         _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 60)))
 
 
-def _browser(diary: Diary) -> None:
+def _browser(diary: ActivityLog) -> None:
     start = diary.created_at
     _first_action(diary, start)
     for _ in range(diary.rng.randint(1, 3)):
@@ -78,7 +78,7 @@ def _browser(diary: Diary) -> None:
     _mailings(diary, receives=0.7, opens=0.4, clicks=0.1)
 
 
-def _engaged(diary: Diary) -> None:
+def _engaged(diary: ActivityLog) -> None:
     start = diary.created_at
     _first_action(diary, start)
     for _ in range(diary.rng.randint(2, 5)):
@@ -90,25 +90,25 @@ def _engaged(diary: Diary) -> None:
     _mailings(diary, receives=0.8, opens=0.6, clicks=0.25)
 
 
-def _asking(diary: Diary) -> None:
+def _asking(diary: ActivityLog) -> None:
     _engaged(diary)
     asked_at = diary.created_at + timedelta(days=diary.rng.expovariate(1 / 40))
     _direct_request(diary, asked_at)
 
 
-def _buying(diary: Diary) -> None:
+def _buying(diary: ActivityLog) -> None:
     _asking(diary)
     opened_at = diary.created_at + timedelta(days=20 + diary.rng.expovariate(1 / 45))
     _deal(diary, opened_at, won=True)
 
 
-def _losing(diary: Diary) -> None:
+def _losing(diary: ActivityLog) -> None:
     _asking(diary)
     opened_at = diary.created_at + timedelta(days=15 + diary.rng.expovariate(1 / 45))
     _deal(diary, opened_at, won=False)
 
 
-def _returning(diary: Diary) -> None:
+def _returning(diary: ActivityLog) -> None:
     """Engaged, then quiet for five to eleven months, then back; some ask when they are back."""
     start = diary.created_at
     _first_action(diary, start)
@@ -123,7 +123,7 @@ def _returning(diary: Diary) -> None:
         _direct_request(diary, back + timedelta(days=4))
 
 
-def _cold(diary: Diary) -> None:
+def _cold(diary: ActivityLog) -> None:
     """Known to sales only: fairs and cold calls, some of which are answered."""
     _fairs(diary, comes=0.6)
     _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 30)))
@@ -131,7 +131,7 @@ def _cold(diary: Diary) -> None:
         _follow_up(diary, diary.created_at + timedelta(days=diary.rng.uniform(40, 200)))
 
 
-ARCHETYPES: Final[dict[str, tuple[int, Callable[[Diary], None]]]] = {
+ARCHETYPES: Final[dict[str, tuple[int, Callable[[ActivityLog], None]]]] = {
     "silent": (28, _silent),
     "browser": (24, _browser),
     "engaged": (18, _engaged),
@@ -143,7 +143,7 @@ ARCHETYPES: Final[dict[str, tuple[int, Callable[[Diary], None]]]] = {
 }
 
 
-def _first_action(diary: Diary, at: datetime) -> None:
+def _first_action(diary: ActivityLog, at: datetime) -> None:
     kind, detail = diary.rng.choice(
         (
             ("newsletter_signup", "Newsletter"),
@@ -155,7 +155,7 @@ def _first_action(diary: Diary, at: datetime) -> None:
     diary.add(kind, at, detail)
 
 
-def _visits(diary: Diary, start: datetime, *, pages: int) -> None:
+def _visits(diary: ActivityLog, start: datetime, *, pages: int) -> None:
     at = start + timedelta(hours=diary.rng.uniform(-2, 60))
     for _ in range(pages):
         diary.add("page_view", at, diary.rng.choice(PAGES))
@@ -164,21 +164,21 @@ def _visits(diary: Diary, start: datetime, *, pages: int) -> None:
             at += timedelta(days=diary.rng.uniform(0.3, 9))
 
 
-def _download(diary: Diary, start: datetime) -> None:
+def _download(diary: ActivityLog, start: datetime) -> None:
     diary.add(
         "white_paper", start + timedelta(hours=diary.rng.uniform(0, 90)), diary.rng.choice(PAPERS)
     )
 
 
-def _account(diary: Diary, start: datetime) -> None:
+def _account(diary: ActivityLog, start: datetime) -> None:
     diary.add("account_created", start + timedelta(hours=diary.rng.uniform(1, 120)), "Free account")
 
 
-def _form(diary: Diary, start: datetime) -> None:
+def _form(diary: ActivityLog, start: datetime) -> None:
     diary.add("detailed_form", start + timedelta(hours=diary.rng.uniform(1, 120)), "Assessment")
 
 
-def _webinars(diary: Diary, *, joins: float) -> None:
+def _webinars(diary: ActivityLog, *, joins: float) -> None:
     for title, days_back in WEBINARS:
         held_at = diary.now - timedelta(days=days_back) + timedelta(hours=15)
         if held_at < diary.created_at or diary.rng.random() > joins:
@@ -190,14 +190,14 @@ def _webinars(diary: Diary, *, joins: float) -> None:
             )
 
 
-def _fairs(diary: Diary, *, comes: float) -> None:
+def _fairs(diary: ActivityLog, *, comes: float) -> None:
     for title, days_back in FAIRS:
         if diary.rng.random() < comes:
             at = diary.now - timedelta(days=days_back) + timedelta(hours=diary.rng.uniform(9, 17))
             diary.add("campaign_response", at, title)
 
 
-def _mailings(diary: Diary, *, receives: float, opens: float, clicks: float) -> None:
+def _mailings(diary: ActivityLog, *, receives: float, opens: float, clicks: float) -> None:
     if diary.crms == "salesforce":
         return
     has_robot = (
@@ -224,7 +224,7 @@ def _mailings(diary: Diary, *, receives: float, opens: float, clicks: float) -> 
                 )
 
 
-def _cold_outreach(diary: Diary, start: datetime) -> None:
+def _cold_outreach(diary: ActivityLog, start: datetime) -> None:
     for number in range(diary.rng.randint(1, 4)):
         kind = diary.rng.choice(("email_sent", "call_attempted"))
         diary.add(
@@ -232,7 +232,7 @@ def _cold_outreach(diary: Diary, start: datetime) -> None:
         )
 
 
-def _direct_request(diary: Diary, at: datetime) -> None:
+def _direct_request(diary: ActivityLog, at: datetime) -> None:
     kind, detail = diary.rng.choice(
         (
             ("demo_request", "Demo"),
@@ -246,7 +246,7 @@ def _direct_request(diary: Diary, at: datetime) -> None:
         _follow_up(diary, at)
 
 
-def _follow_up(diary: Diary, asked_at: datetime) -> None:
+def _follow_up(diary: ActivityLog, asked_at: datetime) -> None:
     rng = diary.rng
     at = _office_hours(rng, asked_at + timedelta(hours=rng.expovariate(1 / 20)))
     diary.add("email_sent", at, "Your request")
@@ -270,7 +270,7 @@ def _follow_up(diary: Diary, asked_at: datetime) -> None:
         _meeting(diary, at + timedelta(days=rng.uniform(1, 10)))
 
 
-def _meeting(diary: Diary, at: datetime) -> None:
+def _meeting(diary: ActivityLog, at: datetime) -> None:
     held_at = _office_hours(diary.rng, at).replace(minute=0, second=0, microsecond=0)
     if diary.rng.random() < 0.5:
         diary.add(
@@ -281,7 +281,7 @@ def _meeting(diary: Diary, at: datetime) -> None:
     )
 
 
-def _deal(diary: Diary, opened_at: datetime, *, won: bool) -> None:
+def _deal(diary: ActivityLog, opened_at: datetime, *, won: bool) -> None:
     rng = diary.rng
     crm = diary.owner_of_deal()
     opened_at = _office_hours(rng, opened_at)

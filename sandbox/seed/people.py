@@ -10,11 +10,11 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final, overload
 
-from sandbox.seed.activity_log import Crm, Diary, Happening
+from sandbox.seed.activity_log import ActivityLog, Crm, Event
 from sandbox.seed.identities import Identity, make_identity
-from sandbox.seed.journeys import ARCHETYPES, live, random_start
+from sandbox.seed.journeys import ARCHETYPES, random_created_at, simulate
 
-__all__ = ["Everybody", "Happening", "Person", "make_people"]
+__all__ = ["Event", "People", "Person", "make_people"]
 
 AUTHORITIES: Final = ("decision maker", "influencer", "user", "unknown")
 NEEDS: Final = (
@@ -95,11 +95,11 @@ class Person:
     authority: str | None
     need: str | None
     timeline: date | None
-    happenings: tuple[Happening, ...]
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True)
-class Everybody(Sequence[Person]):
+class People(Sequence[Person]):
     """The people of a world, each made when asked for: a large world does not hold them."""
 
     size: int
@@ -131,9 +131,9 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
     rng = Random(f"{seed}/person/{number}")
     identity = make_identity(rng, number, seed)
     archetype = rng.choices(list(ARCHETYPES), [share for share, _ in ARCHETYPES.values()])[0]
-    crms = _known_to(rng, archetype)
-    created_at = random_start(rng, now)
-    happenings = _happenings(
+    crms = _choose_crms(rng, archetype)
+    created_at = random_created_at(rng, now)
+    happenings = _events(
         rng, archetype, crms, created_at, now, has_email=identity.email is not None
     )
     reached = _reached(archetype, happenings)
@@ -175,11 +175,11 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
         timeline=(now + timedelta(days=rng.randint(-90, 300))).date()
         if qualified and rng.random() < 0.4
         else None,
-        happenings=happenings,
+        events=happenings,
     )
 
 
-def _known_to(rng: Random, archetype: str) -> Crm:
+def _choose_crms(rng: Random, archetype: str) -> Crm:
     if archetype == "cold":
         return "salesforce"
     if archetype in _SALES_ARCHETYPES:
@@ -190,19 +190,19 @@ def _known_to(rng: Random, archetype: str) -> Crm:
     return "salesforce" if draw < 0.47 else "hubspot"
 
 
-def _happenings(
+def _events(
     rng: Random, archetype: str, crms: Crm, created_at: datetime, now: datetime, *, has_email: bool
-) -> tuple[Happening, ...]:
-    diary = Diary(rng, created_at, now, crms=crms, has_email=has_email)
-    live(diary, archetype)
+) -> tuple[Event, ...]:
+    diary = ActivityLog(rng, created_at, now, crms=crms, has_email=has_email)
+    simulate(diary, archetype)
     if rng.random() < 0.03:
         diary.add("unsubscribed", created_at + timedelta(days=rng.uniform(5, 300)), "All mailings")
     if rng.random() < 0.02:
         diary.add("email_bounced", created_at + timedelta(days=rng.uniform(1, 200)), "Mailing 07")
-    return diary.happenings()
+    return diary.events()
 
 
-def _reached(archetype: str, happenings: tuple[Happening, ...]) -> str:
+def _reached(archetype: str, happenings: tuple[Event, ...]) -> str:
     kinds = {entry.kind for entry in happenings}
     if "opportunity_won" in kinds:
         return "bought"

@@ -37,26 +37,26 @@ class Lines(ABC):
         """Add a line, which holds no line break, as JSON holds none."""
         self._last.append(line)
         if len(self._last) == self._SIZE:
-            self._blocks.append(self._packed(self._last))
+            self._blocks.append(self._pack(self._last))
             self._last = []
 
     def __getitem__(self, place: int) -> bytes:
         """Give the line at a place."""
         at, line = divmod(place, self._SIZE)
-        return self._last[line] if at == len(self._blocks) else self._unpacked(at, line)
+        return self._last[line] if at == len(self._blocks) else self._unpack(at, line)
 
     def __iter__(self) -> Iterator[bytes]:
         """Go through all lines in order."""
         return map(self.__getitem__, range(len(self)))
 
     @abstractmethod
-    def _packed(self, lines: list[bytes]) -> bytes: ...
+    def _pack(self, lines: list[bytes]) -> bytes: ...
 
     @abstractmethod
-    def _unpacked(self, at: int, line: int) -> bytes: ...
+    def _unpack(self, at: int, line: int) -> bytes: ...
 
 
-class Packed(Lines):
+class RandomAccessLines(Lines):
     """Lines that are each packed alone, to be read in any order."""
 
     _SIZE = 256
@@ -66,18 +66,18 @@ class Packed(Lines):
         super().__init__()
         self._sample = b""
 
-    def _packed(self, lines: list[bytes]) -> bytes:
+    def _pack(self, lines: list[bytes]) -> bytes:
         """Write where each line begins and where it ends, and then the lines."""
         self._sample = self._sample or b"".join(lines)[:_SAMPLE]
-        alone = [self._shorter(line) for line in lines]
+        alone = [self._compress(line) for line in lines]
         bounds = accumulate(map(len, alone), initial=4 * (self._SIZE + 1))
         return pack(f"<{self._SIZE + 1}I", *bounds) + b"".join(alone)
 
-    def _shorter(self, line: bytes) -> bytes:
+    def _compress(self, line: bytes) -> bytes:
         packed: bytes = _PACKED + lz4.block.compress(line, dict=self._sample)
         return min(packed, line, key=len)
 
-    def _unpacked(self, at: int, line: int) -> bytes:
+    def _unpack(self, at: int, line: int) -> bytes:
         block = self._blocks[at]
         begin, end = _BOUNDS.unpack_from(block, 4 * line)
         alone = block[begin:end]
@@ -87,7 +87,7 @@ class Packed(Lines):
         return unpacked
 
 
-class TightlyPacked(Lines):
+class SequentialLines(Lines):
     """Lines that are packed with their neighbours, in half the memory, to be read in order."""
 
     _SIZE = 64
@@ -97,12 +97,12 @@ class TightlyPacked(Lines):
         super().__init__()
         self._seen: tuple[int, list[bytes]] = -1, []
 
-    def _packed(self, lines: list[bytes]) -> bytes:
+    def _pack(self, lines: list[bytes]) -> bytes:
         text = b"\n".join(lines)
         packed: bytes = _ZSTD.compress(text, asbytes=True)
         return pack("<I", len(text)) + packed
 
-    def _unpacked(self, at: int, line: int) -> bytes:
+    def _unpack(self, at: int, line: int) -> bytes:
         seen = self._seen
         if seen[0] != at:
             packed = memoryview(self._blocks[at])

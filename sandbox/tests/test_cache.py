@@ -1,26 +1,23 @@
 """Worlds that were made once are read from disk."""
 
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sandbox import cache
-from sandbox.seed.people import Everybody, make_people
+from sandbox.seed.people import People, make_people
 from sandbox.server import running
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place of its own for worlds, in which the smallest is worth keeping."""
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "worlds"))
-    monkeypatch.setattr(cache, "WORTH_KEEPING", 10)
+    monkeypatch.setattr(cache, "MIN_PEOPLE", 10)
     return tmp_path / "worlds"
 
 
@@ -54,27 +51,27 @@ def test_what_was_written_to_a_world_is_not_kept() -> None:
 
 def test_a_broken_file_is_made_anew(folder: Path) -> None:
     """As one that is not there."""
-    assert cache.kept("w", lambda: [1], people=10) == [1]
+    assert cache.load_or_make("w", lambda: [1], people=10) == [1]
     [path] = folder.iterdir()
     path.write_bytes(b"half of it")
 
-    assert cache.kept("w", lambda: [2], people=10) == [2]
-    assert cache.kept("w", lambda: [3], people=10) == [2]
+    assert cache.load_or_make("w", lambda: [2], people=10) == [2]
+    assert cache.load_or_make("w", lambda: [3], people=10) == [2]
 
 
 def test_nothing_is_left_beside_a_world(folder: Path) -> None:
     """It is moved to its place whole, so that two processes may keep it at once."""
-    cache.kept("w", lambda: [1], people=10)
+    cache.load_or_make("w", lambda: [1], people=10)
 
     assert [one.suffix for one in folder.iterdir()] == [".pickle"]
 
 
 def test_worlds_of_past_weeks_are_thrown_away(folder: Path) -> None:
     """There is a new one every day, and large ones take gigabytes."""
-    cache.kept("old", lambda: [1], people=10)
+    cache.load_or_make("old", lambda: [1], people=10)
     [path] = folder.iterdir()
     os.utime(path, (0, 0))
-    cache.kept("new", lambda: [2], people=10)
+    cache.load_or_make("new", lambda: [2], people=10)
 
     assert [one.name[:3] for one in folder.iterdir()] == ["new"]
 
@@ -85,24 +82,14 @@ def test_small_worlds_and_those_that_need_no_place_are_made(
 ) -> None:
     """Every time."""
     monkeypatch.setenv(cache.FOLDER, told and str(tmp_path / told))
-    made = [cache.kept("w", lambda number=number: number, people=people) for number in (1, 2)]
+    made = [
+        cache.load_or_make("w", lambda number=number: number, people=people) for number in (1, 2)
+    ]
 
     assert made == [1, 2]
 
 
-def test_the_command_loads_nothing_that_only_runs_need() -> None:
-    """So that it serves within seconds."""
-    run = "import runpy, sys; sys.argv = ['sync.py', 'sandbox', '--help']; "
-    run += "import atexit; atexit.register(lambda: print('dlt' in sys.modules)); "
-    run += "runpy.run_path('sync.py', run_name='__main__')"
-    told = subprocess.run(
-        [sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-
-    assert told.stdout.splitlines()[-1] == "False"
-
-
 def test_people_are_made_when_they_are_asked_for() -> None:
     """The same as those that a world was made of."""
-    assert list(Everybody(5, 3, NOW)) == make_people(5, 3, NOW)
-    assert Everybody(5, 3, NOW)[1:3] == make_people(5, 3, NOW)[1:3]
+    assert list(People(5, 3, NOW)) == make_people(5, 3, NOW)
+    assert People(5, 3, NOW)[1:3] == make_people(5, 3, NOW)[1:3]

@@ -11,7 +11,7 @@ import requests
 
 from sandbox.faults import Fault, Faults
 from sandbox.mutations import Edit, apply_edit
-from sandbox.scenarios import IMPORTED, WORLDS, link_later
+from sandbox.scenarios import IMPORT_SIZE, SCENARIOS, link_later
 from sandbox.server import Sandbox
 
 pytest_plugins = ["sandbox.pytest_plugin"]
@@ -41,7 +41,7 @@ def test_an_error_rate_strikes_some_calls_and_the_same_ones_again() -> None:
     def struck(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.plan(Fault(path="/contacts", probability=0.3, times=None))
-        return [faults.strike("GET", CONTACTS) is not None for _ in range(200)]
+        return [faults.take("GET", CONTACTS) is not None for _ in range(200)]
 
     assert struck(1) == struck(1)
     assert struck(1) != struck(2)
@@ -166,8 +166,8 @@ def test_an_import_has_one_time_stamp(crms: Start) -> None:
     stamps = [one.updated_at for one in box.hubspot.tables["contacts"].live()]
     query = "SELECT COUNT(Id) n FROM Lead GROUP BY SystemModstamp HAVING COUNT(Id) > 1000"
 
-    assert stamps.count(stamps[-1]) == IMPORTED
-    assert [one["n"] for one in soql(box, query)] == [IMPORTED]
+    assert stamps.count(stamps[-1]) == IMPORT_SIZE
+    assert [one["n"] for one in soql(box, query)] == [IMPORT_SIZE]
 
 
 def test_merges_form_chains(crms: Start) -> None:
@@ -214,7 +214,7 @@ def test_links_may_come_after_what_they_link(crms: Start) -> None:
     assert [one.updated_at for one in emails] == stamps
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", SCENARIOS)
 def test_every_hard_world_is_served_by_both(crms: Start, world: str) -> None:
     """Also where it holds nobody else."""
     box = crms(people=12, now=NOW, world=world)

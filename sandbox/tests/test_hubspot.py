@@ -109,22 +109,21 @@ class TestPeople:
         people = make_people(200, 3, NOW)
 
         moments = [
-            [person.created_at, *(entry.at for entry in person.happenings), NOW]
-            for person in people
+            [person.created_at, *(entry.at for entry in person.events), NOW] for person in people
         ]
         assert moments == [sorted(each) for each in moments]
         assert {at.microsecond % 1000 for each in moments for at in each} == {0}
 
     def test_mail_between_people_has_a_message_id_and_mailings_have_none(self) -> None:
         """A Message-ID is what two CRMs recognise one mail by."""
-        entries = [entry for person in make_people(300, 3, NOW) for entry in person.happenings]
+        entries = [entry for person in make_people(300, 3, NOW) for entry in person.events]
 
         assert all(entry.message_id for entry in entries if entry.kind == "email_reply")
         assert not any(entry.message_id for entry in entries if entry.detail.startswith("Mailing"))
 
     def test_only_what_both_crms_log_is_skewed(self) -> None:
         """The skew is between two CRMs."""
-        entries = [entry for person in make_people(300, 3, NOW) for entry in person.happenings]
+        entries = [entry for person in make_people(300, 3, NOW) for entry in person.events]
 
         assert {entry.crm for entry in entries if entry.skew_seconds} == {"both"}
 

@@ -20,7 +20,7 @@ from simple_salesforce.exceptions import (
 
 from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.date_literals import days_of
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import normalised, record_id, to_18
 from sandbox.salesforce.soql import unquoted
 from sandbox.salesforce.soql_compile import select
@@ -155,7 +155,7 @@ def test_leads_carry_the_number_of_their_person(sandbox: Sandbox) -> None:
 def test_mails_of_both_crms_carry_one_message_id(sandbox: Sandbox) -> None:
     """A mail logged in both is recognised by its Message-ID."""
     table = sandbox.salesforce.tables["EmailMessage"].values()
-    known = {one.message_id for person in sandbox.people for one in person.happenings}
+    known = {one.message_id for person in sandbox.people for one in person.events}
 
     assert {row["MessageIdentifier"] for row in table} <= known
 
@@ -604,7 +604,7 @@ def test_a_query_is_refused_in_salesforces_words(
     sandbox: Sandbox, query: str, code: str, said: str
 ) -> None:
     """Clients tell the cases apart by the code, people by the message."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         select(sandbox.salesforce, query)
 
     assert refused.value.code == code

@@ -14,7 +14,7 @@ from simple_salesforce.exceptions import (
     SalesforceMalformedRequest,
 )
 
-from sandbox.salesforce.xml import NoMarkup, leaves
+from sandbox.salesforce.xml import XmlError, leaves
 from sandbox.server import Sandbox, running
 
 ORGANIZATION = "00Dak0000000001"
@@ -99,7 +99,7 @@ def test_in_the_organizations_own_network_no_token_is_needed(
 
 def test_xml_that_defines_entities_is_not_read() -> None:
     """It could grow without end."""
-    with pytest.raises(NoMarkup, match="document type"):
+    with pytest.raises(XmlError, match="document type"):
         leaves(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.soql_compile import select
 from sandbox.server import Sandbox, running
 
@@ -114,5 +114,5 @@ def test_what_cannot_be_grouped_or_nested_is_refused(
     sandbox: Sandbox, query: str, said: str
 ) -> None:
     """In words that name the place."""
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(ApiError, match=said):
         select(sandbox.salesforce, query)

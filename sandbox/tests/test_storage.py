@@ -6,9 +6,9 @@ import pytest
 
 from sandbox.salesforce.ids import number_in, record_id
 from sandbox.salesforce.rows import Row, table
-from sandbox.storage.compression import Lines, Packed, TightlyPacked
-from sandbox.storage.event_log import Timeline
-from sandbox.storage.record_store import Shelf
+from sandbox.storage.compression import Lines, RandomAccessLines, SequentialLines
+from sandbox.storage.event_log import EventLog
+from sandbox.storage.record_store import RecordStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 IDS = [record_id("00Q", number) for number in (7, 3, 500, 4)]
@@ -20,85 +20,85 @@ def row(id: str, city: str = "Oslo") -> Row:
 
 
 @pytest.fixture
-def shelf() -> Shelf[str, Row]:
+def shelf() -> RecordStore[str, Row]:
     """Three packed rows and a new one."""
     rows = table("00Q")
     rows.update((id, row(id)) for id in IDS[:3])
-    rows.settle()
+    rows.pack()
     rows[IDS[3]] = row(IDS[3], "Bern")
     return rows
 
 
-def test_rows_keep_the_order_in_which_they_came(shelf: Shelf[str, Row]) -> None:
+def test_rows_keep_the_order_in_which_they_came(shelf: RecordStore[str, Row]) -> None:
     """As in a dictionary."""
     assert list(shelf) == IDS
     assert [one["Id"] for one in shelf.all()] == IDS
 
 
-def test_what_somebody_holds_is_the_row(shelf: Shelf[str, Row]) -> None:
+def test_what_somebody_holds_is_the_row(shelf: RecordStore[str, Row]) -> None:
     """Who changes it changes it for everybody."""
     shelf[IDS[1]]["City"] = "Rome"
 
-    assert shelf.look(IDS[1]) == row(IDS[1], "Rome")
+    assert shelf.read(IDS[1]) == row(IDS[1], "Rome")
     assert [one["City"] for one in shelf.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
 
 
-def test_what_somebody_reads_is_a_copy(shelf: Shelf[str, Row]) -> None:
+def test_what_somebody_reads_is_a_copy(shelf: RecordStore[str, Row]) -> None:
     """It is gone when nobody reads it any more."""
-    (shelf.look(IDS[0]) or {})["City"] = "Rome"
+    (shelf.read(IDS[0]) or {})["City"] = "Rome"
 
     assert shelf[IDS[0]]["City"] == "Oslo"
 
 
 @pytest.mark.parametrize("id", [IDS[0], IDS[3]])
-def test_what_is_taken_away_is_gone(shelf: Shelf[str, Row], id: str) -> None:
+def test_what_is_taken_away_is_gone(shelf: RecordStore[str, Row], id: str) -> None:
     """Packed or not."""
     del shelf[id]
 
     assert id not in shelf
-    assert shelf.look(id) is shelf.now(id, row(id)) is None
+    assert shelf.read(id) is shelf.current(id, row(id)) is None
     assert len(shelf) == len(list(shelf)) == len(list(shelf.all())) == 3
 
 
 @pytest.mark.parametrize(
     "id", ["", IDS[0][:15], "00Qak0!!!!!!!!!AAA", record_id("003", 7), record_id("00Q", 8)]
 )
-def test_other_ids_lead_nowhere(shelf: Shelf[str, Row], id: str) -> None:
+def test_other_ids_lead_nowhere(shelf: RecordStore[str, Row], id: str) -> None:
     """Also those that look alike."""
     assert id not in shelf
     with pytest.raises(KeyError):
         shelf[id]
 
 
-def test_what_was_found_stays_as_it_was(shelf: Shelf[str, Row]) -> None:
+def test_what_was_found_stays_as_it_was(shelf: RecordStore[str, Row]) -> None:
     """Whatever is put in its place."""
-    found = shelf.found(lambda one: one["City"] == "Oslo")
+    found = shelf.filter(lambda one: one["City"] == "Oslo")
     shelf[IDS[0]] = row(IDS[0], "Rome")
 
     assert [one["City"] for one in found] == ["Oslo", "Oslo", "Oslo"]
-    assert shelf.now(IDS[0], found[0]) == row(IDS[0], "Rome")
+    assert shelf.current(IDS[0], found[0]) == row(IDS[0], "Rome")
 
 
-def test_stamps_leave_out_what_is_packed_and_nothing_else(shelf: Shelf[str, Row]) -> None:
+def test_stamps_leave_out_what_is_packed_and_nothing_else(shelf: RecordStore[str, Row]) -> None:
     """What is held may have another by now."""
     shelf[IDS[0]]["City"] = "Rome"
-    found = shelf.found(lambda _row: True, lambda stamps: stamps < 0)
+    found = shelf.filter(lambda _row: True, lambda stamps: stamps < 0)
 
     assert [one["City"] for one in found] == ["Rome", "Bern"]
 
 
-def test_an_index_finds_packed_and_changed_rows(shelf: Shelf[str, Row]) -> None:
+def test_an_index_finds_packed_and_changed_rows(shelf: RecordStore[str, Row]) -> None:
     """And not those that had the value once."""
-    assert len(list(shelf.where("City", lambda one: [one["City"]], "Oslo"))) == 3
+    assert len(list(shelf.find_by("City", lambda one: [one["City"]], "Oslo"))) == 3
     shelf[IDS[0]]["City"] = "Bern"
 
-    assert [one["Id"] for one in shelf.where("City", lambda one: [one["City"]], "Bern")] == [
+    assert [one["Id"] for one in shelf.find_by("City", lambda one: [one["City"]], "Bern")] == [
         IDS[0],
         IDS[3],
     ]
 
 
-@pytest.mark.parametrize("packed", [Packed(), TightlyPacked()])
+@pytest.mark.parametrize("packed", [RandomAccessLines(), SequentialLines()])
 def test_lines_are_found_by_their_places(packed: Lines) -> None:
     """In full blocks and in the last one; short lines and those that are worth packing."""
     lines = [f'["{"and again" * (number % 9)}",{number}]'.encode() for number in range(600)]
@@ -110,23 +110,23 @@ def test_lines_are_found_by_their_places(packed: Lines) -> None:
 
 def test_a_log_is_newest_first() -> None:
     """What came first stays first in a tie."""
-    log = Timeline()
+    log = EventLog()
     weeks = [at * 604_800_000 for at in (1, 3, 2, 3, 1)]
     [log.add(at, {"number": number}) for number, at in enumerate(weeks)]
-    log.settle()
+    log.pack()
 
     assert [entry["number"] for entry in log] == [1, 3, 2, 0, 4]
-    assert [log.look(place)["number"] for place in log.between(weeks[2], weeks[1])] == [1, 3, 2]
+    assert [log.read(place)["number"] for place in log.between(weeks[2], weeks[1])] == [1, 3, 2]
 
 
 def test_who_holds_an_entry_of_a_log_may_change_it() -> None:
     """As with records."""
-    log = Timeline()
+    log = EventLog()
     log.add(1, {"values": []})
-    log.settle()
+    log.pack()
     log[0]["values"] = [1]
 
-    assert log.look(0) == {"values": [1]}
+    assert log.read(0) == {"values": [1]}
 
 
 @pytest.mark.parametrize("number", [0, 61, 62**9 - 1])

@@ -3,52 +3,52 @@
 from typing import Any, Final
 
 from sandbox.hubspot import account, catalog
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.schema import DEAL_STAGES, Property
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
 
 
-def properties(store: HubSpotStore, call: Call) -> Answer:
+def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give the property definitions of an object type as a plain list."""
-    table = store.table(call.parameters["object"])
-    return Answer([_definition(one) for one in table.properties.values()])
+    table = store.table(request.parameters["object"])
+    return ApiResponse([_definition(one) for one in table.properties.values()])
 
 
-def one_property(store: HubSpotStore, call: Call) -> Answer:
+def one_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give one property definition."""
-    return Answer(_definition(account.definition(store, call)))
+    return ApiResponse(_definition(account.definition(store, request)))
 
 
-def create_property(store: HubSpotStore, call: Call) -> Answer:
+def create_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Add a property."""
-    account.create_property(store, call)
-    made = store.table(call.parameters["object"]).properties[call.body["name"]]
-    return Answer(_definition(made))
+    account.create_property(store, request)
+    made = store.table(request.parameters["object"]).properties[request.body["name"]]
+    return ApiResponse(_definition(made))
 
 
-def update_property(store: HubSpotStore, call: Call) -> Answer:
+def update_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a property's label or options."""
-    account.update_property(store, call)
-    return one_property(store, call)
+    account.update_property(store, request)
+    return one_property(store, request)
 
 
-def groups(store: HubSpotStore, call: Call) -> Answer:
+def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give the property groups of an object type as a plain list."""
-    return Answer([_group(one) for one in account.groups(store, call).body["results"]])
+    return ApiResponse([_group(one) for one in account.groups(store, request).body["results"]])
 
 
-def create_group(store: HubSpotStore, call: Call) -> Answer:
+def create_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Add a property group."""
-    return Answer(_group(catalog.add_group(store, call, _label(call))))
+    return ApiResponse(_group(catalog.add_group(store, request, _label(request))))
 
 
-def update_group(store: HubSpotStore, call: Call) -> Answer:
+def update_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a property group's name on screens."""
-    return Answer(_group(catalog.changed_group(store, call, _label(call))))
+    return ApiResponse(_group(catalog.changed_group(store, request, _label(request))))
 
 
-def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
+def deal_pipelines(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
     """Give the deals' pipelines as a plain list."""
     stages = [
         {
@@ -62,18 +62,18 @@ def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
         for order, (value, label, probability) in enumerate(DEAL_STAGES)
     ]
     pipeline = {"pipelineId": "default", "label": "Sales Pipeline", "displayOrder": 0}
-    return Answer([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
+    return ApiResponse([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
 
 
-def pipelines(store: HubSpotStore, call: Call) -> Answer:
+def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give the pipelines of an object type as the first API that had any but the deals' did."""
-    kind = store.kind(call.parameters["object"])
+    kind = store.object_type(request.parameters["object"])
     told = []
-    for one in account.pipelines(store, call).body["results"]:
+    for one in account.pipelines(store, request).body["results"]:
         stages = [_dated(each, "stageId") for each in one["stages"]]
         whose = {"objectType": kind.singular.upper(), "objectTypeId": kind.type_id}
         told.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
-    return Answer({"results": told})
+    return ApiResponse({"results": told})
 
 
 def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
@@ -83,9 +83,12 @@ def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: one["id"], "active": True} | kept | dates
 
 
-def _label(call: Call) -> dict[str, Any]:
+def _label(request: ApiRequest) -> dict[str, Any]:
     """Read what is today called a label."""
-    said = {"label": call.body.get("displayName"), "displayOrder": call.body.get("displayOrder")}
+    said = {
+        "label": request.body.get("displayName"),
+        "displayOrder": request.body.get("displayOrder"),
+    }
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -99,12 +102,12 @@ def _group(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NOT_TOLD: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
+_OMITTED: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
 
 
 def _definition(one: Property) -> dict[str, Any]:
     """Write a definition with the flags where they once were."""
-    said = {name: value for name, value in one.as_json().items() if name not in _NOT_TOLD}
+    said = {name: value for name, value in one.as_json().items() if name not in _OMITTED}
     return said | {
         "hubspotDefined": not one.custom,
         "readOnlyValue": one.read_only,

@@ -6,8 +6,8 @@ Values come with their time and source, ids are numbers, and pages go on by `off
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.hubspot.errors import refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import api_error
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.v1.values import plain
 from sandbox.hubspot.values import parse_instant
@@ -16,62 +16,64 @@ _MOST: Final = 250
 _APP: Final = "1024781"
 _RECENT_WALL: Final = 10_000
 
-Told = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
+Describe = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
 
 
-def companies(store: HubSpotStore, call: Call) -> Answer:
+def companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the companies by id; they show no more than the properties asked for."""
-    page, start = _page(store.tables["companies"], call)
-    told = [company_told(store, one, call.names("properties"), False) for one in page]
-    return Answer({"companies": told, "has-more": start is not None, "offset": _after(page, start)})
+    page, start = _page(store.tables["companies"], request)
+    told = [company_json(store, one, request.names("properties"), False) for one in page]
+    return ApiResponse(
+        {"companies": told, "has-more": start is not None, "offset": _after(page, start)}
+    )
 
 
-def recent_companies(store: HubSpotStore, call: Call) -> Answer:
+def recent_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the companies changed of late, newest first."""
-    return _recent(store, call, "companies", company_told)
+    return _recent(store, request, "companies", company_json)
 
 
-def new_companies(store: HubSpotStore, call: Call) -> Answer:
+def new_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the companies made of late, newest first."""
-    return _recent(store, call, "companies", company_told, by=_created_at)
+    return _recent(store, request, "companies", company_json, by=_created_at)
 
 
-def company(store: HubSpotStore, call: Call) -> Answer:
+def company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give a company with all its values and what they were before."""
-    return Answer(company_told(store, _found(store, call, "companies"), [], True))
+    return ApiResponse(company_json(store, _find(store, request, "companies"), [], True))
 
 
-def deals(store: HubSpotStore, call: Call) -> Answer:
+def deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the deals by id."""
     table = store.tables["deals"]
-    page, start = _page(table, call)
-    names = call.names("properties")
-    if call.flag("includeAllProperties"):
+    page, start = _page(table, request)
+    names = request.names("properties")
+    if request.flag("includeAllProperties"):
         names = list(table.properties)
-    told = [deal_told(store, one, names, False) for one in page]
-    if not call.flag("includeAssociations"):
+    told = [deal_json(store, one, names, False) for one in page]
+    if not request.flag("includeAssociations"):
         told = [one | {"associations": {key: [] for key in _LINKS}} for one in told]
-    return Answer({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
+    return ApiResponse({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
 
 
-def recent_deals(store: HubSpotStore, call: Call) -> Answer:
+def recent_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the deals changed of late, newest first."""
-    return _recent(store, call, "deals", deal_told)
+    return _recent(store, request, "deals", deal_json)
 
 
-def new_deals(store: HubSpotStore, call: Call) -> Answer:
+def new_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the deals made of late, newest first."""
-    return _recent(store, call, "deals", deal_told, by=_created_at)
+    return _recent(store, request, "deals", deal_json, by=_created_at)
 
 
-def deal(store: HubSpotStore, call: Call) -> Answer:
+def deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Give a deal with all its values and what they were before."""
-    return Answer(deal_told(store, _found(store, call, "deals"), [], True))
+    return ApiResponse(deal_json(store, _find(store, request, "deals"), [], True))
 
 
-def _page(table: ObjectTable, call: Call) -> tuple[list[Record], int | None]:
-    limit = page_size(call.query.get("limit"), 100, _MOST)
-    return table.page(whole(call.query.get("offset") or 0), limit, archived=False)
+def _page(table: ObjectTable, request: ApiRequest) -> tuple[list[Record], int | None]:
+    limit = page_size(request.query.get("limit"), 100, _MOST)
+    return table.page(parse_integer(request.query.get("offset") or 0), limit, archived=False)
 
 
 def _after(page: list[Record], start: int | None) -> int:
@@ -89,18 +91,18 @@ def _updated_at(one: Record) -> int:
 
 def _recent(
     store: HubSpotStore,
-    call: Call,
+    request: ApiRequest,
     name: str,
-    told: Told,
+    told: Describe,
     *,
     by: Callable[[Record], int] = _updated_at,
-) -> Answer:
-    since = parse_instant(call.query.get("since") or "0") or 0
+) -> ApiResponse:
+    since = parse_instant(request.query.get("since") or "0") or 0
     found = [one for one in store.tables[name].all_live() if by(one) >= since]
     found = sorted(found, key=by, reverse=True)[:_RECENT_WALL]
-    start = whole(call.query.get("offset") or 0)
-    end = start + page_size(call.query.get("count"), 20, 100)
-    return Answer(
+    start = parse_integer(request.query.get("offset") or 0)
+    end = start + page_size(request.query.get("count"), 20, 100)
+    return ApiResponse(
         {
             "results": [told(store, one, [], True) for one in found[start:end]],
             "hasMore": end < len(found),
@@ -110,14 +112,14 @@ def _recent(
     )
 
 
-def _found(store: HubSpotStore, call: Call, name: str) -> Record:
-    record = store.tables[name].look(call.parameters["record_id"])
+def _find(store: HubSpotStore, request: ApiRequest, name: str) -> Record:
+    record = store.tables[name].read(request.parameters["record_id"])
     if record is None:
-        raise refusal(404, "resource not found")
+        raise api_error(404, "resource not found")
     return record
 
 
-def company_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+def company_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
     """Write a company with some values, or the whole of it."""
     table = store.tables["companies"]
     return {
@@ -139,7 +141,7 @@ _LINKS: Final = {
 }
 
 
-def deal_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+def deal_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
     """Write a deal with its links and some values, or the whole of it."""
     table = store.tables["deals"]
     return {

@@ -4,35 +4,35 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from openapi_recorder import Tally, Witness
-from openapi_specs import Documents
+from openapi_recorder import ConformanceCounts, OpenApiRecorder
+from openapi_specs import OpenApiDocuments
 
 from sandbox.server import Sandbox, running
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-_DOCUMENTS = Documents()
-_TOTAL = Tally()
+_DOCUMENTS = OpenApiDocuments()
+_TOTAL = ConformanceCounts()
 
 
 @pytest.fixture
-def documents() -> Documents:
+def documents() -> OpenApiDocuments:
     """Give all documents there are."""
     return _DOCUMENTS
 
 
 @pytest.fixture
-def tally() -> Iterator[Tally]:
+def tally() -> Iterator[ConformanceCounts]:
     """Count what the test's calls come to; what was unlawful fails the test."""
-    tally = Tally()
+    tally = ConformanceCounts()
     yield tally
     _TOTAL.add(tally)
     assert sorted(set(tally.faults)) == []
 
 
 @pytest.fixture
-def box(request: pytest.FixtureRequest, tally: Tally) -> Iterator[Sandbox]:
+def box(request: pytest.FixtureRequest, tally: ConformanceCounts) -> Iterator[Sandbox]:
     """A world of the test's own, as large as its module says, behind a witness."""
-    watch = Witness(_DOCUMENTS, tally).watch
+    watch = OpenApiRecorder(_DOCUMENTS, tally).watch
     people = request.module.PEOPLE
     with running(people=people, seed=11, now=NOW, rate_limits=False, around=watch) as sandbox:
         yield sandbox

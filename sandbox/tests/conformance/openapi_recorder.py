@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openapi_specs import Documents
+from openapi_specs import OpenApiDocuments
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass
-class Tally:
+class ConformanceCounts:
     """What was seen: how many calls of which operation, and what was wrong with them."""
 
     calls: int = 0
@@ -20,7 +20,7 @@ class Tally:
     operations: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ConformanceCounts") -> None:
         """Add up."""
         self.calls += other.calls
         self.unlisted += other.unlisted
@@ -29,10 +29,10 @@ class Tally:
         self.faults += other.faults
 
 
-class Witness:
+class OpenApiRecorder:
     """ASGI middleware: passes calls on, and remembers what the documents say of them."""
 
-    def __init__(self, documents: Documents, tally: Tally) -> None:
+    def __init__(self, documents: OpenApiDocuments, tally: ConformanceCounts) -> None:
         """Count into `tally` what the documents say; `watch` then takes the sandbox."""
         self.documents = documents
         self.tally = tally

@@ -124,7 +124,7 @@ class Operation:
         return [f"{one.json_path}: {one.message[:120]}" for one in checked.iter_errors(read)]
 
 
-class Documents:
+class OpenApiDocuments:
     """All operations of all documents."""
 
     def __init__(self, folder: Path = FOLDER) -> None:

@@ -145,9 +145,9 @@ def test_simple_salesforce_writes_and_reads_back(salesforce: Salesforce) -> None
 def test_simple_salesforce_reads_and_writes_in_bulk(salesforce: Salesforce) -> None:
     """Bulk 2.0: an ingest job of two rows, a query job that sees them."""
     rows = [{"LastName": f"Bulk {n}", "Company": "Conform Ltd"} for n in (1, 2)]
-    done = salesforce.bulk2.Lead.insert(records=rows)
+    done = salesforce.bulk2.Lead.insert(records=rows, wait=0)
     query = "SELECT LastName FROM Lead WHERE Company = 'Conform Ltd'"
-    pages = list(salesforce.bulk2.Lead.query(query))
+    pages = list(salesforce.bulk2.Lead.query(query, wait=0))
 
     assert [job["numberRecordsFailed"] for job in done] == [0]
     assert sorted(pages[0].splitlines()) == ['"Bulk 1"', '"Bulk 2"', '"LastName"']

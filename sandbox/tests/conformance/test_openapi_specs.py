@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import requests
-from openapi_specs import ABSENT, FOLDER, Documents
+from openapi_specs import ABSENT, FOLDER, OpenApiDocuments
 
 from sandbox.server import Sandbox
 
@@ -327,7 +327,7 @@ def test_writes_are_taken_and_answered_as_documented(
 
 @pytest.mark.parametrize(("method", "path", "body"), WITH_BODY, ids=lambda it: str(it)[-60:])
 def test_damaged_writes_are_refused(
-    caller: Caller, documents: Documents, method: str, path: str, body: Any
+    caller: Caller, documents: OpenApiDocuments, method: str, path: str, body: Any
 ) -> None:
     """One thing left out or of another type, wherever the document says what must be there."""
     operation = documents.find(method, caller.filled(path))
