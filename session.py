@@ -147,3 +147,8 @@ def _open_session(
 def mappings_by_crm(sessions: list[CrmSession]) -> Mapping[str, CrmMapping]:
     """The mappings as they apply, by CRM."""
     return {connection.crm: connection.mapping for connection in sessions}
+
+
+def catalogs_by_crm(sessions: list[CrmSession]) -> Mapping[str, Catalog]:
+    """The fields that each account really has, by CRM."""
+    return {connection.crm: connection.catalog for connection in sessions}

@@ -1,32 +1,40 @@
-"""onefunnel: one definition of lead, MQL, SQL/prospect and customer, kept true in both CRMs.
+"""onefunnel: one definition of lead, MQL, SQL/prospect and customer in HubSpot and Salesforce.
 
-`run` is the whole flow, from top to bottom; `cli/` holds the commands that call it.
+`run` is the whole flow from top to bottom; the commands in `cli/` call it.
 """
 
 import os
 import sys
 from pathlib import Path
 
-# before dlt is imported: it looks for its settings in the checkout, not in the working directory
+# before dlt is imported: dlt reads .dlt/ of this checkout, not of the working directory
 os.environ.setdefault("DLT_PROJECT_DIR", str(Path(__file__).parent))
 
 if __name__ == "__main__":
-    # before the imports of the flow: a command imports them when it needs them
+    # before the imports below, which take seconds: a command imports them when it needs them
     from cli.main import main
 
     main()
     sys.exit()
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+
+import ibis.expr.types as ir
 
 from analysis import run_report
 from analysis.run_report import Report
 from config.loader import Configuration
 from models import ProgressReporter
-from session import CrmSession, connect_all, ensure_schema_unchanged, mappings_by_crm
+from session import (
+    CrmSession,
+    catalogs_by_crm,
+    connect_all,
+    ensure_schema_unchanged,
+    mappings_by_crm,
+)
 from transforms.lifecycle.lifecycle import lifecycle
 from transforms.planning.crm_agreement import read_crm_stages
 from transforms.planning.plan import plan
@@ -36,7 +44,7 @@ from warehouse import reconcile, row_checks, runs, status, withheld
 from warehouse.erasure import delete_erased_people
 from warehouse.run_lock import RunLock, run_lock
 from warehouse.runs import Run, track_run
-from warehouse.warehouse import open_warehouse, run_dlt
+from warehouse.warehouse import Warehouse, open_warehouse, run_dlt
 from writeback.apply import apply_changes, hold_plan, plan_api_budgets
 from writeback.guard import check_plan, load_limits
 
@@ -50,14 +58,16 @@ def run(
     as_of: datetime | None = None,
     bars: ProgressReporter,
 ) -> Report:
-    """Pull both CRMs, decide with one definition, write back what is wrong.
+    """Extract from the CRMs, compute the lifecycle, plan the differences, and write them.
 
-    `as_of` is the moment of the decision, by default the present.
+    `as_of` is the time at which the lifecycle is computed (default: now). Without `write` the plan
+    is stored and not written. `full` reads all records again. `wait` waits for another run's lock.
 
-    Raises: HeldError where another run is under way; ConfigError before the first pull;
-            DriftError after it, where an account no longer fits its mapping; AccessError,
-            RetryableError where a CRM cannot be read. What was landed or written by then stays,
-            and the next run goes on from it.
+    Raises: WarehouseBusyError: another run holds the lock.
+            ConfigError: a setting or a file is wrong; nothing was read.
+            DriftError: an account no longer fits its mapping; nothing was computed or written.
+            AccessError, RetryableError: a CRM cannot be read. Rows that were landed or written
+            before the error stay, and the next run continues after them.
     """
     definition, limits = configuration.definition, load_limits()
     current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
@@ -66,10 +76,8 @@ def run(
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse:
             lock.renew(warehouse)
-            mappings, catalogs = mappings_by_crm(crms), {crm.crm: crm.catalog for crm in crms}
-            source_tables = {
-                crm.crm: warehouse.source_tables(crm.crm, crm.selected_fields) for crm in crms
-            }
+            mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
+            source_tables = read_source_tables(warehouse, crms)
             delete_erased_people(warehouse, configuration, crms, source_tables)
             reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
             resolved = resolve(
@@ -101,17 +109,17 @@ def run(
                 as_of=current_run.started_at,
                 materialize=warehouse.materialize,
             )
+            # the plan is stored before the first write: what is planned survives a crash
             runs.write_plan(warehouse, current_run, change_plan)
             withheld.save_withheld(warehouse, current_run, change_plan.held)
             guard_results = check_plan(
                 change_plan, mappings, limits=limits, written_crms=runs.written_crms(warehouse)
             )
-            crm_stages = read_crm_stages(resolved.records, source_tables, mappings, definition)
             report = run_report.build_report(
                 current_run,
                 definition,
                 lifecycle_tables,
-                crm_stages,
+                read_crm_stages(resolved.records, source_tables, mappings, definition),
                 change_plan,
                 resolved,
                 crms,
@@ -130,7 +138,7 @@ def run(
 
 
 def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressReporter) -> Report:
-    """Plan as of a moment from a full pull, and write nothing."""
+    """Plan with a full refresh and the lifecycle as of a time; write nothing."""
     return run(configuration, write=False, full=True, as_of=at, bars=bars)
 
 
@@ -138,7 +146,7 @@ def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressR
 def run_session(
     current_run: Run, configuration: Configuration, *, wait: bool
 ) -> Iterator[tuple[RunLock, list[CrmSession]]]:
-    """Hold the lease, log in to both CRMs, and store how the run ends."""
+    """Hold the run lock, connect to every CRM, and store how the run ends."""
     with run_lock(current_run.run_id, wait=wait) as lock:
         with open_warehouse() as warehouse:
             runs.mark_interrupted(warehouse)
@@ -151,7 +159,7 @@ def run_session(
 def extract(
     current_run: Run, crms: list[CrmSession], lock: RunLock, *, full: bool, bars: ProgressReporter
 ) -> None:
-    """Land what changed in each CRM (`full`: everything), and journal how it was proven."""
+    """Land the changed records of each CRM (`full`: all records) and store the row checks."""
     with open_warehouse() as warehouse:
         last_full_check = {crm.crm: row_checks.last_full_check(warehouse, crm.crm) for crm in crms}
     for crm in crms:
@@ -172,9 +180,9 @@ def extract(
 def apply_run(
     configuration: Configuration, run_id: str, *, wait: bool = False, bars: ProgressReporter
 ) -> Report:
-    """Write a plan that was made before; what was edited meanwhile is held.
+    """Write the stored plan of a run; hold each record that changed in the CRM since the plan.
 
-    Raises: HeldError where another run is under way; ConfigError where no such run is known.
+    Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
     """
     with open_warehouse() as warehouse:
         current_run = runs.load_run(warehouse, run_id)
@@ -195,11 +203,11 @@ def undo_run(
     wait: bool = False,
     bars: ProgressReporter,
 ) -> Report:
-    """Write back what a run replaced, where the CRM still holds what it wrote; list the rest.
+    """Restore the values that a run replaced, where the CRM still has the value it wrote.
 
-    It is a run of its own: previewed, applied and undone like any other.
+    The undo is a run of its own: it can be planned, applied and undone like any other.
 
-    Raises: HeldError where another run is under way; ConfigError where no such run is known.
+    Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
     """
     with open_warehouse() as warehouse:
         runs.load_run(warehouse, run_id)
@@ -209,10 +217,8 @@ def undo_run(
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse:
             lock.renew(warehouse)
-            mappings, catalogs = mappings_by_crm(crms), {crm.crm: crm.catalog for crm in crms}
-            source_tables = {
-                crm.crm: warehouse.source_tables(crm.crm, crm.selected_fields) for crm in crms
-            }
+            mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
+            source_tables = read_source_tables(warehouse, crms)
             reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
             undo_plan = undo(
                 withheld.fields_written(warehouse, run_id),
@@ -231,3 +237,10 @@ def undo_run(
             report.records = status.outcome_counts(warehouse, current_run.run_id)
             current_run.counts |= {"undo": run_id, "records": report.records}
             return report
+
+
+def read_source_tables(
+    warehouse: Warehouse, crms: list[CrmSession]
+) -> dict[str, Mapping[str, ir.Table]]:
+    """Return the landed tables of each CRM: crm -> object -> table, in the CRM's own names."""
+    return {crm.crm: warehouse.source_tables(crm.crm, crm.selected_fields) for crm in crms}

@@ -1,35 +1,43 @@
-"""Commands about the YAML files in `mappings/`: `check`."""
+"""The command `check`: are settings, YAML files and CRM fields right?"""
 
 from typing import Annotated
 
 import typer
 
-from cli.output import err, out
-from config.checks import catalog_warnings
-from config.loader import configuration_warnings, load_configuration
-from session import connect_all
+from cli.output import out, print_note
 
-app = typer.Typer(name="mappings", help="The YAML files in mappings/.", no_args_is_help=True)
+app = typer.Typer()
 
 
 @app.command("check")
-def mappings_check(
+def check_command(
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask the CRMs for their fields.")
+        bool, typer.Option("--offline", help="Check the files only; do not call the CRMs.")
     ] = False,
 ) -> None:
-    """Check the YAML files, and hold them against the fields both CRMs really have."""
+    """Check the files in mappings/ and validate them against the live CRM schemas."""
+    from config.checks import catalog_warnings
+    from config.loader import configuration_warnings, load_configuration
+    from connectors import crm_names
+    from session import connect_all
+
     configuration = load_configuration()
-    messages = [str(warning) for warning in configuration_warnings(configuration)]
-    crms = [] if offline else connect_all(configuration)
-    messages += [
-        str(doubt)
-        for crm in crms
-        for doubt in catalog_warnings(configuration, crm.crm, crm.catalog)
+    sessions = [] if offline else connect_all(configuration)
+    warnings = [
+        *configuration_warnings(configuration),
+        *(
+            warning
+            for session in sessions
+            for warning in catalog_warnings(configuration, session.crm, session.catalog)
+        ),
     ]
-    for warning in messages:
-        err.print(f"[yellow]warning[/] {warning}", highlight=False)
-    out.print(f"mappings/ is sound; definition {configuration.definition.id}", highlight=False)
-    for crm in crms:
-        skipped = f"; without {', '.join(crm.skipped_optional)}" if crm.skipped_optional else ""
-        out.print(f"{crm.account}: every mapped field is there{skipped}", highlight=False)
+    for warning in warnings:
+        print_note(str(warning), style="yellow", label="Warning")
+    out.print(f"Configuration OK (definition {configuration.definition.id})", highlight=False)
+    for crm in crm_names():
+        if crm not in configuration.mappings:
+            out.print(f"{crm}: off (no file mappings/{crm}.yaml)", highlight=False)
+    for session in sessions:
+        missing = ", ".join(session.skipped_optional)
+        suffix = f"; optional fields missing: {missing}" if missing else ""
+        out.print(f"{session.account}: all mapped fields exist{suffix}", highlight=False)

@@ -1,35 +1,62 @@
-"""The command line: every command, and what surrounds them."""
+"""The command line: all commands, the options before them, and how an error ends one."""
 
 import logging
 import sys
 import time
+from typing import Annotated
 
 import typer
 
-from cli import backtest, check, demo, explain, run, sandbox, status
-from cli.output import err, handle_errors
+from cli import backtest, check, demo, explain, output, run, sandbox, status
 
 app = typer.Typer(
-    help="One definition of lead, MQL, SQL/prospect and customer, kept true in both CRMs.",
+    help="One definition of lead, MQL, SQL/prospect and customer in HubSpot and Salesforce.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (run, explain, backtest, status, check, demo, sandbox):
+for group in (check, run, status, explain, backtest, demo, sandbox):
     app.add_typer(group.app)
 
 
-def main() -> None:
-    """Run the command line."""
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        output.out.print(f"onefunnel {output.VERSION}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def set_verbosity(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log each object and each retry on stderr.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Log errors only; show no progress bars.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Set how much the command logs."""
+    if verbose and quiet:
+        raise typer.BadParameter("use either --verbose or --quiet", param_hint="--quiet")
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.getLogger().setLevel(logging.WARNING if verbose else level)
+    logging.getLogger("onefunnel").setLevel(level)
+    if not (quiet or verbose or output.err.is_terminal):
+        # a scheduler shows no progress bars: the log says which objects were read
+        logging.getLogger("onefunnel.extract").setLevel(logging.INFO)
+    output.err.quiet = False
+    output.progress_enabled = not quiet
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped."""
     logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%SZ",
-        stream=sys.stderr,
+        format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ", stream=sys.stderr
     )
     logging.Formatter.converter = time.gmtime
-    if not err.is_terminal:
-        # where nobody watches bars, a log tells the run
-        logging.getLogger("onefunnel.pull").setLevel(logging.INFO)
-    with handle_errors():
-        app()
+    with output.handle_errors():
+        app(arguments, prog_name="sync.py")

@@ -1,4 +1,4 @@
-"""What all commands share: options, printing, and how an error ends one. `sync.py` moves data."""
+"""What all commands share: the consoles, the JSON output, and how an error ends a command."""
 
 import json
 import os
@@ -12,19 +12,32 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from errors import ConfigError, DriftError, SyncError
 
+VERSION = "0.2.0"
+"""The release; pyproject.toml names the same."""
+
 out = Console()
 err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-"""In a log a sentence stays on one line, whatever its length."""
+"""In a log file a sentence stays on one line, however long it is."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+progress_enabled = True
+"""Whether progress bars are shown on a terminal; `--quiet` turns them off."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 AsOf = Annotated[
-    datetime | None, typer.Option("--as-of", help="Decide as it was known then (UTC).")
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="Evaluate at this time with the data known then (UTC, ISO 8601). "
+        "Default: the last run.",
+    ),
 ]
 
-TRACEBACK_VARIABLE = "ONEFUNNEL_TRACEBACK"
+TRACEBACK = "ONEFUNNEL_TRACEBACK"
 
 
 def print_json(document: Any) -> None:
@@ -32,29 +45,36 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
 
 
+def print_note(text: str, *, style: str = "", label: str = "") -> None:
+    """Print a sentence on stderr, after a coloured label; markup in the text is not interpreted."""
+    err.print(Text.assemble((f"{label}: " if label else "", style), text), highlight=False)
+
+
 @contextmanager
 def handle_errors() -> Iterator[None]:
-    """Turn what went wrong into one text and an exit code: 2 configuration, 1 all else."""
+    """Turn an exception into one message and an exit code: 2 for configuration, 1 for all else."""
     try:
         yield
     except DriftError as error:
-        err.print(f"[red]nothing decided[/] {error}", highlight=False)
-        sys.exit(2)
+        _exit(2, "Stopped: the schema changed, nothing was written", str(error))
     except ConfigError as error:
-        err.print(f"[red]not started[/] {error}", highlight=False)
-        sys.exit(2)
+        _exit(2, "Configuration error", str(error))
     except SyncError as error:
-        err.print(f"[red]broken off[/] {error}", highlight=False)
-        sys.exit(1)
+        _exit(1, "Run failed", str(error))
     except Exception as error:
-        # the one broad handler: what a library says of its trouble may hold a record's value
-        if TRACEBACK_VARIABLE in os.environ:
+        # the one broad handler: the message of a library may contain a value of a record
+        if TRACEBACK in os.environ:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
-        err.print(
-            f"[red]broken off[/] by a fault of ours or of a library: {type(error).__name__} in "
-            f"{Path(place.filename).name}:{place.lineno}. Nothing is lost: the next run goes on. "
-            f"With {TRACEBACK_VARIABLE}=1 it is told in full; that may show values of records.",
-            highlight=False,
+        _exit(
+            1,
+            "Unexpected error",
+            f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}. Nothing is "
+            f"lost: the next run continues. Set {TRACEBACK}=1 and run the command again for a "
+            "traceback; it may contain values of records.",
         )
-        sys.exit(1)
+
+
+def _exit(code: int, label: str, text: str) -> None:
+    print_note(text, style="red", label=label)
+    sys.exit(code)

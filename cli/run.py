@@ -3,26 +3,34 @@
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analysis.run_report import Report
-from cassettes.replay import record, record_failures, replay
-from cli import estimate
-from cli.output import AsJson, err, out, print_json
-from cli.render import run as screen
-from cli.render.progress import progress_bars
-from config.loader import Configuration, load_configuration
-from sync import apply_run, dry_run_as_of, run, undo_run
+from cli.output import AsJson, err, out, print_json, print_note
 
-app = typer.Typer(add_completion=False)
+if TYPE_CHECKING:
+    from analysis.run_report import Report
+    from config.loader import Configuration
+
+app = typer.Typer()
 
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Read everything anew, not just what changed.")
+    bool,
+    typer.Option(
+        "--full-refresh", help="Read all records again. Default: only what changed (incremental)."
+    ),
 ]
 WaitForLock = Annotated[
-    bool, typer.Option("--wait-for-lock", help="Wait for a run that is under way.")
+    bool,
+    typer.Option(
+        "--wait-for-lock",
+        help="If another run holds the lock, wait up to 2 hours. Default: exit with code 1.",
+    ),
+]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of the run; see `status`.")]
+Cassette = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The cassette file, such as cassettes/account.json.")
 ]
 
 EXIT_STOPPED_BY_GUARD = 3
@@ -30,17 +38,28 @@ EXIT_STOPPED_BY_GUARD = 3
 
 @app.command("run")
 def run_command(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only plan: write nothing to a CRM.")
+    ] = False,
     full: FullRefresh = False,
     wait: WaitForLock = False,
     record_failed_calls: Annotated[
-        bool, typer.Option("--record-failures", help="Keep refused calls as a cassette.")
+        bool,
+        typer.Option(
+            "--record-failures",
+            help="Save failed API calls to a cassette in cassettes/, anonymized.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pull both CRMs, decide, and write back what is wrong."""
+    """Extract from both CRMs, compute the lifecycle, write the differences to both CRMs."""
+    from cassettes.replay import record_failures
+    from cli.render.progress import progress_bars
+    from config.loader import load_configuration
+    from sync import run
+
     configuration = load_configuration()
-    recording = record_failures(configuration, log_note) if record_failed_calls else nullcontext()
+    recording = record_failures(configuration, print_note) if record_failed_calls else nullcontext()
     with recording, progress_bars(err) as bars:
         report = run(configuration, write=not dry_run, full=full, wait=wait, bars=bars)
     print_report(report, as_json=as_json)
@@ -48,77 +67,110 @@ def run_command(
 
 @app.command("plan")
 def plan_command(
-    show_estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only show how both CRMs would be read.")
+    only_estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate", help="Only estimate the API calls of the next extract; reads counts only."
+        ),
     ] = False,
     full: FullRefresh = False,
     wait: WaitForLock = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pull both CRMs and show what is wrong; `apply RUN` writes it."""
-    if show_estimate:
-        estimate.print_estimate(full=full, as_json=as_json)
-        return
-    run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
+    """Extract and show the planned changes; writes nothing to a CRM. `apply RUN` writes them."""
+    if only_estimate:
+        print_estimate(full=full, as_json=as_json)
+    else:
+        run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
+
+
+def print_estimate(*, full: bool, as_json: bool) -> None:
+    """Print with which method each object would be read, and about how many calls that takes."""
+    from dataclasses import asdict
+    from functools import partial
+
+    from cli.render.extract import show_estimates
+    from config.loader import load_configuration
+    from session import connect_all
+    from warehouse.warehouse import run_dlt
+
+    estimates = {
+        session.crm: run_dlt(session.crm, partial(session.estimate_extract, full=full))
+        for session in connect_all(load_configuration())
+    }
+    if as_json:
+        print_json({crm: [asdict(row) for row in rows] for crm, rows in estimates.items()})
+    else:
+        show_estimates(estimates, out)
 
 
 @app.command("apply")
-def apply_command(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The plan to write.")],
-    wait: WaitForLock = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write a plan that was made before; what was edited meanwhile is held."""
+def apply_command(run_id: RunId, wait: WaitForLock = False, as_json: AsJson = False) -> None:
+    """Write a stored plan. A record that changed in the CRM since the plan is held."""
+    from cli.render.progress import progress_bars
+    from config.loader import load_configuration
+    from sync import apply_run
+
     with progress_bars(err) as bars:
         report = apply_run(load_configuration(), run_id, wait=wait, bars=bars)
     print_report(report, as_json=as_json)
 
 
-Cassette = Annotated[Path, typer.Argument(help="The cassette, such as cassettes/ours.json.")]
-
-
-@app.command("record")
-def record_command(cassette: Cassette) -> None:
-    """Pull both CRMs, write nothing, and keep their answers without secrets and people."""
-    report, count = record(_planned, load_configuration(), cassette)
-    screen.show_report(report, out)
-    log_note(f"{count} calls are kept in {cassette}, without secrets and people")
-
-
-@app.command("replay")
-def replay_command(cassette: Cassette, as_json: AsJson = False) -> None:
-    """Plan from a cassette with today's mappings and definition; no call is made."""
-    print_report(replay(_planned, load_configuration(), cassette), as_json=as_json)
-
-
-def _planned(configuration: Configuration, at: datetime) -> Report:
-    with progress_bars(err) as shown:
-        return dry_run_as_of(configuration, at, bars=shown)
-
-
-def log_note(text: str) -> None:
-    """Tell people what happened beside the report."""
-    err.print(text, highlight=False)
-
-
 @app.command("undo")
 def undo_command(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write nothing.")] = False,
+    run_id: RunId,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only plan: write nothing to a CRM.")
+    ] = False,
     wait: WaitForLock = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write back what a run replaced, where nobody has touched it since."""
+    """Restore the values that a run replaced. A field that changed since is left as it is."""
+    from cli.render.progress import progress_bars
+    from config.loader import load_configuration
+    from sync import undo_run
+
     with progress_bars(err) as bars:
         report = undo_run(load_configuration(), run_id, write=not dry_run, wait=wait, bars=bars)
     print_report(report, as_json=as_json)
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
-    """Print a report, and end with 3 where the guard stopped the plan."""
+@app.command("record")
+def record_command(cassette: Cassette) -> None:
+    """Plan, and save the answers of both APIs to a cassette without secrets and personal data."""
+    from cassettes.replay import record
+    from cli.render.run import show_report
+    from config.loader import load_configuration
+
+    report, count = record(_dry_run, load_configuration(), cassette)
+    show_report(report, out)
+    print_note(f"Saved {count} calls to {cassette}, without secrets and personal data.")
+
+
+@app.command("replay")
+def replay_command(cassette: Cassette, as_json: AsJson = False) -> None:
+    """Plan from a cassette with the present mappings and definition; makes no API call."""
+    from cassettes.replay import replay
+    from config.loader import load_configuration
+
+    print_report(replay(_dry_run, load_configuration(), cassette), as_json=as_json)
+
+
+def _dry_run(configuration: "Configuration", at: datetime) -> "Report":
+    from cli.render.progress import progress_bars
+    from sync import dry_run_as_of
+
+    with progress_bars(err) as bars:
+        return dry_run_as_of(configuration, at, bars=bars)
+
+
+def print_report(report: "Report", *, as_json: bool) -> None:
+    """Print a report; exit with 3 where the guard stopped the plan."""
+    from cli.render.run import show_report
+
     if as_json:
         print_json(report.as_json())
     else:
-        screen.show_report(report, out)
+        show_report(report, out)
     if report.run.status == "stopped":
         raise typer.Exit(EXIT_STOPPED_BY_GUARD)

@@ -1,4 +1,4 @@
-"""Commands to play with: `sandbox`."""
+"""The command `sandbox`: both CRMs on this machine, to try things out."""
 
 import json
 from errno import EADDRINUSE
@@ -7,41 +7,51 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import handle_errors
 from errors import ConfigError
 
 if TYPE_CHECKING:
     from sandbox.faults import Fault
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer()
 
-People = Annotated[int, typer.Option(help="How many people there are.")]
-Seed = Annotated[int, typer.Option(help="Equal seeds make equal worlds.")]
+People = Annotated[int, typer.Option("--people", help="Number of invented people.")]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Random seed: the same seed gives the same people.")
+]
 
 
 @app.command("sandbox")
 def sandbox_command(
     people: People = 2000,
     seed: Seed = 7,
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 8700,
-    world: Annotated[str, typer.Option(help="A hard world, such as merge_chains.")] = "",
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.")] = 8700,
+    scenario: Annotated[
+        str,
+        typer.Option(
+            "--scenario", metavar="NAME", help="A difficult test scenario; `list` shows the names."
+        ),
+    ] = "",
     faults: Annotated[
-        Path | None, typer.Option(help="A JSON file with a list of faults to plan.")
+        Path | None,
+        typer.Option("--faults", metavar="FILE", help="A JSON file with the faults to inject."),
     ] = None,
 ) -> None:
-    """Serve both CRMs on loopback, with believable people."""
+    """Serve the APIs of both CRMs on 127.0.0.1, filled with invented people."""
     from sandbox.scenarios import SCENARIOS
     from sandbox.server import serve
 
-    if world and world not in SCENARIOS:
-        raise ConfigError(f"there is no world {world}; there are {', '.join(SCENARIOS)}")
+    if scenario == "list":
+        typer.echo("\n".join(SCENARIOS))
+        return
+    if scenario and scenario not in SCENARIOS:
+        raise ConfigError(f"unknown scenario {scenario}; the scenarios are {', '.join(SCENARIOS)}")
     planned = _read_faults(faults)
     try:
-        serve(people=people, seed=seed, port=port, scenario=world, faults=planned)
+        serve(people=people, seed=seed, port=port, scenario=scenario, faults=planned)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
-        raise ConfigError(f"port {port} is taken: name another with --port") from error
+        raise ConfigError(f"port {port} is in use: choose another one with --port") from error
 
 
 def _read_faults(path: Path | None) -> "list[Fault]":
@@ -50,10 +60,4 @@ def _read_faults(path: Path | None) -> "list[Fault]":
     try:
         return parse_faults(json.loads(path.read_text())) if path else []
     except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is no list of faults: {error}") from error
-
-
-def main(arguments: list[str]) -> None:
-    """Run the one command of this file alone."""
-    with handle_errors():
-        app(arguments, prog_name="sync.py sandbox")
+        raise ConfigError(f"{path} is not a list of faults: {error}") from error

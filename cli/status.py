@@ -1,76 +1,92 @@
-"""Commands about what was done, and what is left alone: `status`, `changes`, `retry`, `accept`."""
+"""Commands about past runs and withheld fields: `status`, `history`, `retry`, `keep`."""
 
-from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.explain import Person
 from cli.output import AsJson, out, print_json
-from cli.render import extract as screen_pull
-from cli.render import status as screen_runs
-from config.loader import Configuration, load_configuration
-from config.validation_errors import did_you_mean
 from errors import ConfigError
-from warehouse import row_checks, status, withheld
-from warehouse.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from config.loader import Configuration
 
 app = typer.Typer()
 
-Crm = Annotated[str | None, typer.Option("--crm", help="Only in this CRM.")]
+Crm = Annotated[str | None, typer.Option("--crm", help="Only fields of this CRM.")]
 Field = Annotated[str | None, typer.Option("--field", help="Only this field of the CRM.")]
 Record = Annotated[str | None, typer.Option("--record", help="Only the record with this id.")]
 
 
 @app.command("status")
 def status_command(as_json: AsJson = False) -> None:
-    """Show the last runs, what is held or quarantined and why, and the calls left."""
+    """Show the last runs, the fields and records that need attention, and the API quota."""
+    from dataclasses import asdict
+
+    from cli.render.extract import row_check_table
+    from cli.render.status import show_status
+    from config.loader import load_configuration
+    from warehouse.row_checks import row_check_summary
+    from warehouse.status import status
+    from warehouse.warehouse import open_warehouse
+
     configuration = load_configuration()
     with open_warehouse() as warehouse:
-        summary = status.status(warehouse, configuration)
-        proven = row_checks.row_check_summary(warehouse)
+        summary = status(warehouse, configuration)
+        row_checks = row_check_summary(warehouse)
     if as_json:
-        print_json(asdict(summary) | {"row_checks": proven})
-    else:
-        screen_runs.show_status(summary, out)
-        if proven:
-            out.print(screen_pull.row_check_table(proven))
+        print_json(asdict(summary) | {"row_checks": row_checks})
+        return
+    show_status(summary, out)
+    if row_checks:
+        out.print(row_check_table(row_checks))
 
 
-@app.command("changes")
-def changes_command(
-    who: Annotated[str, typer.Argument(metavar="EMAIL", help="An address or a record id.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show everything that was ever written about one person."""
+@app.command("history")
+def history_command(person: Person, as_json: AsJson = False) -> None:
+    """Show every change written for one person, in both CRMs."""
+    from cli.render.status import show_changes
+    from config.loader import load_configuration
+    from warehouse.status import person_changes
+    from warehouse.warehouse import open_warehouse
+
     configuration = load_configuration()
     with open_warehouse() as warehouse:
-        rows = status.person_changes(warehouse, configuration, who)
+        changes = person_changes(warehouse, configuration, person)
     if as_json:
-        print_json(rows)
+        print_json(changes)
     else:
-        screen_runs.show_changes(rows, out)
+        show_changes(changes, out)
 
 
 @app.command("retry")
 def retry_command(
     crm: Crm = None, field: Field = None, record: Record = None, as_json: AsJson = False
 ) -> None:
-    """Let the next run write again what was refused, frozen or changed by people."""
+    """Write fields again in the next run that were refused, frozen or held for review."""
+    from config.loader import load_configuration
+    from warehouse.warehouse import open_warehouse
+    from warehouse.withheld import retry
+
     _require_mapped(load_configuration(), crm, field)
     with open_warehouse() as warehouse:
-        count = withheld.retry(warehouse, crm=crm, field=field, record_id=record)
-    _print_count(count, "The next run tries {:,} fields again.", as_json=as_json)
+        count = retry(warehouse, crm=crm, field=field, record_id=record)
+    _print_count(count, "The next run writes {:,} fields again.", as_json=as_json)
 
 
-@app.command("accept")
-def accept_command(
+@app.command("keep")
+def keep_command(
     crm: Crm = None, field: Field = None, record: Record = None, as_json: AsJson = False
 ) -> None:
-    """Leave what people changed and is held for review, as long as it stays."""
+    """Keep the CRM value of fields held for review, until that value changes."""
+    from config.loader import load_configuration
+    from warehouse.warehouse import open_warehouse
+    from warehouse.withheld import accept
+
     _require_mapped(load_configuration(), crm, field)
     with open_warehouse() as warehouse:
-        count = withheld.accept(warehouse, crm=crm, field=field, record_id=record)
-    _print_count(count, "{:,} fields stay as people made them.", as_json=as_json)
+        count = accept(warehouse, crm=crm, field=field, record_id=record)
+    _print_count(count, "{:,} fields keep their CRM value.", as_json=as_json)
 
 
 def _print_count(count: int, text: str, *, as_json: bool) -> None:
@@ -80,14 +96,16 @@ def _print_count(count: int, text: str, *, as_json: bool) -> None:
         out.print(text.format(count), highlight=False)
 
 
-def _require_mapped(configuration: Configuration, crm: str | None, field: str | None) -> None:
-    """Refuse what no mapping knows: nothing would come of it, and nobody would notice.
+def _require_mapped(configuration: "Configuration", crm: str | None, field: str | None) -> None:
+    """Refuse a CRM or field that no mapping names, with the nearest name that one does.
 
-    Raises: ConfigError with the word that was probably meant.
+    Raises: ConfigError.
     """
+    from config.validation_errors import did_you_mean
+
     mappings = configuration.mappings
     if crm is not None and crm not in mappings:
-        raise ConfigError(f"there is no CRM `{crm}`{did_you_mean(crm, mappings)}")
+        raise ConfigError(f"unknown CRM `{crm}`{did_you_mean(crm, mappings)}")
     selected = [mapping for name, mapping in mappings.items() if crm in (None, name)]
     written = {name for mapping in selected for fields in mapping.write.values() for name in fields}
     if field is not None and field not in written:

@@ -1,7 +1,9 @@
 """What the tests of whole runs share: a world, a warehouse for it, and a way to run."""
 
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from analysis.run_report import Report
+from cli.main import main
 from cli.render.progress import progress_bars
 from config.loader import CONFIG_FOLDER, load_configuration
 from connectors.retry import no_sleep
@@ -64,3 +67,20 @@ def count_write_calls(sandbox: Sandbox) -> int:
         for call, count in calls.items()
         if any(path in call for path in paths)
     )
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command returned and printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_cli(*arguments: str) -> CommandResult:
+    """Run one command of `sync.py` in this process, as `main` does."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return CommandResult(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())

@@ -1,4 +1,4 @@
-"""Progress bars for long work, on stderr and only for people."""
+"""Progress bars for extract and write, on stderr and on a terminal only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,18 +17,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from cli import output
+
 
 class Rate(ProgressColumn):
-    """How many records a second."""
+    """Records per second."""
 
     def render(self, task: Task) -> Text:
-        """Show it, once there is something to count from."""
+        """Show the rate as soon as there are two measurements."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class ProgressBars:
-    """The bars of one run: one per object that is read, one per CRM that is written."""
+    """The progress bars of one run: one per object that is read, one per CRM that is written."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -37,9 +39,9 @@ class ProgressBars:
     def extract_callback(
         self, crm: str, after_page: Callable[[], None]
     ) -> Callable[[str, int, int | None], None]:
-        """Give what a source reports its rows to: object, rows so far, rows in all.
+        """Return the function that a source calls with object, rows so far and total rows.
 
-        `between` is called after every page.
+        It calls `after_page` first.
         """
 
         def report(object: str, rows: int, total: int | None) -> None:
@@ -49,7 +51,7 @@ class ProgressBars:
         return report
 
     def write_callback(self, crm: str, total: int) -> Callable[[int], None]:
-        """Give what a sink reports the records to that it is done with."""
+        """Return the function that a sink calls with the number of records it has finished."""
         done = 0
 
         def report(records: int) -> None:
@@ -67,7 +69,7 @@ class ProgressBars:
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator[ProgressBars]:
-    """Show bars while the work lasts; nothing where nobody watches."""
+    """Show progress bars during the block: on a terminal only, and not with `--quiet`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -76,6 +78,6 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    disable = not console.is_terminal
+    disable = not (console.is_terminal and output.progress_enabled)
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         yield ProgressBars(progress)

@@ -22,7 +22,7 @@ from sandbox.faults import Fault
 from sandbox.salesforce.ids import to_18
 from sync import dry_run_as_of
 
-pytest_plugins = ["playback"]
+pytest_plugins = ["pytest_plugin"]
 
 MARKER = "Zyxmarker"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

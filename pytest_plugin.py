@@ -1,4 +1,7 @@
-"""Fixtures for users' own tests: `pytest_plugins = ["playback"]` in a conftest.py."""
+"""Fixtures for users' own tests: `pytest_plugins = ["pytest_plugin"]` in the root conftest.py.
+
+docs/ci.md shows a repository that uses them.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
