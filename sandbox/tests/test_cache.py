@@ -93,3 +93,18 @@ def test_people_are_made_when_they_are_asked_for() -> None:
     """The same as those that a world was made of."""
     assert list(People(5, 3, NOW)) == make_people(5, 3, NOW)
     assert People(5, 3, NOW)[1:3] == make_people(5, 3, NOW)[1:3]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_counted"), [("faults.py", True), ("tests/test_faults.py", False)]
+)
+def test_the_cache_depends_on_the_code_and_not_on_its_tests(
+    tmp_path: Path, path: str, is_counted: bool
+) -> None:
+    """A changed test does not generate a million people again."""
+    (tmp_path / "a" / "tests").mkdir(parents=True)
+    (tmp_path / "b" / "tests").mkdir(parents=True)
+    (tmp_path / "b" / path).write_text("changed = True")
+    before, after = (cache.source_hash(tmp_path / name) for name in "ab")
+
+    assert (before != after) is is_counted
