@@ -27,7 +27,7 @@ _SOURCE: Final = Path(__file__).parent
 
 
 def cache_folder() -> Path | None:
-    """Give the folder of the cache, or None if the cache is switched off."""
+    """Return the folder of the cache, or None if the cache is switched off."""
     folder = os.environ.get(FOLDER, str(Path.home() / ".cache" / "onefunnel" / "worlds"))
     return Path(folder) if folder else None
 

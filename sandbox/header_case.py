@@ -1,4 +1,4 @@
-"""Header names as both vendors spell them, because some clients look for them letter by letter."""
+"""Header names with the vendors' capitals: some clients compare them case-sensitively."""
 
 from functools import cache
 from typing import Final
@@ -13,25 +13,25 @@ _WORDS: Final = {
 }
 _WHOLE: Final = {b"sforce-numberofrecords": b"Sforce-NumberOfRecords"}
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
-"""Names that the server itself has to recognise."""
+"""Names that uvicorn itself compares in lower case."""
 
 
 class _FixedCaseName(bytes):
-    """A name that stays as it is where the server writes names in small letters."""
+    """A name whose `lower()` keeps its capitals: uvicorn lowers all names."""
 
     def lower(self) -> "_FixedCaseName":
         return self
 
 
 class VendorHeaderCase:
-    """ASGI middleware, the outermost one: gives the names of an answer's headers their capitals."""
+    """The outermost ASGI middleware: writes response header names with the vendors' capitals."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand in front of an application."""
+        """Wrap an application."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry out a request."""
+        """Handle a request."""
 
         async def spelling(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
-"""What people do in the CRMs while nobody expects it: edit, convert, link, rename, remove.
+"""Manual changes in the CRMs during a run: edit, convert, associate, rename, remove.
 
-An edit is applied at once (`apply_edit`, POST /_sandbox/edit), or in front of a call (`Fault` with
-the effect "edit").
+`apply_edit` and POST /_sandbox/edit apply an edit at once; a `Fault` with the effect "edit" applies
+it before a call.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.store import SalesforceStore
 
 OTHER_USER = record_id("005", 1)
-"""A user who is not the integration."""
+"""The user who makes manual changes."""
 
 
 class Stores(Protocol):
@@ -35,33 +35,33 @@ class Stores(Protocol):
 
 
 class Edit(BaseModel):
-    """One thing somebody does: to some records of an object, to its fields, or to the account."""
+    """One manual change: to records of an object, to its fields, or to the daily limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     crm: Literal["hubspot", "salesforce"]
     object: str = ""
     ids: tuple[str, ...] = ()
-    """Which records; where none is named, the first `records` live ones."""
+    """Ids of the records; without ids, the first `records` live ones."""
     records: int = 1
     set: dict[str, Any] = {}
-    """New values; a stage may go backwards, people's hands are free."""
+    """New values; users can move a stage back."""
     convert: bool = False
-    """Leads become contacts of a new account."""
+    """Convert leads to contacts of a new account."""
     link: tuple[str, str] | None = None
-    """HubSpot: the object and id of a record to link to; it moves no time stamp."""
+    """HubSpot: object and id of a record to associate; it changes no time stamp."""
     rename: dict[str, str] = {}
-    """Fields by their old and new names."""
+    """Old -> new names of fields."""
     remove: tuple[str, ...] = ()
-    """Fields that are gone from now on."""
+    """Fields to remove."""
     remove_options: dict[str, tuple[str, ...]] = {}
-    """Options of picklists that are gone from now on; records keep them."""
+    """Options of picklists to remove; records keep their values."""
     spend_quota: bool = False
-    """The day's calls are used up."""
+    """Use up the daily limit."""
 
 
 def apply_edit(edit: Edit, stores: Stores) -> None:
-    """Do what an edit says. Raises: KeyError where it names nothing that exists."""
+    """Apply an edit. Raises: KeyError for an unknown object, field or record."""
     if edit.crm == "hubspot":
         _apply_to_hubspot(edit, stores.hubspot)
     else:
@@ -136,7 +136,7 @@ def _rows(edit: Edit, store: SalesforceStore, sobject: SObject) -> list[Row]:
 
 
 def convert(store: SalesforceStore, lead: Row) -> str:
-    """Convert a lead as a user would, and give the id of its contact; activity moves along."""
+    """Convert a lead as a user does; its activity moves to the contact, whose id is returned."""
     schema = store.schema
     account = writes.create(store, schema["Account"], {"Name": lead["Company"]})
     values = {

@@ -1,4 +1,4 @@
-"""The account itself: details and usage, owners, properties, pipelines."""
+"""Endpoints of the account: details and usage, owners, properties, pipelines."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -20,7 +20,7 @@ _TYPES: Final = ("string", "number", "date", "datetime", "enumeration", "bool", 
 
 
 def details(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Describe the account; its day ends at midnight of its own time zone."""
+    """Describe the account; its daily limit resets at midnight of its time zone."""
     return ApiResponse(
         {
             "portalId": PORTAL_ID,
@@ -37,7 +37,7 @@ def details(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
 
 
 def usage(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Tell how many of the day's calls are spent."""
+    """Return the number of calls of today."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return ApiResponse(
@@ -57,7 +57,7 @@ def usage(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
 
 
 def owners(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the owners, none of whom is archived; `after` is opaque."""
+    """Page through the owners; none is archived, and `after` is opaque."""
     if request.flag("archived"):
         return ApiResponse({"results": []})
     limit = request.limit(100, 500)
@@ -75,7 +75,7 @@ def owners(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def owner(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one owner."""
+    """Return one owner."""
     for one in store.owners:
         if one["id"] == request.parameters["owner_id"]:
             return ApiResponse(one)
@@ -83,7 +83,7 @@ def owner(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give all property definitions of an object type, in one page."""
+    """Return all property definitions of an object type, in one page."""
     table = _table(store, request)
     archived = request.flag("archived")
     chosen = table.archived_properties if archived else table.properties
@@ -91,12 +91,12 @@ def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def one_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one property definition."""
+    """Return one property definition."""
     return ApiResponse(definition(store, request).as_json())
 
 
 def definition(store: HubSpotStore, request: ApiRequest) -> Property:
-    """Find the property that a path names."""
+    """Find the property of a path."""
     return _definition(_table(store, request), request.parameters["name"])
 
 
@@ -110,7 +110,7 @@ def create_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def create_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Add several properties; those that exist are errors of their own."""
+    """Add several properties; each one that exists already is an error entry."""
     table = _table(store, request)
     results = []
     errors: list[dict[str, Any]] = []
@@ -151,7 +151,7 @@ def update_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def archive_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Archive a property: from now on it does not exist for reads and writes."""
+    """Archive a property; reads and writes no longer find it."""
     table = _table(store, request)
     definition = _definition(table, request.parameters["name"])
     if not definition.custom:
@@ -161,7 +161,7 @@ def archive_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the property groups of an object type: those in use, and those that were made."""
+    """Return the property groups of an object type: used ones and created ones."""
     table = store.table(request.parameters["object"])
     used = dict.fromkeys(each.group for each in table.properties.values())
     known = {name: _group(name) for name in used} | table.groups
@@ -169,7 +169,7 @@ def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the pipelines of an object type: the contacts' lifecycle or the deals' stages."""
+    """Return the pipelines of an object type: lifecycle of contacts, or stages of deals."""
     kind = store.object_type(request.parameters["object"])
     if kind is CONTACTS:
         options = store.tables[kind.name].properties["lifecyclestage"].options
@@ -184,7 +184,7 @@ def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def pipeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one pipeline."""
+    """Return one pipeline."""
     for each in pipelines(store, request).body["results"]:
         if each["id"] == request.parameters["pipeline_id"]:
             return ApiResponse(each)
@@ -222,7 +222,7 @@ def _add_property(table: ObjectTable, body: dict[str, Any]) -> Property:
 
 
 def property_of(body: dict[str, Any], *, custom: bool) -> Property:
-    """Read the definition of a property, or refuse it."""
+    """Validate the definition of a property."""
     for needed in ("name", "label", "type", "fieldType", "groupName"):
         if not body.get(needed):
             raise invalid(f"Invalid input JSON: {needed} is required")

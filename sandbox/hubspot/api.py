@@ -1,4 +1,4 @@
-"""HubSpot's HTTP face: every route, the scope it needs, and what surrounds a handler."""
+"""HubSpot's routes: login, limits, scopes and JSON around each handler."""
 
 import time
 from datetime import datetime
@@ -49,7 +49,7 @@ def hubspot(
     client_secret: str = "",
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], HubSpotStore]:
-    """Make an account that holds `contents` at `now`, and the routes that serve it."""
+    """Create an account with `contents` at `now`, and the routes that serve it."""
     store = HubSpotStore(now=now, access_token=access_token, rate_limits=rate_limits)
     store.load_contents(contents)
     access = AccessControl(store, client_id=client_id, client_secret=client_secret)
@@ -62,7 +62,7 @@ def hubspot(
 
 
 def _route(access: AccessControl, method: str, path: str, handler: Handler, scope: str) -> Route:
-    """Surround a handler with what every call meets: login, limits, scope, JSON in and out."""
+    """Wrap a handler with login, rate limits, scope check, and JSON in and out."""
     searching = path.endswith("/search")
 
     async def endpoint(http_request: Request) -> Response:
@@ -77,7 +77,7 @@ def _route(access: AccessControl, method: str, path: str, handler: Handler, scop
             access.check_scope(_scope(access.store, scope, request))
             response = handler(access.store, request)
         except ApiError as refused:
-            # a 401 and a missing scope are answered in front of the limits, without their headers
+            # HubSpot checks token and scope before the limits: no limit headers on 401 and 403
             counted = counted and refused.status != 403
             response = ApiResponse(refused.body, refused.status)
         headers = access.rate_limit_headers(oauth=oauth, searching=searching) if counted else {}
@@ -104,7 +104,7 @@ async def _parse_request(request: Request) -> ApiRequest:
 
 
 def _scope(store: HubSpotStore, scope: str, request: ApiRequest) -> str:
-    """Name the scope of a call: engagement needs the contacts' scope, e-mails their own."""
+    """Return the scope of a call: engagements need the scope of contacts, e-mails their own."""
     if scope not in ("read", "write", "schemas"):
         return scope
     name = store.object_type(request.parameters["object"]).name
@@ -120,7 +120,7 @@ def _response(response: ApiResponse, headers: dict[str, str]) -> Response:
     if response.status == 404:
         headers["X-HubSpot-NotFound"] = "true"
     if isinstance(response.body, str):
-        html = response.body.encode("latin-1")  # another type may be named in the headers
+        html = response.body.encode("latin-1")  # the headers may have another media type
         return Response(html, response.status, headers, media_type="text/html;charset=iso-8859-1")
     if response.body is None:
         return Response(status_code=response.status, headers=headers)
@@ -166,7 +166,7 @@ def _token_information(access: AccessControl) -> Any:
 
 
 async def not_found_page(_request: Request) -> Response:
-    """Answer a path that is none: a page, not JSON."""
+    """Return 404 for an unknown path: an HTML page, not JSON."""
     return _response(ApiResponse(NOT_FOUND_PAGE, 404), {})
 
 
@@ -181,7 +181,7 @@ def _export_file(store: HubSpotStore) -> Any:
 
 
 def _settings_endpoint(store: HubSpotStore) -> Any:
-    """Let a test outside this process turn what a test inside sets on the store."""
+    """Set attributes of the store from another process."""
 
     async def endpoint(request: Request) -> Response:
         settings = orjson.loads(await request.body())

@@ -1,4 +1,4 @@
-"""Associations: who is linked to whom, and the labels of the links."""
+"""Associations v4, with labels."""
 
 import time
 from typing import Any, Final
@@ -14,7 +14,7 @@ PAGE: Final = 500
 
 
 def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the links of many records; having none is an error entry, and so 207."""
+    """Return the associations of many records; a record without one is an error entry (207)."""
     origin, target = pair(store, request)
     results = []
     errors = []
@@ -31,7 +31,7 @@ def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the links of one record."""
+    """Page through the associations of one record."""
     origin, target = pair(store, request)
     limit = request.limit(PAGE, PAGE)
     start = parse_integer(request.query.get("after") or 0)
@@ -47,7 +47,7 @@ def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def labels(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the types of link between two object types."""
+    """Return the association types between two object types."""
     origin, target = pair(store, request)
     plain, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
     types = [("Primary", primary), (None, plain)]
@@ -79,7 +79,7 @@ def batch_create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Link pairs of records by the usual type of link."""
+    """Associate pairs of records by the default type."""
     origin, target = pair(store, request)
     results = []
     for each in request.inputs(MOST_INPUTS):
@@ -88,14 +88,14 @@ def batch_associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Link two records by the usual type of link."""
+    """Associate two records by the default type."""
     origin, target = pair(store, request)
     ids = request.parameters["record_id"], request.parameters["to_id"]
     return _response({"results": _associated(store, origin, target, *ids)}, [], 200)
 
 
 def label(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Link two records by the types the body names."""
+    """Associate two records by the types in the body."""
     origin, target = pair(store, request)
     from_id, to_id = request.parameters["record_id"], request.parameters["to_id"]
     link(store, origin, target, from_id, to_id)
@@ -105,7 +105,7 @@ def label(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def unlink(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Unlink two records; once more does nothing."""
+    """Remove an association; removing it again has no effect."""
     origin, target = pair(store, request)
     from_id, to_id = (
         parse_integer(request.parameters["record_id"]),
@@ -118,7 +118,7 @@ def unlink(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def link(
     store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
 ) -> None:
-    """Link two records, or refuse an id that is none."""
+    """Associate two records, or raise for an unknown id."""
     bad = unknown_type(store, origin, from_id) or unknown_type(store, target, to_id)
     if bad:
         raise invalid(bad)
@@ -128,7 +128,7 @@ def link(
 def _associated(
     store: HubSpotStore, origin: ObjectType, target: ObjectType, from_id: str, to_id: str
 ) -> list[dict[str, Any]]:
-    """Link two records and tell of it as of two links, one in each direction."""
+    """Associate two records; the response has one association for each direction."""
     link(store, origin, target, str(from_id), str(to_id))
     ends = ((origin, from_id, target, to_id), (target, to_id, origin, from_id))
     return [
@@ -170,7 +170,7 @@ def batch_archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def pair(store: HubSpotStore, request: ApiRequest) -> tuple[ObjectType, ObjectType]:
-    """Find the two object types that a path names."""
+    """Find the two object types of a path."""
     return store.object_type(request.parameters["object"]), store.object_type(
         request.parameters["to_object"]
     )
@@ -214,7 +214,7 @@ def _no_association(origin: ObjectType, target: ObjectType, id: str) -> dict[str
 def invalid_pair(
     store: HubSpotStore, origin: ObjectType, target: ObjectType, pair: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Say why two records cannot be linked, as an entry of a 207."""
+    """Build the error entry of two records that cannot be associated."""
     here, there = str(pair["from"]["id"]), str(pair["to"]["id"])
     error: dict[str, Any] = {"status": "error", "category": "VALIDATION_ERROR"}
     for id in (here, there):
@@ -229,7 +229,7 @@ def invalid_pair(
 
 
 def unknown_type(store: HubSpotStore, kind: ObjectType, id: Any) -> str | None:
-    """Say why an id is none of a live record."""
+    """Build the error of an id without a live record."""
     found = store.tables[kind.name].read(str(id))
     return None if found else f"{kind.singular.upper()}={id} is not valid"
 

@@ -1,4 +1,4 @@
-"""Associations as version 3 has them: a link has a name and no label."""
+"""Associations v3: a type has a name and no label."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ from sandbox.hubspot.values import iso
 
 
 def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the links of many records: ids, and the name of the usual link."""
+    """Return the associations of many records: ids, and the name of the default type."""
     origin, target = pair(store, request)
     response = associations.batch_read(store, request)
     for one in response.body["results"]:
@@ -23,7 +23,7 @@ def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the links of one record."""
+    """Page through the associations of one record."""
     origin, target = pair(store, request)
     response = associations.list_links(store, request)
     results = response.body["results"]
@@ -32,7 +32,7 @@ def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def types(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Name the types of link between two object types."""
+    """Return the names of the association types between two object types."""
     origin, target = pair(store, request)
     known = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
     name = _name(origin, target)
@@ -76,7 +76,7 @@ def batch_archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Link two records and give the first of them."""
+    """Associate two records and return the first one."""
     origin, target = pair(store, request)
     here, there = request.parameters["record_id"], request.parameters["to_id"]
     if unknown_type(store, origin, here) or unknown_type(store, target, there):

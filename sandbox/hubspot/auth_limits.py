@@ -1,4 +1,4 @@
-"""Who may pass, and how often: tokens, scopes, and HubSpot's three rate limits."""
+"""Access control: tokens, scopes, and HubSpot's three rate limits."""
 
 import time
 from collections import deque
@@ -14,7 +14,7 @@ SEARCHES_PER_SECOND: Final = 5
 
 
 class RollingWindow:
-    """A rolling window that counts what happened in its last seconds."""
+    """A rate limit over a rolling window."""
 
     def __init__(self, most: int, seconds: float) -> None:
         """Allow `most` in any `seconds`."""
@@ -23,7 +23,7 @@ class RollingWindow:
         self._times: deque[float] = deque()
 
     def count(self) -> bool:
-        """Count one more; False when that is one too many."""
+        """Count one call; return False if it exceeds the limit."""
         now = time.monotonic()
         while self._times and now - self._times[0] >= self.seconds:
             self._times.popleft()
@@ -32,15 +32,15 @@ class RollingWindow:
 
     @property
     def remaining(self) -> int:
-        """What may still happen now."""
+        """The number of calls that are still allowed now."""
         return max(0, self.most - len(self._times))
 
 
 class AccessControl:
-    """Checks every call before its handler, and knows the headers of its answer."""
+    """Checks every call before its handler runs, and writes the rate-limit headers."""
 
     def __init__(self, store: HubSpotStore, *, client_id: str, client_secret: str) -> None:
-        """Guard one account, with one OAuth client."""
+        """Control the access to one account with one OAuth client."""
         self.store = store
         self.client_id = client_id
         self.client_secret = client_secret
@@ -51,7 +51,7 @@ class AccessControl:
         self._searches = RollingWindow(SEARCHES_PER_SECOND, 1)
 
     def authenticate(self, authorization: str) -> bool:
-        """Let a valid bearer token pass and say whether it is an OAuth token."""
+        """Check a bearer token; return whether it is an OAuth token."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unauthenticated()
@@ -64,12 +64,12 @@ class AccessControl:
         return True
 
     def check_scope(self, scope: str) -> None:
-        """Refuse what the token's scopes do not cover."""
+        """Raise if the token does not have a scope."""
         if scope in self.store.denied_scopes:
             raise missing_scope(scope)
 
     def count_call(self, *, oauth: bool, searching: bool) -> None:
-        """Count one call against its limits and refuse it when one is used up."""
+        """Count one call, and raise if it exceeds a limit."""
         self.store.daily_used += not oauth
         if not self.store.rate_limits:
             return
@@ -82,7 +82,7 @@ class AccessControl:
             raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
 
     def rate_limit_headers(self, *, oauth: bool, searching: bool) -> dict[str, str]:
-        """Give the rate-limit headers: OAuth apps see no day, searches nothing but it."""
+        """Return the rate-limit headers: OAuth apps get no daily ones, searches only those."""
         store = self.store
         daily = {
             "X-HubSpot-RateLimit-Daily": str(store.daily_limit),
@@ -103,7 +103,7 @@ class AccessControl:
         return burst if oauth else daily | burst
 
     def refresh_access_token(self, form: dict[str, str]) -> dict[str, Any]:
-        """Trade the refresh token for an access token of half an hour."""
+        """Exchange the refresh token for an access token that is valid for 30 minutes."""
         if (form.get("client_id"), form.get("client_secret")) != (
             self.client_id,
             self.client_secret,

@@ -1,4 +1,4 @@
-"""Parts of the catalog asked for one by one or many at a time: properties, groups, stages."""
+"""Endpoints of the catalog: properties, property groups, pipeline stages."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sandbox.hubspot.values import iso
 
 
 def read_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give many property definitions; names that are none are an error entry, and so 207."""
+    """Return many property definitions; an unknown name is an error entry (207)."""
     table = _table(store, request)
     known = table.archived_properties if request.body.get("archived") else table.properties
     names = [str(one["name"]) for one in request.inputs(100)]
@@ -34,7 +34,7 @@ def read_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def archive_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Archive many properties; names that are none are passed over."""
+    """Archive many properties; unknown names are ignored."""
     table = _table(store, request)
     for one in request.inputs(100):
         found = table.properties.get(str(one["name"]))
@@ -46,7 +46,7 @@ def archive_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one group of properties."""
+    """Return one group of properties."""
     return ApiResponse(
         _find_property(account.groups(store, request), "name", request.parameters["group"])
     )
@@ -58,12 +58,12 @@ def create_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def update_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change a group's label or place."""
+    """Change the label or the display order of a group."""
     return ApiResponse(changed_group(store, request, request.body))
 
 
 def add_group(store: HubSpotStore, request: ApiRequest, said: dict[str, Any]) -> dict[str, Any]:
-    """Add a group of properties that is named in the body; `said` holds its label and place."""
+    """Add a property group that the body names."""
     name = request.body["name"]
     if any(one["name"] == name for one in account.groups(store, request).body["results"]):
         raise api_error(409, f"A property group named '{name}' already exists.", "CONFLICT")
@@ -90,12 +90,12 @@ def archive_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def stages(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the stages of a pipeline."""
+    """Return the stages of a pipeline."""
     return ApiResponse({"results": account.pipeline(store, request).body["stages"]})
 
 
 def stage(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one stage of a pipeline."""
+    """Return one stage of a pipeline."""
     return ApiResponse(_find_property(stages(store, request), "id", request.parameters["stage_id"]))
 
 

@@ -1,4 +1,4 @@
-"""From people to contacts: properties with history, duplicates, merged ids, links to Salesforce."""
+"""Generate contacts from people: history, duplicates, merged ids, links to Salesforce."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ LEAD_STATUS: Final = {
 
 
 def add_contacts(store: HubSpotStore, person: Person) -> None:
-    """Add a person's contact, its duplicate, and the ids that were merged into it."""
+    """Add the contact of a person, its duplicate, and the ids merged into it."""
     table = store.tables[CONTACTS.name]
     seen = [entry for entry in person.events if entry.crm != "salesforce"]
     created_at = milliseconds(person.created_at)
@@ -42,7 +42,7 @@ def add_contacts(store: HubSpotStore, person: Person) -> None:
 
 
 def _duplicate(person: Person, original: Record, touched_at: int) -> Record:
-    """Copy a contact as a second entry would: another spelling, or another address."""
+    """Create a duplicate of a contact: with another spelling, or another address."""
     properties: dict[str, str] = {
         name: original.properties[name]
         for name in ("firstname", "lastname", "company", "lifecyclestage", "hs_lead_status")
@@ -97,7 +97,7 @@ def _contact_properties(person: Person, seen: list[Event]) -> dict[str, str]:
 
 
 def _vary_industry(industry: str, number: int) -> str:
-    """Spell a free-text field as different people do."""
+    """Vary the spelling of a free-text field."""
     return (
         (industry.upper(), f"{industry} ", industry.lower())[number % 3]
         if number % 7 == 0
@@ -116,7 +116,7 @@ def _salesforce_link(person: Person, prefix: str, wanted: tuple[str, ...]) -> st
 def _contact_history(
     person: Person, properties: dict[str, str], until: int
 ) -> dict[str, list[tuple[int, str, str]]]:
-    """Tell since when the fields a definition asks about have their value."""
+    """Generate the history of the fields that a lifecycle definition reads."""
     since = milliseconds(person.created_at)
     span = until - since
     history: dict[str, list[tuple[int, str, str]]] = {}

@@ -1,4 +1,4 @@
-"""Kinds of objects that the account adds: their schemas, from which their records follow."""
+"""Custom objects: their schemas."""
 
 from typing import Any, Final
 
@@ -22,18 +22,18 @@ _ECHOED: Final = (
 
 
 def all_schemas(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the objects that the account added."""
+    """Return the custom objects of the account."""
     kinds = dict.fromkeys(store.custom.values())
     return ApiResponse({"results": [_schema_json(store, kind) for kind in kinds]})
 
 
 def schema(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Describe one kind of object, also one that every account has."""
+    """Describe one object type, custom or standard."""
     return ApiResponse(_schema_json(store, store.object_type(request.parameters["object"])))
 
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Add a kind of object; it can be had by its name, its full name and its type id."""
+    """Create a custom object; paths find it by name, full name and type id."""
     name = request.body["name"]
     full_name = f"p{PORTAL_ID}_{name}"
     if full_name in store.custom:
@@ -59,7 +59,7 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change what is said of a kind of object."""
+    """Change the labels and settings of a custom object."""
     kind = _own(store, request)
     known = store.schemas[kind.name]
     known |= {key: request.body[key] for key in _ECHOED if key in request.body}
@@ -71,7 +71,7 @@ def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def remove(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Remove a kind of object that has no records."""
+    """Delete a custom object that has no records."""
     kind = _own(store, request)
     if len(store.tables[kind.name].live_ids()):
         raise invalid(f"There are still records of {kind.singular}: archive them first")
@@ -81,7 +81,7 @@ def remove(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Let a kind of object be linked to another one."""
+    """Add an association type between two object types."""
     kind = _own(store, request)
     return ApiResponse(_link(store, kind, store.object_type(request.body["toObjectTypeId"])), 201)
 
@@ -132,7 +132,7 @@ def _schema_json(store: HubSpotStore, kind: ObjectType) -> dict[str, Any]:
 
 
 def _described(kind: ObjectType) -> dict[str, Any]:
-    """Describe a kind of object that every account has."""
+    """Describe a standard object."""
     name = kind.singular.upper()
     links = [
         {

@@ -1,4 +1,4 @@
-"""From happenings to engagement records: e-mails, calls, meetings, notes, tasks, communications."""
+"""Generate engagements from events: e-mails, calls, meetings, notes, tasks, communications."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from sandbox.seed.people import Person
 
 
 def add_engagement(store: HubSpotStore, person: Person, entry: Event, index: int) -> None:
-    """Log and link one engagement; every fifth of a duplicated person hangs on the duplicate."""
+    """Add one engagement; for a duplicated person every fifth belongs to the duplicate."""
     type_name, properties_of = ENGAGEMENT[entry.kind]
     if entry.kind == "note" and entry.detail.startswith("WhatsApp"):
         type_name, properties_of = "communications", _communication
@@ -102,5 +102,5 @@ ENGAGEMENT: Final[dict[str, tuple[str, Callable[[Person, Event], dict[str, str]]
     "note": ("notes", _note),
     "task": ("tasks", _task),
 }
-"""Kinds that reach HubSpot as an engagement -> its object type, and what makes its properties.
+"""Kind of event -> object type of its engagement, and the function for its properties.
 """

@@ -1,4 +1,4 @@
-"""Exports: a view of an object as a file, made while nobody looks and fetched by its address."""
+"""Exports: an asynchronous job that writes the records of an object to a CSV file."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ PATH: Final = "/_sandbox/hubspot/exports/{task_id}"
 
 @dataclass
 class Export:
-    """One export: what was asked, and how often its state was."""
+    """One export: its request, and the number of polls."""
 
     asked: dict[str, Any]
     started_at: int
@@ -28,7 +28,7 @@ class Export:
 
 
 def start(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Begin an export; one at a time."""
+    """Start an export; only one can run at a time."""
     if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
         raise api_error(429, "There is already an export running.", "RATE_LIMITS")
     asked = request.body
@@ -45,7 +45,7 @@ def start(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Tell how far an export is; once it is there, where its file lies for five minutes."""
+    """Return the state of an export, and a URL that is valid for five minutes."""
     task_id = request.parameters["task_id"]
     export = _export(store, task_id)
     export.polls += 1
@@ -64,7 +64,7 @@ def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def file(store: HubSpotStore, task_id: str) -> str | None:
-    """Give the CSV of an export; None once its address has expired."""
+    """Return the CSV of an export, or None if its URL has expired."""
     export = store.exports.get(task_id)
     if export is None or not 0 < time.monotonic() - export.signed_at < _SIGNED_SECONDS:
         return None

@@ -1,4 +1,4 @@
-"""Lists of contacts: those a filter keeps, and one that people fill by hand."""
+"""Lists of contacts: dynamic and static."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _MADE_AT: Final = "2022-05-03T09:00:00Z"
 
 @dataclass
 class ContactList:
-    """A list: contacts whose property has one of some values, or members somebody added."""
+    """A list: contacts whose property has one of some values, or added members."""
 
     id: str
     name: str
@@ -28,14 +28,14 @@ class ContactList:
     made_at: str = _MADE_AT
 
     def holds(self, record: Record) -> bool:
-        """Tell whether a contact is on the list."""
+        """Return whether a contact is on the list."""
         if self.filter is None:
             return record.id in self.members
         name, values = self.filter
         return record.properties.get(name) in values
 
     def as_json(self) -> dict[str, Any]:
-        """Give the list as the API answers it."""
+        """Return the list as the API writes it."""
         return {
             "listId": self.id,
             "listVersion": 1,
@@ -52,7 +52,7 @@ class ContactList:
 
 
 def make_lists() -> dict[str, ContactList]:
-    """Give the lists of the account by their ids."""
+    """Return the lists of the account by their ids."""
     lists = (
         ContactList("1", "Customers", ("lifecyclestage", ("customer", "evangelist"))),
         ContactList("2", "Unsubscribed", ("hs_email_optout", ("true",))),
@@ -77,7 +77,7 @@ def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
         parse_integer(request.body.get("offset") or 0),
         parse_integer(request.body.get("count") or 20),
     )
-    count = min(count, _MOST)  # more is not refused
+    count = min(count, _MOST)  # HubSpot caps a larger count silently
     page = known[start : start + count]
     for one in page:
         size = len(members(store, store.lists[one["listId"]]))
@@ -88,19 +88,19 @@ def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def all_lists(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the lists with some ids."""
+    """Return the lists with some ids."""
     ids = request.names("listIds")
     return ApiResponse({"lists": [store.lists[id].as_json() for id in ids if id in store.lists]})
 
 
 def one_list(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one list."""
+    """Return one list."""
     one = _list(store, request)
     return ApiResponse({"list": one.as_json() | {"size": len(members(store, one))}})
 
 
 def by_name(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the list of a name."""
+    """Return the list of a name."""
     wanted = request.parameters["name"]
     for one in store.lists.values():
         if one.name == wanted and store.object_type(request.parameters["object"]) is CONTACTS:
@@ -110,7 +110,7 @@ def by_name(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make a list that is filled by hand; one with filters of its own is refused."""
+    """Create a static list; a list with filters is an error."""
     if request.body["processingType"] == "DYNAMIC":
         raise invalid("filterBranch: this account makes no lists with filters")
     if store.object_type(request.body["objectTypeId"]) is not CONTACTS:
@@ -120,7 +120,7 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def rename(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give a list another name."""
+    """Return a list another name."""
     one, name = _list(store, request), request.query.get("listName") or ""
     _check_name(store, name)
     one.name = name
@@ -143,7 +143,7 @@ def add(
 
 
 def of_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Name the lists that hold a contact."""
+    """Return the lists that have a contact."""
     record = store.table(request.parameters["object"]).read(request.parameters["record_id"])
     holding = [
         {
@@ -177,17 +177,17 @@ def memberships(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def add_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Put contacts on a list that is filled by hand."""
+    """Add contacts to a static list."""
     return _change(store, request, adding=True)
 
 
 def remove_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Take contacts off a list that is filled by hand."""
+    """Remove contacts from a static list."""
     return _change(store, request, adding=False)
 
 
 def replace_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Put contacts on a list that is filled by hand, and take others off it."""
+    """Add contacts to a static list, and remove others."""
     one, table = _by_hand(store, request), store.tables[CONTACTS.name]
     wanted = {record.id for id in request.body["recordIdsToAdd"] if (record := table.read(id))}
     unwanted = set(map(parse_integer, request.body["recordIdsToRemove"]))
@@ -202,7 +202,7 @@ def replace_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def clear(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Take all contacts off a list that is filled by hand."""
+    """Remove all contacts from a static list."""
     _by_hand(store, request).members = set()
     return ApiResponse(status=204)
 
@@ -248,7 +248,7 @@ def _list(store: HubSpotStore, request: ApiRequest) -> ContactList:
 
 
 def members(store: HubSpotStore, one: ContactList) -> Sequence[int]:
-    """Give the ids of the live members of a list, in order."""
+    """Return the ids of the live members of a list, in order."""
     table = store.tables[CONTACTS.name]
     if one.filter is None:
         return sorted(filter(table.is_live, one.members))

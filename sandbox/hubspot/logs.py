@@ -1,4 +1,4 @@
-"""What HubSpot keeps outside the CRM: form submissions, marketing e-mail events, page views."""
+"""Event logs outside the CRM: form submissions, marketing e-mail events, page views."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ def forms(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def form(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one form."""
+    """Return one form."""
     found = store.forms.get(request.parameters["form_id"])
     if found is None:
         raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
@@ -28,7 +28,7 @@ def form(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def email_event(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one marketing e-mail event by the two parts of its key."""
+    """Return one marketing e-mail event by the two parts of its key."""
     created, id = request.parameters["created"], request.parameters["id"]
     for one in store.email_events:
         if one["id"] == id and str(one["created"]) == created:
@@ -92,14 +92,14 @@ def events(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def event_types(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Name the event types that occur."""
+    """Return the event types that occur."""
     return ApiResponse({"eventTypes": sorted(store.events)})
 
 
 def _events(
     store: HubSpotStore, kind: str | None, since: int, until: int
 ) -> tuple[Sequence[Any], Callable[[Any], Entry]]:
-    """Say where the events of one kind or of all are, newest first, and how to look at one."""
+    """Return the positions of the events of one type or of all, newest first, and a reader."""
     if kind:
         log = store.events.get(kind, EventLog())
         return log.between(since, until), log.read

@@ -55,7 +55,7 @@ def list_records(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def read_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one record, by id or by a unique property."""
+    """Return one record, by id or by a unique property."""
     table = _table(store, request)
     record = _read_record(
         table,
@@ -75,7 +75,7 @@ def read_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def create_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make one record; a contact whose address is known already is a conflict."""
+    """Create one record; a contact with an existing e-mail address is a conflict (409)."""
     table = _table(store, request)
     properties = _properties_of(request.body)
     values = store.validate_properties(table, [properties])[0]
@@ -103,7 +103,7 @@ def update_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def archive_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Archive one record; once more does nothing."""
+    """Archive one record; archiving it again has no effect."""
     table = _table(store, request)
     if record := table.find(request.parameters["record_id"]):
         store.archive(table, record)
@@ -111,7 +111,7 @@ def archive_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give many records by id; a merged id gives the record it was merged into."""
+    """Return many records by id; a merged id returns the record it was merged into."""
     table = _table(store, request)
     inputs = request.inputs(BATCH)
     with_history = request.body.get("propertiesWithHistory") or []
@@ -132,7 +132,7 @@ def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change many records; one bad property refuses them all, an unknown id only itself."""
+    """Change many records; an invalid property fails them all, an unknown id only itself."""
     table = _table(store, request)
     inputs = request.inputs(BATCH)
     if any(each.get("idProperty") == "email" for each in inputs):
@@ -156,7 +156,7 @@ def batch_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make many records; a known address is an error of its own, unless no input is left."""
+    """Create many records; an existing address is an error entry, or a 409 for all inputs."""
     table = _table(store, request)
     inputs = request.inputs(BATCH)
     checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
@@ -181,7 +181,7 @@ def batch_create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_upsert(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change the records a unique property finds, make the others; each says which it was."""
+    """Update the records that a unique property finds, create the others; `new` says which."""
     table = _table(store, request)
     inputs = request.inputs(BATCH)
     keys = [(each.get("idProperty") or "hs_object_id", str(each["id"])) for each in inputs]
@@ -209,7 +209,7 @@ def batch_upsert(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def batch_archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Archive many records; ids that are not there are passed over."""
+    """Archive many records; unknown ids are ignored."""
     table = _table(store, request)
     for each in request.inputs(BATCH):
         if record := table.find(str(each.get("id"))):
@@ -305,7 +305,7 @@ def _unique_conflict(table: ObjectTable, values: dict[str, str]) -> Record | Non
 
 
 def _check_required(store: HubSpotStore, table: ObjectTable, values: dict[str, str]) -> None:
-    """Refuse a new record of the account's own kind that lacks what its schema requires."""
+    """Raise for a new custom record without its required properties."""
     required = store.schemas.get(table.type.name, {}).get("requiredProperties", ())
     if missing := [name for name in required if not values.get(name)]:
         raise invalid(
@@ -331,7 +331,7 @@ def _offset(after: Any) -> int:
 
 
 def _names(table: ObjectTable, asked: Iterable[str], with_history: Iterable[str]) -> list[str]:
-    """Say which properties an answer shows: those asked for that exist, or the usual ones."""
+    """Return the properties of a response: the requested ones that exist, or the default ones."""
     wanted = {name for name in (*asked, *with_history) if name in table.properties}
     if not wanted:
         return list(table.type.shown)
@@ -371,7 +371,7 @@ def _body(
 def _written_body(
     store: HubSpotStore, table: ObjectTable, record: Record, values: dict[str, str]
 ) -> dict[str, Any]:
-    """Build the answer to an update: what was sent and some system properties, no more."""
+    """Build the response to an update: sent properties and some system properties only."""
     shown = {name for name in _WRITTEN if name in record.properties}
     body = _body(table, record, sorted(shown | values.keys()), [])
     if store.echo_ignored_stage and values.get("lifecyclestage"):
@@ -384,7 +384,7 @@ def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) ->
     shown &= record.properties.keys()
     body = _body(table, record, sorted(shown), [])
     if table.type is CONTACTS and body["properties"].get("lifecyclestage") == "lead":
-        # answers to a creation spell this one date as epoch milliseconds
+        # responses to a creation write this one date as epoch milliseconds
         body["properties"]["hs_lifecyclestage_lead_date"] = str(record.created_at)
     return body
 
@@ -409,7 +409,7 @@ def _batch_response(
     *,
     status: int = 200,
 ) -> ApiResponse:
-    """Build a batch answer: results in another order than the inputs; 207 where errors are."""
+    """Build a batch response: results in another order than the inputs; 207 with errors."""
     now = iso(time.time_ns() // 1_000_000)
     errors = [
         *(errors or []),

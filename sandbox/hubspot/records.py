@@ -1,4 +1,4 @@
-"""From people to HubSpot: everything one account knows about them."""
+"""Generate the content of a HubSpot account from people."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -37,10 +37,10 @@ _COMPANIES_FROM: Final = 9_000_000_000
 
 
 class Account:
-    """An account that hears of one person after the other."""
+    """An account to which people are added one after the other."""
 
     def __init__(self, now: datetime) -> None:
-        """Begin with what an account has before it knows anybody."""
+        """Start with owners, forms and lists."""
         self._store = HubSpotStore(now=now, access_token="", rate_limits=False)
         self._companies: dict[str, int] = {}
         self._since: datetime | None = None
@@ -48,7 +48,7 @@ class Account:
         self._store.lists = make_lists()
 
     def add(self, person: Person) -> None:
-        """Put everything HubSpot knows about a person into the account."""
+        """Add all records and events of a person."""
         self._since = min(self._since or person.created_at, person.created_at)
         if not person.hubspot_records:
             return
@@ -57,16 +57,16 @@ class Account:
         _add_events(self._store, person, company)
 
     def pack(self) -> None:
-        """Pack what is known so far."""
+        """Compress the records that were added."""
         self._store.pack()
 
     def contents(self) -> tuple[Any, ...]:
-        """Give what the account holds, packed."""
+        """Return the compressed content of the account."""
         add_forms(self._store, self._since)
         return self._store.contents()
 
     def _company(self, domain: str, person: Person) -> int:
-        """Link a person to the employer, which is made when the first of its people comes."""
+        """Associate a person with the employer; its first person creates the company."""
         if domain not in self._companies:
             self._companies[domain] = _COMPANIES_FROM + len(self._companies) * 7
             self._store.tables["companies"].add(_company(self._companies[domain], person))

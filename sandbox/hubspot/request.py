@@ -1,4 +1,4 @@
-"""What a handler gets and gives: one request, read once, and one answer."""
+"""The request that a handler gets, and the response that it returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sandbox.hubspot.store import HubSpotStore
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request: path parameters, query, decoded body, and the address the client called."""
+    """One request: path parameters, query, decoded body, and the URL of the client."""
 
     path: str
     parameters: Mapping[str, str]
@@ -22,28 +22,28 @@ class ApiRequest:
     host: str
 
     def names(self, key: str) -> list[str]:
-        """Give a comma separated or repeated query parameter as a list."""
+        """Return a comma-separated or repeated query parameter as a list."""
         return [name for part in self.query.getlist(key) for name in part.split(",") if name]
 
     def flag(self, key: str) -> bool:
-        """Give a query parameter that is true or false, in any case, or refuse another word."""
+        """Return a boolean query parameter (case-insensitive); raise for another text."""
         said = self.query.get(key, "false").lower()
         if said not in ("true", "false"):
             raise invalid(f"{key} must be true or false")
         return said == "true"
 
     def limit(self, default: int, most: int) -> int:
-        """Give the page size asked for, or refuse one that is too large."""
+        """Return the requested page size; raise if it is too large."""
         return page_size(self.query.get("limit"), default, most)
 
     def next_page(self, after: str) -> dict[str, Any]:
-        """Build the `paging` of an answer: the cursor of the next page and a link on our host."""
+        """Build the `paging` of a response: the cursor of the next page and its link."""
         kept = [(key, value) for key, value in self.query.multi_items() if key != "after"]
         link = f"{self.host}{self.path}?{urlencode([*kept, ('after', after)])}"
         return {"next": {"after": after, "link": link}}
 
     def inputs(self, most: int) -> list[dict[str, Any]]:
-        """Give the inputs of a batch, or refuse too many."""
+        """Return the inputs of a batch; raise if there are too many."""
         inputs: list[dict[str, Any]] = self.body["inputs"]
         if len(inputs) > most:
             raise invalid(f"The maximum number of inputs supported in a batch request is {most}")
@@ -63,7 +63,7 @@ Handler = Callable[[HubSpotStore, ApiRequest], ApiResponse]
 
 
 def page_size(asked: Any, default: int, most: int) -> int:
-    """Read a page size as number or text."""
+    """Parse a page size from a number or a text."""
     try:
         size = int(asked or default)
     except ValueError:
@@ -74,7 +74,7 @@ def page_size(asked: Any, default: int, most: int) -> int:
 
 
 def parse_integer(said: Any) -> int:
-    """Read a whole number that comes as a number or as text."""
+    """Parse an integer from a number or a text."""
     try:
         return int(said)
     except (TypeError, ValueError):

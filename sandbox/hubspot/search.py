@@ -1,4 +1,4 @@
-"""Search: filters compiled once to a test over properties, as the search index answers."""
+"""Search: filters compiled to one predicate over the search index."""
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ Comparable = float | str
 Key = Callable[..., Comparable | None]
 Test = Callable[[Record, dict[str, str]], bool]
 Hit = tuple[tuple[bool, Any], int]
-"""A rank, and the id that has it."""
+"""A sort key and an id."""
 
 _OF_COLUMNS = frozenset(("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN"))
 
@@ -28,7 +28,7 @@ MAX_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS, MAX_BODY, WALL = 5, 6, 18, 3000,
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition: of a record, and where the index has its property as a column, of that."""
+    """One condition of a record, and the same for a column of the index if there is one."""
 
     holds: Test
     column: str | None = None
@@ -37,7 +37,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Order:
-    """How a search orders what it finds, equal ones by id; without a name all are equal."""
+    """The order of a search; equal records are ordered by id."""
 
     name: str | None
     rank: Callable[[dict[str, str]], tuple[bool, Comparable]]
@@ -47,9 +47,9 @@ class Order:
 def find_records(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
-    """Give the ids of what a search finds, in order, and the total, ahead of a lagging index.
+    """Return the ids of matching records, in order, and the total, as the lagging index has them.
 
-    All pages of a query have one answer, until something in the table changes.
+    All pages of a query come from one result until a record of the table changes.
     """
     asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
     key = (table.type.name, table.version, orjson.dumps(asked))
@@ -63,9 +63,9 @@ def find_records(
 def _matching(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
-    """Search anew.
+    """Search without the cache.
 
-    Ids and times of change are columns of the index; what they leave open is looked at.
+    Ids and times of change are columns of the index; other conditions read the records.
     """
     groups = _groups(store, table, body)
     words = str(body.get("query") or "").lower().split()
@@ -97,7 +97,7 @@ def _changed_since(
     fits: Callable[[Record, dict[str, str]], bool],
     order: Order,
 ) -> tuple[list[Hit], int]:
-    """Search what the packed index does not know; count what no index knows yet."""
+    """Search the records that the compressed index lacks; count those that no index has yet."""
     hits: list[Hit] = []
     unindexed = 0
     for record in table.records.unpacked():
@@ -112,13 +112,13 @@ def _changed_since(
 
 
 def _candidates(group: list[Filter], columns: dict[str, Numbers]) -> Any:
-    """Leave out what cannot fit a group."""
+    """Remove ids that cannot match a filter group."""
     told = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
     return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *told])
 
 
 def _merged(ids: Numbers, values: Numbers, hits: list[Hit], order: Order) -> "array[int]":
-    """Put what the index knows and what changed since in one order, as far as pages reach."""
+    """Merge the ids of the index and the changed records in one order, up to the last page."""
     ids = np.append(ids, np.array([id for _, id in hits], np.int64))
     ranks = np.array([rank if order.name else id for (_, rank), id in hits], np.int64)
     values = np.append(values, ranks) * (-1 if order.descending else 1)
@@ -168,7 +168,7 @@ def _association(store: HubSpotStore, table: ObjectTable, to: str, each: dict[st
 
 
 def _operator(definition: Property, each: dict[str, Any]) -> tuple[Key, Callable[[Any], Any], bool]:
-    """Give how values compare, a filter's test of one, and whether no value passes as well."""
+    """Return the key of values, the predicate of a filter, and whether NULL matches."""
     operator = each.get("operator")
     key = _key(definition)
     value = key(each.get("value"))
@@ -198,7 +198,7 @@ def _operator(definition: Property, each: dict[str, Any]) -> tuple[Key, Callable
 
 
 def _key(definition: Property) -> Key:
-    """How values of this property compare: numbers and instants as numbers, text in lower case."""
+    """Return the sort key of a property: a number for numbers and times, else lower-case text."""
 
     def number(value: Any, *, fold: bool = True) -> Comparable | None:  # noqa: ARG001
         try:

@@ -1,4 +1,4 @@
-"""What an account may hold and this one does not: every such list is empty, in the usual form."""
+"""Endpoints of objects that this account does not have: empty lists."""
 
 from typing import Any, Final
 

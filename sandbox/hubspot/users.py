@@ -1,4 +1,4 @@
-"""Who may log in to the account, and who owns records there."""
+"""Users and owners of the account."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _TEAM = "480"
 
 
 def users(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the users; every owner is one."""
+    """Page through the users; every owner is a user."""
     limit, start = request.limit(100, 500), parse_integer(request.query.get("after") or 0)
     told = [_user(one) for one in store.owners]
     response: dict[str, Any] = {"results": told[start : start + limit]}
@@ -22,7 +22,7 @@ def users(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def user(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one user, by id or address."""
+    """Return one user, by id or address."""
     wanted = request.parameters["user_id"]
     for one in map(_user, store.owners):
         if wanted in (one["id"], one["email"]):
@@ -31,13 +31,13 @@ def user(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def owners_2(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the owners as a plain list, as version 2 did."""
+    """Return the owners as a list, as version 2 does."""
     wanted = request.query.get("email")
     return ApiResponse([_owner_2(one) for one in store.owners if wanted in (None, one["email"])])
 
 
 def owner_2(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one owner, as version 2 did."""
+    """Return one owner, as version 2 does."""
     for one in store.owners:
         if one["id"] == request.parameters["owner_id"]:
             return ApiResponse(_owner_2(one))
@@ -45,12 +45,12 @@ def owner_2(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def roles(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the only role."""
+    """Return the only role."""
     return ApiResponse({"results": [{"id": _ROLE, "name": "Sales", "requiresBillingWrite": False}]})
 
 
 def teams(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the only team."""
+    """Return the only team."""
     ids = [str(one["userId"]) for one in store.owners]
     return ApiResponse(
         {"results": [{"id": _TEAM, "name": "Sales", "userIds": ids, "secondaryUserIds": []}]}

@@ -1,4 +1,4 @@
-"""How HubSpot writes values: all is text, instants are ISO-8601 without milliseconds of zero."""
+"""How HubSpot stores and writes values: as text; times in ISO 8601 without zero milliseconds."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,29 +7,29 @@ from sandbox.hubspot.schema import Property
 
 
 class InvalidValue(Exception):
-    """A value a property does not take: the code and the message of the refusal."""
+    """A value that is invalid for its property: code and message of the error."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Keep what the refusal will say."""
+        """Store code and message."""
         super().__init__(code, message)
         self.code = code
         self.message = message
 
 
 def milliseconds(at: datetime) -> int:
-    """Turn an aware instant into epoch milliseconds."""
+    """Convert an aware datetime to epoch milliseconds."""
     return int(at.timestamp()) * 1000 + at.microsecond // 1000
 
 
 def iso(at: int) -> str:
-    """Write epoch milliseconds as HubSpot does: no fraction where the milliseconds are zero."""
+    """Write epoch milliseconds as HubSpot does: no fraction if the milliseconds are zero."""
     seconds, fraction = divmod(at, 1000)
     text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{fraction:03}Z" if fraction else f"{text}Z"
 
 
 def parse_instant(text: str) -> int | None:
-    """Read epoch milliseconds or ISO-8601 (naive means UTC); None where it is neither."""
+    """Parse epoch milliseconds or ISO 8601 (naive means UTC); None if it is neither."""
     if text.lstrip("-").isdecimal():
         return int(text)
     try:
@@ -40,7 +40,7 @@ def parse_instant(text: str) -> int | None:
 
 
 def stored_value(definition: Property, value: Any) -> str:
-    """Turn a value of a request into the text HubSpot keeps ("" clears), or raise `BadValue`."""
+    """Convert a requested value to the stored text ("" clears). Raises: InvalidValue."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if definition.read_only:
         raise InvalidValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')

@@ -1,30 +1,30 @@
-"""What a test does to the org over HTTP: lock rows, end sessions, spend calls, hide fields."""
+"""Control endpoints of the org: lock rows, end sessions, set quotas, hide fields."""
 
 from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.validation_rules import duplicate_rule, validation_rule
 
 
 def locks(request: ApiRequest) -> ApiResponse:
-    """Let the next writes that need these rows fail: `{"ids": [...], "times": 1}`."""
+    """Create the next writes to these rows fail: `{"ids": [...], "times": 1}`."""
     asked = request.json()
     request.store.lock(asked["ids"], times=asked.get("times", 1))
     return ApiResponse({"locked": len(asked["ids"])})
 
 
 def revoke(request: ApiRequest) -> ApiResponse:
-    """End every session; logging in again helps, the token given at the start does not."""
+    """End every session, also that of the token printed at the start."""
     request.store.revoke()
     return ApiResponse({"revoked": True})
 
 
 def rotation(request: ApiRequest) -> ApiResponse:
-    """Let every refresh token be good once, as an administrator may set it: `{"rotate": true}`."""
+    """Create each refresh token valid for one use: `{"rotate": true}`."""
     request.store.credentials.rotates = request.json()["rotate"]
     return ApiResponse({"rotates": request.store.credentials.rotates})
 
 
 def quota(request: ApiRequest) -> ApiResponse:
-    """Set how many calls a day has and how many are used: `{"limit": 100, "used": 99}`."""
+    """Set the daily limit and the used calls: `{"limit": 100, "used": 99}`."""
     asked = request.json()
     request.store.daily_limit = asked.get("limit", request.store.daily_limit)
     request.store.calls_used = asked.get("used", request.store.calls_used)
@@ -32,17 +32,18 @@ def quota(request: ApiRequest) -> ApiResponse:
 
 
 def hide(request: ApiRequest) -> ApiResponse:
-    """Take fields out of the user's sight: `{"object": "Lead", "fields": [...]}`."""
+    """Hide fields from the user: `{"object": "Lead", "fields": [...]}`."""
     asked = request.json()
     request.store.hide(asked["object"], *asked["fields"])
     return ApiResponse({"hidden": len(asked["fields"])})
 
 
 def rules(request: ApiRequest) -> ApiResponse:
-    """Forbid records: `{"object", "when", "message"}`, or `{"object", "duplicates": ["Email"]}`.
+    """Add a rule: `{"object", "when", "message"}` or `{"object", "duplicates": ["Email"]}`.
 
-    `when` is a condition of SOQL; `code` and `fields` make another refusal of it, `blocks` a
-    duplicate rule that no header passes.
+    when: a condition of SOQL.
+    code, fields: another error than that of a validation rule.
+    blocks: whether no header allows the duplicate.
     """
     asked = request.json()
     if "duplicates" in asked:
@@ -61,7 +62,7 @@ def rules(request: ApiRequest) -> ApiResponse:
 
 
 def merge(request: ApiRequest) -> ApiResponse:
-    """Merge two records as a user would: `{"winner": "00Q...", "loser": "00Q..."}`."""
+    """Merge two records as a user does: `{"winner": "00Q...", "loser": "00Q..."}`."""
     asked = request.json()
     request.store.merge(asked["winner"], asked["loser"])
     return ApiResponse({"merged": True})

@@ -1,4 +1,4 @@
-"""The HTTP side: a table of resources, and what holds for each (session, version, quota)."""
+"""Salesforce's routes: session, version and quota around each handler."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,9 +140,9 @@ def salesforce(
     client_secret: str,
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], SalesforceStore]:
-    """Make an org of these rows: its routes, and the store in which a test turns its screws.
+    """Create an org with these rows: its routes, and its store.
 
-    `access_token` is the first session; others come from the token endpoint.
+    `access_token` is the first session; the token endpoint opens others.
     """
     credentials = Credentials(client_id, client_secret)
     credentials.tokens.add(access_token)
@@ -201,14 +201,14 @@ class _Resource:
 
 
 def _method(request: Request) -> str:
-    """Take the method, which clients that cannot send every one may name in the query of a POST."""
+    """Return the method; `_HttpMethod` in the query of a POST overrides it."""
     if request.method == "POST":
         return request.query_params.get("_HttpMethod", "POST").upper()
     return request.method
 
 
 def _variants(path: str, resource: _Resource) -> list[Route]:
-    """Serve a path with and without a slash at its end, as clients write it either way."""
+    """Serve a path with and without a slash at its end: clients use both."""
     return [_route(path, resource), _route(f"{path}/", resource)]
 
 
@@ -218,7 +218,7 @@ def _route(path: str, resource: _Resource) -> Route:
 
 
 def _authenticated(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
-    """Check the session, then the version, then the quota; what gets that far is counted."""
+    """Check session, version and quota, count the call, and run the handler."""
     if auth.bearer(request.headers) not in request.store.credentials.tokens:
         return _error_response(session_expired(), {"WWW-Authenticate": "Token"})
     if len(str(request.query)) > _LONGEST_QUERY_STRING:
@@ -238,7 +238,7 @@ def _authenticated(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiRe
 
 
 def _async(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
-    """Let a call of Bulk API 1.0 in: it has a header for the session, and errors of its own."""
+    """Handle a call of Bulk API 1.0, which has its own session header and errors."""
     credentials, given = request.store.credentials, request.headers.get("x-sfdc-session", "")
     try:
         if given not in credentials.tokens:
@@ -303,7 +303,7 @@ def _error_response(error: ApiError, headers: Mapping[str, str]) -> ApiResponse:
 def _send(
     routes: list[BaseRoute], store: SalesforceStore, method: str, url: str, body: Any
 ) -> ApiResponse:
-    """Carry out a request that came inside another; the outer one was counted and let in."""
+    """Execute a subrequest; only the outer request is authenticated and counted."""
     parts = urlsplit(url)
     scope = {"type": "http", "method": method.upper(), "path": parts.path, "root_path": ""}
     for route in routes:

@@ -1,4 +1,4 @@
-"""OAuth: four ways to a token, and who it belongs to."""
+"""OAuth: four grants, and the owner of a token."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ Form = Mapping[str, str]
 
 
 def token(request: ApiRequest) -> ApiResponse:
-    """Answer the token endpoint."""
+    """Handle the token endpoint."""
     form = dict(parse_qsl(request.body.decode())) | _basic(request.headers.get("authorization", ""))
     grant = _GRANTS.get(form.get("grant_type", ""))
     try:
@@ -35,14 +35,14 @@ def token(request: ApiRequest) -> ApiResponse:
 
 
 def revoke(request: ApiRequest) -> ApiResponse:
-    """End the session that a client hands back."""
+    """End the session of a token."""
     given = dict(parse_qsl(request.body.decode())).get("token", "")
     request.store.credentials.tokens.discard(given)
     return ApiResponse()
 
 
 def userinfo(request: ApiRequest) -> ApiResponse:
-    """Say who the token belongs to."""
+    """Return the owner of the token."""
     if bearer(request.headers) not in request.store.credentials.tokens:
         return ApiResponse("Bad_OAuth_Token", status=403, media="text/plain")
     user = request.store.tables["User"][request.store.user_id]
@@ -75,7 +75,7 @@ def userinfo(request: ApiRequest) -> ApiResponse:
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """Take the token out of the Authorization header; Salesforce also takes the word OAuth."""
+    """Return the token of the Authorization header; Salesforce also accepts `OAuth`."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
@@ -129,7 +129,7 @@ def _password(form: Form, credentials: Credentials) -> dict[str, str]:
 
 
 def _refresh(form: Form, credentials: Credentials) -> dict[str, str]:
-    """Open a session; with rotation a refresh token is good once, and its reuse ends everything."""
+    """Open a session; with rotation, the reuse of a refresh token ends all sessions."""
     _check_client(form, credentials)
     given = form.get("refresh_token", "")
     if given in credentials.used_refresh_tokens:

@@ -1,4 +1,4 @@
-"""Bulk API 2.0 ingest jobs: one upload of CSV, and three lists of what became of its rows."""
+"""Bulk API 2.0 ingest jobs: one upload of CSV, and three lists of results."""
 
 import csv
 import io
@@ -31,13 +31,13 @@ def create(request: ApiRequest) -> ApiResponse:
         raise ApiError("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
     job = new_job(request, _KIND, asked, sobject=sobject.name, state="Open")
     job.external = external
-    # As in the service: a path without its first slash.
+    # Salesforce returns this path without its first slash
     upload_to = f"{request.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
     return ApiResponse(job.outline() | {"contentUrl": upload_to} | job.format())
 
 
 def is_external(sobject: SObject, name: str | None) -> bool:
-    """Tell whether an upsert may go by a field."""
+    """Return whether a field is a key for upserts."""
     field = sobject.by_lower_name.get((name or "").lower())
     return field is not None and (field.external or field.name == "Id")
 
@@ -48,7 +48,7 @@ def listed(request: ApiRequest) -> ApiResponse:
 
 
 def upload(request: ApiRequest) -> ApiResponse:
-    """Take the rows, once."""
+    """Store the rows; only one upload is allowed."""
     job = find_job(request, _KIND)
     if job.state != "Open" or job.content is not None:
         raise ApiError("INVALIDJOBSTATE", "Data was uploaded before, or the job is not open")
@@ -71,7 +71,7 @@ def close(request: ApiRequest) -> ApiResponse:
 
 
 def state(request: ApiRequest) -> ApiResponse:
-    """Tell how far the job is. Complete does not mean that all rows were taken."""
+    """Return the state of the job. A complete job can have failed rows."""
     job = find_job(request, _KIND)
     job.poll()
     failed = len(job.failed) if job.is_over else 0
@@ -95,19 +95,19 @@ def remove(request: ApiRequest) -> ApiResponse:
 
 
 def successful(request: ApiRequest) -> ApiResponse:
-    """List the rows that were taken, in an order of their own."""
+    """List the written rows, in another order than the upload."""
     job = _finished(request)
     return _listing(job, '"sf__Id","sf__Created",', job.succeeded)
 
 
 def failed(request: ApiRequest) -> ApiResponse:
-    """List the rows that were not, with the reasons."""
+    """List the failed rows, with their errors."""
     job = _finished(request)
     return _listing(job, '"sf__Id","sf__Error",', job.failed)
 
 
 def unprocessed(request: ApiRequest) -> ApiResponse:
-    """List the rows that nobody looked at."""
+    """List the unprocessed rows."""
     job = _finished(request)
     return _listing(job, "", job.unprocessed)
 
@@ -120,7 +120,7 @@ def _finished(request: ApiRequest) -> Job:
 
 
 def _listing(job: Job, first: str, rows: list[list[str]]) -> ApiResponse:
-    """Write a list: our columns quoted, then the header line as it was uploaded."""
+    """Write a list: the quoted result columns, then the uploaded header line."""
     lines = io.StringIO(newline="")
     delimiter, ending = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
     lines.write(f"{first.replace(',', delimiter)}{job.header}{ending}")
@@ -143,7 +143,7 @@ def _work(store: SalesforceStore, job: Job) -> None:
         return
     for row in rows:
         _work_one(store, job, sobject, names, row)
-    # What runs in parallel ends in no order; the reverse is the one that nobody expects.
+    # Salesforce processes rows in parallel: results come in any order, here in reverse
     job.succeeded.reverse()
     job.failed.reverse()
 
@@ -173,9 +173,9 @@ def written(
     external: str | None,
     fields: dict[str, Any],
 ) -> tuple[str, bool]:
-    """Write one row of a job; give its id, and whether it is new.
+    """Write one row of a job; return its id, and whether it is new.
 
-    Raises: Refused, and then nothing is written.
+    Raises: ApiError, and then nothing is written.
     """
     sobject, record = store.sobject(object), _key(fields, external)
     key = (external or "Id").lower()
@@ -187,7 +187,7 @@ def written(
 
 
 def _key(fields: dict[str, Any], external: str | None) -> str:
-    """Give what a row goes by: its id, or its external id."""
+    """Return the key of a row: its id, or its external id."""
     key = (external or "Id").lower()
     return next((value for name, value in fields.items() if name.lower() == key), "") or ""
 

@@ -23,7 +23,7 @@ _SCIENTIFIC_FROM = 1e7
 
 
 def create(request: ApiRequest) -> ApiResponse:
-    """Open a query job; the query is checked at once and carried out while nobody looks."""
+    """Open a query job; the query is validated now and runs on the first poll."""
     asked = request.json(request_schemas.QUERY_JOB)
     if asked.get("operation") not in ("query", "queryAll"):
         raise ApiError("InvalidJob", "The operation must be query or queryAll")
@@ -31,13 +31,13 @@ def create(request: ApiRequest) -> ApiResponse:
     name = selection.sobject.name
     job = new_job(request, _KIND, asked, sobject=name, state="UploadComplete")
     job.selection = selection
-    # Rows are replaced and never changed, so that to keep them is to keep their values of now.
+    # writes replace rows and never change them: this list keeps the current values
     job.rows = selection.rows(request.store, deleted=asked["operation"] == "queryAll")
     return ApiResponse(job.outline() | job.format())
 
 
 def checked(store: SalesforceStore, text: str) -> Selection:
-    """Make a query ready. Raises: Refused for what jobs cannot ask."""
+    """Compile a query. Raises: ApiError for a query that jobs do not support."""
     selection = select(store, text)
     aggregates = selection.counts or selection.grouping
     if aggregates or selection.children or selection.query.offset is not None:
@@ -55,7 +55,7 @@ def listed(request: ApiRequest) -> ApiResponse:
 
 
 def state(request: ApiRequest) -> ApiResponse:
-    """Tell how far the job is."""
+    """Return the state of the job."""
     job = find_job(request, _KIND)
     job.poll()
     processed = len(job.rows) if job.state == "JobComplete" else 0
@@ -86,7 +86,7 @@ def remove(request: ApiRequest) -> ApiResponse:
 
 
 def results(request: ApiRequest) -> ApiResponse:
-    """Give a page of rows; the header line is on every page, and the last locator is `null`."""
+    """Return a page of rows, each with the header line; the last locator is `null`."""
     job = _finished(request)
     start, size = _start(request, job), _page_size(request)
     page = job.rows[start : start + size]
@@ -101,7 +101,7 @@ def results(request: ApiRequest) -> ApiResponse:
 
 
 def result_pages(request: ApiRequest) -> ApiResponse:
-    """Give the addresses of up to five pages, for several to be fetched at a time."""
+    """Return the URLs of up to five pages, for parallel downloads."""
     job = _finished(request)
     here, size = f"{request.root}/jobs/query/{job.id}", request.store.result_rows
     starts = range(_start(request, job), len(job.rows), size)
@@ -169,7 +169,7 @@ def _cell(field: Field, value: Any) -> str:
 
 
 def _number(value: float | int) -> str:
-    """Write numbers of eight digits and more with an exponent, where they may have fractions."""
+    """Write numbers with decimals with an exponent from eight digits on."""
     if isinstance(value, int) or abs(value) < _SCIENTIFIC_FROM:
         return str(value)
     sign, digits, _ = Decimal(str(value)).normalize().as_tuple()

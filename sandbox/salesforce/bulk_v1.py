@@ -1,4 +1,4 @@
-"""Bulk API 1.0: jobs of batches in CSV, JSON or XML, told of in JSON or XML, as clients ask."""
+"""Bulk API 1.0: jobs with batches in CSV, JSON or XML."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ _MOST_ROWS: Final = 10_000
 
 @dataclass
 class Batch:
-    """One batch: what was sent, and what became of it."""
+    """One batch: its rows or its query, and its results."""
 
     id: str
     job: str
@@ -50,7 +50,7 @@ class Batch:
     part: slice | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Say how far it is; work is done when it is first asked after."""
+        """Return the state of the batch; the first poll runs it."""
         return {
             "id": self.id,
             "jobId": self.job,
@@ -84,7 +84,7 @@ class ClassicJob:
     kind: str = KIND
 
     def as_json(self) -> dict[str, Any]:
-        """Say what it is, and how many of its batches are where."""
+        """Return the job and the number of batches in each state."""
         states = [one.state for one in self.batches.values()]
         return {
             "id": self.id,
@@ -115,7 +115,7 @@ class ClassicJob:
 
 
 def error_response(request: ApiRequest, refused: ApiError) -> ApiResponse:
-    """Write a refusal as this interface does: other keys, and XML unless JSON was sent."""
+    """Write an error as this API does: other keys, and XML unless JSON was sent."""
     said = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
     return _describe("error", said, in_json=_speaks_json(request), status=refused.status)
 
@@ -151,7 +151,7 @@ def create(request: ApiRequest) -> ApiResponse:
 
 
 def _chunk(request: ApiRequest) -> int | None:
-    """Read how many rows are to be in a chunk; a header that says so cuts queries by their ids."""
+    """Return the chunk size of the header for primary key chunking."""
     said = request.headers.get(_CHUNKS, "").strip()
     if said.lower() in ("", "false"):
         return None
@@ -161,7 +161,7 @@ def _chunk(request: ApiRequest) -> int | None:
 
 
 def state(request: ApiRequest) -> ApiResponse:
-    """Tell of a job."""
+    """Return a job."""
     return _describe("jobInfo", _job(request).as_json(), in_json=_speaks_json(request))
 
 
@@ -175,7 +175,7 @@ def change(request: ApiRequest) -> ApiResponse:
 
 
 def add_batch(request: ApiRequest) -> ApiResponse:
-    """Take a query, or rows to write."""
+    """Add a batch: a query, or rows to write."""
     job = _job(request)
     if job.state != "Open":
         raise ApiError("InvalidJobState", f"The job is {job.state}")
@@ -199,7 +199,7 @@ def _new_batch(request: ApiRequest, job: ClassicJob, part: slice | None = None) 
 
 
 def _cut(request: ApiRequest, job: ClassicJob, whole: Batch, size: int) -> None:
-    """Make a batch of each chunk; the one that was sent is never carried out itself."""
+    """Add a batch for each chunk; the sent batch itself is not processed."""
     selection = checked(request.store, request.body.decode(errors="replace"))
     count = len(selection.rows(request.store, deleted=job.operation == "queryAll"))
     whole.state = "NotProcessed"
@@ -208,26 +208,26 @@ def _cut(request: ApiRequest, job: ClassicJob, whole: Batch, size: int) -> None:
 
 
 def batches(request: ApiRequest) -> ApiResponse:
-    """Tell of all batches of a job."""
+    """Return all batches of a job."""
     job = _job(request)
     told = [_done(request, job, one).as_json() for one in job.batches.values()]
     return _describe("batchInfoList", {"batchInfo": told}, in_json=job.content_type == "JSON")
 
 
 def batch_state(request: ApiRequest) -> ApiResponse:
-    """Tell of one batch."""
+    """Return one batch."""
     job, batch = _batch(request)
     return _describe("batchInfo", batch.as_json(), in_json=job.content_type == "JSON")
 
 
 def batch_request(request: ApiRequest) -> ApiResponse:
-    """Give back what was sent."""
+    """Return the sent content of a batch."""
     job, batch = _batch(request)
     return _data(batch.sent, job.content_type)
 
 
 def result(request: ApiRequest) -> ApiResponse:
-    """Name the results of a query, or say what became of each row, in the order they came."""
+    """Return the result ids of a query, or the result of each row, in the order of the rows."""
     job, batch = _batch(request)
     if batch.state == "Failed":
         raise ApiError("InvalidBatch", batch.error or "")
@@ -239,7 +239,7 @@ def result(request: ApiRequest) -> ApiResponse:
 
 
 def rows(request: ApiRequest) -> ApiResponse:
-    """Give the rows that a query found."""
+    """Return the rows of a query."""
     job, batch = _batch(request)
     if request.path["result"] != batch.result or batch.state != "Completed":
         raise ApiError("InvalidResult", "There is no such result")
@@ -262,7 +262,7 @@ def _batch(request: ApiRequest) -> tuple[ClassicJob, Batch]:
 
 
 def _done(request: ApiRequest, job: ClassicJob, batch: Batch) -> Batch:
-    """Carry a batch out when it is first asked after."""
+    """Process a batch on its first poll."""
     if batch.state == "Queued":
         try:
             work = _find if job.operation in _QUERIES else _write
@@ -294,13 +294,13 @@ def _find(request: ApiRequest, job: ClassicJob, batch: Batch) -> None:
 
 
 def _by_id(found: Matches[Row]) -> list[int]:
-    """Give the places of rows in the order of their ids."""
+    """Return the indexes of the rows in the order of their ids."""
     ids = [row["Id"] for row in found]
     return sorted(range(len(ids)), key=ids.__getitem__)
 
 
 def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, Any]:
-    """Write instants and days as JSON of this interface has them: milliseconds since 1970."""
+    """Write times and dates as JSON of this API does: milliseconds since 1970."""
     for column in selection.columns:
         if column.field.type not in ("datetime", "date"):
             continue
@@ -346,7 +346,7 @@ def _json_rows(sent: bytes) -> list[dict[str, Any]]:
 
 
 def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
-    """Read rows; an empty value leaves a field as it is, `#N/A` clears it."""
+    """Parse rows; an empty value leaves a field unchanged, `#N/A` clears it."""
     read = csv.DictReader(io.StringIO(sent.decode(errors="replace"), newline=""))
     return [
         {name: None if value == CLEAR else value for name, value in row.items() if value}
@@ -384,12 +384,12 @@ _WRITTEN: Final[dict[str, Callable[[list[dict[str, Any]]], Any]]] = {
 
 
 def _data(content: Any, content_type: str) -> ApiResponse:
-    """Write rows; their type is named without a charset, and clients compare it as it is."""
+    """Write rows; the media type has no charset, because clients compare the whole header."""
     return ApiResponse(content, headers={"Content-Type": _MEDIA[content_type]})
 
 
 def _sent(request: ApiRequest) -> dict[str, Any]:
-    """Read what a job is to be, in JSON or XML."""
+    """Parse the JSON or XML of a job."""
     if _speaks_json(request):
         return request.json()
     try:
@@ -410,7 +410,7 @@ def _describe(name: str, told: Any, *, in_json: bool, status: int = 200) -> ApiR
 
 
 def _without_nulls(told: Any) -> Any:
-    """Leave out of XML what JSON says is null."""
+    """Leave null values out of XML."""
     match told:
         case dict():
             return {name: _without_nulls(one) for name, one in told.items() if one is not None}

@@ -1,4 +1,4 @@
-"""Rows of Bulk API 1.0 in XML: what was found, what is to be written, what became of each."""
+"""XML of Bulk API 1.0: query rows, rows to write, and results."""
 
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -12,18 +12,18 @@ _NIL = f"{{{_INSTANCE}}}nil"
 
 
 def parse_rows(kind: str, records: list[dict[str, Any]]) -> str:
-    """Write the records that a query found."""
+    """Write the records of a query."""
     rows = "".join(f'<records xsi:type="sObject">{_row(kind, one)}</records>' for one in records)
     return _whole("queryResult", rows)
 
 
 def outcomes(told: list[dict[str, Any]]) -> str:
-    """Write what became of each row, in the order they came."""
+    """Write the result of each row, in the order of the rows."""
     return _whole("results", "".join(element("result", _outcome(one)) for one in told))
 
 
 def rows(sent: bytes) -> list[dict[str, Any]]:
-    """Read rows to write; what is nil clears a field, what is empty leaves it."""
+    """Parse rows to write; a nil value clears a field, an empty one leaves it unchanged."""
     try:
         refuse_entities(sent)
         root = fromstring(sent)  # noqa: S314 (what defines entities was refused above)

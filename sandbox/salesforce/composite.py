@@ -1,4 +1,4 @@
-"""Several requests in one call, which may refer to each other's answers."""
+"""Several requests in one call, which may refer to earlier responses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _HALTED = ApiError(
 
 
 def composite(request: ApiRequest) -> ApiResponse:
-    """Carry out up to 25 requests, all or none of them where the client says so."""
+    """Execute up to 25 requests, in one transaction if the client says so."""
     body = request.json(request_schemas.COMPOSITE)
     requests = _checked(body.get("compositeRequest", []))
     answers = _all(request, requests, all_or_none=body.get("allOrNone") is True)
@@ -23,7 +23,7 @@ def composite(request: ApiRequest) -> ApiResponse:
 
 
 def graph(request: ApiRequest) -> ApiResponse:
-    """Carry out graphs of requests; of each graph all or none."""
+    """Execute graphs of requests, each in one transaction."""
     told = []
     for one in request.json(request_schemas.GRAPHS)["graphs"]:
         requests = one["compositeRequest"]
@@ -69,7 +69,7 @@ def _one(
 
 
 def batch(request: ApiRequest) -> ApiResponse:
-    """Carry out up to 25 requests that know nothing of each other."""
+    """Execute up to 25 independent requests."""
     requests = _checked(request.json(request_schemas.BATCH).get("batchRequests", []))
     answers = [
         request.send(one["method"], _absolute(one["url"]), one.get("richInput")) for one in requests

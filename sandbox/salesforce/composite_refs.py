@@ -1,4 +1,4 @@
-"""References between the requests of a composite one: `@{account.id}`, `@{query.records[0].Id}`."""
+"""References between subrequests: `@{account.id}`, `@{query.records[0].Id}`."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _REFERENCE = re.compile(r"@\{(\w+)\.([\w.\[\]]+)\}")
 
 
 def resolve_references(value: Any, answers: Mapping[str, Any]) -> Any:
-    """Put what earlier answers hold into a request. Raises: Refused where they hold none."""
+    """Insert values of earlier responses into a request. Raises: ApiError without a value."""
     match value:
         case dict():
             return {name: resolve_references(one, answers) for name, one in value.items()}

@@ -1,4 +1,4 @@
-"""The words of SOQL for days that move: TODAY, LAST_N_DAYS:7, THIS_MONTH and their like."""
+"""Date literals of SOQL: TODAY, LAST_N_DAYS:7, THIS_MONTH and others."""
 
 from datetime import date, timedelta
 
@@ -10,9 +10,9 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def days_of(word: str, today: date) -> tuple[date, date]:
-    """Give the first day that a word means and the first one after it; weeks begin on Sunday.
+    """Return the first day of a literal and the first one after it; weeks start on Sunday.
 
-    Raises: Refused with MALFORMED_QUERY where there is no such word.
+    Raises: ApiError with MALFORMED_QUERY where there is no such word.
     """
     name, _, number = word.upper().partition(":")
     unit, first, after = _span(name, int(number or 0))
@@ -22,7 +22,7 @@ def days_of(word: str, today: date) -> tuple[date, date]:
 
 
 def _span(name: str, number: int) -> tuple[str, int, int]:
-    """Give a unit, and its first and last instance counted from the present one."""
+    """Return a unit, and its first and last instance relative to the present one."""
     match name.split("_"):
         case ["TODAY"]:
             return "DAY", 0, 1

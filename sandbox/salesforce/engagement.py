@@ -1,4 +1,4 @@
-"""What happened to a person, as this CRM logs it: activities, mails, campaign members, deals."""
+"""Generate activities, e-mails, campaign members and opportunities from events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ _MEETINGS = {"meeting_booked": "Scheduled", "meeting_held": "Held", "meeting_no_
 
 @dataclass
 class EngagementLog:
-    """One person's log while it is being written."""
+    """The activity rows of one person, while they are generated."""
 
     person: Person
     who: Row
@@ -48,21 +48,21 @@ class EngagementLog:
     opportunity: Row | None = None
     first_opportunity_id: str | None = None
     members: dict[str, Row] = field(default_factory=dict)
-    """The person as a member of campaigns, by their ids."""
+    """The person's campaign members, by campaign id."""
 
     def next_id(self, prefix: str) -> str:
-        """Give the id of the person's next record; those of one happening share a number."""
+        """Return the id of the next row of the person; rows of one event share a number."""
         return record_id(prefix, self.person.number * _LOGGED_AT_MOST + self.serial)
 
     def add(self, sobject: str, row: Row, created: datetime, modified: datetime) -> Row:
-        """Store a row, made by the person's owner."""
+        """Store a row, created by the person's owner."""
         stamped(row, created, modified, self.who["OwnerId"])
         self.tables[sobject][row["Id"]] = row
         return row
 
 
 def log_event(journal: EngagementLog) -> datetime | None:
-    """Log everything that this CRM hears of; give when it last heard of something."""
+    """Add the rows of all events that Salesforce logs; return the time of the last one."""
     last = None
     for happening in journal.person.events:
         writer = _WRITERS.get(happening.kind)
@@ -75,7 +75,7 @@ def log_event(journal: EngagementLog) -> datetime | None:
 
 
 def logged_at(happening: Event) -> datetime:
-    """Say when this CRM logged it: later, where both did."""
+    """Return when Salesforce logged an event: later if both CRMs did."""
     late = happening.skew_seconds if happening.crm == "both" else 0
     return happening.at + timedelta(seconds=late)
 
@@ -193,7 +193,7 @@ def _form(journal: EngagementLog, happening: Event, at: datetime) -> None:
 
 
 def _response(journal: EngagementLog, happening: Event, at: datetime) -> None:
-    """A person is a member of a campaign once: who registered and came is a member who came."""
+    """Add a campaign member, once a campaign: attending updates a registration."""
     campaign = _campaign(journal.tables, happening, at)
     side = "ContactId" if journal.is_contact else "LeadId"
     row = journal.members.get(campaign["Id"])

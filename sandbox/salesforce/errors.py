@@ -1,4 +1,4 @@
-"""What Salesforce says when it refuses, with the status and the words it uses."""
+"""Salesforce's errors: codes, messages and statuses."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class ApiError(Exception):
-    """A request or a record that Salesforce turns down."""
+    """An error of a request or of a record."""
 
     code: str
     message: str
@@ -20,7 +20,7 @@ class ApiError(Exception):
         return body if self.fields is None else body | {"fields": list(self.fields)}
 
     def as_record_error(self) -> dict[str, Any]:
-        """Write the error as collections do, where the code has another name."""
+        """Write the error as collections do: the key of the code is `statusCode`."""
         return {
             "statusCode": self.code,
             "message": self.message,
@@ -34,35 +34,35 @@ class ApiError(Exception):
 
 
 def session_expired() -> ApiError:
-    """Refuse a request whose token is unknown or no longer good."""
+    """Build the error of an unknown or expired token."""
     return ApiError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
 
 
 def not_found(what: str = "The requested resource does not exist") -> ApiError:
-    """Refuse a path, an object, a version or a record that is not there."""
+    """Build the error of an unknown path, object, version or record."""
     return ApiError("NOT_FOUND", what, status=404)
 
 
 def deleted() -> ApiError:
-    """Refuse a write to a record in the recycle bin."""
+    """Build the error of a write to a record in the recycle bin."""
     return ApiError("ENTITY_IS_DELETED", "entity is deleted", (), status=404)
 
 
 def malformed_id(text: str) -> ApiError:
-    """Refuse an id of the wrong length, suffix or object."""
+    """Build the error of an id with a wrong length, suffix or object."""
     return ApiError("MALFORMED_ID", f"Record ID: id value of incorrect type: {text}", ("Id",))
 
 
 def no_such_column(name: str, sobject: str) -> ApiError:
-    """Refuse to write a field that is not there or that this user may not see."""
+    """Build the error of a write to an unknown or hidden field."""
     return ApiError("INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject}")
 
 
 def unreadable_json(message: str) -> ApiError:
-    """Refuse a body that is no JSON, or holds a value of another type than its field."""
+    """Build the error of a body that is not JSON, or has a value of a wrong type."""
     return ApiError("JSON_PARSER_ERROR", message)
 
 
 def limit_exceeded() -> ApiError:
-    """Refuse a call after the last one of the day."""
+    """Build the error of a call over the daily limit."""
     return ApiError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)

@@ -1,4 +1,4 @@
-"""GROUP BY and the aggregate functions: rows made into groups, and what is told of each."""
+"""GROUP BY and aggregate functions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ _NUMBER = Field("figure", "double")
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of a group: under which name, and how to get it from the group's rows."""
+    """One value of a group: its name, and how to compute it from the rows of the group."""
 
     name: str
     of: Callable[[Sequence[Row]], Any]
@@ -49,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Grouping:
-    """What makes a group, what is told of it, which groups are told, and in which order."""
+    """A compiled GROUP BY: keys, values, HAVING, and order."""
 
     keys: tuple[Column, ...]
     figures: tuple[Figure, ...]
@@ -57,7 +57,7 @@ class Grouping:
     ordering: tuple[tuple[Field, Callable[[Sequence[Row]], Any], Ordering], ...]
 
     def records(self, rows: Matches[Row]) -> list[dict[str, Any]]:
-        """Answer with one record per group."""
+        """Return one record per group."""
         groups: dict[tuple[Any, ...], list[int]] = {} if self.keys else {(): []}
         for at, row in enumerate(rows):
             key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
@@ -73,12 +73,12 @@ class Grouping:
 
 
 def is_grouped(query: Query) -> bool:
-    """Tell whether a query answers with groups."""
+    """Return whether a query has groups."""
     return bool(query.group) or any(isinstance(one, Aggregate) for one in query.columns or ())
 
 
 def grouping(store: SalesforceStore, query: Query, resolve: Resolve) -> Grouping:
-    """Make the groups of a query ready. Raises: Refused, as Salesforce would."""
+    """Compile the groups of a query. Raises: ApiError as Salesforce does."""
     keys = tuple(resolve(one) for one in query.group)
     return Grouping(
         keys=keys,
@@ -106,7 +106,7 @@ def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterat
 
 
 def _shared(key: Column) -> Callable[[Sequence[Row]], Any]:
-    """Read what all rows of a group have in common."""
+    """Read a value that all rows of a group share."""
     return lambda rows: key.read(rows[0])
 
 

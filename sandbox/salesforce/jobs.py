@@ -1,4 +1,4 @@
-"""Bulk API 2.0 jobs: their life from creation to results, which both kinds share."""
+"""Bulk API 2.0 jobs: what query jobs and ingest jobs share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _POLLS_UNTIL_DONE = 2
 
 @dataclass
 class Job:
-    """One job of either kind. Work is done at once; polls only tell of it bit by bit."""
+    """A query or ingest job. It is processed at once; polls report the progress in steps."""
 
     id: str
     kind: str
@@ -49,11 +49,11 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether its state is final."""
+        """Return whether the state is final."""
         return self.state in ("JobComplete", "Failed", "Aborted")
 
     def outline(self) -> dict[str, Any]:
-        """Say what every answer about the job says."""
+        """Return the JSON of the job that all responses share."""
         return {
             "id": self.id,
             "operation": self.operation,
@@ -69,11 +69,11 @@ class Job:
         }
 
     def format(self) -> dict[str, Any]:
-        """Say how the CSV is written."""
+        """Return the format of the CSV."""
         return {"lineEnding": self.line_ending, "columnDelimiter": self.delimiter}
 
     def poll(self) -> None:
-        """Move on as time would: waiting, in progress, over."""
+        """Advance the state by one step: uploaded, in progress, complete."""
         if self.state in ("UploadComplete", "InProgress"):
             self.polls += 1
             done = "Failed" if self.error else "JobComplete"
@@ -83,7 +83,7 @@ class Job:
 def new_job(
     request: ApiRequest, kind: str, asked: dict[str, Any], *, sobject: str, state: str
 ) -> Job:
-    """Open a job. Raises: Refused where its CSV is to be written in no known way."""
+    """Open a job. Raises: ApiError for an unknown CSV format."""
     ending, delimiter = asked.get("lineEnding", "LF"), asked.get("columnDelimiter", "COMMA")
     if ending not in LINE_ENDINGS or delimiter not in DELIMITERS:
         raise ApiError("InvalidJob", "Invalid lineEnding or columnDelimiter")
@@ -104,7 +104,7 @@ def new_job(
 
 
 def find_job(request: ApiRequest, kind: str) -> Job:
-    """Find the job of a path. Raises: Refused: NOT_FOUND, or 409 for another API version."""
+    """Find the job of a path. Raises: ApiError: NOT_FOUND, or 409 for another API version."""
     job = request.store.jobs.get(request.path["job"])
     if not isinstance(job, Job) or job.kind != kind:
         raise not_found()
@@ -121,7 +121,7 @@ def listed(request: ApiRequest, kind: str) -> ApiResponse:
 
 
 def remove(request: ApiRequest, kind: str) -> ApiResponse:
-    """Delete a job that is over."""
+    """Delete a finished job."""
     job = find_job(request, kind)
     if not job.is_over and job.state != "Open":
         raise ApiError("INVALIDJOBSTATE", "Only a job that is over can be deleted")

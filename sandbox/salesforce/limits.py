@@ -1,4 +1,4 @@
-"""The resources about the API itself: versions, quotas, how many records there are."""
+"""Resources of the API itself: versions, limits, record counts."""
 
 from sandbox.salesforce import bulk_v1
 from sandbox.salesforce.records import ORGANIZATION
@@ -49,16 +49,16 @@ _UNUSED = {
     "SingleEmail": 5_000,
     "StreamingApiConcurrentClients": 20,
 }
-"""Limits of what the sandbox has not got, and nobody uses up."""
+"""Limits of features that the sandbox does not have."""
 
 
 def versions(_: ApiRequest) -> ApiResponse:
-    """List the versions that are served; no session is needed."""
+    """List the API versions; this needs no session."""
     return ApiResponse([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
 
 
 def _version(number: int) -> dict[str, str]:
-    """Name a version by its season: 31.0 was Summer '14, and there are three a year."""
+    """Return the label of a version: 31.0 was Summer '14, and there are three a year."""
     years, season = divmod(number - OLDEST_VERSION, len(_SEASONS))
     year = 14 + years + (season > 0)
     return {
@@ -69,18 +69,18 @@ def _version(number: int) -> dict[str, str]:
 
 
 def resources(request: ApiRequest) -> ApiResponse:
-    """List what the version offers."""
+    """List the resources of the version."""
     user = f"{request.origin}/id/{ORGANIZATION}/{request.store.user_id}"
     return ApiResponse({name: f"{request.root}/{name}" for name in _RESOURCES} | {"identity": user})
 
 
 def limits(request: ApiRequest) -> ApiResponse:
-    """Tell what is left of the day."""
+    """Return the limits and what remains of them."""
     store = request.store
     limit = store.daily_limit or DAILY_LIMIT
     spent = sum(1 for one in store.jobs.values() if one.kind == "query")
     batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_v1.KIND)
-    # called so since version 49
+    # this key exists since version 49
     named = "DailyBulkApiBatches" if float(request.version) >= 49 else "DailyBulkApiRequests"
     return ApiResponse(
         {
@@ -94,7 +94,7 @@ def limits(request: ApiRequest) -> ApiResponse:
 
 
 def record_count(request: ApiRequest) -> ApiResponse:
-    """Tell how many rows objects have; here they are counted and not hours old."""
+    """Return the number of rows of objects; Salesforce's own count is hours old."""
     asked = request.query.get("sObjects", "")
     names = [one for one in asked.split(",") if one] or list(request.store.schema)
     known = [request.store.find_sobject(name) for name in names]

@@ -1,6 +1,6 @@
-"""One condition of a query as a Python predicate over the value of its field.
+"""Conditions of a query as Python predicates over the value of a field.
 
-Salesforce's logic has two values: what is empty is unequal to every text, and `NOT` takes it in.
+Salesforce has two-valued logic: NULL is unequal to every text, and `NOT` of that is true.
 """
 
 import re
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def comparing(field: Field, operator: str, literal: Literal, now: datetime) -> Test:
-    """Make the test of `field operator literal`. Raises: Refused where the types do not fit."""
+    """Compile `field operator literal`. Raises: ApiError if the types do not match."""
     if literal.kind == "null":
         return _against_null(field, operator)
     _check(field, literal)
@@ -40,13 +40,13 @@ def comparing(field: Field, operator: str, literal: Literal, now: datetime) -> T
 
 
 def containing(field: Field, values: Iterable[Any]) -> Test:
-    """Make the test of `field IN values`; values are as `comparable` gives them."""
+    """Compile `field IN values`; the values come from `comparable`."""
     wanted, key = frozenset(values), _key(field)
     return lambda value: value in wanted if value is None else key(value) in wanted
 
 
 def comparable(field: Field, literal: Literal) -> Any:
-    """Give a literal in the form in which values of the field are compared."""
+    """Convert a literal to the form in which values of the field are compared."""
     if literal.kind == "null":
         return None
     _check(field, literal)
@@ -66,7 +66,7 @@ def comparable(field: Field, literal: Literal) -> Any:
 
 
 def key_of(field: Field, value: Any) -> Any:
-    """Give a stored value in the form in which it is compared and ordered."""
+    """Convert a stored value to the form in which it is compared and sorted."""
     return None if value is None else _key(field)(value)
 
 
@@ -104,7 +104,7 @@ def _id(text: str) -> str:
 
 
 def _instant(text: str) -> str:
-    """Keep the fraction, unlike what is stored: a row of that second is earlier."""
+    """Keep the fraction of a literal: stored times have none, so their second is earlier."""
     at = moment(text)
     return instant(at).replace(".000", f".{at.microsecond // 1000:03}")
 

@@ -1,4 +1,4 @@
-"""The query resources: a page of records, and a locator for the next one."""
+"""Query resources: a page of records, and a locator for the next one."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,7 @@ _WIDE_FROM = 20
 
 @dataclass(frozen=True)
 class Cursor:
-    """What a locator stands for: records, not values: those are of when a page is asked for."""
+    """The records of a locator. Their values are read when a page is requested."""
 
     store: SalesforceStore
     rows: Matches[Row]
@@ -29,14 +29,14 @@ class Cursor:
 
 
 def query(request: ApiRequest) -> ApiResponse:
-    """Answer with what is neither deleted nor archived."""
+    """Return rows that are neither deleted nor archived."""
     if "explain" in request.query:
         return explain(request)
     return _first_page(_with_catalog(request), deleted=False)
 
 
 def query_all(request: ApiRequest) -> ApiResponse:
-    """Answer with deleted, merged and archived rows as well."""
+    """Return all rows, also deleted, merged and archived ones."""
     return _first_page(_with_catalog(request), deleted=True)
 
 
@@ -45,7 +45,7 @@ def _with_catalog(request: ApiRequest) -> ApiRequest:
 
 
 def next_page(request: ApiRequest) -> ApiResponse:
-    """Answer with the page behind a locator."""
+    """Return the page of a locator."""
     cursor_id, _, offset = request.path["locator"].rpartition("-")
     cursor = request.store.cursors.get(cursor_id)
     if cursor is None or not offset.isdecimal() or int(offset) >= len(cursor.rows):
@@ -54,7 +54,7 @@ def next_page(request: ApiRequest) -> ApiResponse:
 
 
 def tooling_query(request: ApiRequest) -> ApiResponse:
-    """Answer a query of the Tooling API."""
+    """Handle a query of the Tooling API."""
     text = _query_text(request)
     return _first_page(
         replace(request, store=catalog(request.store, text, of_data=False)), deleted=False
@@ -62,7 +62,7 @@ def tooling_query(request: ApiRequest) -> ApiResponse:
 
 
 def explain(request: ApiRequest) -> ApiResponse:
-    """Say how a query would be carried out: by looking at every row, or through ids."""
+    """Return the plan of a query: a table scan, or a lookup by ids."""
     text = request.query["explain"]
     selection = select(request.store, text)
     rows = len(request.store.tables[selection.sobject.name])
@@ -115,7 +115,7 @@ def _groups(told: list[dict[str, Any]], selection: Selection) -> dict[str, Any]:
 
 
 def _page_size(request: ApiRequest, selection: Selection) -> int:
-    """Choose a page; what the client asks for is a hint, and wide rows overrule it."""
+    """Choose the page size; the client's size is a hint, and wide rows get smaller pages."""
     usual = _WIDE_PAGE if len(selection.columns) >= _WIDE_FROM else _PAGE
     _, _, asked = request.headers.get("sforce-query-options", "").partition("batchSize=")
     return min(usual, max(_SMALLEST_PAGE, int(asked))) if asked.isdecimal() else usual

@@ -1,6 +1,6 @@
-"""People as this CRM knows them: leads, contacts, what became of them, accounts.
+"""Generate leads, contacts and accounts from people, with merges and conversions.
 
-Every id follows from the person's number, so that a world's size changes nobody's records.
+The number of a person determines the ids, so a larger data set has the same records.
 """
 
 from dataclasses import dataclass
@@ -26,31 +26,31 @@ _LEAD_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "
 _QUALIFICATION = ("Budget__c", "Authority__c", "Need__c", "Timeline__c")
 _LOWEST_STATUS = "Open - Not Contacted"
 _SHARED = {"User", "Account", "Campaign"}
-"""Objects whose rows several people have in common."""
+"""Objects whose rows several people share."""
 
 
 class Org:
-    """An org that hears of one person after the other. Fields without a value are left out."""
+    """An org to which people are added one after the other; rows leave out empty fields."""
 
     def __init__(self, now: datetime) -> None:
-        """Begin with the users."""
+        """Start with the users."""
         self._now = now
         self._tables = {name: table(sobject.prefix) for name, sobject in org().items()}
         self._tables["User"].update((row["Id"], row) for row in _users(now))
         self._tables["Organization"][ORGANIZATION] = _organization(now)
 
     def add(self, person: Person) -> None:
-        """Make the rows of a person."""
+        """Add the rows of a person."""
         if person.salesforce_as is not None:
             _add_person(person, self._tables, self._now)
 
     def pack(self) -> None:
-        """Pack what is about one person."""
+        """Compress the rows that belong to one person."""
         for name in self._tables.keys() - _SHARED:
             self._tables[name].pack()
 
     def tables(self) -> Tables:
-        """Give the rows of every object, packed, by object and id."""
+        """Return the compressed rows, by object and id."""
         for rows in self._tables.values():
             rows.pack()
         return self._tables
@@ -137,7 +137,7 @@ def _without_empty(row: Row) -> Row:
 
 
 def _opted_out_here(person: Person) -> bool:
-    """Sales never hears of those who unsubscribed with a click in a mailing of the other CRM."""
+    """Return the opt-out in Salesforce: a click in a HubSpot mailing is not copied."""
     told = [entry.crm for entry in person.events if entry.kind == "unsubscribed"]
     return person.opted_out and (not told or any(crm != "hubspot" for crm in told))
 
@@ -194,7 +194,7 @@ class _Change:
 def _add(
     sobject: str, row: Row, changes: list[_Change], tables: Tables, *, seen: datetime | None = None
 ) -> None:
-    """Store a row with its history, whose first entry is the creation."""
+    """Store a row with its history; the first entry is the creation."""
     for serial, change in enumerate(changes):
         _add_history(sobject, row, serial, change, tables)
     changed = changes[-1].at
@@ -204,7 +204,7 @@ def _add(
 
 
 def _changes(row: Row, person: Person) -> list[_Change]:
-    """Retrace how the tracked fields came to their values, spread over what this CRM saw happen."""
+    """Generate the history of tracked fields, spread over the events in Salesforce."""
     steps: list[tuple[str, Any, Any]] = [("created", None, None)]
     ladder = _way_to(row.get("Lifecycle_Stage__c"))
     steps += [
@@ -240,9 +240,9 @@ def _add_history(sobject: str, row: Row, serial: int, change: _Change, tables: T
 
 
 def _add_converted(contact: Row, changes: list[_Change], journal: EngagementLog) -> list[_Change]:
-    """Add the lead that became the contact, and give the part of the history that is the contact's.
+    """Add the converted lead, and return the part of the history that belongs to the contact.
 
-    What was logged for the lead has moved to the contact; its history has not.
+    Activity of the lead belongs to the contact now; the lead keeps its own history.
     """
     person = journal.person
     at = _converted_at(person, journal)
@@ -266,7 +266,7 @@ def _converted_at(person: Person, journal: EngagementLog) -> datetime:
 
 
 def _add_duplicate(person: Person, tables: Tables, now: datetime) -> None:
-    """Add the lead somebody typed in again, with the address spelt in another case."""
+    """Add a duplicate lead, with the address in another case."""
     lead = _lead(person) | {"Id": record_id("00Q", DUPLICATES_FROM + person.number)}
     lead["Status"] = _LOWEST_STATUS
     for name in ("Lifecycle_Stage__c", *_QUALIFICATION):
@@ -279,7 +279,7 @@ def _add_duplicate(person: Person, tables: Tables, now: datetime) -> None:
 
 
 def _add_losers(person: Person, sobject: str, winner: Row, tables: Tables, now: datetime) -> None:
-    """Add what was merged into the winner; of every third winner the loser had won one before."""
+    """Add the rows merged into the winner; every third loser was a winner before."""
     merged_at = now - timedelta(days=person.number % 10, hours=7)
     loser = _loser(person, sobject, LOSERS_FROM, winner, merged_at)
     tables[sobject][loser["Id"]] = loser

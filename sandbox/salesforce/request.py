@@ -1,4 +1,4 @@
-"""A request and its answer, apart from HTTP, so that a composite request can hold others."""
+"""Request and response without HTTP, so that a composite request can have subrequests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ CSV = "text/csv; charset=UTF-8"
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """What goes back: text and bytes as they are, None as no body, all else as JSON."""
+    """A response: text and bytes unchanged, None without a body, other values as JSON."""
 
     body: Any = None
     status: int = 200
@@ -51,16 +51,16 @@ class ApiRequest:
 
     @property
     def version(self) -> str:
-        """Give the API version of the path, such as `60.0`."""
+        """Return the API version of the path, such as `60.0`."""
         return self.path["version"]
 
     @property
     def root(self) -> str:
-        """Give the path that all resources of the version begin with."""
+        """Return the start of the paths of the API version."""
         return f"/services/data/v{self.version}"
 
     def json(self, shape: TypeAdapter[Any] | None = None) -> dict[str, Any]:
-        """Read the body as an object of a shape. Raises: Refused with JSON_PARSER_ERROR."""
+        """Parse the body as an object of a schema. Raises: ApiError (JSON_PARSER_ERROR)."""
         try:
             read = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:

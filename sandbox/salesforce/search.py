@@ -1,4 +1,4 @@
-"""The search resources: words looked for in the texts of records, by SOSL or by parameters."""
+"""Search resources: full-text search by SOSL or by parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,14 +20,14 @@ _NAMES = ("Name", "FirstName", "LastName")
 
 
 def search(request: ApiRequest) -> ApiResponse:
-    """Answer a search in SOSL."""
+    """Handle a search in SOSL."""
     if not request.query.get("q"):
         raise ApiError("MALFORMED_SEARCH", "The search string must be specified")
     return _response(request, sosl.parse(request.query["q"]))
 
 
 def parameterized(request: ApiRequest) -> ApiResponse:
-    """Answer a search that is written as parameters, or as a body."""
+    """Handle a search with parameters or with a body."""
     asked = _parse_search(request)
     words = str(asked.get("q") or "")
     sosl.check(words)
@@ -40,7 +40,7 @@ def parameterized(request: ApiRequest) -> ApiResponse:
 
 
 def recent(_: ApiRequest) -> ApiResponse:
-    """List what the user looked at of late: the integration looks at nothing."""
+    """List the recently viewed records: none."""
     return ApiResponse([])
 
 

@@ -1,4 +1,4 @@
-"""SOAP, as far as older clients need it: the login by user name, password and security token."""
+"""SOAP: only the login by user name, password and security token, for older clients."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ _NEW_PLACE = (
 
 
 def login(request: ApiRequest) -> ApiResponse:
-    """Open a session for a user; every other SOAP call is refused."""
+    """Open a session for a user; other SOAP calls are errors."""
     try:
         return _response(_logged_in(request))
     except ApiError as refused:
@@ -84,7 +84,7 @@ def _response(result: dict[str, Any]) -> ApiResponse:
 
 
 def _fault(refused: ApiError) -> ApiResponse:
-    """Write a refusal; its code comes twice, and clients read the inner one."""
+    """Write an error; its code appears twice, and clients read the inner one."""
     code = refused.code if ":" in refused.code else f"sf:{refused.code}"
     detail = element("sf:exceptionCode", refused.code)
     detail += element("sf:exceptionMessage", refused.message)

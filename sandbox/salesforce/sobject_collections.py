@@ -1,4 +1,4 @@
-"""Two hundred records in one call: each has its own outcome, told apart by position only."""
+"""Collections: up to 200 records in one call, results by position."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -44,7 +44,7 @@ def change(request: ApiRequest) -> ApiResponse:
 
 
 def upsert(request: ApiRequest) -> ApiResponse:
-    """Change or make records by an external id, which each of them names."""
+    """Update or create records by an external id."""
     sobject = request.store.sobject(request.path["object"])
     field = request.path["field"]
     body = request.json(request_schemas.COLLECTION)
@@ -74,7 +74,7 @@ def remove(request: ApiRequest) -> ApiResponse:
 
 
 def read(request: ApiRequest) -> ApiResponse:
-    """Read records of one object in the order asked for, with null where there is none."""
+    """Read records of one object in the requested order, with null for unknown ids."""
     sobject = request.store.sobject(request.path["object"])
     if request.method == "GET":
         ids, fields = (request.query.get(name, "").split(",") for name in ("ids", "fields"))
@@ -124,7 +124,7 @@ def _response(
     *,
     all_or_none: bool,
 ) -> ApiResponse:
-    """Write one by one; a value of a wrong type refuses the whole call and nothing is written."""
+    """Write record by record; a value of a wrong type fails the whole call."""
     try:
         with request.store.transaction():
             outcomes = [_outcome(request.store, one, write) for one in records]

@@ -1,4 +1,4 @@
-"""Records with others below them, made in one call: all of them, or none."""
+"""sObject trees: records with child records, created in one transaction."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 class _Failed(Exception):
-    """What was refused; it takes everything back."""
+    """A failed record; it rolls back the tree."""
 
     def __init__(self, results: list[dict[str, Any]]) -> None:
         super().__init__(results)
@@ -24,7 +24,7 @@ class _Failed(Exception):
 
 
 def create(request: ApiRequest) -> ApiResponse:
-    """Make the records, those below after the one above; any failure takes everything back."""
+    """Create the records, parents first; one failure rolls back all."""
     sobject = request.store.sobject(request.path["object"])
     records: list[Record] = request.json(request_schemas.TREE)["records"]
     count = sum(1 for _ in _all(request, sobject, records))

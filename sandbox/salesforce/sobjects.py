@@ -1,4 +1,4 @@
-"""The resources of objects and single records: describe, read, create, change, delete."""
+"""Resources of objects and single records: describe, read, create, update, delete."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -27,13 +27,13 @@ def all_objects(request: ApiRequest) -> ApiResponse:
 
 
 def one_object(request: ApiRequest) -> ApiResponse:
-    """Say in short what an object is."""
+    """Return the summary of an object."""
     found = request.store.sobject(request.path["object"])
     return ApiResponse({"objectDescribe": summary(found, request.root), "recentItems": []})
 
 
 def describe_object(request: ApiRequest) -> ApiResponse:
-    """Describe an object, unless the client has seen it since it last changed."""
+    """Describe an object; 304 if it has not changed since the client's time."""
     sobject = request.store.sobject(request.path["object"])
     changed_at = request.store.schema_changed_at
     headers = {"Last-Modified": format_datetime(changed_at.astimezone(UTC), usegmt=True)}
@@ -46,7 +46,7 @@ def describe_object(request: ApiRequest) -> ApiResponse:
 
 
 def _at(header: str | None) -> datetime | None:
-    """Read an instant of a header; one that is none is passed over, as HTTP has it."""
+    """Parse a date header; an invalid one is ignored (RFC 9110)."""
     try:
         return None if header is None else parsedate_to_datetime(header)
     except ValueError:
@@ -54,7 +54,7 @@ def _at(header: str | None) -> datetime | None:
 
 
 def read(request: ApiRequest) -> ApiResponse:
-    """Read one record: all fields, or those asked for."""
+    """Return one record: all fields, or the requested ones."""
     sobject = request.store.sobject(request.path["object"])
     id = request.path["id"]
     if len(id) not in _ID_LENGTHS or not id.isalnum():
@@ -63,7 +63,7 @@ def read(request: ApiRequest) -> ApiResponse:
 
 
 def as_record(sobject: SObject, row: Row, names: list[str], root: str) -> Row:
-    """Write a row with the fields asked for. Raises: Refused where one is not to be seen."""
+    """Write a row with the requested fields. Raises: ApiError for a hidden field."""
     url = f"{root}/sobjects/{sobject.name}/{row['Id']}"
     record: Row = {"attributes": {"type": sobject.name, "url": url}}
     for name in names:
@@ -94,7 +94,7 @@ def create(request: ApiRequest) -> ApiResponse:
 
 
 def change(request: ApiRequest) -> ApiResponse:
-    """Change one record, unless it changed after the moment the client names."""
+    """Update one record; 412 if it changed after the client's time."""
     sobject = request.store.sobject(request.path["object"])
     limit = _at(request.headers.get("if-unmodified-since"))
     if limit is not None:
@@ -115,7 +115,7 @@ def remove(request: ApiRequest) -> ApiResponse:
 
 
 def read_by_external_id(request: ApiRequest) -> ApiResponse:
-    """Read the record with an external id, or what a relationship of a record leads to."""
+    """Return the record with an external id, or the records of a relationship."""
     sobject = request.store.sobject(request.path["object"])
     if request.path["field"] in _NOT_IMITATED:
         raise not_found()
@@ -141,7 +141,7 @@ def delete_by_external_id(request: ApiRequest) -> ApiResponse:
 
 
 def _choices(request: ApiRequest, sobject: SObject, error: ApiError) -> ApiResponse:
-    """Give the addresses of the records that share an external id. Raises: any other refusal."""
+    """Return the URLs of the records that share an external id. Raises: any other error."""
     if error.status != 300:
         raise error
     ids = error.message.partition("[")[2].rstrip("]").split(", ")
@@ -181,7 +181,7 @@ def _names(request: ApiRequest, sobject: SObject) -> list[str]:
 
 
 def upsert(request: ApiRequest) -> ApiResponse:
-    """Change the record with an external id, or make it; several are told as their addresses."""
+    """Update or create the record with an external id; several matches return 300."""
     sobject = request.store.sobject(request.path["object"])
     key = (request.path["field"], request.path["value"])
     try:
@@ -193,19 +193,19 @@ def upsert(request: ApiRequest) -> ApiResponse:
 
 
 def sent_fields(body: dict[str, Any]) -> Row:
-    """Take the fields out of what was sent, without what only says which record it is."""
+    """Return the sent fields without `attributes` and the id."""
     return {name: value for name, value in body.items() if name not in ("attributes", "Id", "id")}
 
 
 def updated(request: ApiRequest) -> ApiResponse:
-    """List the ids of what changed in a span of time."""
+    """List the ids of records changed in a time span."""
     start, end = _span(request, _UPDATED_DAYS)
     ids = [row["Id"] for row in _stamped_between(request, start, end) if not row.get("IsDeleted")]
     return ApiResponse({"ids": ids, "latestDateCovered": instant(end)})
 
 
 def deleted(request: ApiRequest) -> ApiResponse:
-    """List what was deleted or merged away in a span of time."""
+    """List the records deleted or merged in a time span."""
     start, end = _span(request, _DELETED_DAYS)
     gone = [
         {"id": row["Id"], "deletedDate": row["SystemModstamp"]}

@@ -1,4 +1,4 @@
-"""SOQL as text: a grammar, and the tree a query becomes. What names mean is not known here."""
+"""The grammar of SOQL and its syntax tree; `soql_compile` resolves the names."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +71,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "%": "\\%", "
 
 @dataclass(frozen=True)
 class Name:
-    """A field, a path of relationships to a field, or an object; and where it stands."""
+    """A field, a path to a field, or an object; and its position in the text."""
 
     text: str
     line: int
@@ -80,7 +80,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A function over the rows of a group; without a field it counts them. `function` is lower."""
+    """An aggregate; without a field it counts rows. `function` is in lower case."""
 
     function: str
     name: Name | None
@@ -89,7 +89,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Aliased:
-    """A grouped field under another name."""
+    """A grouped field with an alias."""
 
     name: Name
     alias: str
@@ -97,14 +97,14 @@ class Aliased:
 
 @dataclass(frozen=True)
 class Children:
-    """A query of the rows below each row, by the name of their relationship."""
+    """A child query, by the name of the relationship."""
 
     query: "Query"
 
 
 @dataclass(frozen=True)
 class Literal:
-    """A value as written. `kind` is the grammar's name for it, in lower case."""
+    """A literal. `kind` is its name in the grammar, in lower case."""
 
     kind: str
     text: str
@@ -112,7 +112,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A field, or after HAVING an aggregate, against a value."""
+    """A comparison of a field (in HAVING also an aggregate) with a value."""
 
     name: Name | Aggregate
     operator: str
@@ -121,7 +121,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Member:
-    """A field against a list of values or the one column of another query."""
+    """IN: a field, and a list of values or a subquery with one column."""
 
     name: Name
     values: "tuple[Literal, ...] | Query"
@@ -129,21 +129,21 @@ class Member:
 
 @dataclass(frozen=True)
 class Negation:
-    """The opposite of a condition."""
+    """NOT."""
 
     part: "Condition"
 
 
 @dataclass(frozen=True)
 class AllOf:
-    """Conditions that must all hold."""
+    """Conditions joined by AND."""
 
     parts: "tuple[Condition, ...]"
 
 
 @dataclass(frozen=True)
 class AnyOf:
-    """Conditions of which one must hold."""
+    """Conditions joined by OR."""
 
     parts: "tuple[Condition, ...]"
 
@@ -153,14 +153,14 @@ Condition = Comparison | Member | Negation | AllOf | AnyOf
 
 @dataclass(frozen=True)
 class AllFields:
-    """The function FIELDS(), with what stands between its parentheses."""
+    """The function FIELDS() with its argument."""
 
     which: Name
 
 
 @dataclass(frozen=True)
 class Ordering:
-    """One key of ORDER BY; without a word about them, nulls come first."""
+    """One key of ORDER BY; nulls come first by default."""
 
     name: Name | Aggregate
     descending: bool = False
@@ -172,7 +172,7 @@ Selected = Name | Aliased | Aggregate | Children | AllFields
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query; `columns` is None where only the count is asked for."""
+    """A whole query; `columns` is None for COUNT()."""
 
     text: str
     columns: tuple[Selected, ...] | None
@@ -186,7 +186,7 @@ class Query:
 
 
 def parse(text: str) -> Query:
-    """Read a query. Raises: Refused with MALFORMED_QUERY."""
+    """Parse a query. Raises: ApiError (MALFORMED_QUERY)."""
     try:
         tree = _PARSER.parse(text)
     except UnexpectedToken as error:
@@ -202,7 +202,7 @@ def parse(text: str) -> Query:
 
 
 def unquoted(literal: str) -> str:
-    """Give the text of a string literal; the escaped wildcards of LIKE keep their backslash."""
+    """Unescape a string literal; escaped wildcards of LIKE keep their backslash."""
     characters = iter(literal[1:-1])
     return "".join(
         _ESCAPES.get(after := next(characters), after) if one == "\\" else one for one in characters
@@ -211,10 +211,10 @@ def unquoted(literal: str) -> str:
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """Turn the parser's tree into ours, from the leaves up."""
+    """Builds the syntax tree, from the leaves up."""
 
     def __init__(self, text: str) -> None:
-        """Build the tree of this text."""
+        """Build the tree of this query."""
         super().__init__()
         self._text = text
 

@@ -1,4 +1,4 @@
-"""SOQL with its meaning: names found in the schema, conditions made into Python predicates."""
+"""Compile SOQL: resolve names in the schema, turn conditions into Python predicates."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ Predicate = Callable[[Row], bool]
 
 @dataclass(frozen=True)
 class Child:
-    """The rows below each row: the relationship's name, the reference up, and what of them."""
+    """A child query: name of the relationship, reference to the parent, and selection."""
 
     name: str
     reference: str
@@ -62,7 +62,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Selection:
-    """A query made ready: which rows, in which order, and what of them."""
+    """A compiled query: rows, order and columns."""
 
     query: Query
     sobject: SObject
@@ -70,25 +70,25 @@ class Selection:
     matches: Predicate
     ordering: tuple[tuple[Column, Ordering], ...]
     stamped: Callable[[Numbers], Any]
-    """Says by when they changed which rows may match."""
+    """Returns from the times of change which rows may match."""
 
     children: tuple[Child, ...] = ()
     grouping: Grouping | None = None
 
     @property
     def counts(self) -> bool:
-        """Tell whether only the number of rows was asked for."""
+        """Return whether the query is COUNT()."""
         return self.query.columns is None
 
     def rows(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
-        """Find the rows between offset and limit."""
+        """Return the rows between offset and limit."""
         found = self.found(store, deleted=deleted)
         start = self.query.offset or 0
         found.slice(start, None if self.query.limit is None else start + self.query.limit)
         return found
 
     def found(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
-        """Find all rows that match, in order; deleted and archived ones only where asked for."""
+        """Return all matching rows in order, with deleted and archived ones on request."""
         found = store.tables[self.sobject.name].filter(
             lambda row: (deleted or is_live(row)) and self.matches(row),
             lambda stamps: self.stamped(np.abs(stamps) if deleted else stamps),
@@ -100,7 +100,7 @@ class Selection:
 
 
 def select(store: SalesforceStore, text: str) -> Selection:
-    """Make a query ready. Raises: Refused, as Salesforce would."""
+    """Compile a query. Raises: ApiError as Salesforce does."""
     return _ready(store, parse(text))
 
 
@@ -152,7 +152,7 @@ def _no_type(source: Name) -> str:
 
 
 def _pointing(query: Query, name: Name, message: str) -> str:
-    """Show the line of the query with a caret under the name, as the parser of Salesforce does."""
+    """Return the line of the query with a caret under the name, as Salesforce does."""
     line = query.text.splitlines()[name.line - 1]
     start = max(0, name.column - 33)
     caret = " " * (name.column - 1 - start) + "^"
@@ -172,7 +172,7 @@ def _columns(scope: "_Scope", query: Query) -> Iterator[Column]:
 
 @dataclass(frozen=True)
 class _Scope:
-    """One query's names."""
+    """The names of one query."""
 
     store: SalesforceStore
     query: Query
@@ -211,7 +211,7 @@ class _Scope:
         return column(self.store, tuple(parents), field)
 
     def children(self, query: Query) -> Child:
-        """Make a query of the rows below ready; its source is the name of the relationship."""
+        """Compile a child query; its source is the name of the relationship."""
         name = query.source.text.rpartition(".")[2]
         below = self.store.children(self.sobject).get(name.lower())
         if below is None:
@@ -243,7 +243,7 @@ class _Scope:
                 return _on(one, containing(one.field, self._members(one, values)))
 
     def stamped(self, stamps: Numbers) -> Any:
-        """Say which rows may match by when they changed; a part of a second is left to the row."""
+        """Return which rows may match by their time of change; fractions are checked later."""
         where = self.query.where
         there = stamps > 0
         for part in where.parts if isinstance(where, AllOf) else (where,):
@@ -256,7 +256,7 @@ class _Scope:
         return there
 
     def usable(self, name: Name, deed: str = "filtered") -> Column:
-        """Find a field by which rows may be filtered, sorted or grouped."""
+        """Return a field that can be filtered, sorted or grouped."""
         found = self.column(name)
         if not found.field.filterable:
             said = f"field '{found.field.name}' can not be {deed} in a query call"

@@ -1,4 +1,4 @@
-"""SOSL as text: a grammar, and what a search asks for. Its conditions are SOQL's own."""
+"""The grammar of SOSL; its conditions are those of SOQL."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _SHORTEST = 2
 
 @dataclass(frozen=True)
 class Kind:
-    """An object to look in, what of its records to give, and the rest of a query of them."""
+    """One object of RETURNING: its fields, and the rest of its query."""
 
     name: str
     fields: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, in which fields, in which objects (none: in all), and how many."""
+    """A search: text, fields, objects (none: all objects), and limit."""
 
     words: str
     scope: str = "ALL"
@@ -52,7 +52,7 @@ class Search:
 
 
 def parse(text: str) -> Search:
-    """Read a search. Raises: Refused with MALFORMED_SEARCH."""
+    """Parse a search. Raises: ApiError (MALFORMED_SEARCH)."""
     if "{" not in text:
         said = "No search term found. The search term must be enclosed in braces."
         raise ApiError("MALFORMED_SEARCH", said)
@@ -67,14 +67,14 @@ def parse(text: str) -> Search:
 
 
 def check(words: str) -> None:
-    """Refuse to look for next to nothing."""
+    """Raise if the search text is too short."""
     if len(words.strip(" *?")) < _SHORTEST:
         said = f"search term must be longer than one character: {words}"
         raise ApiError("MALFORMED_SEARCH", said)
 
 
 def pattern(words: str) -> list[re.Pattern[str]]:
-    """Make what finds each word, or phrase in quotes, at the borders of words; * and ? stand in."""
+    """Compile the words and quoted phrases of a search; * and ? are wildcards."""
     phrases = re.findall(r'"([^"]+)"|(\S+)', words)
     plain = [quoted or word for quoted, word in phrases if word.upper() != "AND"]
     return [re.compile(rf"(?<!\w){_wild(one)}(?!\w)", re.IGNORECASE) for one in plain]

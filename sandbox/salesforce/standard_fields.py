@@ -1,6 +1,6 @@
-"""Standard fields that every org has and nobody here fills, addresses among them.
+"""Standard fields that the sandbox never fills, and compound addresses.
 
-Programs of others name them in their queries, and a query that names one that is not there fails.
+Third-party programs query them, and a query of a missing field fails.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ def _to(name: str, *objects: str) -> Field:
 
 
 def _address(prefix: str = "") -> tuple[Field, ...]:
-    """Make an address: the whole, which is read only, and its parts."""
+    """Build a compound address, which is read-only, and its parts."""
     whole = f"{prefix}Address"
 
     def read(row: dict[str, Any]) -> dict[str, Any] | None:

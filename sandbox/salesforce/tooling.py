@@ -1,7 +1,7 @@
-"""The catalog as records: EntityDefinition, FieldDefinition and CustomField, in queries.
+"""The catalog as records for queries: EntityDefinition, FieldDefinition and CustomField.
 
-The Tooling API has them, and queries of the data API find the first two as well. Nothing else of
-the Tooling API is here.
+The Tooling API has all three, queries of the data API the first two. The rest of the Tooling API is
+missing.
 """
 
 from sandbox.salesforce.errors import ApiError
@@ -79,14 +79,14 @@ _OBJECTS = (_ENTITY, _FIELD, _CUSTOM)
 
 
 def catalog(store: SalesforceStore, text: str, *, of_data: bool) -> SalesforceStore:
-    """Give where a query is to look: in the records, or in the catalog as records."""
+    """Return the store of a query: the records, or the catalog as records."""
     if of_data and parse(text).source.text.lower() not in _IN_DATA:
         return store
     return _as_records(store)
 
 
 def resources(request: ApiRequest) -> ApiResponse:
-    """List what there is of the Tooling API."""
+    """List the resources of the Tooling API."""
     here = f"{request.root}/tooling"
     return ApiResponse({name: f"{here}/{name}" for name in ("query", "sobjects")})
 

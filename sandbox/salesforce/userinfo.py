@@ -1,4 +1,4 @@
-"""Who a token belongs to: the address in a token's answer, and what a token still is."""
+"""The owner of a token (`/id/...`), and the introspection of a token."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,7 +22,7 @@ _RESOURCES = {
 
 
 def identity(request: ApiRequest) -> ApiResponse:
-    """Describe the user; only the organization and the user of the token are known here."""
+    """Describe the user of the token; other ids are unknown."""
     if bearer(request.headers) not in request.store.credentials.tokens:
         return ApiResponse("Bad_OAuth_Token", status=403, media="text/plain")
     user = request.store.tables["User"][request.store.user_id]
@@ -67,7 +67,7 @@ def identity(request: ApiRequest) -> ApiResponse:
 
 
 def introspect(request: ApiRequest) -> ApiResponse:
-    """Say whether a token is still good; only who knows the client's secret may ask."""
+    """Return whether a token is valid; the call needs the client secret."""
     form, known = dict(parse_qsl(request.body.decode())), request.store.credentials
     if (form.get("client_id"), form.get("client_secret")) != (
         known.client_id,

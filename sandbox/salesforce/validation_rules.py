@@ -1,6 +1,6 @@
-"""What an administrator forbids: validation rules, flows that fail, and duplicates.
+"""Rules of the administrator: validation rules, failing flows, and duplicate rules.
 
-A rule's condition is that of a query: a record that would match it is refused.
+The condition of a rule is one of SOQL: a record that matches it fails.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _BLOCK = "You're creating a duplicate record. We recommend you use an existing r
 
 @dataclass(frozen=True)
 class ValidationRule:
-    """Refuses records that match, with the administrator's own words; a flow with another code."""
+    """Fails records that match, with the administrator's message; a flow has another code."""
 
     matches: Callable[[Row], bool]
     message: str
@@ -29,21 +29,21 @@ class ValidationRule:
     code: str = _CUSTOM
 
     def check(self, _store: SalesforceStore, _sobject: SObject, row: Row, _given: Row) -> None:
-        """Refuse a row as it would be after the write."""
+        """Raise if the row after the write matches."""
         if self.matches(row):
             raise ApiError(self.code, self.message, self.fields)
 
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """Refuses records equal in some fields; what only alerts lets pass who says so."""
+    """Fails records that are equal in some fields; a header allows them unless it blocks."""
 
     name: str
     fields: tuple[str, ...]
     blocks: bool = False
 
     def check(self, store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
-        """Refuse a row whose fields were written and are another live row's as well."""
+        """Raise if another live row has the same values in the written fields."""
         if not given.keys() & set(self.fields) or (store.allows_duplicates and not self.blocks):
             return
         wanted = self._key(sobject, row)
@@ -86,7 +86,7 @@ class DuplicateRule:
             "errorMessage": said,
             "matchResults": [matched],
         }
-        # the API spells the key like this
+        # the API has this spelling
         return ApiError("DUPLICATES_DETECTED", said, (), more={"duplicateResut": result})
 
 
@@ -99,7 +99,7 @@ def validation_rule(
     fields: tuple[str, ...] = (),
     code: str = _CUSTOM,
 ) -> None:
-    """Refuse records of an object for which a condition of SOQL would hold."""
+    """Build a rule that fails records of an object that match a SOQL condition."""
     query = f"SELECT Id FROM {sobject} WHERE {when}"  # noqa: S608  # the administrator writes it
     matches = select(store, query).matches
     store.rules[sobject].append(ValidationRule(matches, message, fields, code))
@@ -108,11 +108,11 @@ def validation_rule(
 def duplicate_rule(
     store: SalesforceStore, sobject: str, *fields: str, blocks: bool = False
 ) -> None:
-    """Refuse records of an object that are equal to another in all of these fields."""
+    """Build a rule that fails records equal to another one in all of these fields."""
     store.rules[sobject].append(DuplicateRule(f"{sobject}_duplicates", fields, blocks))
 
 
 def check_rules(store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
-    """Refuse a row, as it would be after `given` was written, where a rule says so."""
+    """Raise if a rule fails the row after the write."""
     for rule in store.rules[sobject.name]:
         rule.check(store, sobject, row, given)

@@ -1,4 +1,4 @@
-"""Making, changing and deleting one record: what is checked, what moves, what history remembers."""
+"""Create, update and delete one record: validation, time stamps and field history."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ _DEFAULTS: dict[str, Row] = {
 
 
 class WrongType(InvalidValue):
-    """A value that is not one of its field's type; REST and Bulk say so in different ways."""
+    """A value of a wrong type; REST and Bulk report it with different errors."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """Name the field, and say what is wrong without it."""
+        """Store the field, and the message without it."""
         super().__init__(reason)
         self.field = field
         self.reason = reason
 
 
 def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
-    """Store a new record and give its id. Raises: Refused, WrongType."""
+    """Create a record and return its id. Raises: ApiError, WrongType."""
     given = _checked(store, sobject, values, creating=True)
     row = _DEFAULTS.get(sobject.name, {}) | given
     missing = [one.name for one in sobject if one.required and row.get(one.name) is None]
@@ -50,9 +50,9 @@ def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
 def update(
     store: SalesforceStore, sobject: SObject, record: str, values: Row, *, single: bool = False
 ) -> str:
-    """Change a record and give its id in 18 characters. Raises: Refused, WrongType.
+    """Update a record and return its 18-character id. Raises: ApiError, WrongType.
 
-    Equal values are written like all others: the time stamps move, history stays silent.
+    A write of equal values changes the time stamps and adds no history.
     """
     given = _checked(store, sobject, values, creating=False)
     before = find(store, sobject, record, single=single)
@@ -73,9 +73,9 @@ def update(
 def upsert(
     store: SalesforceStore, sobject: SObject, key: tuple[str, str], values: Row
 ) -> tuple[str, bool]:
-    """Change the one record with this external id (field, value), or make it; say which it was.
+    """Update or create the record with an external id (field, value); return whether it is new.
 
-    Raises: Refused: also with MULTIPLE_CHOICES where several records have it; WrongType.
+    Raises: ApiError: also with MULTIPLE_CHOICES where several records have it; WrongType.
     """
     name, value = key
     field = _external(sobject, name)
@@ -88,9 +88,9 @@ def upsert(
 
 
 def by_external_id(store: SalesforceStore, sobject: SObject, key: tuple[str, str]) -> Row:
-    """Find the one live record with this external id (field, value), to read it.
+    """Find the live record with an external id (field, value), for reading only.
 
-    Raises: Refused: also with MULTIPLE_CHOICES where several records have it.
+    Raises: ApiError: also with MULTIPLE_CHOICES where several records have it.
     """
     name, value = key
     field = _external(sobject, name)
@@ -125,7 +125,7 @@ def _with_external_id(
 
 
 def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> str:
-    """Move a record to the recycle bin and give its id. Raises: Refused."""
+    """Move a record to the recycle bin and return its id. Raises: ApiError."""
     row = find(store, sobject, record, single=single)
     _refuse_locked(store, row)
     _store(store, sobject, row | {"IsDeleted": True})
@@ -133,7 +133,7 @@ def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: boo
 
 
 def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> Row:
-    """Find a record that may be changed; a single-record resource misses it in words of its own."""
+    """Find a record to change; single-record resources have their own error for no match."""
     full = normalised(record)
     if full is None or not full.startswith(sobject.prefix):
         raise malformed_id(record)

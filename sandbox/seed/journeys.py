@@ -1,8 +1,8 @@
-"""What happens between a person and us: two years of B2B history, before any CRM logs it.
+"""The events of a person over two years of B2B history.
 
-A journey is a row of episodes (browsing, a download, a webinar, a direct request and its follow-up,
-a deal). The calendar of mailings, webinars and fairs is the same for everybody, so that activity
-comes in bursts.
+A journey is a sequence of episodes: browsing, a download, a webinar, a direct request and its
+follow-up, a deal. All people share the dates of mailings, webinars and fairs, so that activity has
+peaks.
 """
 
 from collections.abc import Callable
@@ -49,12 +49,12 @@ ROBOT: Final = " (robot)"
 
 
 def simulate(diary: ActivityLog, archetype: str) -> None:
-    """Fill the diary with the journey of one archetype (a key of `ARCHETYPES`)."""
+    """Add the events of one archetype (a key of `ARCHETYPES`)."""
     ARCHETYPES[archetype][1](diary)
 
 
 def random_created_at(rng: Random, now: datetime) -> datetime:
-    """Draw when a person became known: any day, or within hours of a webinar or fair."""
+    """Draw the creation time of a person: any day, or within hours of a webinar or a fair."""
     if rng.random() < 0.3:
         _, days_back = rng.choice(WEBINARS + FAIRS)
         at = now - timedelta(days=days_back, hours=rng.uniform(-30, 48))
@@ -109,7 +109,7 @@ def _losing(diary: ActivityLog) -> None:
 
 
 def _returning(diary: ActivityLog) -> None:
-    """Engaged, then quiet for five to eleven months, then back; some ask when they are back."""
+    """Engaged, then silent for five to eleven months, then active; some send a request."""
     start = diary.created_at
     _first_action(diary, start)
     _visits(diary, start, pages=4)
@@ -124,7 +124,7 @@ def _returning(diary: ActivityLog) -> None:
 
 
 def _cold(diary: ActivityLog) -> None:
-    """Known to sales only: fairs and cold calls, some of which are answered."""
+    """In Salesforce only: fairs and cold calls, some of them answered."""
     _fairs(diary, comes=0.6)
     _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 30)))
     if diary.rng.random() < 0.4:
@@ -202,7 +202,7 @@ def _mailings(diary: ActivityLog, *, receives: float, opens: float, clicks: floa
         return
     has_robot = (
         diary.rng.random() < 0.12
-    )  # a mail gateway that opens and clicks everything within seconds
+    )  # a mail gateway that opens and clicks every link within seconds
     for title, days_back in MAILINGS:
         sent_at = (
             diary.now
@@ -242,7 +242,7 @@ def _direct_request(diary: ActivityLog, at: datetime) -> None:
         )
     )
     diary.add(kind, at, detail)
-    if diary.rng.random() < 0.85:  # the rest nobody calls back: what the product is to find
+    if diary.rng.random() < 0.85:  # the others get no follow-up
         _follow_up(diary, at)
 
 
@@ -294,13 +294,13 @@ def _deal(diary: ActivityLog, opened_at: datetime, *, won: bool) -> None:
             rng.choice(("email_sent", "call_connected", "email_reply")), at, f"{title} proposal"
         )
     _meeting(diary, at + timedelta(days=4))
-    if rng.random() < 0.85:  # the rest is still open
+    if rng.random() < 0.85:  # the others are still open
         closed_at = _office_hours(rng, at + timedelta(days=rng.uniform(5, 50)))
         diary.add("opportunity_won" if won else "opportunity_lost", closed_at, title, crm=crm)
 
 
 def _office_hours(rng: Random, at: datetime) -> datetime:
-    """Move to office hours of a weekday, on a whole second, at most minutes before `at`."""
+    """Move a time to office hours of a weekday, on a whole second."""
     day = at if at.hour < 16 else at + timedelta(days=1)
     day += timedelta(days=7 - day.weekday() if day.weekday() > 4 else 0)
     hour = rng.randint(max(8, at.hour), 16) if day == at else rng.randint(8, 16)

@@ -1,7 +1,6 @@
-"""The sandbox's world: people with journeys, from which both CRMs make their own records.
+"""The generated people, from which both CRMs generate their own records.
 
-Everything follows from (count, seed, now); person k is the same in a world of twenty and of two
-thousand.
+Seed, number and `now` determine a person: person 7 is the same with 20 people as with 2,000.
 """
 
 from collections.abc import Sequence
@@ -27,8 +26,8 @@ NEEDS: Final = (
 _MQL, _SQL = "marketingqualifiedlead", "salesqualifiedlead"
 _OPEN, _WORKING = "Open - Not Contacted", "Working - Contacted"
 
-# What the teams left in their CRMs, by what the person really reached: mostly one step behind the
-# truth, sometimes ahead of it, sometimes nothing.
+# The stage in each CRM, by the step that the person has reached: mostly one step behind, sometimes
+# ahead, sometimes empty.
 _HUBSPOT_STAGES: Final[dict[str, tuple[str | None, ...]]] = {
     "quiet": ("subscriber", "lead", "lead", None, "other"),
     "engaged": ("lead", "lead", _MQL, "subscriber", _SQL),
@@ -58,12 +57,12 @@ _SALES_ARCHETYPES: Final = frozenset(("asking", "buying", "losing", "cold"))
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A human with a journey, and how each CRM knows them.
+    """A person: identity, events, and the records in each CRM.
 
-    `hubspot_records`: 0 not there, 1 one contact, 2 a duplicate contact as well. `hubspot_merged`:
-    how many earlier contacts were merged into the first one. `salesforce_as`: None, "Lead",
-    "Contact" or "ConvertedLead" (a converted Lead plus its Contact). `hubspot_stage` and
-    `salesforce_stage` are what each team last left, often stale.
+    hubspot_records: 0 none, 1 a contact, 2 a contact and a duplicate.
+    hubspot_merged: number of earlier contacts merged into the first one.
+    salesforce_as: None, "Lead", "Contact" or "ConvertedLead" (a converted lead and its contact).
+    hubspot_stage, salesforce_stage: the stage that each team set last, often outdated.
     """
 
     number: int
@@ -100,14 +99,14 @@ class Person:
 
 @dataclass(frozen=True)
 class People(Sequence[Person]):
-    """The people of a world, each made when asked for: a large world does not hold them."""
+    """A sequence of people, each generated on access: a million people need no memory."""
 
     size: int
     seed: int
     now: datetime
 
     def __len__(self) -> int:
-        """Say how many there are."""
+        """Return the number of people."""
         return self.size
 
     @overload
@@ -115,7 +114,7 @@ class People(Sequence[Person]):
     @overload
     def __getitem__(self, number: slice) -> list[Person]: ...
     def __getitem__(self, number: int | slice) -> Person | list[Person]:
-        """Make one or several."""
+        """Generate one or several people."""
         chosen = range(self.size)[number]
         if isinstance(chosen, range):
             return [_make_person(one, self.seed, self.now) for one in chosen]
@@ -123,7 +122,7 @@ class People(Sequence[Person]):
 
 
 def make_people(count: int, seed: int, now: datetime) -> list[Person]:
-    """Make the world as it stands at `now`, a UTC midnight."""
+    """Generate `count` people with events up to `now`, a UTC midnight."""
     return [_make_person(number, seed, now) for number in range(count)]
 
 

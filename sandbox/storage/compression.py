@@ -1,4 +1,4 @@
-"""Lines of JSON, compressed: a tenth of the memory that objects take."""
+"""Compressed lines of JSON: a tenth of the memory of Python objects."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ import lz4.block
 import pyarrow as pa
 
 _SAMPLE: Final = 1 << 14
-"""Bytes of the first lines by which the others are told: of most of them little else is new."""
+"""Size of the compression dictionary: the first lines, which resemble all others."""
 
 _PACKED: Final = b"\0"
-"""Marks what is compressed: no JSON begins with it."""
+"""First byte of a compressed line: JSON never starts with it."""
 
 _BOUNDS: Final = Struct("<II")
 _ZSTD: Final = pa.Codec("zstd")
 
 
 class Lines(ABC):
-    """Lines that are added and never change, by their place; full blocks of them are packed."""
+    """Append-only lines by index; full blocks are compressed."""
 
     _SIZE: ClassVar[int]
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         self._blocks: list[bytes] = []
         self._last: list[bytes] = []
 
@@ -34,19 +34,19 @@ class Lines(ABC):
         return len(self._blocks) * self._SIZE + len(self._last)
 
     def add(self, line: bytes) -> None:
-        """Add a line, which holds no line break, as JSON holds none."""
+        """Add a line without a line break."""
         self._last.append(line)
         if len(self._last) == self._SIZE:
             self._blocks.append(self._pack(self._last))
             self._last = []
 
     def __getitem__(self, place: int) -> bytes:
-        """Give the line at a place."""
+        """Return the line at an index."""
         at, line = divmod(place, self._SIZE)
         return self._last[line] if at == len(self._blocks) else self._unpack(at, line)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Go through all lines in order."""
+        """Iterate over all lines in order."""
         return map(self.__getitem__, range(len(self)))
 
     @abstractmethod
@@ -57,17 +57,17 @@ class Lines(ABC):
 
 
 class RandomAccessLines(Lines):
-    """Lines that are each packed alone, to be read in any order."""
+    """Lines that are compressed one by one, to be read in any order."""
 
     _SIZE = 256
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         super().__init__()
         self._sample = b""
 
     def _pack(self, lines: list[bytes]) -> bytes:
-        """Write where each line begins and where it ends, and then the lines."""
+        """Write the offsets of the lines, and then the lines."""
         self._sample = self._sample or b"".join(lines)[:_SAMPLE]
         alone = [self._compress(line) for line in lines]
         bounds = accumulate(map(len, alone), initial=4 * (self._SIZE + 1))
@@ -88,12 +88,12 @@ class RandomAccessLines(Lines):
 
 
 class SequentialLines(Lines):
-    """Lines that are packed with their neighbours, in half the memory, to be read in order."""
+    """Lines that are compressed in blocks, in half the memory, to be read in order."""
 
     _SIZE = 64
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         super().__init__()
         self._seen: tuple[int, list[bytes]] = -1, []
 

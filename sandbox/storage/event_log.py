@@ -1,4 +1,4 @@
-"""What happened, newest first: entries that are packed, with those that somebody holds on top."""
+"""A log of events, newest first: compressed entries, and changed entries uncompressed."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -16,10 +16,10 @@ _WEEK: Final = 7 * 86_400_000
 
 
 class EventLog(Sequence[Entry]):
-    """A log by time; instants are epoch milliseconds. What is added shows once it is settled."""
+    """A log by time in epoch milliseconds. Added entries are readable after `pack`."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         self._weeks: dict[int, tuple[array[int], SequentialLines]] = defaultdict(_week)
         self._negated_times = array("q")
         self._packed = SequentialLines()
@@ -32,7 +32,7 @@ class EventLog(Sequence[Entry]):
         packed.add(orjson.dumps(entry))
 
     def pack(self) -> None:
-        """Put all entries in order, week by week; what came first stays first in a tie."""
+        """Sort and compress all entries, week by week; the sort is stable."""
         for week in sorted(self._weeks, reverse=True):
             ago, packed = self._weeks.pop(week)
             lines = list(packed)
@@ -41,17 +41,17 @@ class EventLog(Sequence[Entry]):
                 self._packed.add(lines[at])
 
     def between(self, since: int, until: int) -> range:
-        """Give the places of what lies in [since, until]."""
+        """Return the indexes of the entries in [since, until]."""
         return range(
             bisect_left(self._negated_times, -until), bisect_right(self._negated_times, -since)
         )
 
     def timestamp(self, place: int) -> int:
-        """Give the instant of an entry."""
+        """Return the time of an entry."""
         return -self._negated_times[place]
 
     def read(self, place: int) -> Entry:
-        """Give an entry to read."""
+        """Return an entry for reading only."""
         entry: Entry = self._unpacked.get(place) or orjson.loads(self._packed[place])
         return entry
 
@@ -60,7 +60,7 @@ class EventLog(Sequence[Entry]):
         return len(self._negated_times)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Go through the entries to read them."""
+        """Iterate over the entries for reading only."""
         lines = enumerate(self._packed)
         return (self._unpacked.get(place) or orjson.loads(line) for place, line in lines)
 
@@ -69,7 +69,7 @@ class EventLog(Sequence[Entry]):
     @overload
     def __getitem__(self, place: slice) -> list[Entry]: ...
     def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
-        """Give an entry, or several, to hold: what is changed in it is changed."""
+        """Return an entry, or several; changes to it are kept."""
         if isinstance(place, slice):
             return [self[one] for one in range(len(self))[place]]
         place = range(len(self))[place]

@@ -1,4 +1,4 @@
-"""The catalog as HubSpot's first API gives and takes it: properties, their groups, pipelines."""
+"""The catalog in HubSpot's first API: properties, property groups, pipelines."""
 
 from typing import Any, Final
 
@@ -10,13 +10,13 @@ from sandbox.hubspot.values import parse_instant
 
 
 def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the property definitions of an object type as a plain list."""
+    """Return the property definitions of an object type as a plain list."""
     table = store.table(request.parameters["object"])
     return ApiResponse([_definition(one) for one in table.properties.values()])
 
 
 def one_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one property definition."""
+    """Return one property definition."""
     return ApiResponse(_definition(account.definition(store, request)))
 
 
@@ -34,7 +34,7 @@ def update_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the property groups of an object type as a plain list."""
+    """Return the property groups of an object type as a plain list."""
     return ApiResponse([_group(one) for one in account.groups(store, request).body["results"]])
 
 
@@ -44,12 +44,12 @@ def create_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def update_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change a property group's name on screens."""
+    """Change the display name of a property group."""
     return ApiResponse(_group(catalog.changed_group(store, request, _label(request))))
 
 
 def deal_pipelines(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the deals' pipelines as a plain list."""
+    """Return the deals' pipelines as a plain list."""
     stages = [
         {
             "stageId": value,
@@ -66,7 +66,7 @@ def deal_pipelines(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
 
 
 def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the pipelines of an object type as the first API that had any but the deals' did."""
+    """Return the pipelines of an object type, as pipelines v1 does."""
     kind = store.object_type(request.parameters["object"])
     told = []
     for one in account.pipelines(store, request).body["results"]:
@@ -77,14 +77,14 @@ def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
-    """Name the id as it was called, and write its dates as numbers."""
+    """Write the id under its old key, and dates as numbers."""
     kept = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
     dates = {name: parse_instant(one[name]) for name in ("createdAt", "updatedAt")}
     return {key: one["id"], "active": True} | kept | dates
 
 
 def _label(request: ApiRequest) -> dict[str, Any]:
-    """Read what is today called a label."""
+    """Read the old key of the label."""
     said = {
         "label": request.body.get("displayName"),
         "displayOrder": request.body.get("displayOrder"),
@@ -106,7 +106,7 @@ _OMITTED: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitiv
 
 
 def _definition(one: Property) -> dict[str, Any]:
-    """Write a definition with the flags where they once were."""
+    """Write a definition with the flags at their old places."""
     said = {name: value for name, value in one.as_json().items() if name not in _OMITTED}
     return said | {
         "hubspotDefined": not one.custom,

@@ -1,4 +1,4 @@
-"""Contacts as HubSpot's first API gives and takes them: ids are `vid`s, keys have hyphens."""
+"""Contacts in HubSpot's first API: ids are `vid`s, keys have hyphens."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +16,7 @@ _APP = "1024781"
 
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make a contact; the answer shows what was sent."""
+    """Create a contact; the response has the sent values."""
     table = store.tables[CONTACTS.name]
     values = written_properties(store, table, request.body["properties"], "property")
     email = values.get("email")
@@ -26,7 +26,7 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give a contact with all its values, or those asked for, and what they were before."""
+    """Return a contact with all or the requested properties, and their history."""
     table = store.tables[CONTACTS.name]
     one = _read_contact(table, request)
     profile = _profile(table, one, request.query.getlist("property") or one.properties)
@@ -38,7 +38,7 @@ def read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def read_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give contacts by their ids or addresses, keyed by id; what is not there is left out."""
+    """Return contacts by ids or addresses, keyed by id; unknown ones are left out."""
     table = store.tables[CONTACTS.name]
     by_id = map(table.read, request.query.getlist("vid"))
     by_email = (table.read_by("email", one) for one in request.query.getlist("email"))
@@ -53,7 +53,7 @@ def read_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def by_browser(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Find no contact by the token of a browser: this account keeps none."""
+    """Return 404: this account has no browser tokens."""
     raise api_error(404, "contact does not exist", "OBJECT_NOT_FOUND")
 
 
@@ -69,14 +69,14 @@ def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def create_or_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change the contact with an address, or make it."""
+    """Update the contact with an address, or create it."""
     table = store.tables[CONTACTS.name]
     one, is_new = _written(store, table, request.parameters["email"], request.body["properties"])
     return ApiResponse({"vid": one.id, "isNew": is_new})
 
 
 def write_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change or make many contacts, named by id or address; nothing is told of them."""
+    """Update or create many contacts by id or address; the response is empty."""
     table = store.tables[CONTACTS.name]
     for each in request.body:
         one = table.find(each["vid"]) if "vid" in each else None
@@ -101,7 +101,7 @@ def archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def merge(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Merge two contacts; the answer is one word."""
+    """Merge two contacts; the response is the text SUCCESS."""
     table = store.tables[CONTACTS.name]
     primary = table.find(request.parameters["vid"])
     other = table.find(str(request.body.get("vidToMerge")))
@@ -130,7 +130,7 @@ def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[str, Any]:
-    """Write a contact as lists and searches do: values without their past."""
+    """Write a contact as lists and searches do: values without history."""
     told = {
         name: {"value": plain(table, name, one.properties[name])}
         for name in names or _SHOWN_IN_LISTS

@@ -1,4 +1,4 @@
-"""Engagement as HubSpot's first API gives it: all kinds in one log, each with its associations."""
+"""Engagements in HubSpot's first API: all types in one log, each with its associations."""
 
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ _PROPERTIES: Final[dict[str, dict[str, str]]] = {
     "NOTE": {"body": "hs_note_body"},
     "TASK": {"subject": "hs_task_subject", "status": "hs_task_status", "taskType": "hs_task_type"},
 }
-"""What today's properties are called in the metadata of each kind."""
+"""Keys of the metadata of each type -> today's properties."""
 
 _UNLINKED: Final = ("ownerIds", "workflowIds", "contentIds", "quoteIds")
 _MOST: Final = 250
@@ -57,7 +57,7 @@ def list_all(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through what changed of late, newest first."""
+    """Page through the latest changes, newest first."""
     found = _since(store, request.query.get("since"))[::-1]
     response = _engagement_json(
         store, request, found, page_size(request.query.get("count"), 20, 100)
@@ -66,11 +66,11 @@ def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def modified_after(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page on from an instant, or from the cursor of the page before, which is one as well."""
+    """Page from a time, or from the cursor of the page before, which is a time too."""
     limit = page_size(request.query.get("limit"), 100, _MOST)
     found = _since(store, request.query.get("after"))
     page = found[:limit]
-    # what shares the instant of the last one would be left out by a cursor behind it
+    # a cursor after the last one would leave out engagements of the same millisecond
     while page and len(page) < len(found) and _at(found[len(page)]) == _at(page[-1]):
         page.append(found[len(page)])
     after = str(_at(page[-1]) + 1) if page else request.query.get("after")
@@ -79,7 +79,7 @@ def modified_after(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def one(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one engagement."""
+    """Return one engagement."""
     return ApiResponse(_engagement(store, *_find(store, request)))
 
 
@@ -136,7 +136,7 @@ def _find(store: HubSpotStore, request: ApiRequest) -> Entry:
 
 
 def _values(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> dict[str, str]:
-    """Read an engagement's values; what has no property here is passed over."""
+    """Parse the values of an engagement; unknown keys are ignored."""
     about, known = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
     pairs = {
         "hs_timestamp": about.get("timestamp") or store.now_ms(),

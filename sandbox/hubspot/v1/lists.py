@@ -1,4 +1,4 @@
-"""Lists of contacts as HubSpot's first API gives and takes them, and the contacts on them."""
+"""Lists of contacts and their members in HubSpot's first API."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,7 +14,7 @@ from sandbox.hubspot.values import parse_instant
 
 _ALL_CONTACTS: Final = ("all", "recently_updated")
 _MOST: Final = 500
-"""Lists in one answer; who asks for more gets as many and no refusal."""
+"""Largest page of lists; a larger count is not an error."""
 
 
 def list_all(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -23,17 +23,17 @@ def list_all(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def static(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the lists that are filled by hand."""
+    """Page through the static lists."""
     return _paged(store, request, [one for one in store.lists.values() if one.filter is None])
 
 
 def dynamic(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the lists that a filter fills."""
+    """Page through the dynamic lists."""
     return _paged(store, request, [one for one in store.lists.values() if one.filter])
 
 
 def some(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give lists by their ids."""
+    """Return lists by their ids."""
     wanted = request.query.getlist("listId")
     return ApiResponse(
         {"lists": [_list_json(store, store.lists[id]) for id in wanted if id in store.lists]}
@@ -41,12 +41,12 @@ def some(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def one(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one list."""
+    """Return one list."""
     return ApiResponse(_list_json(store, _list(store, request)))
 
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make a list that is filled by hand, or by one filter that compares for being equal."""
+    """Create a static list, or a dynamic one with one filter for equality."""
     name = request.body.get("name")
     if not name:
         raise invalid("name may not be empty")
@@ -55,7 +55,7 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def rename(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give a list another name."""
+    """Return a list another name."""
     found = _list(store, request)
     found.name = request.body.get("name") or found.name
     return ApiResponse(_list_json(store, found))
@@ -68,18 +68,18 @@ def remove(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def refresh(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Fill a list anew, which is never needed here."""
+    """Refresh a list; it has no effect here."""
     _list(store, request)
     return ApiResponse(status=204)
 
 
 def add(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Put contacts on a list that is filled by hand."""
+    """Add contacts to a static list."""
     return _change(store, request, adding=True)
 
 
 def take_off(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Take contacts off a list that is filled by hand."""
+    """Remove contacts from a static list."""
     return _change(store, request, adding=False)
 
 
@@ -96,7 +96,7 @@ def contacts(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the contacts of a list by their last change or, of all, creation: new to old."""
+    """Page through the contacts of a list by last change, or of all by creation, newest first."""
     table, count = store.tables[CONTACTS.name], page_size(request.query.get("count"), 20, 100)
     by_creation = request.parameters["list_id"] == "all"
 

@@ -1,4 +1,4 @@
-"""Marketing as HubSpot's first API gives it: campaigns, subscriptions, forms, workflows."""
+"""Marketing in HubSpot's first API: campaigns, subscriptions, forms, workflows."""
 
 from collections import Counter
 from typing import Any, Final
@@ -25,7 +25,7 @@ def campaigns(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def campaign(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give one mailing, and how often what became of it."""
+    """Return one mailing and the counts of its events."""
     id = parse_integer(request.parameters["campaign_id"])
     events = [one for one in store.email_events if one["emailCampaignId"] == id]
     if not events:
@@ -49,7 +49,7 @@ def campaign(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def subscriptions(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Name what people can unsubscribe from."""
+    """Return the subscription types."""
     told = {
         "id": _SUBSCRIPTION,
         "portalId": PORTAL_ID,
@@ -66,7 +66,7 @@ def subscriptions(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
 
 
 def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through who unsubscribed when, newest first."""
+    """Page through the opt-outs, newest first."""
     since = parse_instant(request.query.get("startTimestamp") or "0") or 0
     until = parse_instant(request.query.get("endTimestamp") or str(2**53)) or 0
     wanted = (request.query.get("recipient") or "").lower()
@@ -91,17 +91,17 @@ def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def forms(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give all forms as a plain list."""
+    """Return all forms as a plain list."""
     return ApiResponse([_form(one) for one in store.forms.values()])
 
 
 def workflows(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the workflows: this account has none."""
+    """Return the workflows: none."""
     return ApiResponse({"workflows": []})
 
 
 def mails(_store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give the mails as they were composed: this account keeps none."""
+    """Return the composed mails: none."""
     limit, offset = (
         parse_integer(request.query.get("limit") or 10),
         parse_integer(request.query.get("offset") or 0),
@@ -112,7 +112,7 @@ def mails(_store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def mails_today(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
-    """Give the mails as today's API does: none."""
+    """Return the mails of today's API: none."""
     return ApiResponse({"total": 0, "results": []})
 
 

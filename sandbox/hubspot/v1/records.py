@@ -1,6 +1,6 @@
-"""Companies and deals as HubSpot's first API gives them.
+"""Companies and deals in HubSpot's first API, for reading.
 
-Values come with their time and source, ids are numbers, and pages go on by `offset`.
+Values have their time and source, ids are numbers, and `offset` continues a page.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Describe = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
 
 
 def companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the companies by id; they show no more than the properties asked for."""
+    """Page through the companies by id, with the requested properties only."""
     page, start = _page(store.tables["companies"], request)
     told = [company_json(store, one, request.names("properties"), False) for one in page]
     return ApiResponse(
@@ -29,17 +29,17 @@ def companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def recent_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the companies changed of late, newest first."""
+    """Page through the recently changed companies, newest first."""
     return _recent(store, request, "companies", company_json)
 
 
 def new_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the companies made of late, newest first."""
+    """Page through the recently created companies, newest first."""
     return _recent(store, request, "companies", company_json, by=_created_at)
 
 
 def company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give a company with all its values and what they were before."""
+    """Return a company with all properties and their history."""
     return ApiResponse(company_json(store, _find(store, request, "companies"), [], True))
 
 
@@ -57,17 +57,17 @@ def deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def recent_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the deals changed of late, newest first."""
+    """Page through the recently changed deals, newest first."""
     return _recent(store, request, "deals", deal_json)
 
 
 def new_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the deals made of late, newest first."""
+    """Page through the recently created deals, newest first."""
     return _recent(store, request, "deals", deal_json, by=_created_at)
 
 
 def deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Give a deal with all its values and what they were before."""
+    """Return a deal with all properties and their history."""
     return ApiResponse(deal_json(store, _find(store, request, "deals"), [], True))
 
 
@@ -77,7 +77,7 @@ def _page(table: ObjectTable, request: ApiRequest) -> tuple[list[Record], int | 
 
 
 def _after(page: list[Record], start: int | None) -> int:
-    """Say where to go on: behind the last record also where there is none after it."""
+    """Return the next offset: after the last record, even on the last page."""
     return start or (page[-1].id + 1 if page else 0)
 
 
@@ -120,7 +120,7 @@ def _find(store: HubSpotStore, request: ApiRequest, name: str) -> Record:
 
 
 def company_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
-    """Write a company with some values, or the whole of it."""
+    """Write a company with some or all of its properties."""
     table = store.tables["companies"]
     return {
         "portalId": PORTAL_ID,
@@ -142,7 +142,7 @@ _LINKS: Final = {
 
 
 def deal_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
-    """Write a deal with its links and some values, or the whole of it."""
+    """Write a deal with its associations and some or all of its properties."""
     table = store.tables["deals"]
     return {
         "portalId": PORTAL_ID,
@@ -158,7 +158,7 @@ def deal_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -
 
 
 def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
-    """Give the values there are; the whole record shows every version of each."""
+    """Return the values that exist; a whole record has every version of each."""
     told = {}
     for name in names:
         past = [

@@ -1,4 +1,4 @@
-"""Every path of HubSpot's older APIs that is served, in the form of the table of today's paths."""
+"""The routes of HubSpot's older APIs."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _Row = tuple[str, str, Handler, str]
 
 
 def _catalog(root: str) -> tuple[_Row, ...]:
-    """The paths of properties and their groups, which had several roots."""
+    """Return the routes of properties and property groups, which have several roots."""
     property, group = f"{root}/properties/named/{{name}}", f"{root}/groups/named/{{group}}"
     return (
         ("GET", f"{root}/properties", catalog.properties, "schemas"),
@@ -148,4 +148,4 @@ V1_ROUTES: Final[tuple[_Row, ...]] = (
     *_catalog("/{object}/v1"),
     *_catalog("/{object}/v2"),
 )
-"""The roots of the catalog that begin with an object come last: they fit much."""
+"""Routes of the catalog that start with an object come last: they match many paths."""

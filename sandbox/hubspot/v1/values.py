@@ -1,4 +1,4 @@
-"""How HubSpot's first API writes and reads values: instants are milliseconds, inputs are pairs."""
+"""Values in HubSpot's first API: times are milliseconds, inputs are name-value pairs."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ from sandbox.hubspot.values import parse_instant
 
 
 def plain(table: ObjectTable, name: str, value: str) -> str:
-    """Write a value as the first API does: instants and days as epoch milliseconds."""
+    """Write a value as the first API does: times and dates as epoch milliseconds."""
     definition = table.properties.get(name)
     if definition and definition.type in ("date", "datetime"):
         at = parse_instant(value)
@@ -20,7 +20,7 @@ def plain(table: ObjectTable, name: str, value: str) -> str:
 def written_properties(
     store: HubSpotStore, table: ObjectTable, pairs: list[dict[str, Any]], key: str
 ) -> dict[str, str]:
-    """Check what was sent as pairs of a property, which `key` names, and its value."""
+    """Validate name-value pairs; `key` is the key of the name."""
     try:
         return store.validate_properties(table, [{one[key]: one.get("value") for one in pairs}])[0]
     except ApiError as refused:

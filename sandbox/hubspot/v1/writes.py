@@ -1,4 +1,4 @@
-"""Companies and deals as HubSpot's first API takes them, and the links between records."""
+"""Companies, deals and associations in HubSpot's first API, for writing."""
 
 from typing import Any, Final
 
@@ -20,11 +20,11 @@ _DEFINITIONS: Final = {
     15: ("contacts", "tickets"),
     16: ("tickets", "contacts"),
 }
-"""What a link is, by the number the first API knew it by: from where, and to where."""
+"""Association type ids of the first API: (from, to)."""
 
 
 def create_company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make a company."""
+    """Create a company."""
     one = _created(store, store.tables["companies"], request)
     return ApiResponse(company_json(store, one, [], True))
 
@@ -105,7 +105,7 @@ def remove_contact(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def create_deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Make a deal and link it."""
+    """Create a deal and its associations."""
     one = _created(store, store.tables["deals"], request)
     for key, ids in (request.body.get("associations") or {}).items():
         for id in ids if key in _LINKED_AT_BIRTH else ():
@@ -161,7 +161,7 @@ def unlink_deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def link(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Link two records, or many pairs of them."""
+    """Associate two records, or many pairs."""
     for one in _links(request):
         origin, target = _ends(parse_integer(one["definitionId"]))
         store.associate(
@@ -171,7 +171,7 @@ def link(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def unlink(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Unlink two records, or many pairs of them."""
+    """Remove the association of two records, or of many pairs."""
     for one in _links(request):
         origin, target = _ends(parse_integer(one["definitionId"]))
         store.dissociate(
@@ -181,7 +181,7 @@ def unlink(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def linked(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the ids that a record is linked to."""
+    """Page through the ids of associated records."""
     origin, target = _ends(parse_integer(request.parameters["definition"]))
     ids = store.associated(origin, parse_integer(request.parameters["record_id"]), target)
     start = parse_integer(request.query.get("offset") or 0)
@@ -190,7 +190,7 @@ def linked(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 
 def update_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Change many companies or deals; nothing is told of them."""
+    """Change many companies or deals; the response is empty."""
     table = store.tables[request.parameters["object"]]
     for each in request.body:
         if one := table.find(each["objectId"]):
