@@ -1,9 +1,9 @@
 """Fault injection and call counts, as ASGI middleware in front of both CRMs.
 
-A fault matches calls by method and a part of the path. It returns an error with or without executing
-the call, drops the response, resets the connection, delays the call or its response body, or makes
-a manual change in a CRM first. Plan faults in process (`Faults.plan`), by POST /_sandbox/faults, or
-in a file. The same seed and the same calls meet the same faults.
+A fault matches calls by method and a part of the path. It returns an error with or without
+executing the call, drops the response, resets the connection, delays the call or its response body,
+or makes a manual change in a CRM first. Plan faults in process (`Faults.plan`), by POST
+/_sandbox/faults, or in a file. The same seed and the same calls meet the same faults.
 """
 
 import asyncio
@@ -184,9 +184,9 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
     ]
 
 
-def parse_faults(asked: Any) -> list[Fault]:
+def parse_faults(content: Any) -> list[Fault]:
     """Parse one fault or a list of faults. Raises: TypeError, ValueError if one is invalid."""
-    faults = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
+    faults = [Fault(**one) for one in (content if isinstance(content, list) else [content])]
     return _FAULTS.validate_python([asdict(one) for one in faults])
 
 

@@ -86,8 +86,8 @@ def _apply_to_hubspot(edit: Edit, store: HubSpotStore) -> None:
             _move(record.history, old, new)
     for name in edit.remove:
         table.archived_properties[name] = table.properties.pop(name)
-    for name, gone in edit.remove_options.items():
-        options = (one for one in table.properties[name].options if one.value not in gone)
+    for name, removed in edit.remove_options.items():
+        options = (one for one in table.properties[name].options if one.value not in removed)
         table.properties[name] = replace(table.properties[name], options=tuple(options))
 
 
@@ -119,9 +119,9 @@ def _apply_to_salesforce(edit: Edit, store: SalesforceStore) -> None:
         store.rename(sobject.name, old, new)
     if edit.remove:
         store.hide(sobject.name, *edit.remove)
-    for name, gone in edit.remove_options.items():
+    for name, removed in edit.remove_options.items():
         field = sobject.fields[name]
-        values = tuple(one for one in field.values if one not in gone)
+        values = tuple(one for one in field.values if one not in removed)
         store.define(sobject.name, replace(field, values=values))
 
 

@@ -96,7 +96,7 @@ def running(
     people, seed, now: the same values give the same records. `now` is a UTC midnight, by default
         the last one.
     port: 0 takes any free port.
-    rate_limits: False counts calls and refuses none.
+    rate_limits: False only counts calls.
     scenario: one of `sandbox.scenarios.SCENARIOS`; empty for ordinary data.
     around: wraps the ASGI application, to record or to change requests and responses.
 

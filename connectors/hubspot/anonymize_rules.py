@@ -30,7 +30,7 @@ RULES: Final = AnonymizeRules(
             *("direction", "errorType", "toObjectType"),
         )
     ),
-    # the text of a 429 tells the daily limit from the ten-second limit
+    # the text of a 429 says which limit was exceeded: the daily one, or that of ten seconds
     phrases=(
         "You have reached your secondly limit.",
         "You have reached your ten_secondly_rolling limit.",

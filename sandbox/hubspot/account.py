@@ -164,8 +164,8 @@ def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Return the property groups of an object type: used ones and created ones."""
     table = store.table(request.parameters["object"])
     used = dict.fromkeys(each.group for each in table.properties.values())
-    known = {name: _group(name) for name in used} | table.groups
-    return ApiResponse({"results": list(known.values())})
+    groups_by_name = {name: _group(name) for name in used} | table.groups
+    return ApiResponse({"results": list(groups_by_name.values())})
 
 
 def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:

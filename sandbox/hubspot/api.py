@@ -149,7 +149,7 @@ def _token_information(access: AccessControl) -> Any:
         except ApiError as refused:
             return _response(ApiResponse(refused.body, refused.status), {})
         ends = access.store.oauth_tokens[token] if oauth else time.time() + 1800
-        told = {
+        result = {
             "token": token,
             "token_type": "access",
             "user": "admin@onefunnel.example",
@@ -160,7 +160,7 @@ def _token_information(access: AccessControl) -> Any:
             "scopes": sorted(_SCOPES - access.store.denied_scopes),
             "expires_in": int(ends - time.time()),
         }
-        return _response(ApiResponse(told), {})
+        return _response(ApiResponse(result), {})
 
     return endpoint
 

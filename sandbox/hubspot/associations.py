@@ -148,13 +148,13 @@ def _labelled(
     origin: ObjectType, target: ObjectType, from_id: int, to_id: int, types: list[dict[str, Any]]
 ) -> dict[str, Any]:
     _, primary = ASSOCIATION_TYPES.get((origin.name, target.name), (1, None))
-    asked = {one["associationTypeId"] for one in types}
+    type_ids = {one["associationTypeId"] for one in types}
     return {
         "fromObjectTypeId": origin.type_id,
         "fromObjectId": from_id,
         "toObjectTypeId": target.type_id,
         "toObjectId": to_id,
-        "labels": ["Primary"] if primary in asked else [],
+        "labels": ["Primary"] if primary in type_ids else [],
     }
 
 
@@ -219,9 +219,9 @@ def invalid_pair(
     error: dict[str, Any] = {"status": "error", "category": "VALIDATION_ERROR"}
     for id in (here, there):
         if not id.isdecimal():
-            said = f"{id} is not a valid ID"
+            message = f"{id} is not a valid ID"
             about = {"subCategory": "crm.associations.INVALID_IDENTIFIER", "context": {"id": [id]}}
-            return error | about | {"message": said}
+            return error | about | {"message": message}
     if origin is target and here == there:
         return error | {"message": f"Object {here} cannot be associated to itself ({there})"}
     bad = unknown_type(store, origin, here) or unknown_type(store, target, there)

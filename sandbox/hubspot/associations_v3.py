@@ -34,9 +34,9 @@ def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def types(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Return the names of the association types between two object types."""
     origin, target = pair(store, request)
-    known = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
+    type_ids = ASSOCIATION_TYPES.get((origin.name, target.name), (None, None))
     name = _name(origin, target)
-    results = [{"id": str(id), "name": name} for id in known if id]
+    results = [{"id": str(id), "name": name} for id in type_ids if id]
     return ApiResponse({"results": results})
 
 

@@ -12,13 +12,13 @@ from sandbox.hubspot.values import iso
 def read_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Return many property definitions; an unknown name is an error entry (207)."""
     table = _table(store, request)
-    known = table.archived_properties if request.body.get("archived") else table.properties
+    definitions = table.archived_properties if request.body.get("archived") else table.properties
     names = [str(one["name"]) for one in request.inputs(100)]
-    missing = [name for name in names if name not in known]
+    missing = [name for name in names if name not in definitions]
     now = iso(store.now_ms())
     response: dict[str, Any] = {
         "status": "COMPLETE",
-        "results": [known[name].as_json() for name in names if name in known],
+        "results": [definitions[name].as_json() for name in names if name in definitions],
         "startedAt": now,
         "completedAt": now,
     }
@@ -62,22 +62,24 @@ def update_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     return ApiResponse(changed_group(store, request, request.body))
 
 
-def add_group(store: HubSpotStore, request: ApiRequest, said: dict[str, Any]) -> dict[str, Any]:
+def add_group(store: HubSpotStore, request: ApiRequest, values: dict[str, Any]) -> dict[str, Any]:
     """Add a property group that the body names."""
     name = request.body["name"]
     if any(one["name"] == name for one in account.groups(store, request).body["results"]):
         raise api_error(409, f"A property group named '{name}' already exists.", "CONFLICT")
-    made = {"name": name, "label": name, "displayOrder": -1} | said | {"archived": False}
+    made = {"name": name, "label": name, "displayOrder": -1} | values | {"archived": False}
     _table(store, request).groups[name] = made
     return made
 
 
-def changed_group(store: HubSpotStore, request: ApiRequest, said: dict[str, Any]) -> dict[str, Any]:
+def changed_group(
+    store: HubSpotStore, request: ApiRequest, values: dict[str, Any]
+) -> dict[str, Any]:
     """Change a group of properties."""
     old: dict[str, Any] = group(store, request).body
-    kept = {name: said[name] for name in ("label", "displayOrder") if name in said}
-    _table(store, request).groups[old["name"]] = old | kept
-    return old | kept
+    changes = {name: values[name] for name in ("label", "displayOrder") if name in values}
+    _table(store, request).groups[old["name"]] = old | changes
+    return old | changes
 
 
 def archive_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:

@@ -23,10 +23,10 @@ LEAD_STATUS: Final = {
 def add_contacts(store: HubSpotStore, person: Person) -> None:
     """Add the contact of a person, its duplicate, and the ids merged into it."""
     table = store.tables[CONTACTS.name]
-    seen = [entry for entry in person.events if entry.crm != "salesforce"]
+    events = [entry for entry in person.events if entry.crm != "salesforce"]
     created_at = milliseconds(person.created_at)
-    touched_at = milliseconds(max([person.created_at, *(entry.at for entry in seen)]))
-    record = Record(contact_id(person), _contact_properties(person, seen), created_at, touched_at)
+    touched_at = milliseconds(max([person.created_at, *(entry.at for entry in events)]))
+    record = Record(contact_id(person), _contact_properties(person, events), created_at, touched_at)
     record.history = _contact_history(person, record.properties, touched_at)
     if person.hubspot_merged:
         old_ids = [record.id + 11 + index for index in range(person.hubspot_merged + 1)]
@@ -57,8 +57,8 @@ def _duplicate(person: Person, original: Record, touched_at: int) -> Record:
     return Record(original.id + 7, properties, created_at, touched_at)
 
 
-def _contact_properties(person: Person, seen: list[Event]) -> dict[str, str]:
-    submitted = [entry.at for entry in seen if entry.kind in FORMS]
+def _contact_properties(person: Person, events: list[Event]) -> dict[str, str]:
+    submitted = [entry.at for entry in events if entry.kind in FORMS]
     email = person.email
     return present(
         {
@@ -83,11 +83,11 @@ def _contact_properties(person: Person, seen: list[Event]) -> dict[str, str]:
             "hubspot_owner_id": owner_id(person.number) if person.number % 2 else None,
             "hs_object_source": "IMPORT" if person.number % 3 else "FORM",
             "hs_pipeline": "contacts-lifecycle-pipeline",
-            "hubspotscore": str(len(seen) % 60),
+            "hubspotscore": str(len(events) % 60),
             "num_conversion_events": str(len(submitted)),
             "first_conversion_date": iso(milliseconds(submitted[0])) if submitted else None,
             "recent_conversion_date": iso(milliseconds(submitted[-1])) if submitted else None,
-            "hs_analytics_num_page_views": str(sum(entry.kind == "page_view" for entry in seen)),
+            "hs_analytics_num_page_views": str(sum(entry.kind == "page_view" for entry in events)),
             "bant_budget": None if person.budget is None else str(int(person.budget)),
             "bant_authority": person.authority,
             "bant_need": person.need,

@@ -51,8 +51,8 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     for spelling in (name, full_name, type_id):
         store.custom[spelling.lower()] = kind
     now = iso(store.now_ms())
-    said = {key: request.body[key] for key in _ECHOED if key in request.body}
-    store.schemas[full_name] = said | {"createdAt": now, "updatedAt": now, "associations": []}
+    echoed = {key: request.body[key] for key in _ECHOED if key in request.body}
+    store.schemas[full_name] = echoed | {"createdAt": now, "updatedAt": now, "associations": []}
     for other in request.body["associatedObjects"]:
         _link(store, kind, store.object_type(other))
     return ApiResponse(_schema_json(store, kind), 201)
@@ -61,12 +61,12 @@ def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change the labels and settings of a custom object."""
     kind = _own(store, request)
-    known = store.schemas[kind.name]
-    known |= {key: request.body[key] for key in _ECHOED if key in request.body}
-    known["updatedAt"] = iso(store.now_ms())
-    told = _schema_json(store, kind)
+    schema_ = store.schemas[kind.name]
+    schema_ |= {key: request.body[key] for key in _ECHOED if key in request.body}
+    schema_["updatedAt"] = iso(store.now_ms())
+    description = _schema_json(store, kind)
     return ApiResponse(
-        {key: told[key] for key in told if key not in ("properties", "associations")}
+        {key: description[key] for key in description if key not in ("properties", "associations")}
     )
 
 

@@ -31,15 +31,15 @@ def start(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Start an export; only one can run at a time."""
     if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
         raise api_error(429, "There is already an export running.", "RATE_LIMITS")
-    asked = request.body
-    table = store.table(asked["objectType"])
-    unknown = [name for name in asked["objectProperties"] if name not in table.properties]
+    body = request.body
+    table = store.table(body["objectType"])
+    unknown = [name for name in body["objectProperties"] if name not in table.properties]
     if unknown:
         raise invalid(f"Unknown properties: {', '.join(unknown)}")
-    if asked["exportType"] == "LIST" and asked.get("listId") not in store.lists:
-        raise invalid(f"There is no list {asked.get('listId')}")
+    if body["exportType"] == "LIST" and body.get("listId") not in store.lists:
+        raise invalid(f"There is no list {body.get('listId')}")
     task_id = str(uuid4())
-    store.exports[task_id] = Export(asked, store.now_ms())
+    store.exports[task_id] = Export(body, store.now_ms())
     status = f"{request.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
     return ApiResponse({"id": task_id, "links": {"status": status}}, 202)
 
@@ -51,7 +51,7 @@ def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     export.polls += 1
     is_done = export.polls >= _POLLS_UNTIL_DONE
     now = store.now_ms()
-    told: dict[str, Any] = {
+    response: dict[str, Any] = {
         "status": "COMPLETE" if is_done else "PROCESSING",
         "requestedAt": iso(export.started_at),
         "startedAt": iso(export.started_at),
@@ -59,8 +59,8 @@ def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     }
     if is_done:
         export.signed_at = time.monotonic()
-        told["result"] = request.host + PATH.format(task_id=task_id)
-    return ApiResponse(told)
+        response["result"] = request.host + PATH.format(task_id=task_id)
+    return ApiResponse(response)
 
 
 def file(store: HubSpotStore, task_id: str) -> str | None:

@@ -67,24 +67,29 @@ def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     wanted = str(request.body.get("query") or "").lower()
     kinds = request.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
     ids = request.body.get("listIds") or store.lists
-    known = [
+    matching = [
         one.as_json()
         for one in store.lists.values()
         if wanted in one.name.lower() and one.id in ids
     ]
-    known = [one for one in known if one["processingType"] in kinds]
+    matching = [one for one in matching if one["processingType"] in kinds]
     start, count = (
         parse_integer(request.body.get("offset") or 0),
         parse_integer(request.body.get("count") or 20),
     )
     count = min(count, _MOST)  # HubSpot caps a larger count silently
-    page = known[start : start + count]
+    page = matching[start : start + count]
     for one in page:
         size = len(members(store, store.lists[one["listId"]]))
         one["additionalProperties"] = {"hs_list_reference_count": "0", "hs_list_size": str(size)}
     end = start + len(page)
-    told = {"lists": page, "offset": end, "hasMore": end < len(known), "total": len(known)}
-    return ApiResponse(told)
+    response = {
+        "lists": page,
+        "offset": end,
+        "hasMore": end < len(matching),
+        "total": len(matching),
+    }
+    return ApiResponse(response)
 
 
 def all_lists(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -105,14 +110,14 @@ def by_name(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     for one in store.lists.values():
         if one.name == wanted and store.object_type(request.parameters["object"]) is CONTACTS:
             return ApiResponse({"list": one.as_json() | {"size": len(members(store, one))}})
-    said = f"List does not exist with name {wanted}."
-    raise api_error(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+    message = f"List does not exist with name {wanted}."
+    raise api_error(404, message, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
 
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Create a static list; a list with filters is an error."""
     if request.body["processingType"] == "DYNAMIC":
-        raise invalid("filterBranch: this account makes no lists with filters")
+        raise invalid("filterBranch: the sandbox has no lists with own filters")
     if store.object_type(request.body["objectTypeId"]) is not CONTACTS:
         raise invalid(f"objectTypeId: {request.body['objectTypeId']} is not listed in this account")
     _check_name(store, request.body["name"])
@@ -139,7 +144,7 @@ def add(
     """Add a list to the account."""
     id = str(max(map(int, store.lists), default=0) + 1)
     store.lists[id] = ContactList(id, name, chosen, made_at=iso(store.now_ms()))
-    return store.lists[id]  # type: ignore[no-any-return]  # the store knows no lists
+    return store.lists[id]  # type: ignore[no-any-return]  # the store has no type for lists
 
 
 def of_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -211,8 +216,8 @@ def _check_name(store: HubSpotStore, name: str) -> None:
     if not name.strip():
         raise invalid("name may not be empty")
     if any(one.name == name for one in store.lists.values()):
-        said = f"A list with the name '{name}' already exists."
-        raise api_error(409, said, "CONFLICT", subCategory="ILS.DUPLICATE_LIST_NAMES")
+        message = f"A list with the name '{name}' already exists."
+        raise api_error(409, message, "CONFLICT", subCategory="ILS.DUPLICATE_LIST_NAMES")
 
 
 def _by_hand(store: HubSpotStore, request: ApiRequest) -> ContactList:
@@ -225,10 +230,10 @@ def _by_hand(store: HubSpotStore, request: ApiRequest) -> ContactList:
 def _change(store: HubSpotStore, request: ApiRequest, *, adding: bool) -> ApiResponse:
     one = _by_hand(store, request)
     table = store.tables[CONTACTS.name]
-    known = {record.id for id in request.body if (record := table.read(id))}
+    contact_ids = {record.id for id in request.body if (record := table.read(id))}
     missing = [id for id in request.body if not table.read(id)]
-    changed = known - one.members if adding else known & one.members
-    one.members = one.members | known if adding else one.members - known
+    changed = contact_ids - one.members if adding else contact_ids & one.members
+    one.members = one.members | contact_ids if adding else one.members - contact_ids
     ids = [str(id) for id in sorted(changed)]
     return ApiResponse(
         {
@@ -242,8 +247,8 @@ def _change(store: HubSpotStore, request: ApiRequest, *, adding: bool) -> ApiRes
 def _list(store: HubSpotStore, request: ApiRequest) -> ContactList:
     one: ContactList | None = store.lists.get(request.parameters["list_id"])
     if one is None:
-        said = f"List does not exist with ID {request.parameters['list_id']}."
-        raise api_error(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+        message = f"List does not exist with ID {request.parameters['list_id']}."
+        raise api_error(404, message, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
     return one
 
 

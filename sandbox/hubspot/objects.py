@@ -278,8 +278,8 @@ def _find(
     table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
 ) -> Record | None:
     """Find a record to change it."""
-    seen = _read_record(table, id, id_property, archived=archived)
-    return table.find(seen.id, archived=archived) if seen else None
+    record = _read_record(table, id, id_property, archived=archived)
+    return table.find(record.id, archived=archived) if record else None
 
 
 def _read_record(
@@ -330,9 +330,9 @@ def _offset(after: Any) -> int:
         raise invalid(f"Invalid after: {after}") from None
 
 
-def _names(table: ObjectTable, asked: Iterable[str], with_history: Iterable[str]) -> list[str]:
+def _names(table: ObjectTable, requested: Iterable[str], with_history: Iterable[str]) -> list[str]:
     """Return the properties of a response: the requested ones that exist, or the default ones."""
-    wanted = {name for name in (*asked, *with_history) if name in table.properties}
+    wanted = {name for name in (*requested, *with_history) if name in table.properties}
     if not wanted:
         return list(table.type.shown)
     return sorted(wanted | {table.type.created, table.type.modified, "hs_object_id"})
@@ -372,17 +372,17 @@ def _written_body(
     store: HubSpotStore, table: ObjectTable, record: Record, values: dict[str, str]
 ) -> dict[str, Any]:
     """Build the response to an update: sent properties and some system properties only."""
-    shown = {name for name in _WRITTEN if name in record.properties}
-    body = _body(table, record, sorted(shown | values.keys()), [])
+    names = {name for name in _WRITTEN if name in record.properties}
+    body = _body(table, record, sorted(names | values.keys()), [])
     if store.echo_ignored_stage and values.get("lifecyclestage"):
         body["properties"]["lifecyclestage"] = values["lifecyclestage"]
     return body
 
 
 def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) -> dict[str, Any]:
-    shown = {*values, *_WRITTEN, "hs_all_contact_vids", "hs_email_domain"}
-    shown &= record.properties.keys()
-    body = _body(table, record, sorted(shown), [])
+    names = {*values, *_WRITTEN, "hs_all_contact_vids", "hs_email_domain"}
+    names &= record.properties.keys()
+    body = _body(table, record, sorted(names), [])
     if table.type is CONTACTS and body["properties"].get("lifecyclestage") == "lead":
         # responses to a creation write this one date as epoch milliseconds
         body["properties"]["hs_lifecyclestage_lead_date"] = str(record.created_at)

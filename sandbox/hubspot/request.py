@@ -27,10 +27,10 @@ class ApiRequest:
 
     def flag(self, key: str) -> bool:
         """Return a boolean query parameter (case-insensitive); raise for another text."""
-        said = self.query.get(key, "false").lower()
-        if said not in ("true", "false"):
+        text = self.query.get(key, "false").lower()
+        if text not in ("true", "false"):
             raise invalid(f"{key} must be true or false")
-        return said == "true"
+        return text == "true"
 
     def limit(self, default: int, most: int) -> int:
         """Return the requested page size; raise if it is too large."""
@@ -38,8 +38,8 @@ class ApiRequest:
 
     def next_page(self, after: str) -> dict[str, Any]:
         """Build the `paging` of a response: the cursor of the next page and its link."""
-        kept = [(key, value) for key, value in self.query.multi_items() if key != "after"]
-        link = f"{self.host}{self.path}?{urlencode([*kept, ('after', after)])}"
+        parameters = [(key, value) for key, value in self.query.multi_items() if key != "after"]
+        link = f"{self.host}{self.path}?{urlencode([*parameters, ('after', after)])}"
         return {"next": {"after": after, "link": link}}
 
     def inputs(self, most: int) -> list[dict[str, Any]]:
@@ -62,20 +62,20 @@ class ApiResponse:
 Handler = Callable[[HubSpotStore, ApiRequest], ApiResponse]
 
 
-def page_size(asked: Any, default: int, most: int) -> int:
+def page_size(requested: Any, default: int, most: int) -> int:
     """Parse a page size from a number or a text."""
     try:
-        size = int(asked or default)
+        size = int(requested or default)
     except ValueError:
-        raise invalid(f"Invalid limit: {asked}") from None
+        raise invalid(f"Invalid limit: {requested}") from None
     if not 1 <= size <= most:
         raise invalid(f"The limit must be between 1 and {most}, was {size}")
     return size
 
 
-def parse_integer(said: Any) -> int:
+def parse_integer(value: Any) -> int:
     """Parse an integer from a number or a text."""
     try:
-        return int(said)
+        return int(value)
     except (TypeError, ValueError):
-        raise invalid(f"{said} was not a valid long.") from None
+        raise invalid(f"{value} was not a valid long.") from None

@@ -508,7 +508,7 @@ def validate_body(method: str, path: str, body: Any) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "missing":
-            said = f"Some required fields were not set: [{first['loc'][-1]}]"
-            raise invalid(f"Invalid input JSON on line 1, column 2. {said}") from None
+            message = f"Some required fields were not set: [{first['loc'][-1]}]"
+            raise invalid(f"Invalid input JSON on line 1, column 2. {message}") from None
         place = ".".join(map(str, first["loc"]))
         raise invalid_json(f"Cannot deserialize value of {place}: {first['msg']}") from None

@@ -297,9 +297,11 @@ _DEAL_PROPERTIES: Final = (
 
 
 def _logged(name: str, singular: str, type_id: str, *properties: Property) -> ObjectType:
-    shown = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+    default_names = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
     own = (*_LOGGED, *properties)
-    return ObjectType(name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, own)
+    return ObjectType(
+        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", default_names, own
+    )
 
 
 CONTACTS: Final = ObjectType(
@@ -321,9 +323,9 @@ def _unused(name: str, singular: str, type_id: str, title: str) -> ObjectType:
         _instant("hs_createdate", "Create date", read_only=True),
         _instant("hs_lastmodifieddate", "Last modified date", read_only=True),
     )
-    shown = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id", title)
+    default_names = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id", title)
     return ObjectType(
-        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, properties
+        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", default_names, properties
     )
 
 

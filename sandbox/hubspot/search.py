@@ -51,8 +51,8 @@ def find_records(
 
     All pages of a query come from one result until a record of the table changes.
     """
-    asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
-    key = (table.type.name, table.version, orjson.dumps(asked))
+    query = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
+    key = (table.type.name, table.version, orjson.dumps(query))
     if store.index_lag_seconds or key not in store.searches:
         response = _matching(store, table, body)
         store.searches.clear()
@@ -72,8 +72,8 @@ def _matching(
     order = _order(table, body.get("sorts") or [])
 
     def fits(record: Record, properties: dict[str, str]) -> bool:
-        said = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
-        return said and _has_words(properties, words)
+        is_match = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
+        return is_match and _has_words(properties, words)
 
     hits, unindexed = _changed_since(store, table, fits, order)
     columns = table.packed_index(archived=False)
@@ -102,8 +102,8 @@ def _changed_since(
     unindexed = 0
     for record in table.records.unpacked():
         properties = store.indexed(table, record)
-        known = record.properties if properties is None else properties
-        if record.archived_at is None and fits(record, known):
+        indexed = record.properties if properties is None else properties
+        if record.archived_at is None and fits(record, indexed):
             if properties is None:
                 unindexed += 1
             else:
@@ -113,8 +113,8 @@ def _changed_since(
 
 def _candidates(group: list[Filter], columns: dict[str, Numbers]) -> Any:
     """Remove ids that cannot match a filter group."""
-    told = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
-    return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *told])
+    masks = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
+    return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *masks])
 
 
 def _merged(ids: Numbers, values: Numbers, hits: list[Hit], order: Order) -> "array[int]":

@@ -433,10 +433,10 @@ class HubSpotStore:
 
     def indexed(self, table: ObjectTable, record: Record) -> dict[str, str] | None:
         """Return the properties in the search index; None while the index lacks the record."""
-        known = self._before_index.get((table.type.name, record.id))
-        if known is None or time.monotonic() - known[0] >= self.index_lag_seconds:
+        delayed = self._before_index.get((table.type.name, record.id))
+        if delayed is None or time.monotonic() - delayed[0] >= self.index_lag_seconds:
             return record.properties
-        return known[1]
+        return delayed[1]
 
     def _remember_indexed(
         self, table: ObjectTable, id: int, properties: dict[str, str] | None
@@ -457,8 +457,8 @@ class HubSpotStore:
 
 def _born(id: int, email: str) -> dict[str, str]:
     """Return the system properties of a new contact."""
-    told = {"hs_all_contact_vids": str(id), "hs_is_contact": "true", "hs_is_unworked": "true"}
-    return told | ({"hs_email_domain": email.rpartition("@")[2].lower()} if email else {})
+    properties = {"hs_all_contact_vids": str(id), "hs_is_contact": "true", "hs_is_unworked": "true"}
+    return properties | ({"hs_email_domain": email.rpartition("@")[2].lower()} if email else {})
 
 
 def _number(id: int) -> int:
@@ -513,8 +513,8 @@ def _join_emails(merged: Record, primary: Record, other: Record) -> None:
         *other.properties.get("hs_additional_emails", "").split(";"),
     ]
     main = merged.properties.get("email", "").lower()
-    kept = {
+    unique = {
         address.lower(): address for address in addresses if address and address.lower() != main
     }
-    if kept:
-        merged.properties["hs_additional_emails"] = ";".join(kept.values())
+    if unique:
+        merged.properties["hs_additional_emails"] = ";".join(unique.values())

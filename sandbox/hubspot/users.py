@@ -14,9 +14,9 @@ _TEAM = "480"
 def users(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the users; every owner is a user."""
     limit, start = request.limit(100, 500), parse_integer(request.query.get("after") or 0)
-    told = [_user(one) for one in store.owners]
-    response: dict[str, Any] = {"results": told[start : start + limit]}
-    if start + limit < len(told):
+    users_ = [_user(one) for one in store.owners]
+    response: dict[str, Any] = {"results": users_[start : start + limit]}
+    if start + limit < len(users_):
         response["paging"] = request.next_page(str(start + limit))
     return ApiResponse(response)
 

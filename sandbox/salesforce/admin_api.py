@@ -6,9 +6,9 @@ from sandbox.salesforce.validation_rules import duplicate_rule, validation_rule
 
 def locks(request: ApiRequest) -> ApiResponse:
     """Create the next writes to these rows fail: `{"ids": [...], "times": 1}`."""
-    asked = request.json()
-    request.store.lock(asked["ids"], times=asked.get("times", 1))
-    return ApiResponse({"locked": len(asked["ids"])})
+    body = request.json()
+    request.store.lock(body["ids"], times=body.get("times", 1))
+    return ApiResponse({"locked": len(body["ids"])})
 
 
 def revoke(request: ApiRequest) -> ApiResponse:
@@ -25,17 +25,17 @@ def rotation(request: ApiRequest) -> ApiResponse:
 
 def quota(request: ApiRequest) -> ApiResponse:
     """Set the daily limit and the used calls: `{"limit": 100, "used": 99}`."""
-    asked = request.json()
-    request.store.daily_limit = asked.get("limit", request.store.daily_limit)
-    request.store.calls_used = asked.get("used", request.store.calls_used)
+    body = request.json()
+    request.store.daily_limit = body.get("limit", request.store.daily_limit)
+    request.store.calls_used = body.get("used", request.store.calls_used)
     return ApiResponse({"limit": request.store.daily_limit, "used": request.store.calls_used})
 
 
 def hide(request: ApiRequest) -> ApiResponse:
     """Hide fields from the user: `{"object": "Lead", "fields": [...]}`."""
-    asked = request.json()
-    request.store.hide(asked["object"], *asked["fields"])
-    return ApiResponse({"hidden": len(asked["fields"])})
+    body = request.json()
+    request.store.hide(body["object"], *body["fields"])
+    return ApiResponse({"hidden": len(body["fields"])})
 
 
 def rules(request: ApiRequest) -> ApiResponse:
@@ -45,24 +45,24 @@ def rules(request: ApiRequest) -> ApiResponse:
     code, fields: another error than that of a validation rule.
     blocks: whether no header allows the duplicate.
     """
-    asked = request.json()
-    if "duplicates" in asked:
-        blocks = asked.get("blocks", False)
-        duplicate_rule(request.store, asked["object"], *asked["duplicates"], blocks=blocks)
+    body = request.json()
+    if "duplicates" in body:
+        blocks = body.get("blocks", False)
+        duplicate_rule(request.store, body["object"], *body["duplicates"], blocks=blocks)
     else:
         validation_rule(
             request.store,
-            asked["object"],
-            asked["when"],
-            asked["message"],
-            fields=tuple(asked.get("fields", ())),
-            code=asked.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
+            body["object"],
+            body["when"],
+            body["message"],
+            fields=tuple(body.get("fields", ())),
+            code=body.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
         )
-    return ApiResponse({"rules": len(request.store.rules[asked["object"]])})
+    return ApiResponse({"rules": len(request.store.rules[body["object"]])})
 
 
 def merge(request: ApiRequest) -> ApiResponse:
     """Merge two records as a user does: `{"winner": "00Q...", "loser": "00Q..."}`."""
-    asked = request.json()
-    request.store.merge(asked["winner"], asked["loser"])
+    body = request.json()
+    request.store.merge(body["winner"], body["loser"])
     return ApiResponse({"merged": True})

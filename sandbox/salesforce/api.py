@@ -239,9 +239,9 @@ def _authenticated(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiRe
 
 def _async(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
     """Handle a call of Bulk API 1.0, which has its own session header and errors."""
-    credentials, given = request.store.credentials, request.headers.get("x-sfdc-session", "")
+    credentials, session_id = request.store.credentials, request.headers.get("x-sfdc-session", "")
     try:
-        if given not in credentials.tokens:
+        if session_id not in credentials.tokens:
             raise ApiError("InvalidSessionId", "Invalid session id")
         _check_version(request)
         _count(request.store)
@@ -262,8 +262,8 @@ def _check_version(request: ApiRequest) -> None:
     if not is_known:
         raise not_found()
     if is_retired:
-        said = "The requested Salesforce API version is retired"
-        raise ApiError("UNSUPPORTED_API_VERSION", said, status=410)
+        message = "The requested Salesforce API version is retired"
+        raise ApiError("UNSUPPORTED_API_VERSION", message, status=410)
 
 
 def _count(store: SalesforceStore) -> None:
@@ -292,8 +292,8 @@ def _no_method(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiError:
     if not methods:
         return not_found()
     allowed = ",".join(methods)
-    said = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed}"
-    return ApiError("METHOD_NOT_ALLOWED", said, status=405)
+    message = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed}"
+    return ApiError("METHOD_NOT_ALLOWED", message, status=405)
 
 
 def _error_response(error: ApiError, headers: Mapping[str, str]) -> ApiResponse:

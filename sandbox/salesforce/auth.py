@@ -36,8 +36,8 @@ def token(request: ApiRequest) -> ApiResponse:
 
 def revoke(request: ApiRequest) -> ApiResponse:
     """End the session of a token."""
-    given = dict(parse_qsl(request.body.decode())).get("token", "")
-    request.store.credentials.tokens.discard(given)
+    token_ = dict(parse_qsl(request.body.decode())).get("token", "")
+    request.store.credentials.tokens.discard(token_)
     return ApiResponse()
 
 
@@ -46,7 +46,7 @@ def userinfo(request: ApiRequest) -> ApiResponse:
     if bearer(request.headers) not in request.store.credentials.tokens:
         return ApiResponse("Bad_OAuth_Token", status=403, media="text/plain")
     user = request.store.tables["User"][request.store.user_id]
-    known = {
+    claims = {
         "sub": f"{request.origin}/id/{ORGANIZATION}/{user['Id']}",
         "user_id": user["Id"],
         "organization_id": ORGANIZATION,
@@ -71,13 +71,13 @@ def userinfo(request: ApiRequest) -> ApiResponse:
         "active": True,
         "user_type": "STANDARD",
     }
-    return ApiResponse(known)
+    return ApiResponse(claims)
 
 
 def bearer(headers: Mapping[str, str]) -> str:
     """Return the token of the Authorization header; Salesforce also accepts `OAuth`."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
+    scheme, _, token_ = headers.get("authorization", "").partition(" ")
+    return token_.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
 
 def _basic(header: str) -> dict[str, str]:
@@ -122,8 +122,8 @@ def _client_credentials(form: Form, credentials: Credentials) -> dict[str, str]:
 
 def _password(form: Form, credentials: Credentials) -> dict[str, str]:
     _check_client(form, credentials)
-    known = (credentials.password, credentials.password_and_token)
-    if form.get("username") != credentials.username or form.get("password") not in known:
+    valid = (credentials.password, credentials.password_and_token)
+    if form.get("username") != credentials.username or form.get("password") not in valid:
         raise ApiError("invalid_grant", "authentication failure")
     return {}
 
@@ -131,11 +131,11 @@ def _password(form: Form, credentials: Credentials) -> dict[str, str]:
 def _refresh(form: Form, credentials: Credentials) -> dict[str, str]:
     """Open a session; with rotation, the reuse of a refresh token ends all sessions."""
     _check_client(form, credentials)
-    given = form.get("refresh_token", "")
-    if given in credentials.used_refresh_tokens:
+    refresh_token = form.get("refresh_token", "")
+    if refresh_token in credentials.used_refresh_tokens:
         credentials.tokens.clear()
         credentials.new_refresh_token()
-    elif given and given == credentials.refresh_token:
+    elif refresh_token and refresh_token == credentials.refresh_token:
         rotated = {"refresh_token": credentials.new_refresh_token()} if credentials.rotates else {}
         return {"scope": "refresh_token api"} | rotated
     raise ApiError("invalid_grant", "expired access/refresh token")

@@ -20,16 +20,16 @@ OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 def create(request: ApiRequest) -> ApiResponse:
     """Open an ingest job."""
-    asked = request.json(request_schemas.INGEST_JOB)
-    sobject = request.store.find_sobject(asked.get("object", ""))
-    if asked.get("operation") not in OPERATIONS:
+    body = request.json(request_schemas.INGEST_JOB)
+    sobject = request.store.find_sobject(body.get("object", ""))
+    if body.get("operation") not in OPERATIONS:
         raise ApiError("InvalidJob", f"The operation must be one of {', '.join(OPERATIONS)}")
     if sobject is None:
         raise ApiError("InvalidJob", "The object is missing or not supported")
-    external = asked.get("externalIdFieldName")
-    if asked["operation"] == "upsert" and not is_external(sobject, external):
-        raise ApiError("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
-    job = new_job(request, _KIND, asked, sobject=sobject.name, state="Open")
+    external = body.get("externalIdFieldName")
+    if body["operation"] == "upsert" and not is_external(sobject, external):
+        raise ApiError("InvalidJob", "InvalidJob : externalIdFieldName is not an external id")
+    job = new_job(request, _KIND, body, sobject=sobject.name, state="Open")
     job.external = external
     # Salesforce returns this path without its first slash
     upload_to = f"{request.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
@@ -76,7 +76,7 @@ def state(request: ApiRequest) -> ApiResponse:
     job.poll()
     failed = len(job.failed) if job.is_over else 0
     processed = len(job.succeeded) + failed if job.is_over else 0
-    told = {
+    counts = {
         "jobType": "V2Ingest",
         "numberRecordsProcessed": processed,
         "numberRecordsFailed": failed,
@@ -86,7 +86,7 @@ def state(request: ApiRequest) -> ApiResponse:
         "apexProcessingTime": 0,
     }
     reason = {"errorMessage": job.error} if job.error and job.is_over else {}
-    return ApiResponse(job.outline() | job.format() | told | reason)
+    return ApiResponse(job.outline() | job.format() | counts | reason)
 
 
 def remove(request: ApiRequest) -> ApiResponse:
@@ -157,8 +157,8 @@ def _work_one(
     try:
         done, is_new = written(store, sobject.name, job.operation, job.external, fields)
     except WrongType as error:
-        said = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
-        refused = ApiError("INVALID_FIELD", f"{said} {error.reason}", (error.field,))
+        message = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
+        refused = ApiError("INVALID_FIELD", f"{message} {error.reason}", (error.field,))
         job.failed.append([record, refused.as_bulk_error(), *row])
     except ApiError as error:
         job.failed.append([record, error.as_bulk_error(), *row])

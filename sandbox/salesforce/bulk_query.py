@@ -24,15 +24,15 @@ _SCIENTIFIC_FROM = 1e7
 
 def create(request: ApiRequest) -> ApiResponse:
     """Open a query job; the query is validated now and runs on the first poll."""
-    asked = request.json(request_schemas.QUERY_JOB)
-    if asked.get("operation") not in ("query", "queryAll"):
+    body = request.json(request_schemas.QUERY_JOB)
+    if body.get("operation") not in ("query", "queryAll"):
         raise ApiError("InvalidJob", "The operation must be query or queryAll")
-    selection = checked(request.store, asked.get("query", ""))
+    selection = checked(request.store, body.get("query", ""))
     name = selection.sobject.name
-    job = new_job(request, _KIND, asked, sobject=name, state="UploadComplete")
+    job = new_job(request, _KIND, body, sobject=name, state="UploadComplete")
     job.selection = selection
     # writes replace rows and never change them: this list keeps the current values
-    job.rows = selection.rows(request.store, deleted=asked["operation"] == "queryAll")
+    job.rows = selection.rows(request.store, deleted=body["operation"] == "queryAll")
     return ApiResponse(job.outline() | job.format())
 
 
@@ -41,11 +41,11 @@ def checked(store: SalesforceStore, text: str) -> Selection:
     selection = select(store, text)
     aggregates = selection.counts or selection.grouping
     if aggregates or selection.children or selection.query.offset is not None:
-        said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
-        raise ApiError("FUNCTIONALITY_NOT_ENABLED", said)
+        message = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
+        raise ApiError("FUNCTIONALITY_NOT_ENABLED", message)
     if any(one.field.type == "address" for one in selection.columns):
-        said = "Selecting compound data not supported in Bulk Query"
-        raise ApiError("FUNCTIONALITY_NOT_ENABLED", said)
+        message = "Selecting compound data not supported in Bulk Query"
+        raise ApiError("FUNCTIONALITY_NOT_ENABLED", message)
     return selection
 
 
@@ -75,7 +75,7 @@ def abort(request: ApiRequest) -> ApiResponse:
     """Abort the job."""
     job = find_job(request, _KIND)
     if request.json(request_schemas.JOB_STATE)["state"] != "Aborted" or job.is_over:
-        raise ApiError("INVALIDJOBSTATE", "A job that is not over can be aborted, and no more")
+        raise ApiError("INVALIDJOBSTATE", "Only a job that is not finished can be aborted")
     job.state = "Aborted"
     return ApiResponse(job.outline() | job.format())
 
@@ -120,8 +120,8 @@ def _finished(request: ApiRequest) -> Job:
 
 
 def _page_size(request: ApiRequest) -> int:
-    asked = request.query.get("maxRecords", "")
-    return max(1, int(asked)) if asked.isdecimal() else request.store.result_rows
+    requested = request.query.get("maxRecords", "")
+    return max(1, int(requested)) if requested.isdecimal() else request.store.result_rows
 
 
 def _locator(job: Job, start: int, size: int) -> str:

@@ -116,23 +116,23 @@ class ClassicJob:
 
 def error_response(request: ApiRequest, refused: ApiError) -> ApiResponse:
     """Write an error as this API does: other keys, and XML unless JSON was sent."""
-    said = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
-    return _describe("error", said, in_json=_speaks_json(request), status=refused.status)
+    error = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
+    return _describe("error", error, in_json=_speaks_json(request), status=refused.status)
 
 
 def create(request: ApiRequest) -> ApiResponse:
     """Open a job."""
-    asked = _sent(request)
-    operation, content_type = asked.get("operation"), asked.get("contentType", "XML")
+    body = _sent(request)
+    operation, content_type = body.get("operation"), body.get("contentType", "XML")
     if operation not in (*_QUERIES, *OPERATIONS):
         raise ApiError("InvalidJob", f"Unsupported operation: {operation}")
     if content_type not in _MEDIA:
         raise ApiError("InvalidJob", f"Unsupported content type: {content_type}")
-    sobject = request.store.find_sobject(asked.get("object") or "")
+    sobject = request.store.find_sobject(body.get("object") or "")
     if sobject is None:
-        said = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
-        raise ApiError("InvalidEntity", said)
-    external = asked.get("externalIdFieldName") or None
+        message = f"Entity '{body.get('object')}' is not supported by the Bulk API."
+        raise ApiError("InvalidEntity", message)
+    external = body.get("externalIdFieldName") or None
     if operation == "upsert" and not is_external(sobject, external):
         raise ApiError("InvalidJob", "External ID was blank for upsert")
     job = ClassicJob(
@@ -152,12 +152,14 @@ def create(request: ApiRequest) -> ApiResponse:
 
 def _chunk(request: ApiRequest) -> int | None:
     """Return the chunk size of the header for primary key chunking."""
-    said = request.headers.get(_CHUNKS, "").strip()
-    if said.lower() in ("", "false"):
+    header = request.headers.get(_CHUNKS, "").strip()
+    if header.lower() in ("", "false"):
         return None
-    _, _, size = said.partition("chunkSize=")
-    asked = size.partition(";")[0].strip()
-    return min(int(asked), _MOST_IN_CHUNK) if asked.isdecimal() and int(asked) else _CHUNK
+    _, _, size = header.partition("chunkSize=")
+    requested = size.partition(";")[0].strip()
+    return (
+        min(int(requested), _MOST_IN_CHUNK) if requested.isdecimal() and int(requested) else _CHUNK
+    )
 
 
 def state(request: ApiRequest) -> ApiResponse:
@@ -210,8 +212,10 @@ def _cut(request: ApiRequest, job: ClassicJob, whole: Batch, size: int) -> None:
 def batches(request: ApiRequest) -> ApiResponse:
     """Return all batches of a job."""
     job = _job(request)
-    told = [_done(request, job, one).as_json() for one in job.batches.values()]
-    return _describe("batchInfoList", {"batchInfo": told}, in_json=job.content_type == "JSON")
+    batch_infos = [_done(request, job, one).as_json() for one in job.batches.values()]
+    return _describe(
+        "batchInfoList", {"batchInfo": batch_infos}, in_json=job.content_type == "JSON"
+    )
 
 
 def batch_state(request: ApiRequest) -> ApiResponse:
@@ -354,11 +358,11 @@ def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _csv_outcomes(told: list[dict[str, Any]]) -> str:
+def _csv_outcomes(results: list[dict[str, Any]]) -> str:
     lines = io.StringIO(newline="")
     writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(("Id", "Success", "Created", "Error"))
-    for one in told:
+    for one in results:
         errors = [
             f"{e['statusCode']}:{e['message']}:{','.join(e['fields'])} --" for e in one["errors"]
         ]
@@ -367,8 +371,8 @@ def _csv_outcomes(told: list[dict[str, Any]]) -> str:
     return lines.getvalue()
 
 
-def _json_outcomes(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return told
+def _json_outcomes(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return results
 
 
 _READ: Final[dict[str, Callable[[bytes], list[dict[str, Any]]]]] = {
@@ -402,21 +406,21 @@ def _speaks_json(request: ApiRequest) -> bool:
     return "json" in request.headers.get("content-type", "").lower()
 
 
-def _describe(name: str, told: Any, *, in_json: bool, status: int = 200) -> ApiResponse:
+def _describe(name: str, content: Any, *, in_json: bool, status: int = 200) -> ApiResponse:
     if in_json:
-        return ApiResponse(told, status=status, media=_JSON)
-    text = DECLARATION + element(name, _without_nulls(told), bulk_v1_xml.NAMESPACE)
+        return ApiResponse(content, status=status, media=_JSON)
+    text = DECLARATION + element(name, _without_nulls(content), bulk_v1_xml.NAMESPACE)
     return ApiResponse(text, status=status, media=_XML)
 
 
-def _without_nulls(told: Any) -> Any:
+def _without_nulls(value: Any) -> Any:
     """Leave null values out of XML."""
-    match told:
+    match value:
         case dict():
-            return {name: _without_nulls(one) for name, one in told.items() if one is not None}
+            return {name: _without_nulls(one) for name, one in value.items() if one is not None}
         case list():
-            return [_without_nulls(one) for one in told]
-    return told
+            return [_without_nulls(one) for one in value]
+    return value
 
 
 Handlers = dict[str, dict[str, Callable[[ApiRequest], ApiResponse]]]

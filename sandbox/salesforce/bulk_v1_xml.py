@@ -17,9 +17,9 @@ def parse_rows(kind: str, records: list[dict[str, Any]]) -> str:
     return _whole("queryResult", rows)
 
 
-def outcomes(told: list[dict[str, Any]]) -> str:
+def outcomes(results: list[dict[str, Any]]) -> str:
     """Write the result of each row, in the order of the rows."""
-    return _whole("results", "".join(element("result", _outcome(one)) for one in told))
+    return _whole("results", "".join(element("result", _outcome(one)) for one in results))
 
 
 def rows(sent: bytes) -> list[dict[str, Any]]:

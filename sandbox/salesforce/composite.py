@@ -24,18 +24,18 @@ def composite(request: ApiRequest) -> ApiResponse:
 
 def graph(request: ApiRequest) -> ApiResponse:
     """Execute graphs of requests, each in one transaction."""
-    told = []
+    results = []
     for one in request.json(request_schemas.GRAPHS)["graphs"]:
         requests = one["compositeRequest"]
         answers = _all(request, requests, all_or_none=True)
-        told.append(
+        results.append(
             {
                 "graphId": one["graphId"],
                 "graphResponse": {"compositeResponse": _subresponse(requests, answers)},
                 "isSuccessful": not any(_failed(response) for response in answers),
             }
         )
-    return ApiResponse({"graphs": told})
+    return ApiResponse({"graphs": results})
 
 
 def _all(
@@ -82,8 +82,8 @@ def _checked(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if not requests:
         raise ApiError("REQUIRED_FIELD_MISSING", "At least 1 request is required")
     if len(requests) > _MOST:
-        said = f"The limit of requests per composite operation is {_MOST}"
-        raise ApiError("LIMIT_EXCEEDED", said)
+        message = f"The limit of requests per composite operation is {_MOST}"
+        raise ApiError("LIMIT_EXCEEDED", message)
     return requests
 
 

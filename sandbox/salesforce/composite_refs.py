@@ -28,6 +28,6 @@ def _look_up(found: re.Match[str], answers: Mapping[str, Any]) -> str:
         try:
             here = here[int(step)] if isinstance(here, list) else here[step]  # type: ignore[index]  # or TypeError
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            said = f"Invalid reference specified. No value for {found[2]} found in {found[1]}"
-            raise ApiError("PROCESSING_HALTED", said) from error
+            message = f"Invalid reference specified. No value for {found[2]} found in {found[1]}"
+            raise ApiError("PROCESSING_HALTED", message) from error
     return str(here)

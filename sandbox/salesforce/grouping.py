@@ -62,13 +62,13 @@ class Grouping:
         for at, row in enumerate(rows):
             key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
             groups.setdefault(key, []).append(at)
-        told = [group for group in map(rows.select, groups.values()) if self.holds(group)]
+        kept_groups = [group for group in map(rows.select, groups.values()) if self.holds(group)]
         for field, read, ordering in reversed(self.ordering):
-            told.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
+            kept_groups.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
         return [
             {"attributes": {"type": "AggregateResult"}}
             | {figure.name: figure.of(group) for figure in self.figures}
-            for group in told
+            for group in kept_groups
         ]
 
 
@@ -90,14 +90,16 @@ def grouping(store: SalesforceStore, query: Query, resolve: Resolve) -> Grouping
 
 def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterator[Figure]:
     numbers = count()
-    for asked in query.columns or ():
-        match asked:
+    for selected in query.columns or ():
+        match selected:
             case Aggregate():
-                name = asked.alias or f"expr{next(numbers)}"
-                yield Figure(name, _of(asked, resolve))
+                name = selected.alias or f"expr{next(numbers)}"
+                yield Figure(name, _of(selected, resolve))
             case Name() | Aliased():
                 alias, named = (
-                    (asked.alias, asked.name) if isinstance(asked, Aliased) else (None, asked)
+                    (selected.alias, selected.name)
+                    if isinstance(selected, Aliased)
+                    else (None, selected)
                 )
                 key = _key(named, keys, resolve)
                 yield Figure(alias or key.path[-1], _shared(key))
@@ -113,20 +115,22 @@ def _shared(key: Column) -> Callable[[Sequence[Row]], Any]:
 def _key(name: Name, keys: tuple[Column, ...], resolve: Resolve) -> Column:
     column = resolve(name)
     if column.path not in [one.path for one in keys]:
-        said = f"Field must be grouped or aggregated: {column.name}"
-        raise ApiError("MALFORMED_QUERY", said)
+        message = f"Field must be grouped or aggregated: {column.name}"
+        raise ApiError("MALFORMED_QUERY", message)
     return column
 
 
-def _of(asked: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
-    if asked.name is None:
-        if asked.function != "count":
+def _of(aggregate: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
+    if aggregate.name is None:
+        if aggregate.function != "count":
             raise ApiError("MALFORMED_QUERY", "unexpected token: )")
         return len
-    column, function = resolve(asked.name), _FUNCTIONS[asked.function]
-    if asked.function in _OF_NUMBERS and column.field.type not in NUMBERS:
-        said = f"field {column.name} does not support aggregate operator {asked.function.upper()}"
-        raise ApiError("MALFORMED_QUERY", said)
+    column, function = resolve(aggregate.name), _FUNCTIONS[aggregate.function]
+    if aggregate.function in _OF_NUMBERS and column.field.type not in NUMBERS:
+        message = (
+            f"field {column.name} does not support aggregate operator {aggregate.function.upper()}"
+        )
+        raise ApiError("MALFORMED_QUERY", message)
 
     def figure(rows: Sequence[Row]) -> Any:
         return function([value for row in rows if (value := column.read(row)) is not None])

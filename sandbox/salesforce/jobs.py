@@ -81,16 +81,16 @@ class Job:
 
 
 def new_job(
-    request: ApiRequest, kind: str, asked: dict[str, Any], *, sobject: str, state: str
+    request: ApiRequest, kind: str, body: dict[str, Any], *, sobject: str, state: str
 ) -> Job:
     """Open a job. Raises: ApiError for an unknown CSV format."""
-    ending, delimiter = asked.get("lineEnding", "LF"), asked.get("columnDelimiter", "COMMA")
+    ending, delimiter = body.get("lineEnding", "LF"), body.get("columnDelimiter", "COMMA")
     if ending not in LINE_ENDINGS or delimiter not in DELIMITERS:
         raise ApiError("InvalidJob", "Invalid lineEnding or columnDelimiter")
     job = Job(
         id=request.store.new_id(JOB_PREFIX),
         kind=kind,
-        operation=asked["operation"],
+        operation=body["operation"],
         object=sobject,
         version=request.version,
         created_at=request.store.stamp(),
@@ -109,8 +109,8 @@ def find_job(request: ApiRequest, kind: str) -> Job:
     if not isinstance(job, Job) or job.kind != kind:
         raise not_found()
     if job.version != request.version:
-        said = f"The job was created with API version {job.version}"
-        raise ApiError("API_VERSION_MISMATCH", said, status=409)
+        message = f"The job was created with API version {job.version}"
+        raise ApiError("API_VERSION_MISMATCH", message, status=409)
     return job
 
 

@@ -95,12 +95,12 @@ def limits(request: ApiRequest) -> ApiResponse:
 
 def record_count(request: ApiRequest) -> ApiResponse:
     """Return the number of rows of objects; Salesforce's own count is hours old."""
-    asked = request.query.get("sObjects", "")
-    names = [one for one in asked.split(",") if one] or list(request.store.schema)
-    known = [request.store.find_sobject(name) for name in names]
+    requested = request.query.get("sObjects", "")
+    names = [one for one in requested.split(",") if one] or list(request.store.schema)
+    sobjects = [request.store.find_sobject(name) for name in names]
     counts = [
         {"count": len(request.store.tables[one.name]), "name": one.name}
-        for one in known
+        for one in sobjects
         if one is not None
     ]
     return ApiResponse({"sObjects": counts})

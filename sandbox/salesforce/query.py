@@ -96,8 +96,8 @@ def _first_page(request: ApiRequest, *, deleted: bool) -> ApiResponse:
     text = _query_text(request)
     selection = select(request.store, text)
     if selection.grouping:
-        told = selection.grouping.records(selection.found(request.store, deleted=deleted))
-        return ApiResponse(_groups(told, selection))
+        records = selection.grouping.records(selection.found(request.store, deleted=deleted))
+        return ApiResponse(_groups(records, selection))
     rows = selection.rows(request.store, deleted=deleted)
     if selection.counts:
         return ApiResponse({"totalSize": len(rows), "done": True, "records": []})
@@ -108,17 +108,17 @@ def _first_page(request: ApiRequest, *, deleted: bool) -> ApiResponse:
     return ApiResponse(_page(request, cursor_id, cursor, 0))
 
 
-def _groups(told: list[dict[str, Any]], selection: Selection) -> dict[str, Any]:
+def _groups(records: list[dict[str, Any]], selection: Selection) -> dict[str, Any]:
     start, limit = selection.query.offset or 0, selection.query.limit
-    told = told[start : None if limit is None else start + limit]
-    return {"totalSize": len(told), "done": True, "records": told}
+    records = records[start : None if limit is None else start + limit]
+    return {"totalSize": len(records), "done": True, "records": records}
 
 
 def _page_size(request: ApiRequest, selection: Selection) -> int:
     """Choose the page size; the client's size is a hint, and wide rows get smaller pages."""
     usual = _WIDE_PAGE if len(selection.columns) >= _WIDE_FROM else _PAGE
-    _, _, asked = request.headers.get("sforce-query-options", "").partition("batchSize=")
-    return min(usual, max(_SMALLEST_PAGE, int(asked))) if asked.isdecimal() else usual
+    _, _, requested = request.headers.get("sforce-query-options", "").partition("batchSize=")
+    return min(usual, max(_SMALLEST_PAGE, int(requested))) if requested.isdecimal() else usual
 
 
 def _page(request: ApiRequest, cursor_id: str, cursor: Cursor, start: int) -> dict[str, Any]:

@@ -98,12 +98,12 @@ def _add_person(person: Person, tables: Tables, now: datetime) -> None:
     is_contact = person.salesforce_as != "Lead"
     sobject = "Contact" if is_contact else "Lead"
     row = _contact(person, tables) if is_contact else _lead(person)
-    journal = EngagementLog(person, row, tables, now, is_contact)
-    last = log_event(journal)
+    log = EngagementLog(person, row, tables, now, is_contact)
+    last = log_event(log)
     changes = _changes(row, person)
     if person.salesforce_as == "ConvertedLead":
-        changes = _add_converted(row, changes, journal)
-    _add(sobject, row, changes, tables, seen=last)
+        changes = _add_converted(row, changes, log)
+    _add(sobject, row, changes, tables, last_event_at=last)
     if person.salesforce_duplicate:
         _add_duplicate(person, tables, now)
     if person.salesforce_merged:
@@ -138,8 +138,8 @@ def _without_empty(row: Row) -> Row:
 
 def _opted_out_here(person: Person) -> bool:
     """Return the opt-out in Salesforce: a click in a HubSpot mailing is not copied."""
-    told = [entry.crm for entry in person.events if entry.kind == "unsubscribed"]
-    return person.opted_out and (not told or any(crm != "hubspot" for crm in told))
+    crms = [entry.crm for entry in person.events if entry.kind == "unsubscribed"]
+    return person.opted_out and (not crms or any(crm != "hubspot" for crm in crms))
 
 
 def _lead(person: Person) -> Row:
@@ -192,14 +192,19 @@ class _Change:
 
 
 def _add(
-    sobject: str, row: Row, changes: list[_Change], tables: Tables, *, seen: datetime | None = None
+    sobject: str,
+    row: Row,
+    changes: list[_Change],
+    tables: Tables,
+    *,
+    last_event_at: datetime | None = None,
 ) -> None:
     """Store a row with its history; the first entry is the creation."""
     for serial, change in enumerate(changes):
         _add_history(sobject, row, serial, change, tables)
     changed = changes[-1].at
     stamped(row, changes[0].at, changed, row["OwnerId"])
-    row["SystemModstamp"] = instant(max(changed, seen or changed))
+    row["SystemModstamp"] = instant(max(changed, last_event_at or changed))
     tables[sobject][row["Id"]] = row
 
 
@@ -239,14 +244,14 @@ def _add_history(sobject: str, row: Row, serial: int, change: _Change, tables: T
     tables[f"{sobject}History"][history_id] = stamped(entry, change.at, change.at, row["OwnerId"])
 
 
-def _add_converted(contact: Row, changes: list[_Change], journal: EngagementLog) -> list[_Change]:
+def _add_converted(contact: Row, changes: list[_Change], log: EngagementLog) -> list[_Change]:
     """Add the converted lead, and return the part of the history that belongs to the contact.
 
     Activity of the lead belongs to the contact now; the lead keeps its own history.
     """
-    person = journal.person
-    at = _converted_at(person, journal)
-    account, deal = contact.get("AccountId"), journal.first_opportunity_id
+    person = log.person
+    at = _converted_at(person, log)
+    account, deal = contact.get("AccountId"), log.first_opportunity_id
     lead = _lead(person) | {
         "Status": "Qualified",
         "IsConverted": True,
@@ -255,14 +260,14 @@ def _add_converted(contact: Row, changes: list[_Change], journal: EngagementLog)
         **_without_empty({"ConvertedAccountId": account, "ConvertedOpportunityId": deal}),
     }
     before = [one for one in changes if one.at < at]
-    _add("Lead", lead, [*before, _Change("leadConverted", None, None, at)], journal.tables)
+    _add("Lead", lead, [*before, _Change("leadConverted", None, None, at)], log.tables)
     return [_Change("created", None, None, at), *changes[len(before) :]]
 
 
-def _converted_at(person: Person, journal: EngagementLog) -> datetime:
+def _converted_at(person: Person, log: EngagementLog) -> datetime:
     deals = [logged_at(one) for one in person.events if one.kind == "opportunity_opened"]
     later = person.created_at + timedelta(days=21)
-    return max(person.created_at + timedelta(minutes=5), min([*deals, later, journal.now]))
+    return max(person.created_at + timedelta(minutes=5), min([*deals, later, log.now]))
 
 
 def _add_duplicate(person: Person, tables: Tables, now: datetime) -> None:

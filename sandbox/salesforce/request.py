@@ -66,7 +66,7 @@ class ApiRequest:
         except orjson.JSONDecodeError as error:
             raise unreadable_json(f"Unexpected character at [{error.lineno}]") from error
         if not isinstance(read, dict):
-            raise unreadable_json("The HTTP entity body is required, but this one is no object")
+            raise unreadable_json("The HTTP entity body is required, but this one is not an object")
         if shape is not None:
             try:
                 shape.validate_python(read)

@@ -30,21 +30,21 @@ def login(request: ApiRequest) -> ApiResponse:
 
 def _logged_in(request: ApiRequest) -> dict[str, Any]:
     try:
-        given = leaves(request.body)
+        texts = leaves(request.body)
     except XmlError as error:
         raise ApiError("soapenv:Client", str(error)) from error
-    if not {"username", "password"} <= given.keys():
+    if not {"username", "password"} <= texts.keys():
         raise ApiError("soapenv:Client", "login() is the only operation here")
     if float(request.version) >= _FIRST_WITHOUT_LOGIN:
-        said = "login() is not supported in this API version"
-        raise ApiError("UNSUPPORTED_API_VERSION", said)
+        message = "login() is not supported in this API version"
+        raise ApiError("UNSUPPORTED_API_VERSION", message)
     credentials = request.store.credentials
-    at_home = given.get("organizationId", "")[:15] == ORGANIZATION[:15]
-    if given["username"] != credentials.username:
+    at_home = texts.get("organizationId", "")[:15] == ORGANIZATION[:15]
+    if texts["username"] != credentials.username:
         raise ApiError("INVALID_LOGIN", _INVALID)
-    if given["password"] == credentials.password and not at_home:
+    if texts["password"] == credentials.password and not at_home:
         raise ApiError("LOGIN_MUST_USE_SECURITY_TOKEN", _NEW_PLACE)
-    if given["password"] not in (credentials.password, credentials.password_and_token):
+    if texts["password"] not in (credentials.password, credentials.password_and_token):
         raise ApiError("INVALID_LOGIN", _INVALID)
     return _session(request)
 
@@ -88,8 +88,10 @@ def _fault(refused: ApiError) -> ApiResponse:
     code = refused.code if ":" in refused.code else f"sf:{refused.code}"
     detail = element("sf:exceptionCode", refused.code)
     detail += element("sf:exceptionMessage", refused.message)
-    said = element("faultcode", code) + element("faultstring", f"{refused.code}: {refused.message}")
-    fault = f"{said}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail>"
+    content = element("faultcode", code) + element(
+        "faultstring", f"{refused.code}: {refused.message}"
+    )
+    fault = f"{content}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail>"
     body = f"<soapenv:Fault>{fault}</soapenv:Fault>"
     return ApiResponse(
         _envelope(body, f'xmlns:sf="urn:fault.{_PARTNER[4:]}"'), status=500, media=XML

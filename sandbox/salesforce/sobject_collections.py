@@ -35,10 +35,10 @@ def change(request: ApiRequest) -> ApiResponse:
     """Change records."""
     body = request.json(request_schemas.COLLECTION)
     records = _records(body)
-    seen: set[str] = set()
+    ids: set[str] = set()
 
     def change_one(store: SalesforceStore, record: Record) -> str:
-        return _change_one(store, record, seen)
+        return _change_one(store, record, ids)
 
     return _response(request, records, change_one, all_or_none=_all_or_none(body))
 
@@ -60,9 +60,9 @@ def upsert(request: ApiRequest) -> ApiResponse:
         return id
 
     records = _records(body)
-    told = _response(request, records, upsert_one, all_or_none=_all_or_none(body)).body
+    results = _response(request, records, upsert_one, all_or_none=_all_or_none(body)).body
     news = iter(made)
-    return ApiResponse([one | {"created": one["success"] and next(news)} for one in told])
+    return ApiResponse([one | {"created": one["success"] and next(news)} for one in results])
 
 
 def remove(request: ApiRequest) -> ApiResponse:
@@ -104,8 +104,8 @@ def _records(body: dict[str, Any]) -> list[Record]:
     _check_size(records)
     kinds = [one["attributes"]["type"] for one in records]
     if sum(1 for _ in groupby(kinds)) > _MOST_CHUNKS:
-        said = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
-        raise ApiError("LIMIT_EXCEEDED", f"{said} Please rearrange the data to reduce chunking.")
+        message = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
+        raise ApiError("LIMIT_EXCEEDED", f"{message} Please rearrange the data to reduce chunking.")
     return records
 
 
@@ -113,8 +113,8 @@ def _check_size(records: list[Any]) -> None:
     if not records:
         raise ApiError("REQUIRED_FIELD_MISSING", "At least 1 record is required")
     if len(records) > _MOST_RECORDS:
-        said = "record limit reached. cannot submit more than 200 records in this request"
-        raise ApiError("EXCEEDED_ID_LIMIT", said)
+        message = "record limit reached. cannot submit more than 200 records in this request"
+        raise ApiError("EXCEEDED_ID_LIMIT", message)
 
 
 def _response(
@@ -154,15 +154,15 @@ def _create_one(store: SalesforceStore, record: Record) -> str:
     return writes.create(store, _kind(store, record), sent_fields(record))
 
 
-def _change_one(store: SalesforceStore, record: Record, seen: set[str]) -> str:
-    given = record.get("id") or record.get("Id")
-    if not given:
+def _change_one(store: SalesforceStore, record: Record, ids: set[str]) -> str:
+    id_text = record.get("id") or record.get("Id")
+    if not id_text:
         raise ApiError("MISSING_ARGUMENT", "Id not specified in an update call")
-    full = normalised(given) or given
-    if full in seen:
+    full = normalised(id_text) or id_text
+    if full in ids:
         raise ApiError("DUPLICATE_VALUE", f"duplicate id in the request: {full}")
-    seen.add(full)
-    return writes.update(store, _kind(store, record), given, sent_fields(record))
+    ids.add(full)
+    return writes.update(store, _kind(store, record), id_text, sent_fields(record))
 
 
 def _remove_one(store: SalesforceStore, record: Record) -> str:

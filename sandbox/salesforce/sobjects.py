@@ -100,8 +100,8 @@ def change(request: ApiRequest) -> ApiResponse:
     if limit is not None:
         row = writes.find(request.store, sobject, request.path["id"], single=True)
         if moment(row["LastModifiedDate"]) > limit:
-            said = "A precondition specified by the request was not met"
-            raise ApiError("ENTITY_MODIFIED", said, status=412)
+            message = "A precondition specified by the request was not met"
+            raise ApiError("ENTITY_MODIFIED", message, status=412)
     fields = sent_fields(request.json())
     writes.update(request.store, sobject, request.path["id"], fields, single=True)
     return ApiResponse(status=204)
@@ -176,8 +176,8 @@ def _read(request: ApiRequest, sobject: SObject, row: Row) -> ApiResponse:
 
 
 def _names(request: ApiRequest, sobject: SObject) -> list[str]:
-    asked = request.query.get("fields")
-    return asked.split(",") if asked else list(sobject.fields)
+    requested = request.query.get("fields")
+    return requested.split(",") if requested else list(sobject.fields)
 
 
 def upsert(request: ApiRequest) -> ApiResponse:
@@ -188,8 +188,8 @@ def upsert(request: ApiRequest) -> ApiResponse:
         made, is_new = writes.upsert(request.store, sobject, key, sent_fields(request.json()))
     except ApiError as error:
         return _choices(request, sobject, error)
-    told = {"id": made, "success": True, "errors": [], "created": is_new}
-    return ApiResponse(told, status=201 if is_new else 200)
+    result = {"id": made, "success": True, "errors": [], "created": is_new}
+    return ApiResponse(result, status=201 if is_new else 200)
 
 
 def sent_fields(body: dict[str, Any]) -> Row:
@@ -207,13 +207,13 @@ def updated(request: ApiRequest) -> ApiResponse:
 def deleted(request: ApiRequest) -> ApiResponse:
     """List the records deleted or merged in a time span."""
     start, end = _span(request, _DELETED_DAYS)
-    gone = [
+    records = [
         {"id": row["Id"], "deletedDate": row["SystemModstamp"]}
         for row in _stamped_between(request, start, end)
         if row.get("IsDeleted")
     ]
     response = {
-        "deletedRecords": gone,
+        "deletedRecords": records,
         "earliestDateAvailable": instant(request.store.clock() - timedelta(days=_DELETED_DAYS)),
         "latestDateCovered": instant(end),
     }
@@ -229,11 +229,11 @@ def _span(request: ApiRequest, days: int) -> tuple[datetime, datetime]:
     except (KeyError, ValueError) as error:
         raise ApiError("INVALID_REPLICATION_DATE", "start and end must be instants") from error
     if end - start < timedelta(minutes=1):
-        said = "startDate before endDate, and at least a minute apart"
-        raise ApiError("INVALID_REPLICATION_DATE", said)
+        message = "startDate before endDate, and at least a minute apart"
+        raise ApiError("INVALID_REPLICATION_DATE", message)
     if start < request.store.clock() - timedelta(days=days):
-        said = f"startDate cannot be more than {days} days ago"
-        raise ApiError("INVALID_REPLICATION_DATE", said)
+        message = f"startDate cannot be more than {days} days ago"
+        raise ApiError("INVALID_REPLICATION_DATE", message)
     return start, min(end, request.store.clock())
 
 

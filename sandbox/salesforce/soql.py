@@ -193,8 +193,8 @@ def parse(text: str) -> Query:
         token = "<EOF>" if error.token.type == "$END" else str(error.token)
         raise ApiError("MALFORMED_QUERY", f"unexpected token: {token}") from error
     except UnexpectedCharacters as error:
-        said = f"line {error.line}:{error.column} no viable alternative at character"
-        raise ApiError("MALFORMED_QUERY", f"{said} '{error.char}'") from error
+        message = f"line {error.line}:{error.column} no viable alternative at character"
+        raise ApiError("MALFORMED_QUERY", f"{message} '{error.char}'") from error
     except UnexpectedEOF as error:
         raise ApiError("MALFORMED_QUERY", "unexpected token: <EOF>") from error
     query: Query = _Builder(text).transform(tree)
@@ -275,8 +275,8 @@ class _Builder(Transformer[Token, Any]):
         return {"nulls_last": token.type == "LAST"}
 
     def ordering(self, name: Name | Aggregate, *options: dict[str, bool]) -> Ordering:
-        given = {key: value for option in options for key, value in option.items()}
-        return Ordering(name, **given)
+        parts_ = {key: value for option in options for key, value in option.items()}
+        return Ordering(name, **parts_)
 
     def order(self, *orderings: Ordering) -> dict[str, Any]:
         return {"order": orderings}
@@ -296,10 +296,13 @@ class _Builder(Transformer[Token, Any]):
     def query(
         self, columns: tuple[Selected, ...] | None, source: Name, *clauses: dict[str, Any]
     ) -> Query:
-        given = dict.fromkeys(("where", "having", "limit", "offset")) | {"group": (), "order": ()}
+        by_clause = dict.fromkeys(("where", "having", "limit", "offset")) | {
+            "group": (),
+            "order": (),
+        }
         for clause in clauses:
-            given |= clause
-        return Query(self._text, columns, source, **given)  # type: ignore[arg-type]  # by clause
+            by_clause |= clause
+        return Query(self._text, columns, source, **by_clause)  # type: ignore[arg-type]  # by clause
 
 
 _PARSER = Lark(_GRAMMAR, start="query", parser="lalr")

@@ -109,8 +109,8 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
     if sobject is None:
         raise ApiError("INVALID_TYPE", _pointing(query, query.source, _no_type(query.source)))
     if query.offset is not None and query.offset > _OFFSET_LIMIT:
-        said = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
-        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", said)
+        message = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", message)
     scope = _Scope(store, query, sobject)
     matches = scope.predicate(query.where) if query.where else _any_row
     if is_grouped(query):
@@ -156,14 +156,14 @@ def _pointing(query: Query, name: Name, message: str) -> str:
     line = query.text.splitlines()[name.line - 1]
     start = max(0, name.column - 33)
     caret = " " * (name.column - 1 - start) + "^"
-    shown = line[start : name.column + 40]
-    return f"\n{shown}\n{caret}\nERROR at Row:{name.line}:Column:{name.column}\n{message}"
+    excerpt = line[start : name.column + 40]
+    return f"\n{excerpt}\n{caret}\nERROR at Row:{name.line}:Column:{name.column}\n{message}"
 
 
 def _columns(scope: "_Scope", query: Query) -> Iterator[Column]:
     taken: set[tuple[str, ...]] = set()
-    for asked in query.columns or ():
-        for one in () if isinstance(asked, Children) else scope.columns(asked):
+    for selected in query.columns or ():
+        for one in () if isinstance(selected, Children) else scope.columns(selected):
             if one.path in taken:
                 raise ApiError("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
             taken.add(one.path)
@@ -178,15 +178,15 @@ class _Scope:
     query: Query
     sobject: SObject
 
-    def columns(self, asked: Selected) -> list[Column]:
-        if isinstance(asked, Name):
-            return [self.column(asked)]
-        if not isinstance(asked, AllFields):
+    def columns(self, selected: Selected) -> list[Column]:
+        if isinstance(selected, Name):
+            return [self.column(selected)]
+        if not isinstance(selected, AllFields):
             raise ApiError("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
-        which = asked.which.text.upper()
+        which = selected.which.text.upper()
         if which != "STANDARD" and (self.query.limit or _FIELDS_LIMIT + 1) > _FIELDS_LIMIT:
-            said = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
-            raise ApiError("MALFORMED_QUERY", said)
+            message = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
+            raise ApiError("MALFORMED_QUERY", message)
         kinds = {"ALL": (True, False), "STANDARD": (False,), "CUSTOM": (True,)}.get(which, ())
         return [column(self.store, (), one) for one in self.sobject if one.custom in kinds]
 
@@ -199,8 +199,8 @@ class _Scope:
         for step in way:
             reference = here.parents.get(step.lower()) if here else None
             if reference is None:
-                said = f"Didn't understand relationship '{step}' in field path."
-                raise self._refusal(name, said)
+                message = f"Didn't understand relationship '{step}' in field path."
+                raise self._refusal(name, message)
             parents.append(reference)
             here = None if len(reference.to) > 1 else self.store.schema[reference.to[0]]
         fields = here.by_lower_name if here else _NAME_FIELDS
@@ -215,8 +215,8 @@ class _Scope:
         name = query.source.text.rpartition(".")[2]
         below = self.store.children(self.sobject).get(name.lower())
         if below is None:
-            said = f"Didn't understand relationship '{name}' in FROM part of query call."
-            raise ApiError("INVALID_TYPE", _pointing(self.query, query.source, said))
+            message = f"Didn't understand relationship '{name}' in FROM part of query call."
+            raise ApiError("INVALID_TYPE", _pointing(self.query, query.source, message))
         relationship, sobject, reference = below
         source = replace(query.source, text=sobject)
         return Child(relationship, reference, _ready(self.store, replace(query, source=source)))
@@ -259,8 +259,8 @@ class _Scope:
         """Return a field that can be filtered, sorted or grouped."""
         found = self.column(name)
         if not found.field.filterable:
-            said = f"field '{found.field.name}' can not be {deed} in a query call"
-            raise self._refusal(name, said)
+            message = f"field '{found.field.name}' can not be {deed} in a query call"
+            raise self._refusal(name, message)
         return found
 
     def _members(self, of: Column, values: Any) -> list[Any]:

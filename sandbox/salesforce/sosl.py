@@ -54,13 +54,13 @@ class Search:
 def parse(text: str) -> Search:
     """Parse a search. Raises: ApiError (MALFORMED_SEARCH)."""
     if "{" not in text:
-        said = "No search term found. The search term must be enclosed in braces."
-        raise ApiError("MALFORMED_SEARCH", said)
+        message = "No search term found. The search term must be enclosed in braces."
+        raise ApiError("MALFORMED_SEARCH", message)
     try:
         tree = _PARSER.parse(text)
     except UnexpectedInput as error:
-        said = f"unexpected token at line {error.line}, column {error.column}"
-        raise ApiError("MALFORMED_SEARCH", said) from error
+        message = f"unexpected token at line {error.line}, column {error.column}"
+        raise ApiError("MALFORMED_SEARCH", message) from error
     search: Search = _Builder(text).transform(tree)
     check(search.words)
     return search
@@ -69,8 +69,8 @@ def parse(text: str) -> Search:
 def check(words: str) -> None:
     """Raise if the search text is too short."""
     if len(words.strip(" *?")) < _SHORTEST:
-        said = f"search term must be longer than one character: {words}"
-        raise ApiError("MALFORMED_SEARCH", said)
+        message = f"search term must be longer than one character: {words}"
+        raise ApiError("MALFORMED_SEARCH", message)
 
 
 def pattern(words: str) -> list[re.Pattern[str]]:
@@ -93,8 +93,8 @@ class _Builder(Transformer[Token, Any]):
         self.text = text
 
     def search(self, term: Token, *parts: Any) -> Search:
-        given = dict(parts)
-        return Search(words=term[1:-1].replace("\\", ""), **given)
+        clauses = dict(parts)
+        return Search(words=term[1:-1].replace("\\", ""), **clauses)
 
     def scope(self, scope: Token) -> tuple[str, str]:
         return "scope", scope.upper()

@@ -45,8 +45,10 @@ def _address(prefix: str = "") -> tuple[Field, ...]:
     whole = f"{prefix}Address"
 
     def read(row: dict[str, Any]) -> dict[str, Any] | None:
-        told = {part: row.get(f"{prefix}{part[0].upper()}{part[1:]}") for part in _PARTS + _WORDS}
-        return told if any(value is not None for value in told.values()) else None
+        address = {
+            part: row.get(f"{prefix}{part[0].upper()}{part[1:]}") for part in _PARTS + _WORDS
+        }
+        return address if any(value is not None for value in address.values()) else None
 
     return (
         Field(f"{prefix}Street", "textarea", 255, compound=whole),

@@ -263,6 +263,6 @@ class SalesforceStore:
         if sobject is None or row is None or master is None or loser[:3] != winner[:3]:
             raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
         stamp = self.stamp()
-        gone = {"IsDeleted": True, "MasterRecordId": winner, "SystemModstamp": stamp}
-        self.put(sobject.name, row | gone)
+        deletion = {"IsDeleted": True, "MasterRecordId": winner, "SystemModstamp": stamp}
+        self.put(sobject.name, row | deletion)
         self.put(sobject.name, master | {"SystemModstamp": stamp, "LastModifiedDate": stamp})

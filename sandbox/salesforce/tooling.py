@@ -154,7 +154,7 @@ def _entity(sobject: SObject) -> Row:
 
 
 def _field(sobject: SObject, field: Field) -> Row:
-    told = _TYPES.get(field.type, field.type.title())
+    type_label = _TYPES.get(field.type, field.type.title())
     label = field.name.removesuffix("__c").replace("_", " ")
     return {
         "DurableId": f"{sobject.name}.{field.name}",
@@ -162,7 +162,9 @@ def _field(sobject: SObject, field: Field) -> Row:
         "DeveloperName": field.name.removesuffix("__c"),
         "Label": label,
         "MasterLabel": label,
-        "DataType": told.format(length=field.length, scale=field.scale, to=",".join(field.to)),
+        "DataType": type_label.format(
+            length=field.length, scale=field.scale, to=",".join(field.to)
+        ),
         "ValueTypeId": field.type,
         "RelationshipName": field.relationship,
         "Length": field.length,

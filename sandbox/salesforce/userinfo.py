@@ -32,7 +32,7 @@ def identity(request: ApiRequest) -> ApiResponse:
         return ApiResponse("Bad_Id", status=403, media="text/plain")
     urls = {name: request.origin + path for name, path in _RESOURCES.items()}
     urls["profile"] = f"{request.origin}/{user['Id']}"
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "id": f"https://login.salesforce.com/id/{ORGANIZATION}/{user['Id']}",
         "asserted_user": True,
         "user_id": user["Id"],
@@ -63,30 +63,30 @@ def identity(request: ApiRequest) -> ApiResponse:
         "utcOffset": 3_600_000,
         "last_modified_date": user["LastModifiedDate"],
     }
-    return ApiResponse(told)
+    return ApiResponse(description)
 
 
 def introspect(request: ApiRequest) -> ApiResponse:
     """Return whether a token is valid; the call needs the client secret."""
-    form, known = dict(parse_qsl(request.body.decode())), request.store.credentials
+    form, credentials = dict(parse_qsl(request.body.decode())), request.store.credentials
     if (form.get("client_id"), form.get("client_secret")) != (
-        known.client_id,
-        known.client_secret,
+        credentials.client_id,
+        credentials.client_secret,
     ):
-        said = {"error": "invalid_client", "error_description": "invalid client credentials"}
-        return ApiResponse(said, status=401)
-    if form.get("token") not in known.tokens:
+        error = {"error": "invalid_client", "error_description": "invalid client credentials"}
+        return ApiResponse(error, status=401)
+    if form.get("token") not in credentials.tokens:
         return ApiResponse({"active": False})
     now = int(request.store.clock().timestamp())
-    told = {
+    description = {
         "active": True,
         "scope": "api refresh_token",
-        "client_id": known.client_id,
-        "username": known.username,
+        "client_id": credentials.client_id,
+        "username": credentials.username,
         "sub": f"https://login.salesforce.com/id/{ORGANIZATION}/{request.store.user_id}",
         "token_type": "access_token",
         "exp": now + 7200,
         "iat": now,
         "nbf": now,
     }
-    return ApiResponse(told)
+    return ApiResponse(description)

@@ -42,9 +42,9 @@ class DuplicateRule:
     fields: tuple[str, ...]
     blocks: bool = False
 
-    def check(self, store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
+    def check(self, store: SalesforceStore, sobject: SObject, row: Row, written: Row) -> None:
         """Raise if another live row has the same values in the written fields."""
-        if not given.keys() & set(self.fields) or (store.allows_duplicates and not self.blocks):
+        if not written.keys() & set(self.fields) or (store.allows_duplicates and not self.blocks):
             return
         wanted = self._key(sobject, row)
         if None in wanted:
@@ -61,7 +61,7 @@ class DuplicateRule:
         return tuple(key_of(sobject.fields[name], row.get(name)) for name in self.fields)
 
     def _refusal(self, sobject: SObject, twins: list[Row]) -> ApiError:
-        said = _BLOCK if self.blocks else _ALERT
+        message = _BLOCK if self.blocks else _ALERT
         matched = {
             "entityType": sobject.name,
             "errors": [],
@@ -83,11 +83,11 @@ class DuplicateRule:
             "allowSave": not self.blocks,
             "duplicateRule": self.name,
             "duplicateRuleEntityType": sobject.name,
-            "errorMessage": said,
+            "errorMessage": message,
             "matchResults": [matched],
         }
         # the API has this spelling
-        return ApiError("DUPLICATES_DETECTED", said, (), more={"duplicateResut": result})
+        return ApiError("DUPLICATES_DETECTED", message, (), more={"duplicateResut": result})
 
 
 def validation_rule(
@@ -112,7 +112,7 @@ def duplicate_rule(
     store.rules[sobject].append(DuplicateRule(f"{sobject}_duplicates", fields, blocks))
 
 
-def check_rules(store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
+def check_rules(store: SalesforceStore, sobject: SObject, row: Row, written: Row) -> None:
     """Raise if a rule fails the row after the write."""
     for rule in store.rules[sobject.name]:
-        rule.check(store, sobject, row, given)
+        rule.check(store, sobject, row, written)

@@ -32,14 +32,14 @@ class WrongType(InvalidValue):
 
 def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
     """Create a record and return its id. Raises: ApiError, WrongType."""
-    given = _checked(store, sobject, values, creating=True)
-    row = _DEFAULTS.get(sobject.name, {}) | given
+    stored_values = _checked(store, sobject, values, creating=True)
+    row = _DEFAULTS.get(sobject.name, {}) | stored_values
     missing = [one.name for one in sobject if one.required and row.get(one.name) is None]
     if missing:
         raise _missing(missing)
     if "OwnerId" in sobject.fields:
         row.setdefault("OwnerId", store.user_id)
-    check_rules(store, sobject, row | _derived(sobject, row), given)
+    check_rules(store, sobject, row | _derived(sobject, row), stored_values)
     row["Id"] = store.new_id(sobject.prefix)
     row["CreatedDate"], row["CreatedById"] = store.stamp(), store.user_id
     _store(store, sobject, row)
@@ -54,17 +54,17 @@ def update(
 
     A write of equal values changes the time stamps and adds no history.
     """
-    given = _checked(store, sobject, values, creating=False)
+    stored_values = _checked(store, sobject, values, creating=False)
     before = find(store, sobject, record, single=single)
     if before.get("IsConverted"):
         raise ApiError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
     _refuse_locked(store, before)
-    emptied = [name for name, value in given.items() if value is None]
+    emptied = [name for name, value in stored_values.items() if value is None]
     if missing := [name for name in emptied if sobject.fields[name].required]:
         raise _missing(missing)
-    check_rules(store, sobject, before | given, given)
-    _store(store, sobject, before | given)
-    for name, value in given.items():
+    check_rules(store, sobject, before | stored_values, stored_values)
+    _store(store, sobject, before | stored_values)
+    for name, value in stored_values.items():
         if sobject.fields[name].tracked and value != before.get(name):
             _remember(store, sobject, before["Id"], name, before.get(name), value)
     return str(before["Id"])
@@ -105,8 +105,8 @@ def by_external_id(store: SalesforceStore, sobject: SObject, key: tuple[str, str
 def _external(sobject: SObject, name: str) -> Field:
     field = sobject.by_lower_name.get(name.lower())
     if field is None or not (field.external or field.name == "Id"):
-        said = "Provided external ID field does not exist or is not accessible"
-        raise not_found(f"{said}: {name}")
+        message = "Provided external ID field does not exist or is not accessible"
+        raise not_found(f"{message}: {name}")
     return field
 
 
@@ -119,8 +119,8 @@ def _with_external_id(
     found = [row for row in same if not row.get("IsDeleted")]
     if len(found) > 1:
         ids = ", ".join(row["Id"] for row in found)
-        said = f"{field.name}: more than one record found for external id field: [{ids}]"
-        raise ApiError("DUPLICATE_EXTERNAL_ID", said, (), status=300)
+        message = f"{field.name}: more than one record found for external id field: [{ids}]"
+        raise ApiError("DUPLICATE_EXTERNAL_ID", message, (), status=300)
     return found[0] if found else None
 
 
@@ -139,22 +139,22 @@ def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool 
         raise malformed_id(record)
     row = store.tables[sobject.name].read(full)
     if row is None:
-        gone = ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
-        raise not_found() if single else gone
+        unknown = ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        raise not_found() if single else unknown
     if row.get("IsDeleted"):
         raise deleted()
     return row
 
 
 def _missing(names: list[str]) -> ApiError:
-    said = f"Required fields are missing: [{', '.join(names)}]"
-    return ApiError("REQUIRED_FIELD_MISSING", said, tuple(names))
+    message = f"Required fields are missing: [{', '.join(names)}]"
+    return ApiError("REQUIRED_FIELD_MISSING", message, tuple(names))
 
 
 def _refuse_locked(store: SalesforceStore, row: Row) -> None:
     if store.is_locked(row):
-        said = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
-        raise ApiError("UNABLE_TO_LOCK_ROW", said, ())
+        message = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
+        raise ApiError("UNABLE_TO_LOCK_ROW", message, ())
 
 
 def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating: bool) -> Row:
@@ -193,8 +193,8 @@ def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
     if field.type in TEXTS:
         _check_text(field, value)
     elif field.type in NUMBERS and abs(value) >= 10 ** (_PRECISION - field.scale):
-        said = f"{_label(field)}: value outside of valid range on numeric field: {value}"
-        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", said, (field.name,))
+        message = f"{_label(field)}: value outside of valid range on numeric field: {value}"
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", message, (field.name,))
     elif field.type == "reference":
         return _referred(store, field, value)
     return value
@@ -202,14 +202,14 @@ def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
 
 def _check_text(field: Field, value: str) -> None:
     if field.restricted and value not in field.values:
-        said = f"{_label(field)}: bad value for restricted picklist field: {value}"
-        raise ApiError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", said, (field.name,))
+        message = f"{_label(field)}: bad value for restricted picklist field: {value}"
+        raise ApiError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, (field.name,))
     if field.length and len(value) > field.length:
-        said = f"{_label(field)}: data value too large: {value} (max length={field.length})"
-        raise ApiError("STRING_TOO_LONG", said, (field.name,))
+        message = f"{_label(field)}: data value too large: {value} (max length={field.length})"
+        raise ApiError("STRING_TOO_LONG", message, (field.name,))
     if field.type == "email" and not _looks_like_email(value):
-        said = f"{_label(field)}: invalid email address: {value}"
-        raise ApiError("INVALID_EMAIL_ADDRESS", said, (field.name,))
+        message = f"{_label(field)}: invalid email address: {value}"
+        raise ApiError("INVALID_EMAIL_ADDRESS", message, (field.name,))
 
 
 def _looks_like_email(value: str) -> bool:
@@ -221,8 +221,8 @@ def _referred(store: SalesforceStore, field: Field, value: str) -> str:
     full = normalised(value)
     owner = None if full is None else store.owner_of(full)
     if full is None or owner is None or owner.name not in field.to:
-        said = f"{_label(field)}: id value of incorrect type: {value}"
-        raise ApiError("MALFORMED_ID", said, (field.name,))
+        message = f"{_label(field)}: id value of incorrect type: {value}"
+        raise ApiError("MALFORMED_ID", message, (field.name,))
     target = store.tables[owner.name].read(full)
     if target is None or target.get("IsDeleted"):
         raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())

@@ -32,8 +32,8 @@ class Event:
     """One event of a person, such as a page view or a call.
 
     at: UTC, in whole milliseconds.
-    message_id: the RFC 5322 Message-ID of an e-mail between two people, equal in both CRMs; None for
-        a mailing.
+    message_id: the RFC 5322 Message-ID of an e-mail between two people, equal in both CRMs; None
+        for a mailing.
     skew_seconds: how much later the second CRM logs the event, if `crm` is "both".
     """
 

@@ -132,10 +132,8 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
     archetype = rng.choices(list(ARCHETYPES), [share for share, _ in ARCHETYPES.values()])[0]
     crms = _choose_crms(rng, archetype)
     created_at = random_created_at(rng, now)
-    happenings = _events(
-        rng, archetype, crms, created_at, now, has_email=identity.email is not None
-    )
-    reached = _reached(archetype, happenings)
+    events = _events(rng, archetype, crms, created_at, now, has_email=identity.email is not None)
+    reached = _reached(archetype, events)
     in_salesforce = crms != "hubspot"
     in_hubspot = crms != "salesforce"
     company = identity.company
@@ -164,8 +162,8 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
         hubspot_stage=_hubspot_stage(rng, reached) if in_hubspot else None,
         salesforce_stage=_salesforce_stage(rng, reached) if in_salesforce else None,
         lead_status=_lead_status(rng, reached),
-        opted_out=any(entry.kind == "unsubscribed" for entry in happenings) or rng.random() < 0.01,
-        bounced=any(entry.kind == "email_bounced" for entry in happenings),
+        opted_out=any(entry.kind == "unsubscribed" for entry in events) or rng.random() < 0.01,
+        bounced=any(entry.kind == "email_bounced" for entry in events),
         budget=float(rng.choice((1000, 3000, 5000, 12500, 40000)))
         if qualified and rng.random() < 0.5
         else None,
@@ -174,7 +172,7 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
         timeline=(now + timedelta(days=rng.randint(-90, 300))).date()
         if qualified and rng.random() < 0.4
         else None,
-        events=happenings,
+        events=events,
     )
 
 
@@ -192,17 +190,17 @@ def _choose_crms(rng: Random, archetype: str) -> Crm:
 def _events(
     rng: Random, archetype: str, crms: Crm, created_at: datetime, now: datetime, *, has_email: bool
 ) -> tuple[Event, ...]:
-    diary = ActivityLog(rng, created_at, now, crms=crms, has_email=has_email)
-    simulate(diary, archetype)
+    log = ActivityLog(rng, created_at, now, crms=crms, has_email=has_email)
+    simulate(log, archetype)
     if rng.random() < 0.03:
-        diary.add("unsubscribed", created_at + timedelta(days=rng.uniform(5, 300)), "All mailings")
+        log.add("unsubscribed", created_at + timedelta(days=rng.uniform(5, 300)), "All mailings")
     if rng.random() < 0.02:
-        diary.add("email_bounced", created_at + timedelta(days=rng.uniform(1, 200)), "Mailing 07")
-    return diary.events()
+        log.add("email_bounced", created_at + timedelta(days=rng.uniform(1, 200)), "Mailing 07")
+    return log.events()
 
 
-def _reached(archetype: str, happenings: tuple[Event, ...]) -> str:
-    kinds = {entry.kind for entry in happenings}
+def _reached(archetype: str, events: tuple[Event, ...]) -> str:
+    kinds = {entry.kind for entry in events}
     if "opportunity_won" in kinds:
         return "bought"
     if "opportunity_lost" in kinds:

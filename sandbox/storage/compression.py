@@ -103,10 +103,10 @@ class SequentialLines(Lines):
         return pack("<I", len(text)) + packed
 
     def _unpack(self, at: int, line: int) -> bytes:
-        seen = self._seen
-        if seen[0] != at:
+        block = self._seen
+        if block[0] != at:
             packed = memoryview(self._blocks[at])
             size = int.from_bytes(packed[:4], "little")
             text: bytes = _ZSTD.decompress(packed[4:], size, asbytes=True)
-            seen = self._seen = at, text.split(b"\n")
-        return seen[1][line]
+            block = self._seen = at, text.split(b"\n")
+        return block[1][line]

@@ -99,8 +99,8 @@ class RecordStore(MutableMapping[Key, Value]):
 
     def __len__(self) -> int:
         """Count the records."""
-        gone = sum(self._packed_at(key) is not None for key in self._deleted)
-        return len(self._packed) - gone + len(self._new)
+        deleted = sum(self._packed_at(key) is not None for key in self._deleted)
+        return len(self._packed) - deleted + len(self._new)
 
     def __iter__(self) -> Iterator[Key]:
         """Iterate over the keys."""
@@ -123,10 +123,10 @@ class RecordStore(MutableMapping[Key, Value]):
             value = self._form.load(self._packed[place])
         return value
 
-    def current(self, key: Key, seen: Value) -> Value | None:
+    def current(self, key: Key, earlier: Value) -> Value | None:
         """Return the current version of a record read earlier; None if it is deleted."""
         value = self._unpacked.get(key) or self._new.get(key)
-        return seen if value is None and key not in self._deleted else value
+        return earlier if value is None and key not in self._deleted else value
 
     def all(self) -> Iterator[Value]:
         """Iterate over the records for reading only."""
@@ -236,8 +236,8 @@ class RecordStore(MutableMapping[Key, Value]):
             order = np.argsort(np.array(hashes, np.int64), kind="stable")
             index = np.array(hashes, np.int64)[order], np.array(places, np.int64)[order]
             self._indexes[name] = index
-        known, at = self._indexes[name]
-        start, stop = (int(np.searchsorted(known, hash(wanted), side)) for side in _SIDES)
+        value_hashes, at = self._indexes[name]
+        start, stop = (int(np.searchsorted(value_hashes, hash(wanted), side)) for side in _SIDES)
         keys = (self._form.key(self._numbers[place]) for place in at[start:stop])
         return list(dict.fromkeys([*keys, *self._unpacked, *self._new]))
 

@@ -1,4 +1,4 @@
-"""Worlds that were made once are read from disk."""
+"""The cache of generated data."""
 
 import os
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place of its own for worlds, in which the smallest is worth keeping."""
+    """Return each test a cache folder that also stores small data."""
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "worlds"))
     monkeypatch.setattr(cache, "MIN_PEOPLE", 10)
     return tmp_path / "worlds"
 
 
-def test_a_world_that_was_kept_is_the_one_that_was_made(folder: Path) -> None:
-    """Record by record, in both CRMs; tokens are not kept."""
+def test_cached_data_equals_generated_data(folder: Path) -> None:
+    """Record by record, in both CRMs; tokens are not cached."""
     with running(people=15, seed=3, now=NOW) as made:
         pass
     with running(people=15, seed=3, now=NOW) as read:
@@ -39,8 +39,8 @@ def test_a_world_that_was_kept_is_the_one_that_was_made(folder: Path) -> None:
     assert read.hubspot.associations == made.hubspot.associations
 
 
-def test_what_was_written_to_a_world_is_not_kept() -> None:
-    """The next one starts anew."""
+def test_changes_to_the_data_are_not_cached() -> None:
+    """The next server starts with the generated data."""
     with running(people=15, seed=3, now=NOW) as box:
         next(box.hubspot.tables["contacts"].live()).properties["city"] = "Oslo"
     with running(people=15, seed=3, now=NOW) as box:
@@ -49,8 +49,8 @@ def test_what_was_written_to_a_world_is_not_kept() -> None:
     assert city is None
 
 
-def test_a_broken_file_is_made_anew(folder: Path) -> None:
-    """As one that is not there."""
+def test_a_corrupt_file_is_generated_again(folder: Path) -> None:
+    """Like a missing one."""
     assert cache.load_or_make("w", lambda: [1], people=10) == [1]
     [path] = folder.iterdir()
     path.write_bytes(b"half of it")
@@ -59,15 +59,15 @@ def test_a_broken_file_is_made_anew(folder: Path) -> None:
     assert cache.load_or_make("w", lambda: [3], people=10) == [2]
 
 
-def test_nothing_is_left_beside_a_world(folder: Path) -> None:
-    """It is moved to its place whole, so that two processes may keep it at once."""
+def test_no_temporary_file_is_left_in_the_cache(folder: Path) -> None:
+    """The file is renamed when it is complete, so two processes can write it at once."""
     cache.load_or_make("w", lambda: [1], people=10)
 
     assert [one.suffix for one in folder.iterdir()] == [".pickle"]
 
 
-def test_worlds_of_past_weeks_are_thrown_away(folder: Path) -> None:
-    """There is a new one every day, and large ones take gigabytes."""
+def test_files_older_than_a_week_are_deleted(folder: Path) -> None:
+    """Each day has a new file, and large ones take gigabytes."""
     cache.load_or_make("old", lambda: [1], people=10)
     [path] = folder.iterdir()
     os.utime(path, (0, 0))
@@ -77,10 +77,10 @@ def test_worlds_of_past_weeks_are_thrown_away(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("told", "people"), [("", 10), ("worlds", 9)])
-def test_small_worlds_and_those_that_need_no_place_are_made(
+def test_small_data_is_never_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, people: int
 ) -> None:
-    """Every time."""
+    """Nor is data without a cache folder."""
     monkeypatch.setenv(cache.FOLDER, told and str(tmp_path / told))
     made = [
         cache.load_or_make("w", lambda number=number: number, people=people) for number in (1, 2)
@@ -89,8 +89,8 @@ def test_small_worlds_and_those_that_need_no_place_are_made(
     assert made == [1, 2]
 
 
-def test_people_are_made_when_they_are_asked_for() -> None:
-    """The same as those that a world was made of."""
+def test_people_are_generated_on_access() -> None:
+    """They equal the people of the whole data set."""
     assert list(People(5, 3, NOW)) == make_people(5, 3, NOW)
     assert People(5, 3, NOW)[1:3] == make_people(5, 3, NOW)[1:3]
 

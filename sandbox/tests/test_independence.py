@@ -32,7 +32,7 @@ PRODUCT |= {path.parent.name for path in PACKAGE.parent.glob("*/*.py")} - {PACKA
 
 
 def imported_packages(path: Path) -> Iterator[str]:
-    """Give the first part of every module that a file imports."""
+    """Return the first part of every module that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Import(names=names):
@@ -114,7 +114,7 @@ def test_a_port_in_use_stops_the_command(
 
 @pytest.fixture
 def listening_port() -> Iterator[int]:
-    """Give a port on which another program listens."""
+    """Return a port on which another program listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 

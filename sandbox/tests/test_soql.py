@@ -1,4 +1,4 @@
-"""What of SOQL goes beyond rows: groups, aggregates, and the rows below each row."""
+"""Groups, aggregates and child queries of SOQL."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Ask:
-    """Ask a query over HTTP and give the answer."""
+    """Send a query over HTTP and return the response."""
 
     def asked(query: str) -> dict[str, Any]:
         answer = requests.get(
@@ -39,7 +39,7 @@ def ask(sandbox: Sandbox) -> Ask:
 
 
 def test_rows_are_counted_by_group(ask: Ask) -> None:
-    """One record per value, which say how many rows have it."""
+    """One record per value, with the number of rows."""
     every = ask("SELECT COUNT() FROM Lead")["totalSize"]
     told = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
 
@@ -49,8 +49,8 @@ def test_rows_are_counted_by_group(ask: Ask) -> None:
     assert told["records"][0]["attributes"] == {"type": "AggregateResult"}
 
 
-def test_aggregates_without_groups_answer_with_one_record(ask: Ask) -> None:
-    """Names they are given are kept, others are numbered."""
+def test_aggregates_without_groups_return_one_record(ask: Ask) -> None:
+    """Aliases stay, other aggregates are numbered."""
     told = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
 
     assert len(told) == 1
@@ -58,23 +58,23 @@ def test_aggregates_without_groups_answer_with_one_record(ask: Ask) -> None:
     assert told[0]["expr0"] < told[0]["expr1"]
 
 
-def test_a_group_may_be_by_a_field_of_a_parent(ask: Ask) -> None:
-    """And have another name."""
+def test_a_group_can_use_a_field_of_a_parent(ask: Ask) -> None:
+    """And have an alias."""
     told = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
 
     assert {"owner", "expr0", "attributes"} == told["records"][0].keys()
 
 
-def test_having_leaves_out_groups(ask: Ask) -> None:
-    """By an aggregate, in any logic."""
+def test_having_filters_groups(ask: Ask) -> None:
+    """By an aggregate, with any logic."""
     query = "SELECT Status FROM Lead GROUP BY Status HAVING COUNT(Id) > 3 AND Status != 'Qualified'"
     told = ask(query)
 
     assert 0 < len(told["records"]) < 5
 
 
-def test_rows_below_a_row_are_nested_as_a_result_of_their_own(ask: Ask) -> None:
-    """Where there are none stands null."""
+def test_child_rows_are_nested_as_a_result(ask: Ask) -> None:
+    """Null without children."""
     query = "SELECT Name, (SELECT FirstName, LastName FROM Account.Contacts) FROM Account"
     records = ask(query)["records"]
     contacts = ask("SELECT COUNT() FROM Contact WHERE AccountId != null")["totalSize"]
@@ -85,8 +85,8 @@ def test_rows_below_a_row_are_nested_as_a_result_of_their_own(ask: Ask) -> None:
     assert nested[0]["records"][0]["attributes"]["type"] == "Contact"
 
 
-def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
-    """The names by which queries ask for it."""
+def test_describe_has_the_child_relationships(sandbox: Sandbox) -> None:
+    """With the names that queries use."""
     answer = requests.get(
         f"{sandbox.url}/services/data/v60.0/sobjects/Account/describe",
         headers={"Authorization": f"Bearer {sandbox.salesforce_token}"},
@@ -110,9 +110,9 @@ def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
         ),
     ],
 )
-def test_what_cannot_be_grouped_or_nested_is_refused(
+def test_an_invalid_group_or_child_query_is_an_error(
     sandbox: Sandbox, query: str, said: str
 ) -> None:
-    """In words that name the place."""
+    """The message names the place."""
     with pytest.raises(ApiError, match=said):
         select(sandbox.salesforce, query)

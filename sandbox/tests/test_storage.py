@@ -1,4 +1,4 @@
-"""Records are packed, and what somebody holds or changes counts all the same."""
+"""The compressed storage, with changed records on top."""
 
 from datetime import UTC, datetime
 
@@ -15,13 +15,13 @@ IDS = [record_id("00Q", number) for number in (7, 3, 500, 4)]
 
 
 def row(id: str, city: str = "Oslo") -> Row:
-    """A row as any other."""
+    """A row."""
     return {"Id": id, "City": city, "SystemModstamp": "2026-01-01T00:00:00.000+0000"}
 
 
 @pytest.fixture
 def shelf() -> RecordStore[str, Row]:
-    """Three packed rows and a new one."""
+    """Three compressed rows and a new one."""
     rows = table("00Q")
     rows.update((id, row(id)) for id in IDS[:3])
     rows.pack()
@@ -29,30 +29,30 @@ def shelf() -> RecordStore[str, Row]:
     return rows
 
 
-def test_rows_keep_the_order_in_which_they_came(shelf: RecordStore[str, Row]) -> None:
+def test_rows_keep_the_order_of_insertion(shelf: RecordStore[str, Row]) -> None:
     """As in a dictionary."""
     assert list(shelf) == IDS
     assert [one["Id"] for one in shelf.all()] == IDS
 
 
-def test_what_somebody_holds_is_the_row(shelf: RecordStore[str, Row]) -> None:
-    """Who changes it changes it for everybody."""
+def test_a_returned_row_is_the_stored_row(shelf: RecordStore[str, Row]) -> None:
+    """A change to it is a change of the store."""
     shelf[IDS[1]]["City"] = "Rome"
 
     assert shelf.read(IDS[1]) == row(IDS[1], "Rome")
     assert [one["City"] for one in shelf.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
 
 
-def test_what_somebody_reads_is_a_copy(shelf: RecordStore[str, Row]) -> None:
-    """It is gone when nobody reads it any more."""
+def test_a_row_for_reading_is_a_copy(shelf: RecordStore[str, Row]) -> None:
+    """The store keeps no reference to it."""
     (shelf.read(IDS[0]) or {})["City"] = "Rome"
 
     assert shelf[IDS[0]]["City"] == "Oslo"
 
 
 @pytest.mark.parametrize("id", [IDS[0], IDS[3]])
-def test_what_is_taken_away_is_gone(shelf: RecordStore[str, Row], id: str) -> None:
-    """Packed or not."""
+def test_a_deleted_row_is_not_found(shelf: RecordStore[str, Row], id: str) -> None:
+    """Compressed or not."""
     del shelf[id]
 
     assert id not in shelf
@@ -63,15 +63,15 @@ def test_what_is_taken_away_is_gone(shelf: RecordStore[str, Row], id: str) -> No
 @pytest.mark.parametrize(
     "id", ["", IDS[0][:15], "00Qak0!!!!!!!!!AAA", record_id("003", 7), record_id("00Q", 8)]
 )
-def test_other_ids_lead_nowhere(shelf: RecordStore[str, Row], id: str) -> None:
-    """Also those that look alike."""
+def test_unknown_ids_are_not_found(shelf: RecordStore[str, Row], id: str) -> None:
+    """Also similar ones."""
     assert id not in shelf
     with pytest.raises(KeyError):
         shelf[id]
 
 
-def test_what_was_found_stays_as_it_was(shelf: RecordStore[str, Row]) -> None:
-    """Whatever is put in its place."""
+def test_a_result_does_not_change(shelf: RecordStore[str, Row]) -> None:
+    """Later writes do not affect it."""
     found = shelf.filter(lambda one: one["City"] == "Oslo")
     shelf[IDS[0]] = row(IDS[0], "Rome")
 
@@ -79,16 +79,16 @@ def test_what_was_found_stays_as_it_was(shelf: RecordStore[str, Row]) -> None:
     assert shelf.current(IDS[0], found[0]) == row(IDS[0], "Rome")
 
 
-def test_stamps_leave_out_what_is_packed_and_nothing_else(shelf: RecordStore[str, Row]) -> None:
-    """What is held may have another by now."""
+def test_stamps_filter_compressed_rows_only(shelf: RecordStore[str, Row]) -> None:
+    """A changed row may have another stamp."""
     shelf[IDS[0]]["City"] = "Rome"
     found = shelf.filter(lambda _row: True, lambda stamps: stamps < 0)
 
     assert [one["City"] for one in found] == ["Rome", "Bern"]
 
 
-def test_an_index_finds_packed_and_changed_rows(shelf: RecordStore[str, Row]) -> None:
-    """And not those that had the value once."""
+def test_an_index_finds_compressed_and_changed_rows(shelf: RecordStore[str, Row]) -> None:
+    """But no rows with an old value."""
     assert len(list(shelf.find_by("City", lambda one: [one["City"]], "Oslo"))) == 3
     shelf[IDS[0]]["City"] = "Bern"
 
@@ -99,8 +99,8 @@ def test_an_index_finds_packed_and_changed_rows(shelf: RecordStore[str, Row]) ->
 
 
 @pytest.mark.parametrize("packed", [RandomAccessLines(), SequentialLines()])
-def test_lines_are_found_by_their_places(packed: Lines) -> None:
-    """In full blocks and in the last one; short lines and those that are worth packing."""
+def test_lines_are_found_by_their_index(packed: Lines) -> None:
+    """In full blocks and in the last one; short lines and compressible ones."""
     lines = [f'["{"and again" * (number % 9)}",{number}]'.encode() for number in range(600)]
     [packed.add(line) for line in lines]
 
@@ -109,7 +109,7 @@ def test_lines_are_found_by_their_places(packed: Lines) -> None:
 
 
 def test_a_log_is_newest_first() -> None:
-    """What came first stays first in a tie."""
+    """The sort is stable."""
     log = EventLog()
     weeks = [at * 604_800_000 for at in (1, 3, 2, 3, 1)]
     [log.add(at, {"number": number}) for number, at in enumerate(weeks)]
@@ -119,7 +119,7 @@ def test_a_log_is_newest_first() -> None:
     assert [log.read(place)["number"] for place in log.between(weeks[2], weeks[1])] == [1, 3, 2]
 
 
-def test_who_holds_an_entry_of_a_log_may_change_it() -> None:
+def test_a_returned_entry_of_a_log_can_be_changed() -> None:
     """As with records."""
     log = EventLog()
     log.add(1, {"values": []})
@@ -130,6 +130,6 @@ def test_who_holds_an_entry_of_a_log_may_change_it() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 61, 62**9 - 1])
-def test_the_number_of_an_id_is_read_back(number: int) -> None:
-    """Ids are kept as numbers."""
+def test_the_number_of_an_id_is_parsed(number: int) -> None:
+    """Ids are stored as numbers."""
     assert number_in("00Q", record_id("00Q", number)) == number

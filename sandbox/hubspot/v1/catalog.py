@@ -68,28 +68,28 @@ def deal_pipelines(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
 def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Return the pipelines of an object type, as pipelines v1 does."""
     kind = store.object_type(request.parameters["object"])
-    told = []
+    results = []
     for one in account.pipelines(store, request).body["results"]:
         stages = [_dated(each, "stageId") for each in one["stages"]]
         whose = {"objectType": kind.singular.upper(), "objectTypeId": kind.type_id}
-        told.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
-    return ApiResponse({"results": told})
+        results.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
+    return ApiResponse({"results": results})
 
 
 def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
     """Write the id under its old key, and dates as numbers."""
-    kept = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
+    result = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
     dates = {name: parse_instant(one[name]) for name in ("createdAt", "updatedAt")}
-    return {key: one["id"], "active": True} | kept | dates
+    return {key: one["id"], "active": True} | result | dates
 
 
 def _label(request: ApiRequest) -> dict[str, Any]:
     """Read the old key of the label."""
-    said = {
+    values = {
         "label": request.body.get("displayName"),
         "displayOrder": request.body.get("displayOrder"),
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _group(one: dict[str, Any]) -> dict[str, Any]:
@@ -107,8 +107,8 @@ _OMITTED: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitiv
 
 def _definition(one: Property) -> dict[str, Any]:
     """Write a definition with the flags at their old places."""
-    said = {name: value for name, value in one.as_json().items() if name not in _OMITTED}
-    return said | {
+    values = {name: value for name, value in one.as_json().items() if name not in _OMITTED}
+    return values | {
         "hubspotDefined": not one.custom,
         "readOnlyValue": one.read_only,
         "readOnlyDefinition": not one.custom,

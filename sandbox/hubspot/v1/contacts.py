@@ -107,8 +107,8 @@ def merge(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     other = table.find(str(request.body.get("vidToMerge")))
     for one, name in ((primary, "canonical vid"), (other, "vid to merge")):
         if one is None:
-            said = f"{name} is not a valid contact or is already in the process of being merged"
-            raise api_error(400, said)
+            message = f"{name} is not a valid contact or is already in the process of being merged"
+            raise api_error(400, message)
     if primary and other and primary is not other:
         store.merge(table, primary, other)
         return ApiResponse("SUCCESS", headers={"Content-Type": "application/json;charset=utf-8"})
@@ -123,15 +123,21 @@ def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     end = start + page_size(request.query.get("count"), 20, 100)
     names = request.query.getlist("property")
     page = filter(None, map(table.read, ids[start:end]))
-    told = [in_list(table, one, names or list(one.properties)) for one in page]
+    contacts = [in_list(table, one, names or list(one.properties)) for one in page]
     return ApiResponse(
-        {"query": words, "offset": end, "has-more": end < total, "total": total, "contacts": told}
+        {
+            "query": words,
+            "offset": end,
+            "has-more": end < total,
+            "total": total,
+            "contacts": contacts,
+        }
     )
 
 
 def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[str, Any]:
     """Write a contact as lists and searches do: values without history."""
-    told = {
+    values = {
         name: {"value": plain(table, name, one.properties[name])}
         for name in names or _SHOWN_IN_LISTS
         if name in one.properties
@@ -143,7 +149,7 @@ def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[
         "identities": _identities(one),
     }
     return _identifiers(one) | {
-        "properties": told,
+        "properties": values,
         "form-submissions": [],
         "identity-profiles": [profile],
         "merge-audits": [],
@@ -152,7 +158,7 @@ def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[
 
 def _profile(table: ObjectTable, one: Record, names: Iterable[str]) -> dict[str, Any]:
     """Write a contact as reads of a single one do."""
-    told = {
+    values = {
         name: {
             "value": plain(table, name, one.properties[name]),
             "versions": [_version(table, name, *past) for past in one.past(name)],
@@ -172,7 +178,7 @@ def _profile(table: ObjectTable, one: Record, names: Iterable[str]) -> dict[str,
         "identities": [identity | {"source": "UNSPECIFIED"} for identity in _identities(one)],
     }
     return _identifiers(one) | {
-        "properties": told,
+        "properties": values,
         "form-submissions": [],
         "list-memberships": [],
         "identity-profiles": [profile],
@@ -205,19 +211,21 @@ def _version(table: ObjectTable, name: str, at: int, value: str, source: str) ->
 
 def _identities(one: Record) -> list[dict[str, Any]]:
     guid = str(uuid5(NAMESPACE_OID, str(one.id)))
-    told: list[dict[str, Any]] = [{"type": "LEAD_GUID", "value": guid, "timestamp": one.created_at}]
+    identities: list[dict[str, Any]] = [
+        {"type": "LEAD_GUID", "value": guid, "timestamp": one.created_at}
+    ]
     if email := one.properties.get("email"):
         address = {"type": "EMAIL", "value": email, "timestamp": one.created_at, "is-primary": True}
-        told.insert(0, address)
-    return told
+        identities.insert(0, address)
+    return identities
 
 
 def _written(
     store: HubSpotStore, table: ObjectTable, email: str, pairs: list[dict[str, Any]]
 ) -> tuple[Record, bool]:
     values = written_properties(store, table, pairs, "property")
-    seen = table.read_by("email", email)
-    one = table.find(seen.id) if seen else None
+    existing = table.read_by("email", email)
+    one = table.find(existing.id) if existing else None
     if one is None:
         named = written_properties(
             store, table, [{"property": "email", "value": email}], "property"
@@ -231,8 +239,8 @@ def _read_contact(table: ObjectTable, request: ApiRequest) -> Record:
     vid, email = request.parameters.get("vid"), request.parameters.get("email")
     one = table.read(vid) if vid else table.read_by("email", email or "")
     if one is None:
-        said = {"message": f"The contact {vid or f'e:{email}'} does not exist."}
-        raise api_error(404, "contact does not exist", "OBJECT_NOT_FOUND", errors=[said])
+        error = {"message": f"The contact {vid or f'e:{email}'} does not exist."}
+        raise api_error(404, "contact does not exist", "OBJECT_NOT_FOUND", errors=[error])
     return one
 
 

@@ -98,10 +98,10 @@ def of_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Log an engagement and link it."""
-    said = str(request.body["engagement"].get("type")).upper()
-    name = next((name for name, kind in _KINDS.items() if kind == said), None)
+    type_name = str(request.body["engagement"].get("type")).upper()
+    name = next((name for name, kind in _KINDS.items() if kind == type_name), None)
     if name is None:
-        raise api_error(400, f"Unknown engagement type: {said}", "VALIDATION_ERROR")
+        raise api_error(400, f"Unknown engagement type: {type_name}", "VALIDATION_ERROR")
     table = store.tables[name]
     record = store.create(table, _values(store, table, request.body))
     for key, ids in (request.body.get("associations") or {}).items():
@@ -137,11 +137,11 @@ def _find(store: HubSpotStore, request: ApiRequest) -> Entry:
 
 def _values(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> dict[str, str]:
     """Parse the values of an engagement; unknown keys are ignored."""
-    about, known = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
+    about, names = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
     pairs = {
         "hs_timestamp": about.get("timestamp") or store.now_ms(),
         "hubspot_owner_id": about.get("ownerId"),
-    } | {known[key]: value for key, value in (body.get("metadata") or {}).items() if key in known}
+    } | {names[key]: value for key, value in (body.get("metadata") or {}).items() if key in names}
     return store.validate_properties(table, [pairs])[0]
 
 
@@ -192,7 +192,7 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
     match kind:
         case "EMAIL":
             people = orjson.loads(values.get("hs_email_headers") or "{}")
-            told = {
+            metadata = {
                 "from": people.get("from", {}),
                 "to": people.get("to", []),
                 "cc": [],
@@ -202,7 +202,7 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
                 "messageId": values.get("hs_email_message_id"),
             }
         case "CALL":
-            told = {
+            metadata = {
                 "status": values.get("hs_call_status"),
                 "durationMilliseconds": int(values.get("hs_call_duration", 0)),
                 "disposition": values.get("hs_call_disposition"),
@@ -210,19 +210,19 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
                 "body": values.get("hs_call_body"),
             }
         case "MEETING":
-            told = {
+            metadata = {
                 "title": values.get("hs_meeting_title"),
                 "startTime": parse_instant(values.get("hs_meeting_start_time", "0")),
                 "endTime": parse_instant(values.get("hs_meeting_end_time", "0")),
                 "meetingOutcome": values.get("hs_meeting_outcome"),
             }
         case "NOTE":
-            told = {"body": values.get("hs_note_body")}
+            metadata = {"body": values.get("hs_note_body")}
         case _:
-            told = {
+            metadata = {
                 "subject": values.get("hs_task_subject"),
                 "status": values.get("hs_task_status"),
                 "taskType": values.get("hs_task_type"),
                 "forObjectType": "CONTACT",
             }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in metadata.items() if value is not None}

@@ -90,9 +90,9 @@ def contacts(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     ids = [id for id in _members(store, request) if id > after]
     page = filter(None, map(table.read, ids[:count]))
     names = request.query.getlist("property")
-    told = [{"addedAt": each.created_at} | in_list(table, each, names) for each in page]
-    last = told[-1]["vid"] if told else after
-    return ApiResponse({"contacts": told, "has-more": count < len(ids), "vid-offset": last})
+    rows = [{"addedAt": each.created_at} | in_list(table, each, names) for each in page]
+    last = rows[-1]["vid"] if rows else after
+    return ApiResponse({"contacts": rows, "has-more": count < len(ids), "vid-offset": last})
 
 
 def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -109,10 +109,10 @@ def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     records = filter(None, map(table.read, _members(store, request)))
     found = sorted((each for each in records if at(each) < before), key=at, reverse=True)
     page, names = found[:count], request.query.getlist("property")
-    told = [{"addedAt": at(each)[0]} | in_list(table, each, names) for each in page]
+    rows = [{"addedAt": at(each)[0]} | in_list(table, each, names) for each in page]
     time, vid = at(page[-1]) if page else (0, 0)
     more = {"has-more": count < len(found), "vid-offset": vid, "time-offset": time}
-    return ApiResponse({"contacts": told} | more)
+    return ApiResponse({"contacts": rows} | more)
 
 
 def _members(store: HubSpotStore, request: ApiRequest) -> Sequence[int]:
@@ -128,13 +128,13 @@ def _change(store: HubSpotStore, request: ApiRequest, *, adding: bool) -> ApiRes
         raise api_error(400, f"List {found.id} is dynamic: contacts come and go by its filters")
     emails = {email: table.read_by("email", email) for email in request.body.get("emails") or ()}
     named = {vid: table.read(vid) for vid in request.body.get("vids") or ()}
-    known = {each.id for each in (*emails.values(), *named.values()) if each}
-    changed = known - found.members if adding else known & found.members
-    found.members = found.members | known if adding else found.members - known
+    contact_ids = {each.id for each in (*emails.values(), *named.values()) if each}
+    changed = contact_ids - found.members if adding else contact_ids & found.members
+    found.members = found.members | contact_ids if adding else found.members - contact_ids
     return ApiResponse(
         {
             "updated": sorted(changed),
-            "discarded": sorted(known - changed),
+            "discarded": sorted(contact_ids - changed),
             "invalidVids": [vid for vid, each in named.items() if each is None],
             "invalidEmails": [email for email, each in emails.items() if each is None],
         }
@@ -151,17 +151,17 @@ def _filter(groups: list[list[dict[str, Any]]]) -> tuple[str, tuple[str, ...]]:
 def _list(store: HubSpotStore, request: ApiRequest) -> ContactList:
     found: ContactList | None = store.lists.get(request.parameters["list_id"])
     if found is None:
-        said = f"Couldn't find a List with the given id '{request.parameters['list_id']}'."
-        raise api_error(404, said)
+        message = f"Couldn't find a List with the given id '{request.parameters['list_id']}'."
+        raise api_error(404, message)
     return found
 
 
 def _paged(store: HubSpotStore, request: ApiRequest, found: list[ContactList]) -> ApiResponse:
     start = parse_integer(request.query.get("offset") or 0)
     end = start + min(page_size(request.query.get("count"), 20, 2**31), _MOST)
-    told = [_list_json(store, each) for each in found[start:end]]
+    lists = [_list_json(store, each) for each in found[start:end]]
     return ApiResponse(
-        {"offset": end, "total": len(found), "lists": told, "has-more": end < len(found)}
+        {"offset": end, "total": len(found), "lists": lists, "has-more": end < len(found)}
     )
 
 

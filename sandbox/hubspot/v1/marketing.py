@@ -50,7 +50,7 @@ def campaign(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 def subscriptions(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
     """Return the subscription types."""
-    told = {
+    definition = {
         "id": _SUBSCRIPTION,
         "portalId": PORTAL_ID,
         "name": "Marketing Information",
@@ -62,7 +62,7 @@ def subscriptions(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
         "order": 0,
         "internalName": "MARKETING_INFORMATION",
     }
-    return ApiResponse({"subscriptionDefinitions": [told]})
+    return ApiResponse({"subscriptionDefinitions": [definition]})
 
 
 def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -77,7 +77,7 @@ def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
         and since <= one["created"] <= until
         and (not wanted or one["recipient"] == wanted)
     ]
-    told = [
+    entries = [
         {
             "timestamp": one["created"],
             "portalId": PORTAL_ID,
@@ -87,7 +87,7 @@ def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
         }
         for one in changes
     ]
-    return _paged(request, "timeline", told, page_size(request.query.get("limit"), 10, 1000))
+    return _paged(request, "timeline", entries, page_size(request.query.get("limit"), 10, 1000))
 
 
 def forms(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
@@ -163,5 +163,5 @@ def _form(one: dict[str, Any]) -> dict[str, Any]:
 def _paged(request: ApiRequest, name: str, found: list[dict[str, Any]], limit: int) -> ApiResponse:
     start = parse_integer(request.query.get("offset") or 0)
     end = min(start + limit, len(found))
-    told = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
-    return ApiResponse(told)
+    response = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
+    return ApiResponse(response)

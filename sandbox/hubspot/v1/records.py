@@ -22,9 +22,9 @@ Describe = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
 def companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the companies by id, with the requested properties only."""
     page, start = _page(store.tables["companies"], request)
-    told = [company_json(store, one, request.names("properties"), False) for one in page]
+    rows = [company_json(store, one, request.names("properties"), False) for one in page]
     return ApiResponse(
-        {"companies": told, "has-more": start is not None, "offset": _after(page, start)}
+        {"companies": rows, "has-more": start is not None, "offset": _after(page, start)}
     )
 
 
@@ -50,10 +50,10 @@ def deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     names = request.names("properties")
     if request.flag("includeAllProperties"):
         names = list(table.properties)
-    told = [deal_json(store, one, names, False) for one in page]
+    rows = [deal_json(store, one, names, False) for one in page]
     if not request.flag("includeAssociations"):
-        told = [one | {"associations": {key: [] for key in _LINKS}} for one in told]
-    return ApiResponse({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
+        rows = [one | {"associations": {key: [] for key in _LINKS}} for one in rows]
+    return ApiResponse({"deals": rows, "hasMore": start is not None, "offset": _after(page, start)})
 
 
 def recent_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -93,7 +93,7 @@ def _recent(
     store: HubSpotStore,
     request: ApiRequest,
     name: str,
-    told: Describe,
+    describe: Describe,
     *,
     by: Callable[[Record], int] = _updated_at,
 ) -> ApiResponse:
@@ -104,7 +104,7 @@ def _recent(
     end = start + page_size(request.query.get("count"), 20, 100)
     return ApiResponse(
         {
-            "results": [told(store, one, [], True) for one in found[start:end]],
+            "results": [describe(store, one, [], True) for one in found[start:end]],
             "hasMore": end < len(found),
             "offset": min(end, len(found)),
             "total": len(found),
@@ -159,7 +159,7 @@ def deal_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -
 
 def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
     """Return the values that exist; a whole record has every version of each."""
-    told = {}
+    result = {}
     for name in names:
         past = [
             {
@@ -176,5 +176,5 @@ def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool
             value = {"value": plain(table, name, record.properties[name])}
             newest = {key: past[0][key] for key in ("timestamp", "source", "sourceId")}
             versions = {"updatedByUserId": None, "versions": past[: None if whole else 1]}
-            told[name] = value | newest | versions
-    return told
+            result[name] = value | newest | versions
+    return result

@@ -38,5 +38,5 @@ def _v1_value(refused: ApiError) -> ApiError:
         }
         for one in errors
     ]
-    said = {"status": "error", "message": "Property values were not valid"}
-    return ApiError(400, {"validationResults": results, **said, "correlationId": str(uuid4())})
+    error = {"status": "error", "message": "Property values were not valid"}
+    return ApiError(400, {"validationResults": results, **error, "correlationId": str(uuid4())})

@@ -32,14 +32,14 @@ def create_company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def update_company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a company."""
     id = request.parameters["record_id"]
-    gone = api_error(
+    not_found = api_error(
         404,
         f"Couldn't find a company with the ID '{id}' in portal '{PORTAL_ID}'",
         "OBJECT_NOT_FOUND",
         errors=[{"message": f"This company {id} does not exist."}],
         subCategory="COMPANY_NOT_FOUND",
     )
-    one = _changed(store, store.tables["companies"], request, gone)
+    one = _changed(store, store.tables["companies"], request, not_found)
     return ApiResponse(company_json(store, one, [], True))
 
 
@@ -56,7 +56,7 @@ def archive_company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def companies_of_domain(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Find companies by their domain."""
     domain = request.parameters["domain"].lower()
-    asked = (request.body.get("requestOptions") or {}).get("properties") or []
+    names = (request.body.get("requestOptions") or {}).get("properties") or []
     after = parse_integer((request.body.get("offset") or {}).get("companyId") or 0)
     found = [
         one
@@ -67,7 +67,7 @@ def companies_of_domain(store: HubSpotStore, request: ApiRequest) -> ApiResponse
     page = found[:limit]
     return ApiResponse(
         {
-            "results": [company_json(store, one, asked, False) for one in page],
+            "results": [company_json(store, one, names, False) for one in page],
             "hasMore": limit < len(found),
             "offset": {"companyId": page[-1].id if page else after, "isPrimary": True},
         }
@@ -85,9 +85,9 @@ def contacts_of_company(store: HubSpotStore, request: ApiRequest) -> ApiResponse
     """Page through a company's contacts."""
     page, more = _contacts_of_company(store, request)
     table = store.tables["contacts"]
-    told = [in_list(table, one) for one in filter(None, map(table.read, page))]
+    rows = [in_list(table, one) for one in filter(None, map(table.read, page))]
     after = page[-1] if page else 0
-    return ApiResponse({"contacts": told, "hasMore": more, "vidOffset": after})
+    return ApiResponse({"contacts": rows, "hasMore": more, "vidOffset": after})
 
 
 def add_contact(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -116,13 +116,13 @@ def create_deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def update_deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a deal."""
     id = request.parameters["record_id"]
-    gone = api_error(
+    not_found = api_error(
         404,
         f"No deal found for dealId={id} portalId={PORTAL_ID}",
         "OBJECT_NOT_FOUND",
         errors=[{"message": f"This deal {id} does not exist."}],
     )
-    one = _changed(store, store.tables["deals"], request, gone)
+    one = _changed(store, store.tables["deals"], request, not_found)
     return ApiResponse(deal_json(store, one, [], True))
 
 
@@ -145,9 +145,9 @@ def deals_of(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     start = parse_integer(request.query.get("offset") or 0)
     end = min(start + page_size(request.query.get("limit"), 100, 100), len(ids))
     found = filter(None, map(store.tables["deals"].read, ids[start:end]))
-    asked = request.query.getlist("properties")
-    told = [deal_json(store, one, asked, False) for one in found]
-    return ApiResponse({"deals": told, "hasMore": end < len(ids), "offset": end})
+    names = request.query.getlist("properties")
+    rows = [deal_json(store, one, names, False) for one in found]
+    return ApiResponse({"deals": rows, "hasMore": end < len(ids), "offset": end})
 
 
 def link_deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -203,11 +203,11 @@ def _created(store: HubSpotStore, table: ObjectTable, request: ApiRequest) -> Re
 
 
 def _changed(
-    store: HubSpotStore, table: ObjectTable, request: ApiRequest, gone: ApiError
+    store: HubSpotStore, table: ObjectTable, request: ApiRequest, not_found: ApiError
 ) -> Record:
     one = table.find(request.parameters["record_id"])
     if one is None:
-        raise gone
+        raise not_found
     store.write(table, one, written_properties(store, table, request.body["properties"], "name"))
     return one
 

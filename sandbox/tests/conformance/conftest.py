@@ -1,4 +1,4 @@
-"""A sandbox that is watched: each test ends by asking what the documents say of its calls."""
+"""A sandbox behind a recorder, which checks each call against the OpenAPI documents."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ _TOTAL = ConformanceCounts()
 
 @pytest.fixture
 def documents() -> OpenApiDocuments:
-    """Give all documents there are."""
+    """Return all documents."""
     return _DOCUMENTS
 
 
 @pytest.fixture
 def tally() -> Iterator[ConformanceCounts]:
-    """Count what the test's calls come to; what was unlawful fails the test."""
+    """Count the calls of the test; a call that does not match a document fails it."""
     tally = ConformanceCounts()
     yield tally
     _TOTAL.add(tally)
@@ -31,7 +31,7 @@ def tally() -> Iterator[ConformanceCounts]:
 
 @pytest.fixture
 def box(request: pytest.FixtureRequest, tally: ConformanceCounts) -> Iterator[Sandbox]:
-    """A world of the test's own, as large as its module says, behind a witness."""
+    """A sandbox of the test, with the number of people of its module, behind a recorder."""
     watch = OpenApiRecorder(_DOCUMENTS, tally).watch
     people = request.module.PEOPLE
     with running(people=people, seed=11, now=NOW, rate_limits=False, around=watch) as sandbox:

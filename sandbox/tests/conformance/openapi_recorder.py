@@ -1,4 +1,4 @@
-"""What stands in front of the sandbox and holds every call against the documents."""
+"""ASGI middleware that checks every call against the OpenAPI documents."""
 
 import gzip
 from collections import Counter
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 @dataclass
 class ConformanceCounts:
-    """What was seen: how many calls of which operation, and what was wrong with them."""
+    """Counts of the calls of each operation, and the errors in them."""
 
     calls: int = 0
     unlisted: int = 0
@@ -30,15 +30,15 @@ class ConformanceCounts:
 
 
 class OpenApiRecorder:
-    """ASGI middleware: passes calls on, and remembers what the documents say of them."""
+    """ASGI middleware that forwards calls and collects their errors."""
 
     def __init__(self, documents: OpenApiDocuments, tally: ConformanceCounts) -> None:
-        """Count into `tally` what the documents say; `watch` then takes the sandbox."""
+        """Collect errors in `tally`; `watch` wraps the sandbox."""
         self.documents = documents
         self.tally = tally
 
     def watch(self, app: ASGIApp) -> ASGIApp:
-        """Stand in front of an application."""
+        """Wrap an application."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):

@@ -1,4 +1,4 @@
-"""Clients nobody here wrote read and write as they would at the vendor's."""
+"""Unmodified third-party clients read from and write to the sandbox."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def hubspot(box: Sandbox) -> HubSpot:
 
 @pytest.fixture
 def salesforce(box: Sandbox) -> Iterator[Salesforce]:
-    """The usual client for Python, unmodified; it knows no other address than https://."""
+    """The usual client for Python, unmodified; it only has https:// URLs."""
     with requests.Session() as session:
         session.mount("https://", PlainHttp())
         address = box.url.replace("http://", "https://")
@@ -45,7 +45,7 @@ def salesforce(box: Sandbox) -> Iterator[Salesforce]:
 
 
 class PlainHttp(HTTPAdapter):
-    """Goes to the sandbox, which has no TLS, where the client says https://."""
+    """Replaces https:// by http://: the sandbox has no TLS."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send without TLS."""
@@ -54,7 +54,7 @@ class PlainHttp(HTTPAdapter):
 
 
 def run(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a script of another language and give what it says it saw."""
+    """Run a script for Node and return its output."""
     done = subprocess.run(
         ["node", script, *arguments], cwd=NODE, capture_output=True, text=True, timeout=120
     )
@@ -64,7 +64,7 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
 
 
 def test_hubspot_for_python_pages_through_everything(box: Sandbox, hubspot: HubSpot) -> None:
-    """Its own loop over pages ends, and finds all that is not archived."""
+    """Its own loop over pages ends, and returns all live records."""
     found = hubspot.crm.contacts.get_all()
 
     live = list(box.hubspot.tables["contacts"].live())
@@ -93,8 +93,8 @@ def test_hubspot_for_python_writes_and_reads_back(hubspot: HubSpot) -> None:
     assert made.id in [one.id for one in gone.results]
 
 
-def test_hubspot_for_python_reads_the_catalog_and_the_links(box: Sandbox, hubspot: HubSpot) -> None:
-    """Properties, pipelines, owners, and who is linked to whom."""
+def test_hubspot_for_python_reads_catalog_and_associations(box: Sandbox, hubspot: HubSpot) -> None:
+    """Properties, pipelines, owners and associations."""
     record = next(
         one
         for one in box.hubspot.tables["contacts"].live()
@@ -143,7 +143,7 @@ def test_simple_salesforce_writes_and_reads_back(salesforce: Salesforce) -> None
 
 
 def test_simple_salesforce_reads_and_writes_in_bulk(salesforce: Salesforce) -> None:
-    """Bulk 2.0: an ingest job of two rows, a query job that sees them."""
+    """Bulk 2.0: an ingest job of two rows, a query job that reads them."""
     rows = [{"LastName": f"Bulk {n}", "Company": "Conform Ltd"} for n in (1, 2)]
     done = salesforce.bulk2.Lead.insert(records=rows, wait=0)
     query = "SELECT LastName FROM Lead WHERE Company = 'Conform Ltd'"

@@ -1,4 +1,4 @@
-"""What was recorded at the vendors', asked of the sandbox: the same status, the same shape."""
+"""Recorded requests get the same status and the same schema from the sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,7 +86,7 @@ SALESFORCE: dict[str, Any] = {
 
 @pytest.fixture
 def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], requests.Response]]:
-    """Ask the sandbox what was asked of the vendor; where the recording lacks a body, give one."""
+    """Send a recorded request to the sandbox, with a body if the recording lacks one."""
     _add_objects(box)
     contact = next(
         one for one in box.hubspot.tables["contacts"].live() if one.properties.get("email")
@@ -114,7 +114,7 @@ def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], reques
 
 
 def _add_objects(box: Sandbox) -> None:
-    """Give the org the objects and fields the recordings are about."""
+    """Add the objects and fields of the recordings to the org."""
     org = box.salesforce
     name = Field("Name", "string", 80)
     rating = Field("Rating__c", "picklist", 255, values=("Excellent",), restricted=True)
@@ -127,8 +127,8 @@ def _add_objects(box: Sandbox) -> None:
 
 @at_hand
 @pytest.mark.parametrize("name", HUBSPOT)
-def test_hubspot_answers_as_it_was_recorded(send: Any, name: str) -> None:
-    """Which properties a record shows depends on the account, all else does not."""
+def test_hubspot_responds_as_recorded(send: Any, name: str) -> None:
+    """The properties of a record depend on the account, all else does not."""
     recorded, answer = send("hubspot", name, HUBSPOT[name])
 
     assert answer.status_code == recorded["status"]
@@ -137,8 +137,8 @@ def test_hubspot_answers_as_it_was_recorded(send: Any, name: str) -> None:
 
 @at_hand
 @pytest.mark.parametrize("name", SALESFORCE)
-def test_salesforce_answers_as_it_was_recorded(send: Any, name: str) -> None:
-    """Errors say the same code, too."""
+def test_salesforce_responds_as_recorded(send: Any, name: str) -> None:
+    """Errors have the same code, too."""
     recorded, answer = send("salesforce", name, SALESFORCE[name])
 
     assert answer.status_code == recorded["status"]
@@ -240,12 +240,12 @@ IN_PUBLIC = {
         },
     ),
 }
-"""What public projects recorded or pasted, its values taken out: request, status, answer."""
+"""Recordings of public projects without values: request, status, response."""
 
 
 @pytest.mark.parametrize("name", IN_PUBLIC)
-def test_answers_that_were_recorded_in_public_have_their_shape(box: Sandbox, name: str) -> None:
-    """Without anything outside of this project."""
+def test_responses_match_public_recordings(box: Sandbox, name: str) -> None:
+    """Without a file outside of this project."""
     (method, path, body), status, recorded = IN_PUBLIC[name]
     headers = {
         "Authorization": f"Bearer {box.hubspot_token}",
@@ -258,7 +258,7 @@ def test_answers_that_were_recorded_in_public_have_their_shape(box: Sandbox, nam
 
 
 def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
-    """Say what of a recorded answer ours lacks, or has as another type."""
+    """Return the keys of a recorded response that are missing here or have another type."""
     match recorded, ours:
         case dict(), dict():
             depends = recorded and path.endswith(".properties")
@@ -281,7 +281,7 @@ def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
 
 
 def codes(body: Any) -> list[str]:
-    """Give the error codes of an answer."""
+    """Return the error codes of a response."""
     errors = body if isinstance(body, list) else []
     inner = [error for one in errors for error in one.get("errors", [])]
     return [one.get("errorCode") or one.get("statusCode", "") for one in [*errors, *inner]]

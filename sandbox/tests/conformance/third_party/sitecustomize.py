@@ -1,4 +1,4 @@
-"""Python imports this before an extractor: what is asked of the vendors goes to the sandbox."""
+"""Python imports this before an extractor: requests to the vendors go to the sandbox."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _send = HTTPAdapter.send
 def _to_the_sandbox(
     adapter: HTTPAdapter, request: PreparedRequest, *more: Any, **options: Any
 ) -> Response:
-    """Send a request where the sandbox is, as if it were the vendor's host."""
+    """Send a request to the sandbox, with the vendor's host in its header."""
     if asked := VENDOR.match(str(request.url)):
         request.headers.update({"Host": asked[1], "X-Forwarded-Proto": "https"})
         request.url = os.environ["ONEFUNNEL_SANDBOX"] + request.path_url
