@@ -76,12 +76,12 @@ def test_files_older_than_a_week_are_deleted(folder: Path) -> None:
     assert [one.name[:3] for one in folder.iterdir()] == ["new"]
 
 
-@pytest.mark.parametrize(("told", "people"), [("", 10), ("worlds", 9)])
+@pytest.mark.parametrize(("folder_name", "people"), [("", 10), ("worlds", 9)])
 def test_small_data_is_never_cached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, people: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_name: str, people: int
 ) -> None:
     """Nor is data without a cache folder."""
-    monkeypatch.setenv(cache.FOLDER, told and str(tmp_path / told))
+    monkeypatch.setenv(cache.FOLDER, folder_name and str(tmp_path / folder_name))
     made = [
         cache.load_or_make("w", lambda number=number: number, people=people) for number in (1, 2)
     ]

@@ -30,8 +30,8 @@ def get(box: Sandbox, path: str, **query: Any) -> requests.Response:
 
 def soql(box: Sandbox, query: str) -> list[dict[str, Any]]:
     """Query Salesforce."""
-    told = get(box, "/services/data/v60.0/query", q=query).json()
-    records: list[dict[str, Any]] = told["records"]
+    response = get(box, "/services/data/v60.0/query", q=query).json()
+    records: list[dict[str, Any]] = response["records"]
     return records
 
 
@@ -85,8 +85,8 @@ def test_clocks_can_be_skewed(crms: Start) -> None:
     )
 
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    told = parsedate_to_datetime(answer.headers["Date"])
-    assert abs(told - an_hour_ago) < timedelta(seconds=30)
+    date = parsedate_to_datetime(answer.headers["Date"])
+    assert abs(date - an_hour_ago) < timedelta(seconds=30)
     assert abs(box.salesforce.clock() - an_hour_ago) < timedelta(seconds=30)
     assert contact.history["city"][-1][0] / 1000 < an_hour_ago.timestamp() + 30
 
@@ -144,11 +144,11 @@ def test_a_lead_is_converted_between_two_runs(crms: Start) -> None:
     leads = box.salesforce.tables["Lead"]
     lead = next(one["WhoId"] for one in busy if not leads[one["WhoId"]].get("IsConverted"))
     apply_edit(Edit(crm="salesforce", object="Lead", ids=(lead,), convert=True), box)
-    [told] = soql(box, f"SELECT IsConverted, ConvertedContactId FROM Lead WHERE Id = '{lead}'")
+    [converted] = soql(box, f"SELECT IsConverted, ConvertedContactId FROM Lead WHERE Id = '{lead}'")
 
-    assert told["IsConverted"] is True
+    assert converted["IsConverted"] is True
     assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{lead}'") == []
-    assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{told['ConvertedContactId']}'")
+    assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{converted['ConvertedContactId']}'")
 
 
 def test_an_edit_of_an_unknown_record_is_an_error(crms: Start) -> None:

@@ -26,22 +26,22 @@ CONTACTS = "/crm/v3/objects/contacts"
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Sandbox]:
+def server() -> Iterator[Sandbox]:
     """One server for the whole file; each test changes its own records only."""
     with running(people=150, seed=11, now=NOW, rate_limits=False) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(world: Sandbox) -> Iterator[Sandbox]:
+def box(server: Sandbox) -> Iterator[Sandbox]:
     """The server without faults and with its default settings."""
-    world.faults.reset()
-    yield world
-    world.faults.reset()
-    world.hubspot.denied_scopes = set()
-    world.hubspot.index_lag_seconds = 0.0
-    world.hubspot.rate_limits = False
-    world.hubspot.daily_used = 0
+    server.faults.reset()
+    yield server
+    server.faults.reset()
+    server.hubspot.denied_scopes = set()
+    server.hubspot.index_lag_seconds = 0.0
+    server.hubspot.rate_limits = False
+    server.hubspot.daily_used = 0
 
 
 @pytest.fixture
@@ -160,9 +160,9 @@ class TestReading:
 
     def test_a_contact_has_six_properties_by_default(self, http: Http) -> None:
         """Those of a list without `properties`."""
-        shown = http.get(f"{CONTACTS}?limit=1").json()["results"][0]["properties"]
+        returned = http.get(f"{CONTACTS}?limit=1").json()["results"][0]["properties"]
 
-        assert set(shown) == {
+        assert set(returned) == {
             "createdate",
             "email",
             "firstname",
@@ -534,7 +534,7 @@ class TestWriting:
 
     def test_an_existing_address_is_a_conflict(self, http: Http, contact: str) -> None:
         """The error names the contact that has it."""
-        properties = {"properties": {"email": "known@three.example"}}
+        properties = {"properties": {"email": "accepted@three.example"}}
         http.patch(f"{CONTACTS}/{contact}", json=properties)
         answer = http.post(CONTACTS, json=properties)
 
@@ -639,8 +639,8 @@ class TestAssociations:
         company = str(next(iter(box.hubspot.tables["companies"].records)))
         path = "/crm/v4/associations/contacts/companies/batch"
         pair = {"from": {"id": contact}, "to": {"id": company}, "types": []}
-        wrong = pair | {"from": {"id": "7"}}
-        made = http.post(f"{path}/create", json={"inputs": [pair, wrong]})
+        unknown_pair = pair | {"from": {"id": "7"}}
+        made = http.post(f"{path}/create", json={"inputs": [pair, unknown_pair]})
         removed = http.post(
             f"{path}/archive", json={"inputs": [{"from": {"id": contact}, "to": [{"id": company}]}]}
         )
@@ -659,7 +659,7 @@ class TestLogs:
     """Forms, marketing e-mail, page views."""
 
     def test_submissions_are_newest_first_and_have_an_address(self, http: Http) -> None:
-        """There is no filter by date: a reader stops at a known submission."""
+        """There is no filter by date: a reader stops at a accepted submission."""
         forms = http.get("/marketing/v3/forms/?limit=100").json()["results"]
         guid = next(form["id"] for form in forms if form["name"] == "White paper")
         answer = http.get(f"/form-integrations/v1/submissions/forms/{guid}?limit=50").json()
@@ -734,9 +734,9 @@ class TestAccount:
         made = http.post(path, json=body).status_code
         again = http.post(f"{path}/batch/create", json={"inputs": [body]})
         changed = http.patch(f"{path}/segment", json={"options": []}).json()
-        gone = http.delete(f"{path}/segment").status_code
+        deleted = http.delete(f"{path}/segment").status_code
 
-        assert (made, again.status_code, changed["options"], gone) == (201, 207, [], 204)
+        assert (made, again.status_code, changed["options"], deleted) == (201, 207, [], 204)
         assert again.json()["errors"][0]["message"] == "A property named 'segment' already exists."
         assert http.get(f"{path}/segment").status_code == 404
 
@@ -778,7 +778,7 @@ class TestAccess:
 
     def test_a_wrong_token_is_an_error(self, box: Sandbox) -> None:
         """401, which the client raises."""
-        client = HubSpot(access_token="pat-wrong", host=box.url)
+        client = HubSpot(access_token="pat-unknown_pair", host=box.url)
 
         with pytest.raises(ApiException) as raised:
             client.crm.contacts.basic_api.get_page()
@@ -850,10 +850,10 @@ class TestAccess:
     def test_another_process_changes_the_settings(self, http: Http, box: Sandbox) -> None:
         """By a control call."""
         settings = {"denied_scopes": ["forms"], "index_lag_seconds": 2}
-        known = http.post("/_sandbox/hubspot", json=settings).status_code
+        accepted = http.post("/_sandbox/hubspot", json=settings).status_code
         unknown = http.post("/_sandbox/hubspot", json={"access_token": "x"}).status_code
 
-        assert (known, unknown) == (200, 400)
+        assert (accepted, unknown) == (200, 400)
         assert box.hubspot.denied_scopes == {"forms"}
 
 
@@ -961,13 +961,13 @@ def test_a_search_returns_a_changed_record_in_its_order(direction: str) -> None:
             ),
         )
         wanted = {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(since)}
-        asked = {
+        query = {
             "filterGroups": [{"filters": [wanted]}],
             "sorts": [{"propertyName": "lastmodifieddate", "direction": direction}],
             "limit": 100,
         }
         with Http(own) as session:
-            found = session.post(f"{CONTACTS}/search", json=asked)
+            found = session.post(f"{CONTACTS}/search", json=query)
 
     assert found.json()["total"] == len(expected)
     assert ids_of(found) == [str(one.id) for one in expected]

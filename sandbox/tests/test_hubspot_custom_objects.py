@@ -103,13 +103,13 @@ def test_associations_v3_have_names(box: Sandbox, call: Call) -> None:
     pair = {"from": {"id": str(contact)}, "to": {"id": str(deal)}, "type": "contact_to_deal"}
     root = "/crm/v3/associations/contacts/deals"
     made = call("POST", f"{root}/batch/create", {"inputs": [pair]})
-    nobody = {"inputs": [pair | {"to": {"id": "1"}}]}
+    unknown_pair = {"inputs": [pair | {"to": {"id": "1"}}]}
     path = f"/crm/v3/objects/contacts/{contact}/associations/deals"
     linked = call("GET", path).json()["results"]
 
     assert (made.status_code, made.json()["results"]) == (201, [pair])
     assert {"id": str(deal), "type": "contact_to_deal"} in linked
-    assert call("POST", f"{root}/batch/create", nobody).status_code == 207
+    assert call("POST", f"{root}/batch/create", unknown_pair).status_code == 207
     assert call("POST", f"{root}/batch/archive", {"inputs": [pair]}).status_code == 204
     assert {"id": str(deal), "type": "contact_to_deal"} not in call("GET", path).json()["results"]
     assert call("GET", f"{root}/types").json()["results"][0]["name"] == "contact_to_deal"
@@ -133,14 +133,14 @@ def test_records_of_any_object_are_merged(box: Sandbox, call: Call, name: str) -
 def test_property_groups_are_created_changed_and_archived(call: Call) -> None:
     """One with properties cannot be archived."""
     root = "/crm/v3/properties/contacts/groups"
-    made = call("POST", root, {"name": "mine", "label": "Mine"})
-    again = call("POST", root, {"name": "mine", "label": "Mine"})
-    changed = call("PATCH", f"{root}/mine", {"label": "Ours"})
+    made = call("POST", root, {"name": "custom", "label": "Mine"})
+    again = call("POST", root, {"name": "custom", "label": "Mine"})
+    changed = call("PATCH", f"{root}/custom", {"label": "Ours"})
 
     assert (made.status_code, again.status_code) == (201, 409)
     assert changed.json()["label"] == "Ours"
-    assert call("DELETE", f"{root}/mine").status_code == 204
-    assert call("GET", f"{root}/mine").status_code == 404
+    assert call("DELETE", f"{root}/custom").status_code == 204
+    assert call("GET", f"{root}/custom").status_code == 404
     assert call("DELETE", f"{root}/contactinformation").status_code == 400
 
 
@@ -168,17 +168,17 @@ def test_a_new_record_has_the_recorded_properties(call: Call) -> None:
 def test_a_list_is_created_renamed_cleared_and_deleted(box: Sandbox, call: Call) -> None:
     """Its members were added one by one."""
     id = str(next(box.hubspot.tables["contacts"].live()).id)
-    asked = {"name": "mine", "objectTypeId": "0-1", "processingType": "MANUAL"}
-    made = call("POST", "/crm/v3/lists/", asked)
+    body = {"name": "custom", "objectTypeId": "0-1", "processingType": "MANUAL"}
+    made = call("POST", "/crm/v3/lists/", body)
     path = f"/crm/v3/lists/{made.json()['list']['listId']}"
     change = {"recordIdsToAdd": [id], "recordIdsToRemove": []}
     added = call("PUT", f"{path}/memberships/add-and-remove", change)
     of_record = call("GET", f"/crm/v3/lists/records/0-1/{id}/memberships").json()["results"]
 
-    assert call("POST", "/crm/v3/lists/", asked).status_code == 409
+    assert call("POST", "/crm/v3/lists/", body).status_code == 409
     assert added.json()["recordsIdsAdded"] == [id]
     assert path.rpartition("/")[2] in [one["listId"] for one in of_record]
-    assert call("PUT", f"{path}/update-list-name?listName=ours").status_code == 200
+    assert call("PUT", f"{path}/update-list-name?listName=renamed").status_code == 200
     assert call("DELETE", f"{path}/memberships").status_code == 204
     assert call("GET", f"{path}/memberships").json()["results"] == []
     assert call("DELETE", path).status_code == 204

@@ -114,9 +114,9 @@ def test_two_records_are_associated_and_dissociated(box: Sandbox, call: Call) ->
 
 def test_a_token_has_its_scopes(box: Sandbox, call: Call) -> None:
     """A wrong token is an error."""
-    told = call("GET", f"/oauth/v1/access-tokens/{box.hubspot_token}").json()
+    description = call("GET", f"/oauth/v1/access-tokens/{box.hubspot_token}").json()
 
-    assert "crm.objects.contacts.read" in told["scopes"]
+    assert "crm.objects.contacts.read" in description["scopes"]
     assert call("GET", "/oauth/v1/access-tokens/nonsense").status_code == 401
 
 
@@ -131,13 +131,15 @@ def test_a_list_is_found_by_its_whole_name(call: Call) -> None:
 def test_properties_are_read_and_archived_by_their_names(call: Call) -> None:
     """An unknown name makes a 207; HubSpot's own properties cannot be archived."""
     path = "/crm/v3/properties/contacts/batch"
-    gone = call("POST", f"{path}/archive", {"inputs": [{"name": "bant_need"}, {"name": "none"}]})
-    asked = {"archived": False, "inputs": [{"name": "email"}, {"name": "bant_need"}]}
-    read = call("POST", f"{path}/read", asked)
-    archived = call("POST", f"{path}/read", asked | {"archived": True})
+    archived_ = call(
+        "POST", f"{path}/archive", {"inputs": [{"name": "bant_need"}, {"name": "none"}]}
+    )
+    body = {"archived": False, "inputs": [{"name": "email"}, {"name": "bant_need"}]}
+    read = call("POST", f"{path}/read", body)
+    archived = call("POST", f"{path}/read", body | {"archived": True})
     own = call("POST", f"{path}/archive", {"inputs": [{"name": "email"}]})
 
-    assert (gone.status_code, read.status_code, own.status_code) == (204, 207, 400)
+    assert (archived_.status_code, read.status_code, own.status_code) == (204, 207, 400)
     assert read.json()["errors"][0]["context"] == {"name": ["bant_need"]}
     assert [one["name"] for one in archived.json()["results"]] == ["bant_need"]
 

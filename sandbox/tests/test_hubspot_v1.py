@@ -67,8 +67,15 @@ def test_a_single_company_has_every_value(box: Sandbox, get: Get) -> None:
 def test_deals_have_their_associations_on_request(box: Sandbox, get: Get) -> None:
     """Else the lists are empty."""
     linked, plain = (
-        paged(get, "/deals/v1/deal/paged", "deals", "hasMore", limit=2, includeAssociations=asked)
-        for asked in ("true", "false")
+        paged(
+            get,
+            "/deals/v1/deal/paged",
+            "deals",
+            "hasMore",
+            limit=2,
+            includeAssociations=is_requested,
+        )
+        for is_requested in ("true", "false")
     )
 
     assert [one["dealId"] for one in linked] == ids(box, "deals")
@@ -158,12 +165,12 @@ def test_mailings_have_the_counts_of_their_events(get: Get) -> None:
 
 def test_opt_outs_are_a_timeline(box: Sandbox, get: Get) -> None:
     """Of addresses and subscription types."""
-    told = get("/email/public/v1/subscriptions/timeline", limit=1000)["timeline"]
+    opt_outs = get("/email/public/v1/subscriptions/timeline", limit=1000)["timeline"]
     definition = get("/email/public/v1/subscriptions")["subscriptionDefinitions"][0]
     left = [one for one in box.hubspot.email_events if one["type"] == "STATUSCHANGE"]
 
-    assert [one["recipient"] for one in told] == [one["recipient"] for one in left]
-    assert {one["changes"][0]["subscriptionId"] for one in told} == {definition["id"]}
+    assert [one["recipient"] for one in opt_outs] == [one["recipient"] for one in left]
+    assert {one["changes"][0]["subscriptionId"] for one in opt_outs} == {definition["id"]}
 
 
 @pytest.mark.parametrize(
@@ -194,10 +201,10 @@ def test_forms_users_and_teams_exist(box: Sandbox, get: Get) -> None:
 
 def test_an_object_type_is_described_with_its_properties(box: Sandbox, get: Get) -> None:
     """Also by its type id."""
-    said = get("/crm-object-schemas/v3/schemas/0-1")
+    schema = get("/crm-object-schemas/v3/schemas/0-1")
 
-    assert said["fullyQualifiedName"] == "CONTACT"
-    assert len(said["properties"]) == len(box.hubspot.tables["contacts"].properties)
+    assert schema["fullyQualifiedName"] == "CONTACT"
+    assert len(schema["properties"]) == len(box.hubspot.tables["contacts"].properties)
 
 
 def test_associations_v3_have_names_instead_of_labels(box: Sandbox, get: Get) -> None:

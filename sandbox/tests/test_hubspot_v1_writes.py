@@ -78,19 +78,19 @@ def test_the_error_of_an_invalid_value_has_no_category(call: Call) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_contact_is_a_json_error(call: Call, method: str) -> None:
     """Today's API returns a page of HTML."""
-    gone = call(method, "/contacts/v1/contact/vid/0/profile", contact(firstname="Anna"))
+    error = call(method, "/contacts/v1/contact/vid/0/profile", contact(firstname="Anna"))
 
-    assert gone.status_code == 404
-    assert gone.headers["X-HubSpot-NotFound"] == "true"
-    assert gone.json()["category"] == "OBJECT_NOT_FOUND"
-    assert gone.json()["errors"] == [{"message": "The contact 0 does not exist."}]
+    assert error.status_code == 404
+    assert error.headers["X-HubSpot-NotFound"] == "true"
+    assert error.json()["category"] == "OBJECT_NOT_FOUND"
+    assert error.json()["errors"] == [{"message": "The contact 0 does not exist."}]
 
 
 def test_the_error_of_an_unknown_address_names_it(call: Call) -> None:
     """With a letter before it."""
-    gone = call("GET", "/contacts/v1/contact/email/a@b.example/profile").json()
+    error = call("GET", "/contacts/v1/contact/email/a@b.example/profile").json()
 
-    assert gone["errors"] == [{"message": "The contact e:a@b.example does not exist."}]
+    assert error["errors"] == [{"message": "The contact e:a@b.example does not exist."}]
 
 
 def test_a_contact_is_returned_without_history(box: Sandbox, call: Call) -> None:
@@ -102,11 +102,11 @@ def test_a_contact_is_returned_without_history(box: Sandbox, call: Call) -> None
 
 def test_a_large_count_of_lists_is_capped(call: Call) -> None:
     """Without an error; the offset shows the number."""
-    told = call("GET", "/contacts/v1/lists?count=999").json()
+    response = call("GET", "/contacts/v1/lists?count=999").json()
 
-    assert told["offset"] == 500
-    assert len(told["lists"]) == told["total"]
-    assert not told["has-more"]
+    assert response["offset"] == 500
+    assert len(response["lists"]) == response["total"]
+    assert not response["has-more"]
 
 
 def test_times_are_milliseconds(box: Sandbox, call: Call) -> None:
@@ -167,10 +167,10 @@ def test_recently_changed_contacts_come_newest_first(box: Sandbox, call: Call) -
     path = "/contacts/v1/lists/recently_updated/contacts/recent"
     first = call("GET", path, count=40).json()
     after = {"vidOffset": first["vid-offset"], "timeOffset": first["time-offset"]}
-    told = first["contacts"] + call("GET", path, count=100, **after).json()["contacts"]
+    rows = first["contacts"] + call("GET", path, count=100, **after).json()["contacts"]
 
-    assert sorted(one["vid"] for one in told) == vids(box)
-    assert told == sorted(told, key=lambda one: -one["addedAt"])
+    assert sorted(one["vid"] for one in rows) == vids(box)
+    assert rows == sorted(rows, key=lambda one: -one["addedAt"])
 
 
 def test_merged_contacts_have_a_new_id(box: Sandbox, call: Call) -> None:
@@ -241,18 +241,18 @@ def test_a_company_is_created_found_changed_and_archived(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         ("/companies/v2/companies/0", "This company 0 does not exist."),
         ("/deals/v1/deal/0", "This deal 0 does not exist."),
     ],
 )
-def test_an_unknown_record_is_not_changed(call: Call, path: str, said: str) -> None:
+def test_an_unknown_record_is_not_changed(call: Call, path: str, expected: str) -> None:
     """The error names it."""
-    gone = call("PUT", path, record())
+    response = call("PUT", path, record())
 
-    assert gone.status_code == 404
-    assert gone.json()["errors"] == [{"message": said}]
+    assert response.status_code == 404
+    assert response.json()["errors"] == [{"message": expected}]
 
 
 def test_a_deal_is_created_with_associations(box: Sandbox, call: Call) -> None:
@@ -293,9 +293,9 @@ def test_an_engagement_is_logged_and_archived(box: Sandbox, call: Call) -> None:
 def test_properties_and_groups_are_created_and_deleted(call: Call, root: str) -> None:
     """Under all their roots."""
     group = {"name": "mine", "displayName": "Mine", "displayOrder": 100}
-    asked = {"name": "own", "label": "Own", "groupName": "mine", "type": "string"}
+    definition = {"name": "own", "label": "Own", "groupName": "mine", "type": "string"}
     made_group = call("POST", f"{root}/groups", group).json()
-    made = call("POST", f"{root}/properties", asked | {"fieldType": "text"})
+    made = call("POST", f"{root}/properties", definition | {"fieldType": "text"})
 
     assert made_group.items() >= (group | {"deleted": False}).items()
     assert made.json()["groupName"] == "mine"

@@ -155,9 +155,9 @@ def test_lead_ids_encode_the_number_of_the_person(sandbox: Sandbox) -> None:
 def test_mails_in_both_crms_have_one_message_id(sandbox: Sandbox) -> None:
     """The Message-ID matches a mail that both CRMs logged."""
     table = sandbox.salesforce.tables["EmailMessage"].values()
-    known = {one.message_id for person in sandbox.people for one in person.events}
+    message_ids = {one.message_id for person in sandbox.people for one in person.events}
 
-    assert {row["MessageIdentifier"] for row in table} <= known
+    assert {row["MessageIdentifier"] for row in table} <= message_ids
 
 
 def test_every_row_has_only_fields_of_its_object(sandbox: Sandbox) -> None:
@@ -175,19 +175,19 @@ def test_every_row_has_only_fields_of_its_object(sandbox: Sandbox) -> None:
 
 def test_a_merged_loser_refers_to_its_winner(sf: Client) -> None:
     """Losers are deleted rows, which only queryAll returns."""
-    asked = "SELECT MasterRecordId FROM Lead WHERE MasterRecordId != null"
-    losers = sf.query_all(asked, include_deleted=True)["records"]
+    query = "SELECT MasterRecordId FROM Lead WHERE MasterRecordId != null"
+    losers = sf.query_all(query, include_deleted=True)["records"]
 
-    assert sf.query_all(asked)["records"] == []
+    assert sf.query_all(query)["records"] == []
     assert {row["MasterRecordId"][:3] for row in losers} == {"00Q"}
 
 
 def test_only_query_all_returns_old_activities(sf: Client) -> None:
     """Activities older than a year are archived."""
-    asked = "SELECT COUNT() FROM Task WHERE CreatedDate < LAST_N_DAYS:400"
+    soql = "SELECT COUNT() FROM Task WHERE CreatedDate < LAST_N_DAYS:400"
 
-    assert sf.query(asked)["totalSize"] == 0
-    assert sf.query(asked, include_deleted=True)["totalSize"] > 0
+    assert sf.query(soql)["totalSize"] == 0
+    assert sf.query(soql, include_deleted=True)["totalSize"] > 0
 
 
 def test_the_history_of_a_converted_lead_stays_with_the_lead(sandbox: Sandbox) -> None:
@@ -308,9 +308,9 @@ def test_a_password_opens_a_session_of_its_user(sandbox: Sandbox) -> None:
         timeout=5,
     )
     token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-    known = requests.get(f"{sandbox.url}/services/oauth2/userinfo", headers=token, timeout=5)
+    claims = requests.get(f"{sandbox.url}/services/oauth2/userinfo", headers=token, timeout=5)
 
-    assert known.json()["preferred_username"] == credentials.username
+    assert claims.json()["preferred_username"] == credentials.username
 
 
 def test_a_client_can_end_its_session(sandbox: Sandbox, token: str) -> None:
@@ -399,9 +399,9 @@ def test_a_url_of_more_than_16_kilobytes_is_an_error(
     rest: requests.Session, sandbox: Sandbox
 ) -> None:
     """A long list of ids does not fit into a query."""
-    asked = "SELECT Id FROM Lead WHERE Id IN ('" + "00Q" * 6000 + "')"
+    soql = "SELECT Id FROM Lead WHERE Id IN ('" + "00Q" * 6000 + "')"
 
-    assert rest.get(f"{sandbox.url}{ROOT}/query", params={"q": asked}).status_code == 414
+    assert rest.get(f"{sandbox.url}{ROOT}/query", params={"q": soql}).status_code == 414
 
 
 # --- metadata --------------------------------------------------------------------------------
@@ -420,9 +420,9 @@ def test_describe_has_the_writable_fields(sf: Client) -> None:
 def test_describe_returns_304_without_a_change(rest: requests.Session, sandbox: Sandbox) -> None:
     """If-Modified-Since saves the second describe."""
     url = f"{sandbox.url}{ROOT}/sobjects/Lead/describe"
-    seen = rest.get(url).headers["Last-Modified"]
+    last_modified = rest.get(url).headers["Last-Modified"]
 
-    assert rest.get(url, headers={"If-Modified-Since": seen}).status_code == 304
+    assert rest.get(url, headers={"If-Modified-Since": last_modified}).status_code == 304
 
 
 def test_all_objects_are_listed(sf: Client, sandbox: Sandbox) -> None:
@@ -496,8 +496,8 @@ def test_parents_are_nested_in_the_response(sf: Client) -> None:
 
 def test_a_polymorphic_parent_has_its_type(sf: Client) -> None:
     """A task belongs to a lead or a contact."""
-    asked = "SELECT WhoId, Who.Type FROM Task WHERE WhoId != null"
-    records = sf.query_all(asked)["records"]
+    query = "SELECT WhoId, Who.Type FROM Task WHERE WhoId != null"
+    records = sf.query_all(query)["records"]
 
     assert {(row["WhoId"][:3], row["Who"]["Type"]) for row in records} == {
         ("00Q", "Lead"),
@@ -507,8 +507,8 @@ def test_a_polymorphic_parent_has_its_type(sf: Client) -> None:
 
 def test_rows_come_in_the_requested_order(sf: Client) -> None:
     """By a cursor field and the id, as an incremental extract requests."""
-    asked = "SELECT Id, SystemModstamp FROM Lead ORDER BY SystemModstamp DESC, Id"
-    keys = [(row["SystemModstamp"], row["Id"]) for row in sf.query_all(asked)["records"]]
+    query = "SELECT Id, SystemModstamp FROM Lead ORDER BY SystemModstamp DESC, Id"
+    keys = [(row["SystemModstamp"], row["Id"]) for row in sf.query_all(query)["records"]]
 
     assert [key for key, _ in keys] == sorted((key for key, _ in keys), reverse=True)
 
@@ -553,7 +553,7 @@ def test_equivalent_conditions_return_the_same_rows(
 
 
 @pytest.mark.parametrize(
-    ("query", "code", "said"),
+    ("query", "code", "expected_message"),
     [
         pytest.param(
             "SELEKT Id FROM Lead", "MALFORMED_QUERY", "unexpected token: SELEKT", id="word"
@@ -601,14 +601,14 @@ def test_equivalent_conditions_return_the_same_rows(
     ],
 )
 def test_an_invalid_query_has_salesforces_error(
-    sandbox: Sandbox, query: str, code: str, said: str
+    sandbox: Sandbox, query: str, code: str, expected_message: str
 ) -> None:
     """Clients compare the code, people read the message."""
     with pytest.raises(ApiError) as refused:
         select(sandbox.salesforce, query)
 
     assert refused.value.code == code
-    assert said in refused.value.message
+    assert expected_message in refused.value.message
 
 
 def test_strings_can_have_quotes_and_line_breaks() -> None:
@@ -716,16 +716,16 @@ def test_history_has_changes_of_tracked_fields(sf: Client, lead: str) -> None:
     """Equal values add no entry."""
     sf.Lead.update(lead, {"Lifecycle_Stage__c": "Prospect"})
     sf.Lead.update(lead, {"Lifecycle_Stage__c": "Prospect"})
-    asked = f"SELECT OldValue, NewValue FROM LeadHistory WHERE LeadId = '{lead}'"
-    changes = sf.query(f"{asked} AND Field = 'Lifecycle_Stage__c'")["records"]
+    soql = f"SELECT OldValue, NewValue FROM LeadHistory WHERE LeadId = '{lead}'"
+    changes = sf.query(f"{soql} AND Field = 'Lifecycle_Stage__c'")["records"]
 
     assert [(one["OldValue"], one["NewValue"]) for one in changes] == [(None, "Prospect")]
 
 
 def test_a_write_of_an_equal_value_changes_the_time_stamp(sf: Client) -> None:
     """So a sync must not write equal values."""
-    asked = "SELECT Id, Rating, SystemModstamp FROM Lead WHERE IsConverted = false LIMIT 1"
-    before = sf.query(asked)["records"][0]
+    soql = "SELECT Id, Rating, SystemModstamp FROM Lead WHERE IsConverted = false LIMIT 1"
+    before = sf.query(soql)["records"][0]
     sf.Lead.update(before["Id"], {"Rating": before["Rating"]})
 
     assert sf.Lead.get(before["Id"])["SystemModstamp"] > before["SystemModstamp"]
@@ -773,9 +773,9 @@ def test_changed_and_deleted_records_are_listed_by_time(sf: Client, lead: str) -
     """getUpdated and getDeleted, which include merges."""
     sf.Lead.delete(lead)
     start, end = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(minutes=2)
-    gone = [one["id"] for one in sf.Lead.deleted(start, end)["deletedRecords"]]
+    deleted_ids = [one["id"] for one in sf.Lead.deleted(start, end)["deletedRecords"]]
 
-    assert lead in gone
+    assert lead in deleted_ids
     assert lead not in sf.Lead.updated(start, end)["ids"]
 
 
@@ -786,8 +786,8 @@ def test_a_merge_changes_the_time_stamp_of_the_winner(
     other = sf.Lead.create({"LastName": "Muster", "Company": "Muster AG"})["id"]
     body = {"winner": lead, "loser": other}
     requests.post(f"{sandbox.url}/_sandbox/salesforce/merge", json=body, timeout=5)
-    asked = f"SELECT IsDeleted, MasterRecordId FROM Lead WHERE Id = '{other}'"
-    loser = sf.query(asked, include_deleted=True)["records"][0]
+    soql = f"SELECT IsDeleted, MasterRecordId FROM Lead WHERE Id = '{other}'"
+    loser = sf.query(soql, include_deleted=True)["records"][0]
 
     assert (loser["IsDeleted"], loser["MasterRecordId"]) == (True, lead)
 
@@ -860,8 +860,8 @@ def test_a_locked_row_fails_the_planned_number_of_writes(
 
 def test_a_locked_account_locks_its_contacts(sf: Client, sandbox: Sandbox) -> None:
     """So a sync groups writes by account."""
-    asked = "SELECT Id, AccountId FROM Contact WHERE AccountId != null LIMIT 1"
-    contact = sf.query(asked)["records"][0]
+    soql = "SELECT Id, AccountId FROM Contact WHERE AccountId != null LIMIT 1"
+    contact = sf.query(soql)["records"][0]
     sandbox.salesforce.lock([contact["AccountId"]])
 
     with pytest.raises(SalesforceMalformedRequest, match="UNABLE_TO_LOCK_ROW"):
@@ -876,9 +876,9 @@ def test_collections_create_and_delete(sf: Client) -> None:
     ]
     made: Any = sf.restful("composite/sobjects", method="POST", json={"records": records})
     ids = [one["id"] for one in made]
-    gone: Any = sf.restful("composite/sobjects", method="DELETE", params={"ids": ",".join(ids)})
+    deleted: Any = sf.restful("composite/sobjects", method="DELETE", params={"ids": ",".join(ids)})
 
-    assert [one["id"] for one in gone] == ids
+    assert [one["id"] for one in deleted] == ids
 
 
 def test_records_are_read_in_one_call(sf: Client, lead: str) -> None:
@@ -899,9 +899,9 @@ def test_a_composite_request_rolls_back_as_a_whole(sf: Client, lead: str) -> Non
     ]
     body = {"allOrNone": True, "compositeRequest": requests_inside}
     answer: Any = sf.restful("composite", method="POST", json=body)
-    told = [one["body"][0]["errorCode"] for one in answer["compositeResponse"]]
+    error_codes = [one["body"][0]["errorCode"] for one in answer["compositeResponse"]]
 
-    assert told == ["PROCESSING_HALTED", "CANNOT_UPDATE_CONVERTED_LEAD"]
+    assert error_codes == ["PROCESSING_HALTED", "CANNOT_UPDATE_CONVERTED_LEAD"]
     assert sf.Lead.get(lead)["Rating"] is None
 
 
@@ -951,8 +951,8 @@ def test_a_query_job_goes_through_its_states(rest: requests.Session, sandbox: Sa
 
 def test_a_query_job_has_one_api_version(rest: requests.Session, sandbox: Sandbox) -> None:
     """Another version in a later call is a conflict."""
-    asked = {"operation": "query", "query": "SELECT Id FROM Lead"}
-    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).json()
+    body = {"operation": "query", "query": "SELECT Id FROM Lead"}
+    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).json()
 
     answer = rest.get(f"{sandbox.url}/services/data/v61.0/jobs/query/{made['id']}")
     assert answer.status_code == 409
@@ -961,8 +961,8 @@ def test_a_query_job_has_one_api_version(rest: requests.Session, sandbox: Sandbo
 def test_pages_of_a_query_job_have_urls(rest: requests.Session, sandbox: Sandbox) -> None:
     """For parallel downloads; jobs are listed."""
     jobs = f"{sandbox.url}{ROOT}/jobs/query"
-    asked = {"operation": "queryAll", "query": "SELECT Id FROM User"}
-    made = rest.post(jobs, json=asked).json()
+    body = {"operation": "queryAll", "query": "SELECT Id FROM User"}
+    made = rest.post(jobs, json=body).json()
     here = f"{jobs}/{made['id']}"
     states = [rest.get(here).json()["state"] for _ in range(2)]
     (page,) = rest.get(f"{here}/resultPages").json()["resultPages"]
@@ -974,8 +974,8 @@ def test_pages_of_a_query_job_have_urls(rest: requests.Session, sandbox: Sandbox
 
 def test_an_aborted_query_job_has_no_results(rest: requests.Session, sandbox: Sandbox) -> None:
     """It cannot be aborted again."""
-    asked = {"operation": "query", "query": "SELECT Id FROM User"}
-    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).json()
+    body = {"operation": "query", "query": "SELECT Id FROM User"}
+    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).json()
     here = f"{sandbox.url}{ROOT}/jobs/query/{made['id']}"
     ends = [rest.patch(here, json={"state": "Aborted"}).status_code for _ in range(2)]
 
@@ -988,17 +988,17 @@ def test_bulk_queries_support_less_than_rest(
     rest: requests.Session, sandbox: Sandbox, query: str
 ) -> None:
     """No aggregates and no offset."""
-    asked = {"operation": "query", "query": query}
+    body = {"operation": "query", "query": query}
 
-    assert rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).status_code == 400
+    assert rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).status_code == 400
 
 
 def test_large_numbers_have_an_exponent(sf: Client) -> None:
     """As in 2.739E7."""
     made = sf.Account.create({"Name": "Grand AG", "AnnualRevenue": 27_390_000})["id"]
-    asked = f"SELECT AnnualRevenue FROM Account WHERE Id = '{made}'"
+    soql = f"SELECT AnnualRevenue FROM Account WHERE Id = '{made}'"
 
-    assert list(sf.bulk2.Account.query(asked, wait=0)) == ['"AnnualRevenue"\n"2.739E7"\n']
+    assert list(sf.bulk2.Account.query(soql, wait=0)) == ['"AnnualRevenue"\n"2.739E7"\n']
 
 
 def test_an_ingest_job_writes_the_valid_rows(sf: Client, lead: str) -> None:
@@ -1023,8 +1023,8 @@ class Ingest:
 
     def __init__(self, rest: requests.Session, url: str, operation: str = "update") -> None:
         self.rest = rest
-        asked = {"object": "Lead", "operation": operation, "contentType": "CSV"}
-        self.made: Json = rest.post(f"{url}{ROOT}/jobs/ingest", json=asked).json()
+        body = {"object": "Lead", "operation": operation, "contentType": "CSV"}
+        self.made: Json = rest.post(f"{url}{ROOT}/jobs/ingest", json=body).json()
         self.upload_url = f"{url}/{self.made['contentUrl']}"
         self.url = self.upload_url.removesuffix("/batches")
 
@@ -1121,7 +1121,7 @@ def test_a_row_without_an_id_cannot_be_updated(rest: requests.Session, sandbox: 
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "body",
     [
         pytest.param({"object": "Nope", "operation": "update"}, id="object"),
         pytest.param({"object": "Lead", "operation": "improve"}, id="operation"),
@@ -1131,9 +1131,9 @@ def test_a_row_without_an_id_cannot_be_updated(rest: requests.Session, sandbox: 
         ),
     ],
 )
-def test_an_invalid_job_is_an_error(rest: requests.Session, sandbox: Sandbox, asked: Json) -> None:
+def test_an_invalid_job_is_an_error(rest: requests.Session, sandbox: Sandbox, body: Json) -> None:
     """Before an upload."""
-    answer = rest.post(f"{sandbox.url}{ROOT}/jobs/ingest", json=asked)
+    answer = rest.post(f"{sandbox.url}{ROOT}/jobs/ingest", json=body)
 
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "InvalidJob")
 

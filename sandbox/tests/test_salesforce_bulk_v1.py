@@ -49,52 +49,52 @@ def session(sandbox: Sandbox) -> Iterator[requests.Session]:
 @pytest.fixture
 def bulk(sandbox: Sandbox, session: requests.Session) -> Any:
     """Bulk API 1.0 of simple-salesforce."""
-    known = sandbox.salesforce.credentials
+    user = sandbox.salesforce.credentials
     return Salesforce(
-        username=known.username,
-        password=known.password,
-        security_token=known.security_token,
+        username=user.username,
+        password=user.password,
+        security_token=user.security_token,
         session=session,
     ).bulk
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("parts", "code"),
     [
         pytest.param({"password": "wrong"}, "INVALID_LOGIN", id="wrong password"),
-        pytest.param({"username": "x@y.test"}, "INVALID_LOGIN", id="unknown user"),
+        pytest.param({"username": "x@y.test"}, "INVALID_LOGIN", id="unlogin user"),
         pytest.param({"security_token": "no"}, "INVALID_LOGIN", id="wrong token"),
         pytest.param({"security_token": ""}, "LOGIN_MUST_USE_SECURITY_TOKEN", id="no token"),
         pytest.param({"version": "65.0"}, "UNSUPPORTED_API_VERSION", id="new version"),
     ],
 )
 def test_a_failed_soap_login_has_its_code(
-    sandbox: Sandbox, session: requests.Session, given: dict[str, str], code: str
+    sandbox: Sandbox, session: requests.Session, parts: dict[str, str], code: str
 ) -> None:
     """Clients read the code in the detail of the fault."""
-    known = sandbox.salesforce.credentials
+    login = sandbox.salesforce.credentials
     right = {
-        "username": known.username,
-        "password": known.password,
-        "security_token": known.security_token,
+        "username": login.username,
+        "password": login.password,
+        "security_token": login.security_token,
     }
     with pytest.raises(SalesforceAuthenticationFailed, match=code):
-        Salesforce(**{**right, **given}, session=session)
+        Salesforce(**{**right, **parts}, session=session)
 
 
 def test_a_trusted_network_needs_no_security_token(
     sandbox: Sandbox, session: requests.Session
 ) -> None:
     """A client that names the organization logs in by password alone."""
-    known = sandbox.salesforce.credentials
+    user = sandbox.salesforce.credentials
     sf = Salesforce(
-        username=known.username,
-        password=known.password,
+        username=user.username,
+        password=user.password,
         organizationId=ORGANIZATION,
         session=session,
     )
 
-    assert sf.session_id in known.tokens
+    assert sf.session_id in user.tokens
 
 
 def test_xml_that_defines_entities_is_an_error() -> None:
@@ -127,7 +127,7 @@ def test_an_invalid_query_fails_its_batch(bulk: Any) -> None:
         bulk.Lead.query("SELECT Nothing FROM Lead")
 
 
-def test_an_unknown_object_fails_the_job(bulk: Any) -> None:
+def test_an_unlogin_object_fails_the_job(bulk: Any) -> None:
     """With the error of this API."""
     with pytest.raises(SalesforceMalformedRequest, match="InvalidEntity"):
         bulk.Leed.query("SELECT Id FROM Leed")
@@ -138,9 +138,9 @@ def test_results_of_written_rows_come_in_their_order(bulk: Any) -> None:
     taken, refused = bulk.Lead.insert([{"LastName": "A", "Company": "B"}, {"Company": "C"}])
     [changed] = bulk.Lead.update([{"Id": taken["id"], "Title": "CTO"}])
     [found] = bulk.Lead.query(f"SELECT Title FROM Lead WHERE Id = '{taken['id']}'")
-    [gone] = bulk.Lead.delete([{"Id": taken["id"]}])
+    [deleted] = bulk.Lead.delete([{"Id": taken["id"]}])
 
-    assert (taken["created"], changed["created"], gone["success"]) == (True, False, True)
+    assert (taken["created"], changed["created"], deleted["success"]) == (True, False, True)
     assert refused["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
     assert found["Title"] == "CTO"
 
@@ -148,12 +148,12 @@ def test_results_of_written_rows_come_in_their_order(bulk: Any) -> None:
 def test_an_upsert_uses_an_external_id(bulk: Any) -> None:
     """Created the first time, updated the second."""
     row = {"Legacy_Id__c": "old-1", "LastName": "A", "Company": "B"}
-    told = [bulk.Lead.upsert([row], "Legacy_Id__c")[0]["created"] for _ in range(2)]
+    news = [bulk.Lead.upsert([row], "Legacy_Id__c")[0]["created"] for _ in range(2)]
 
-    assert told == [True, False]
+    assert news == [True, False]
 
 
-def asked(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: str) -> str:
+def send_xml(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: str) -> str:
     """Call Bulk API 1.0 in XML, and return the text of the response."""
     answer = requests.request(
         method,
@@ -167,24 +167,24 @@ def asked(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: s
 
 def job(sandbox: Sandbox, operation: str) -> str:
     """Open a job for leads in CSV, and return its id."""
-    told = "".join(
+    content = "".join(
         f"<{name}>{value}</{name}>"
         for name, value in (("operation", operation), ("object", "Lead"), ("contentType", "CSV"))
     )
     namespace = "http://www.force.com/2009/06/asyncapi/dataload"
-    body = f'<?xml version="1.0"?><jobInfo xmlns="{namespace}">{told}</jobInfo>'
-    return leaves(asked(sandbox, "POST", "/job", body).encode())["id"]
+    body = f'<?xml version="1.0"?><jobInfo xmlns="{namespace}">{content}</jobInfo>'
+    return leaves(send_xml(sandbox, "POST", "/job", body).encode())["id"]
 
 
 def test_a_query_in_csv_has_its_state_in_xml(sandbox: Sandbox) -> None:
     """Batch, state, list of results, and rows."""
     path = f"/job/{job(sandbox, 'query')}"
     query = "SELECT Id FROM Lead ORDER BY Id LIMIT 1"
-    batch = leaves(asked(sandbox, "POST", f"{path}/batch", query).encode())
-    state = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}").encode())
-    result = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result").encode())
-    rows = asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result/{result['result']}")
-    closed = leaves(asked(sandbox, "POST", path, "<j><state>Closed</state></j>").encode())
+    batch = leaves(send_xml(sandbox, "POST", f"{path}/batch", query).encode())
+    state = leaves(send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}").encode())
+    result = leaves(send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}/result").encode())
+    rows = send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}/result/{result['result']}")
+    closed = leaves(send_xml(sandbox, "POST", path, "<j><state>Closed</state></j>").encode())
 
     assert (batch["state"], state["state"], closed["state"]) == ("Queued", "Completed", "Closed")
     assert rows.startswith('"Id"\n"00Q')
@@ -194,10 +194,10 @@ def test_an_empty_query_result_is_a_text(sandbox: Sandbox) -> None:
     """In place of a header line."""
     path = f"/job/{job(sandbox, 'query')}/batch"
     query = "SELECT Id FROM Lead WHERE LastName = 'nobody'"
-    batch = leaves(asked(sandbox, "POST", path, query).encode())["id"]
-    result = leaves(asked(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
+    batch = leaves(send_xml(sandbox, "POST", path, query).encode())["id"]
+    result = leaves(send_xml(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
 
-    rows = asked(sandbox, "GET", f"{path}/{batch}/result/{result}")
+    rows = send_xml(sandbox, "GET", f"{path}/{batch}/result/{result}")
     assert rows == "Records not found for this query"
 
 
@@ -205,13 +205,13 @@ def test_results_of_csv_rows_are_csv(sandbox: Sandbox) -> None:
     """An empty value leaves a field, `#N/A` clears it; the sent rows can be read."""
     path = f"/job/{job(sandbox, 'insert')}/batch"
     sent = "LastName,Company,Title\nA,B,#N/A\nA,,\n"
-    batch = leaves(asked(sandbox, "POST", path, sent).encode())["id"]
-    told = asked(sandbox, "GET", f"{path}/{batch}/result").splitlines()
+    batch = leaves(send_xml(sandbox, "POST", path, sent).encode())["id"]
+    lines = send_xml(sandbox, "GET", f"{path}/{batch}/result").splitlines()
 
-    assert told[0] == '"Id","Success","Created","Error"'
-    assert '"true","true",""' in told[1]
-    assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Company]:Company --" in told[2]
-    assert asked(sandbox, "GET", f"{path}/{batch}/request") == sent
+    assert lines[0] == '"Id","Success","Created","Error"'
+    assert '"true","true",""' in lines[1]
+    assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Company]:Company --" in lines[2]
+    assert send_xml(sandbox, "GET", f"{path}/{batch}/request") == sent
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_errors_have_their_own_keys(
     sandbox: Sandbox, method: str, path: str, body: str, code: str
 ) -> None:
     """`exceptionCode`, in XML unless JSON was sent."""
-    assert leaves(asked(sandbox, method, path, body).encode())["exceptionCode"] == code
+    assert leaves(send_xml(sandbox, method, path, body).encode())["exceptionCode"] == code
 
 
 def test_an_ended_session_is_a_400(sandbox: Sandbox) -> None:

@@ -87,9 +87,9 @@ def test_an_invalid_search_is_an_error(call: Call, text: str, code: str) -> None
 def test_a_search_can_have_parameters(call: Call, method: str) -> None:
     """In the URL or in the body."""
     path = f"{REST}/parameterizedSearch"
-    asked = {"GET": f"{path}?q=example&sobject=Lead&Lead.fields=id,name&Lead.limit=2", "POST": path}
+    urls = {"GET": f"{path}?q=example&sobject=Lead&Lead.fields=id,name&Lead.limit=2", "POST": path}
     body = {"q": "example", "fields": ["id", "name"], "sobjects": [{"name": "Lead", "limit": 2}]}
-    found = call(method, asked[method], body if method == "POST" else None).json()["searchRecords"]
+    found = call(method, urls[method], body if method == "POST" else None).json()["searchRecords"]
 
     assert [sorted(one) for one in found] == [["Id", "Name", "attributes"]] * 2
 
@@ -232,20 +232,20 @@ def test_a_token_has_an_owner(box: Sandbox, call: Call) -> None:
         "client_id": box.client_id,
         "client_secret": box.client_secret,
     }
-    given = requests.post(f"{box.url}/services/oauth2/token", data=login, timeout=10).json()
-    told = call("GET", given["id"].removeprefix("https://login.salesforce.com")).json()
+    session = requests.post(f"{box.url}/services/oauth2/token", data=login, timeout=10).json()
+    owner = call("GET", session["id"].removeprefix("https://login.salesforce.com")).json()
 
-    assert told["username"] == box.salesforce.credentials.username
-    assert told["urls"]["rest"] == f"{box.url}/services/data/v{{version}}/"
-    assert told["id"] == given["id"]
+    assert owner["username"] == box.salesforce.credentials.username
+    assert owner["urls"]["rest"] == f"{box.url}/services/data/v{{version}}/"
+    assert owner["id"] == session["id"]
 
 
 def test_a_token_is_introspected(box: Sandbox) -> None:
     """With the client secret."""
-    known = {"client_id": box.client_id, "client_secret": box.client_secret}
+    credentials = {"client_id": box.client_id, "client_secret": box.client_secret}
     url = f"{box.url}/services/oauth2/introspect"
     good, bad = (
-        requests.post(url, data=known | {"token": token}, timeout=10).json()
+        requests.post(url, data=credentials | {"token": token}, timeout=10).json()
         for token in (box.salesforce_token, "none")
     )
 
@@ -254,15 +254,15 @@ def test_a_token_is_introspected(box: Sandbox) -> None:
     assert requests.post(url, data={"token": "x"}, timeout=10).status_code == 401
 
 
-def job(call: Call, **said: str) -> str:
+def job(call: Call, **fields: str) -> str:
     """Open a job of Bulk API 1.0 in XML, and return its id."""
-    inside = "".join(f"<{name}>{one}</{name}>" for name, one in said.items())
-    asked = f"<jobInfo>{inside}<contentType>XML</contentType></jobInfo>"
-    made = call("POST", f"{BULK}/job", asked, **{"Content-Type": "application/xml"})
+    inside = "".join(f"<{name}>{one}</{name}>" for name, one in fields.items())
+    body = f"<jobInfo>{inside}<contentType>XML</contentType></jobInfo>"
+    made = call("POST", f"{BULK}/job", body, **{"Content-Type": "application/xml"})
     return made.text.partition("<id>")[2].partition("</id>")[0]
 
 
-def told(answer: requests.Response, name: str) -> list[str]:
+def texts_of(answer: requests.Response, name: str) -> list[str]:
     """Return the texts of all elements with a name."""
     return [one.partition(f"</{name}>")[0] for one in answer.text.split(f"<{name}>")[1:]]
 
@@ -270,14 +270,16 @@ def told(answer: requests.Response, name: str) -> list[str]:
 def test_query_rows_come_in_xml(box: Sandbox, call: Call) -> None:
     """With their type, as the SOAP API writes them."""
     id = job(call, operation="query", object="Account")
-    batch = told(call("POST", f"{BULK}/job/{id}/batch", "SELECT Id, Name FROM Account"), "id")[0]
+    batch = texts_of(call("POST", f"{BULK}/job/{id}/batch", "SELECT Id, Name FROM Account"), "id")[
+        0
+    ]
     here = f"{BULK}/job/{id}/batch/{batch}/result"
-    result = told(call("GET", here), "result")[0]
+    result = texts_of(call("GET", here), "result")[0]
     found = call("GET", f"{here}/{result}")
 
     assert found.headers["Content-Type"] == "application/xml"
-    assert told(found, "type")[0] == "Account"
-    assert some(box, "Account")["Id"] in told(found, "Id")
+    assert texts_of(found, "type")[0] == "Account"
+    assert some(box, "Account")["Id"] in texts_of(found, "Id")
 
 
 def test_rows_are_written_in_xml(box: Sandbox, call: Call) -> None:
@@ -285,20 +287,20 @@ def test_rows_are_written_in_xml(box: Sandbox, call: Call) -> None:
     id = job(call, operation="insert", object="Lead")
     row = "<sObject><LastName>Smith</LastName><Company>Smith Ltd</Company></sObject>"
     rows = f"<sObjects>{row}<sObject><Company>No name</Company></sObject></sObjects>"
-    batch = told(call("POST", f"{BULK}/job/{id}/batch", rows), "id")[0]
+    batch = texts_of(call("POST", f"{BULK}/job/{id}/batch", rows), "id")[0]
     outcomes = call("GET", f"{BULK}/job/{id}/batch/{batch}/result")
-    made = told(outcomes, "id")[0]
+    made = texts_of(outcomes, "id")[0]
 
-    assert told(outcomes, "success") == ["true", "false"]
-    assert told(outcomes, "statusCode") == ["REQUIRED_FIELD_MISSING"]
+    assert texts_of(outcomes, "success") == ["true", "false"]
+    assert texts_of(outcomes, "statusCode") == ["REQUIRED_FIELD_MISSING"]
     assert box.salesforce.tables["Lead"][made]["LastName"] == "Smith"
 
 
 def test_a_query_is_split_into_chunks_by_id(box: Sandbox, call: Call) -> None:
     """The sent batch is not processed; the batches of the chunks have all rows."""
     headers = {"Sforce-Enable-PKChunking": "chunkSize=10"}
-    asked = {"operation": "query", "object": "Lead", "contentType": "JSON"}
-    id = call("POST", f"{BULK}/job", asked, **headers).json()["id"]
+    body = {"operation": "query", "object": "Lead", "contentType": "JSON"}
+    id = call("POST", f"{BULK}/job", body, **headers).json()["id"]
     sent = call("POST", f"{BULK}/job/{id}/batch", "SELECT Id FROM Lead").json()
     batches = call("GET", f"{BULK}/job/{id}/batch").json()["batchInfo"]
     counts = [one["numberRecordsProcessed"] for one in batches]
@@ -317,8 +319,8 @@ def test_a_compound_address_has_parts(box: Sandbox, call: Call) -> None:
     text = f"SELECT Address, City FROM Lead WHERE Id = '{id}'"
     found = call("GET", f"{REST}/query?q={quote(text)}").json()["records"][0]
     written = call("PATCH", f"{REST}/sobjects/Lead/{id}", {"Address": {"city": "Miami"}})
-    asked = {"operation": "query", "query": text}
-    bulk = call("POST", f"{REST}/jobs/query", asked)
+    body = {"operation": "query", "query": text}
+    bulk = call("POST", f"{REST}/jobs/query", body)
 
     assert found["Address"] == {
         "city": "Tallahassee",

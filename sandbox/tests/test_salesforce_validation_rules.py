@@ -17,16 +17,16 @@ Call = Callable[..., requests.Response]
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Sandbox]:
+def org() -> Iterator[Sandbox]:
     with running(people=20, seed=5, now=NOW, rate_limits=False) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(world: Sandbox) -> Iterator[Sandbox]:
+def box(org: Sandbox) -> Iterator[Sandbox]:
     """The org without rules."""
-    yield world
-    world.salesforce.rules.clear()
+    yield org
+    org.salesforce.rules.clear()
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_a_rule_can_be_a_failing_flow(box: Sandbox, call: Call) -> None:
 def test_the_error_of_a_duplicate_names_the_other_record(box: Sandbox, call: Call) -> None:
     """Under a key that the API misspells."""
     duplicate_rule(box.salesforce, "Lead", "Email")
-    first = call("POST", "sobjects/Lead", ADA | {"Email": "twin@example.com"}).json()["id"]
-    answer = call("POST", "sobjects/Lead", ADA | {"Email": "TWIN@example.com"})
+    first = call("POST", "sobjects/Lead", ADA | {"Email": "copy@example.com"}).json()["id"]
+    answer = call("POST", "sobjects/Lead", ADA | {"Email": "COPY@example.com"})
 
     assert answer.json()[0]["errorCode"] == "DUPLICATES_DETECTED"
     matched = answer.json()[0]["duplicateResut"]["matchResults"][0]["matchRecords"]
@@ -151,11 +151,11 @@ def test_a_request_can_use_an_earlier_response(call: Call) -> None:
         {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{ada.id}}", "referenceId": "read"},
         {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{nobody.id}}", "referenceId": "none"},
     ]
-    told = call("POST", "composite", {"compositeRequest": requested}).json()["compositeResponse"]
+    results = call("POST", "composite", {"compositeRequest": requested}).json()["compositeResponse"]
 
-    assert [one["httpStatusCode"] for one in told] == [201, 201, 200, 400]
-    assert told[2]["body"]["AccountId"] == told[0]["body"]["id"]
-    assert told[3]["body"][0]["errorCode"] == "PROCESSING_HALTED"
+    assert [one["httpStatusCode"] for one in results] == [201, 201, 200, 400]
+    assert results[2]["body"]["AccountId"] == results[0]["body"]["id"]
+    assert results[3]["body"][0]["errorCode"] == "PROCESSING_HALTED"
 
 
 def test_a_graph_is_one_transaction(call: Call) -> None:
@@ -171,8 +171,8 @@ def test_a_graph_is_one_transaction(call: Call) -> None:
         {"graphId": "one", "compositeRequest": [good]},
         {"graphId": "two", "compositeRequest": [good, bad]},
     ]
-    told = call("POST", "composite/graph", {"graphs": graphs}).json()["graphs"]
+    results = call("POST", "composite/graph", {"graphs": graphs}).json()["graphs"]
     query = "query?q=SELECT COUNT() FROM Account WHERE Name = 'Graph Ltd'"
 
-    assert [one["isSuccessful"] for one in told] == [True, False]
+    assert [one["isSuccessful"] for one in results] == [True, False]
     assert call("GET", query).json()["totalSize"] == 1

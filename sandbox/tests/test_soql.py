@@ -25,7 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 def ask(sandbox: Sandbox) -> Ask:
     """Send a query over HTTP and return the response."""
 
-    def asked(query: str) -> dict[str, Any]:
+    def send(query: str) -> dict[str, Any]:
         answer = requests.get(
             f"{sandbox.url}/services/data/v60.0/query",
             params={"q": query},
@@ -35,42 +35,42 @@ def ask(sandbox: Sandbox) -> Ask:
         body: dict[str, Any] = answer.json()
         return body
 
-    return asked
+    return send
 
 
 def test_rows_are_counted_by_group(ask: Ask) -> None:
     """One record per value, with the number of rows."""
     every = ask("SELECT COUNT() FROM Lead")["totalSize"]
-    told = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
+    response = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
 
-    counts = [one["expr0"] for one in told["records"]]
+    counts = [one["expr0"] for one in response["records"]]
     assert sum(counts) == every
     assert counts == sorted(counts, reverse=True)
-    assert told["records"][0]["attributes"] == {"type": "AggregateResult"}
+    assert response["records"][0]["attributes"] == {"type": "AggregateResult"}
 
 
 def test_aggregates_without_groups_return_one_record(ask: Ask) -> None:
     """Aliases stay, other aggregates are numbered."""
-    told = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
+    rows = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
 
-    assert len(told) == 1
-    assert told[0]["all_"] > 0
-    assert told[0]["expr0"] < told[0]["expr1"]
+    assert len(rows) == 1
+    assert rows[0]["all_"] > 0
+    assert rows[0]["expr0"] < rows[0]["expr1"]
 
 
 def test_a_group_can_use_a_field_of_a_parent(ask: Ask) -> None:
     """And have an alias."""
-    told = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
+    response = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
 
-    assert {"owner", "expr0", "attributes"} == told["records"][0].keys()
+    assert {"owner", "expr0", "attributes"} == response["records"][0].keys()
 
 
 def test_having_filters_groups(ask: Ask) -> None:
     """By an aggregate, with any logic."""
     query = "SELECT Status FROM Lead GROUP BY Status HAVING COUNT(Id) > 3 AND Status != 'Qualified'"
-    told = ask(query)
+    response = ask(query)
 
-    assert 0 < len(told["records"]) < 5
+    assert 0 < len(response["records"]) < 5
 
 
 def test_child_rows_are_nested_as_a_result(ask: Ask) -> None:
@@ -98,7 +98,7 @@ def test_describe_has_the_child_relationships(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "error_text"),
     [
         pytest.param("SELECT Status, COUNT(Id) FROM Lead", "must be grouped", id="no group"),
         pytest.param("SELECT Status one FROM Lead", "aliasing", id="an alias of a field"),
@@ -111,8 +111,8 @@ def test_describe_has_the_child_relationships(sandbox: Sandbox) -> None:
     ],
 )
 def test_an_invalid_group_or_child_query_is_an_error(
-    sandbox: Sandbox, query: str, said: str
+    sandbox: Sandbox, query: str, error_text: str
 ) -> None:
     """The message names the place."""
-    with pytest.raises(ApiError, match=said):
+    with pytest.raises(ApiError, match=error_text):
         select(sandbox.salesforce, query)

@@ -20,7 +20,7 @@ def row(id: str, city: str = "Oslo") -> Row:
 
 
 @pytest.fixture
-def shelf() -> RecordStore[str, Row]:
+def store() -> RecordStore[str, Row]:
     """Three compressed rows and a new one."""
     rows = table("00Q")
     rows.update((id, row(id)) for id in IDS[:3])
@@ -29,70 +29,70 @@ def shelf() -> RecordStore[str, Row]:
     return rows
 
 
-def test_rows_keep_the_order_of_insertion(shelf: RecordStore[str, Row]) -> None:
+def test_rows_keep_the_order_of_insertion(store: RecordStore[str, Row]) -> None:
     """As in a dictionary."""
-    assert list(shelf) == IDS
-    assert [one["Id"] for one in shelf.all()] == IDS
+    assert list(store) == IDS
+    assert [one["Id"] for one in store.all()] == IDS
 
 
-def test_a_returned_row_is_the_stored_row(shelf: RecordStore[str, Row]) -> None:
+def test_a_returned_row_is_the_stored_row(store: RecordStore[str, Row]) -> None:
     """A change to it is a change of the store."""
-    shelf[IDS[1]]["City"] = "Rome"
+    store[IDS[1]]["City"] = "Rome"
 
-    assert shelf.read(IDS[1]) == row(IDS[1], "Rome")
-    assert [one["City"] for one in shelf.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
+    assert store.read(IDS[1]) == row(IDS[1], "Rome")
+    assert [one["City"] for one in store.all()] == ["Oslo", "Rome", "Oslo", "Bern"]
 
 
-def test_a_row_for_reading_is_a_copy(shelf: RecordStore[str, Row]) -> None:
+def test_a_row_for_reading_is_a_copy(store: RecordStore[str, Row]) -> None:
     """The store keeps no reference to it."""
-    (shelf.read(IDS[0]) or {})["City"] = "Rome"
+    (store.read(IDS[0]) or {})["City"] = "Rome"
 
-    assert shelf[IDS[0]]["City"] == "Oslo"
+    assert store[IDS[0]]["City"] == "Oslo"
 
 
 @pytest.mark.parametrize("id", [IDS[0], IDS[3]])
-def test_a_deleted_row_is_not_found(shelf: RecordStore[str, Row], id: str) -> None:
+def test_a_deleted_row_is_not_found(store: RecordStore[str, Row], id: str) -> None:
     """Compressed or not."""
-    del shelf[id]
+    del store[id]
 
-    assert id not in shelf
-    assert shelf.read(id) is shelf.current(id, row(id)) is None
-    assert len(shelf) == len(list(shelf)) == len(list(shelf.all())) == 3
+    assert id not in store
+    assert store.read(id) is store.current(id, row(id)) is None
+    assert len(store) == len(list(store)) == len(list(store.all())) == 3
 
 
 @pytest.mark.parametrize(
     "id", ["", IDS[0][:15], "00Qak0!!!!!!!!!AAA", record_id("003", 7), record_id("00Q", 8)]
 )
-def test_unknown_ids_are_not_found(shelf: RecordStore[str, Row], id: str) -> None:
+def test_unknown_ids_are_not_found(store: RecordStore[str, Row], id: str) -> None:
     """Also similar ones."""
-    assert id not in shelf
+    assert id not in store
     with pytest.raises(KeyError):
-        shelf[id]
+        store[id]
 
 
-def test_a_result_does_not_change(shelf: RecordStore[str, Row]) -> None:
+def test_a_result_does_not_change(store: RecordStore[str, Row]) -> None:
     """Later writes do not affect it."""
-    found = shelf.filter(lambda one: one["City"] == "Oslo")
-    shelf[IDS[0]] = row(IDS[0], "Rome")
+    found = store.filter(lambda one: one["City"] == "Oslo")
+    store[IDS[0]] = row(IDS[0], "Rome")
 
     assert [one["City"] for one in found] == ["Oslo", "Oslo", "Oslo"]
-    assert shelf.current(IDS[0], found[0]) == row(IDS[0], "Rome")
+    assert store.current(IDS[0], found[0]) == row(IDS[0], "Rome")
 
 
-def test_stamps_filter_compressed_rows_only(shelf: RecordStore[str, Row]) -> None:
+def test_stamps_filter_compressed_rows_only(store: RecordStore[str, Row]) -> None:
     """A changed row may have another stamp."""
-    shelf[IDS[0]]["City"] = "Rome"
-    found = shelf.filter(lambda _row: True, lambda stamps: stamps < 0)
+    store[IDS[0]]["City"] = "Rome"
+    found = store.filter(lambda _row: True, lambda stamps: stamps < 0)
 
     assert [one["City"] for one in found] == ["Rome", "Bern"]
 
 
-def test_an_index_finds_compressed_and_changed_rows(shelf: RecordStore[str, Row]) -> None:
+def test_an_index_finds_compressed_and_changed_rows(store: RecordStore[str, Row]) -> None:
     """But no rows with an old value."""
-    assert len(list(shelf.find_by("City", lambda one: [one["City"]], "Oslo"))) == 3
-    shelf[IDS[0]]["City"] = "Bern"
+    assert len(list(store.find_by("City", lambda one: [one["City"]], "Oslo"))) == 3
+    store[IDS[0]]["City"] = "Bern"
 
-    assert [one["Id"] for one in shelf.find_by("City", lambda one: [one["City"]], "Bern")] == [
+    assert [one["Id"] for one in store.find_by("City", lambda one: [one["City"]], "Bern")] == [
         IDS[0],
         IDS[3],
     ]

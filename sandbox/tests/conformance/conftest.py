@@ -44,6 +44,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         known = len(_DOCUMENTS.operations)
         terminalreporter.write_line(
             f"conformance: {_TOTAL.calls} calls of {len(_TOTAL.operations)} operations"
-            f" ({known} in the documents), {_TOTAL.refused} unlawful requests refused,"
-            f" {_TOTAL.unlisted} calls in no document, {len(_TOTAL.faults)} faults"
+            f" ({known} in the documents), {_TOTAL.refused} invalid requests with an error,"
+            f" {_TOTAL.unlisted} calls without a document, {len(_TOTAL.faults)} faults"
         )

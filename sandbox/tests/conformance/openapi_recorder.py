@@ -72,7 +72,7 @@ class OpenApiRecorder:
         unlawful = operation.faults_of_request(query, media, sent)
         self.tally.refused += bool(unlawful) and answer.status >= 400
         if unlawful and answer.status < 400:
-            self._note(f"{operation.name} took what the document refuses: {unlawful[0]}")
+            self._note(f"{operation.name} accepted an invalid request: {unlawful[0]}")
         for fault in operation.faults_of_answer(answer.status, answer.media, answer.plain()):
             self._note(f"{operation.name} answered {answer.status}: {fault}")
 

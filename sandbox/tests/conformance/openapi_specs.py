@@ -1,8 +1,8 @@
 """The vendors' OpenAPI documents: schemas of requests and responses.
 
-They lie outside this project (`../shared/contracts`, or where ONEFUNNEL_CONTRACTS says), and what
-reads them skips where they are not there. The documents of HubSpot were derived from its typed
-client; where recorded traffic contradicts them, `KNOWN_BETTER` says so and wins.
+They are not part of this project: ONEFUNNEL_CONTRACTS names their folder, and without it the tests
+that need them are skipped. The documents of HubSpot were derived from its typed client; where
+recorded traffic contradicts them, `KNOWN_BETTER` has the recorded schema.
 """
 
 import os
@@ -70,7 +70,7 @@ class Operation:
     document: str
     method: str
     path: str
-    said: dict[str, Any]
+    definition: dict[str, Any]
     components: dict[str, Any]
 
     @property
@@ -88,29 +88,31 @@ class Operation:
         """Return the errors of a request."""
         missing = [
             f"{one['name']}: required"
-            for one in self.said.get("parameters", ())
+            for one in self.definition.get("parameters", ())
             if one["in"] == "query" and one.get("required") and one["name"] not in query
         ]
-        asked = self.said.get("requestBody", {}).get("content", {}).get(media)
-        return missing + (self._faults(asked["schema"], body) if asked and _is_json(media) else [])
+        documented = self.definition.get("requestBody", {}).get("content", {}).get(media)
+        return missing + (
+            self._faults(documented["schema"], body) if documented and _is_json(media) else []
+        )
 
     def faults_of_answer(self, status: int, media: str, body: bytes) -> list[str]:
         """Return the differences between a response and the document."""
-        answers = self.said["responses"]
-        known = answers.get(str(status), answers.get("default"))
-        if known is None:
+        answers = self.definition["responses"]
+        documented = answers.get(str(status), answers.get("default"))
+        if documented is None:
             return [f"status {status} is not among {', '.join(answers)}"]
-        content = known.get("content", {})
-        asked = content.get(media) or content.get("*/*")
-        if status >= 400 or not asked:
+        content = documented.get("content", {})
+        media_type = content.get(media) or content.get("*/*")
+        if status >= 400 or not media_type:
             return [] if status < 400 or _is_error(media, body) else ["no error"]
         if not _is_json(media):
             return []
-        return self._faults(asked["schema"], body)
+        return self._faults(media_type["schema"], body)
 
     def damaged(self, body: Any) -> Iterator[tuple[str, Any]]:
         """Return copies of a valid body, each with one error."""
-        schema = self.said["requestBody"]["content"]["application/json"]["schema"]
+        schema = self.definition["requestBody"]["content"]["application/json"]["schema"]
         for label, broken in _broken(body, "body"):
             if self._faults(schema, orjson.dumps(broken)):
                 yield label, broken
@@ -154,13 +156,13 @@ def _operations(path: Path) -> Iterator[Operation]:
     for name, schema in components.get("schemas", {}).items():
         properties = schema.get("properties", {})
         schema["properties"] = {
-            one: KNOWN_BETTER.get((name, one), said) for one, said in properties.items()
+            key: KNOWN_BETTER.get((name, key), known) for key, known in properties.items()
         }
         schema["required"] = sorted({*schema.get("required", ())} - NOT_REQUIRED.get(name, set()))
     for template, methods in document["paths"].items():
-        for method, said in methods.items():
+        for method, definition in methods.items():
             if method in ("get", "post", "put", "patch", "delete"):
-                yield Operation(path.stem, method.upper(), template, said, components)
+                yield Operation(path.stem, method.upper(), template, definition, components)
 
 
 def _plain(value: Any) -> Any:
@@ -182,12 +184,12 @@ def _broken(value: Any, label: str) -> Iterator[tuple[str, Any]]:
             yield f"{label} is a list", [value]
             for name, inner in value.items():
                 yield f"{label}.{name} left out", {k: v for k, v in value.items() if k != name}
-                for said, broken in _broken(inner, f"{label}.{name}"):
-                    yield said, value | {name: broken}
+                for error, broken in _broken(inner, f"{label}.{name}"):
+                    yield error, value | {name: broken}
         case [first, *rest]:
             yield f"{label} is an object", {"not": "a list"}
-            for said, broken in _broken(first, f"{label}[0]"):
-                yield said, [broken, *rest]
+            for error, broken in _broken(first, f"{label}[0]"):
+                yield error, [broken, *rest]
         case list():
             yield f"{label} is an object", {"not": "a list"}
         case _:

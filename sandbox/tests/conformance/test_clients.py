@@ -59,8 +59,8 @@ def run(script: str, *arguments: str) -> dict[str, Any]:
         ["node", script, *arguments], cwd=NODE, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def test_hubspot_for_python_pages_through_everything(box: Sandbox, hubspot: HubSpot) -> None:
@@ -87,10 +87,10 @@ def test_hubspot_for_python_writes_and_reads_back(hubspot: HubSpot) -> None:
     )
     found = api.search_api.do_search(public_object_search_request=search)
     api.basic_api.archive(contact_id=made.id)
-    gone = api.basic_api.get_page(archived=True, limit=100)
+    in_archive = api.basic_api.get_page(archived=True, limit=100)
 
     assert [one.properties["firstname"] for one in found.results] == ["Ana"]
-    assert made.id in [one.id for one in gone.results]
+    assert made.id in [one.id for one in in_archive.results]
 
 
 def test_hubspot_for_python_reads_catalog_and_associations(box: Sandbox, hubspot: HubSpot) -> None:
@@ -100,11 +100,11 @@ def test_hubspot_for_python_reads_catalog_and_associations(box: Sandbox, hubspot
         for one in box.hubspot.tables["contacts"].live()
         if box.hubspot.associated("contacts", one.id, "companies")
     )
-    asked = associations.BatchInputPublicFetchAssociationsBatchRequest(
+    body = associations.BatchInputPublicFetchAssociationsBatchRequest(
         inputs=[associations.PublicFetchAssociationsBatchRequest(id=str(record.id))]
     )
     links = hubspot.crm.associations.v4.batch_api.get_page(
-        "contacts", "companies", batch_input_public_fetch_associations_batch_request=asked
+        "contacts", "companies", batch_input_public_fetch_associations_batch_request=body
     )
     defined = hubspot.crm.properties.core_api.get_all("contacts").results
     hubspot.crm.properties.core_api.create(
@@ -157,18 +157,18 @@ def test_simple_salesforce_reads_and_writes_in_bulk(salesforce: Salesforce) -> N
 @needs_packages
 def test_hubspot_for_node_reads_and_writes(box: Sandbox) -> None:
     """The official client for Node, unmodified."""
-    said = run("hubspot.mjs", box.url, box.hubspot_token)
+    output = run("hubspot.mjs", box.url, box.hubspot_token)
 
-    assert said == {"paged": True, "found": ["Ana"], "upserted": True, "archived": True}
+    assert output == {"paged": True, "found": ["Ana"], "upserted": True, "archived": True}
 
 
 @needs_node
 @needs_packages
 def test_jsforce_reads_and_writes(box: Sandbox) -> None:
     """The usual client for Node, unmodified."""
-    said = run("salesforce.mjs", box.url, box.salesforce_token)
+    output = run("salesforce.mjs", box.url, box.salesforce_token)
 
-    assert said == {
+    assert output == {
         "counted": True,
         "title": "CFO",
         "described": True,

@@ -33,7 +33,7 @@ def extracted(
     path.write_text(json.dumps(SINCE | config))
     environment = {**os.environ, "PYTHONPATH": str(PEERS), "ONEFUNNEL_SANDBOX": box.url}
 
-    def told(*options: str) -> str:
+    def output_of(*options: str) -> str:
         done = subprocess.run(
             [program, "--config", path, *options],
             env=environment,
@@ -44,13 +44,13 @@ def extracted(
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    streams = json.loads(told("--discover"))["streams"]
+    streams = json.loads(output_of("--discover"))["streams"]
     everything = [entry["metadata"] for stream in streams for entry in stream["metadata"]]
     for one in everything:
         one["selected"] = one.get("inclusion") != "unsupported"
     catalog.write_text(json.dumps({"streams": streams}))
-    said = [json.loads(line) for line in told(option, str(catalog)).splitlines()]
-    return Counter(one["stream"] for one in said if one["type"] == "RECORD")
+    messages = [json.loads(line) for line in output_of(option, str(catalog)).splitlines()]
+    return Counter(one["stream"] for one in messages if one["type"] == "RECORD")
 
 
 def live(box: Sandbox, name: str) -> int:
@@ -147,8 +147,8 @@ def test_dlts_verified_source_for_hubspot_loads_everything(box: Sandbox, tmp_pat
 
 def test_dlts_verified_source_for_salesforce_loads_everything(box: Sandbox, tmp_path: Path) -> None:
     """By jobs of Bulk API 1.0 that see deleted rows, too; it logs in by SOAP."""
-    known = box.salesforce.credentials
-    login = (known.username, known.password, known.security_token)
+    user = box.salesforce.credentials
+    login = (user.username, user.password, user.security_token)
     found = loaded("salesforce", box, tmp_path, *login)
     tables = {"lead": "Lead", "contact": "Contact", "account": "Account", "task": "Task"}
 

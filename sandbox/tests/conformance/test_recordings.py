@@ -94,17 +94,19 @@ def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], reques
 
     def sent(crm: str, name: str, body: Any) -> tuple[dict[str, Any], requests.Response]:
         example = orjson.loads((FOLDER / crm / "examples" / f"{name}.json").read_bytes())
-        asked = example["request"]
-        given = orjson.dumps(asked.get("body") if body is None else body).decode()
-        given = given.replace("$contact", str(contact.id))
-        given = given.replace("$email", contact.properties["email"])
+        example_request = example["request"]
+        content = orjson.dumps(example_request.get("body") if body is None else body).decode()
+        content = content.replace("$contact", str(contact.id))
+        content = content.replace("$email", contact.properties["email"])
         token = box.hubspot_token if crm == "hubspot" else box.salesforce_token
-        query = asked.get("query") or ({"q": "SELECT Id FROM Accout"} if "unknown" in name else {})
+        query = example_request.get("query") or (
+            {"q": "SELECT Id FROM Accout"} if "unknown" in name else {}
+        )
         answer = requests.request(
-            asked["method"],
-            box.url + asked["path"],
+            example_request["method"],
+            box.url + example_request["path"],
             params=query,
-            data=None if asked["method"] == "GET" else given.encode(),
+            data=None if example_request["method"] == "GET" else content.encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             timeout=10,
         )
@@ -257,9 +259,9 @@ def test_responses_match_public_recordings(box: Sandbox, name: str) -> None:
     assert missing(recorded, answer.json()) == []
 
 
-def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
+def missing(recorded: Any, actual: Any, path: str = "$") -> list[str]:
     """Return the keys of a recorded response that are missing here or have another type."""
-    match recorded, ours:
+    match recorded, actual:
         case dict(), dict():
             depends = recorded and path.endswith(".properties")
             names = {"createdate": ""} if depends else recorded
@@ -267,8 +269,8 @@ def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
                 fault
                 for name in names
                 for fault in (
-                    missing(recorded[name], ours[name], f"{path}.{name}")
-                    if name in ours
+                    missing(recorded[name], actual[name], f"{path}.{name}")
+                    if name in actual
                     else [f"{path}.{name}"]
                 )
             ]
@@ -277,7 +279,7 @@ def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
         case [], list():
             return []
         case _:
-            return [] if type(recorded) is type(ours) else [f"{path}: {type(ours).__name__}"]
+            return [] if type(recorded) is type(actual) else [f"{path}: {type(actual).__name__}"]
 
 
 def codes(body: Any) -> list[str]:

@@ -15,8 +15,8 @@ def _to_the_sandbox(
     adapter: HTTPAdapter, request: PreparedRequest, *more: Any, **options: Any
 ) -> Response:
     """Send a request to the sandbox, with the vendor's host in its header."""
-    if asked := VENDOR.match(str(request.url)):
-        request.headers.update({"Host": asked[1], "X-Forwarded-Proto": "https"})
+    if match := VENDOR.match(str(request.url)):
+        request.headers.update({"Host": match[1], "X-Forwarded-Proto": "https"})
         request.url = os.environ["ONEFUNNEL_SANDBOX"] + request.path_url
     return _send(adapter, request, *more, **options)
 
