@@ -1,6 +1,7 @@
 """What the tests of whole runs share: a world, a warehouse for it, and a way to run."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from rich.console import Console
 
 from analysis.run_report import Report
@@ -16,7 +18,7 @@ from cli.render.progress import progress_bars
 from config.loader import CONFIG_FOLDER, load_configuration
 from connectors.retry import no_sleep
 from sandbox.server import Sandbox, running
-from sync import run
+from sync import apply_run, run, undo_run
 from warehouse.warehouse import open_warehouse
 
 
@@ -84,3 +86,39 @@ def run_cli(*arguments: str) -> CommandResult:
     with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
         main(list(arguments))
     return CommandResult(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
+
+
+def apply_plan(run_id: str) -> Report:
+    """Apply a stored plan as the command line does."""
+    with progress_bars(Console(quiet=True)) as bars:
+        return apply_run(load_configuration(), run_id, bars=bars)
+
+
+def undo(run_id: str, *, write: bool = True) -> Report:
+    """Undo a run as the command line does."""
+    with progress_bars(Console(quiet=True)) as bars:
+        return undo_run(load_configuration(), run_id, write=write, bars=bars)
+
+
+def edit_contact(sandbox: Sandbox, record_id: str, **properties: str) -> None:
+    """Set properties of a HubSpot contact over HTTP, as a person would."""
+    response = requests.patch(
+        f"{sandbox.url}/crm/v3/objects/contacts/{record_id}",
+        json={"properties": properties},
+        headers={"Authorization": f"Bearer {sandbox.hubspot_token}"},
+        timeout=10,
+    )
+    response.raise_for_status()
+
+
+def live_record_count() -> int:
+    """Count the records that are not deleted in their CRM."""
+    return sum(not row["deleted"] for row in table_rows("records"))
+
+
+def outcome_counts(report: Report) -> Counter[tuple[str, str]]:
+    """Count the records of a report per status and reason."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in report.records:
+        counts[row["status"], row["reason"]] += row["records"]
+    return counts

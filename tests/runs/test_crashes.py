@@ -47,6 +47,9 @@ class Planned:
     after: dict[str, State]
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
     """Pull and plan once, apply undisturbed to see what comes of it, and take that back."""
@@ -117,7 +120,7 @@ def forking() -> ForkServerContext:
     """Import our modules once, and fork each process from there."""
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sync", "synced"])
+    context.set_forkserver_preload(["sync", "run_helpers"])
     return context
 
 

@@ -1,104 +1,135 @@
-"""What people put in place of ours: whether they win is each field's own setting."""
+"""`on_manual_change`: what happens to a value that a person put in place of the written one."""
 
+import re
 import shutil
-from collections import namedtuple
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
-from rich.console import Console
 
-from cli.render.progress import progress_bars
-from config.loader import CONFIG_FOLDER, load_configuration
-from run_helpers import configured_sandbox, table_rows
-from sync import run
+from config.loader import CONFIG_FOLDER
+from run_helpers import configured_sandbox, edit_contact, run_sync, table_rows
+from sandbox.server import Sandbox
 from warehouse import withheld
 from warehouse.warehouse import open_warehouse
 
-STAGE = "{from: stage, backward: clear_first,"
-THEIRS = "marketingqualifiedlead"
-Told = namedtuple("Told", "status reason stage")
+POLICIES = {
+    "onefunnel_standing": "overwrite",
+    "onefunnel_next_action": "keep",
+    "lifecyclestage": "review",
+}
 
 
+@dataclass
 class Portal:
-    """One contact whose stage we wrote and a person then changed, and runs by one policy."""
+    """A HubSpot in which a person changed one written field of each of three contacts."""
 
-    def __init__(self, sandbox, folder: Path, policy: str) -> None:
-        self.sandbox = sandbox
-        self.mappings = shutil.copytree(CONFIG_FOLDER, folder / "mappings")
-        text = (self.mappings / "hubspot.yaml").read_text(encoding="utf-8")
-        assert text.count(STAGE) == 1
-        asked = text.replace(STAGE, f"{STAGE} on_manual_change: {policy},")
-        (self.mappings / "hubspot.yaml").write_text(asked, encoding="utf-8")
-        self.run()
-        written = {row["record_id"] for row in table_rows("outcomes") if row["status"] == "written"}
-        self.contact = min(
-            row["record_id"]
-            for row in table_rows("changes")
-            if (row["field"], row["after"]) == ("lifecyclestage", "lead")
-            and row["record_id"] in written
-        )
-        self.edit(THEIRS)
+    sandbox: Sandbox
+    mappings: Path
+    contacts: dict[str, str]
+    written: dict[str, str]
 
-    def edit(self, stage: str) -> None:
-        answer = requests.patch(
-            f"{self.sandbox.url}/crm/v3/objects/contacts/{self.contact}",
-            json={"properties": {"lifecyclestage": stage}},
-            headers={"Authorization": f"Bearer {self.sandbox.hubspot_token}"},
-            timeout=10,
-        )
-        answer.raise_for_status()
+    def run(self) -> None:
+        """Run, and keep the id of the run."""
+        self.run_id = run_sync(mappings=self.mappings).run.run_id
 
-    def run(self):
-        with progress_bars(Console(quiet=True)) as shown:
-            return run(load_configuration(self.mappings), write=True, bars=shown)
-
-    def run_and_look(self) -> Told:
-        """Run, and tell what became of the contact and what it shows now."""
-        run_id = self.run().run.run_id
-        [ended] = [
+    def result(self, policy: str) -> tuple[str, str, str]:
+        """Return status, reason and present value of the contact of this policy."""
+        [field] = [field for field, name in POLICIES.items() if name == policy]
+        contact = self.contacts[field]
+        [outcome] = [
             row
             for row in table_rows("outcomes")
-            if (row["run_id"], row["record_id"]) == (run_id, self.contact)
+            if (row["run_id"], row["record_id"]) == (self.run_id, contact)
         ]
-        record = self.sandbox.hubspot.tables["contacts"].records[int(self.contact)]
-        return Told(ended["status"], ended["reason"], record.properties["lifecyclestage"])
+        record = self.sandbox.hubspot.tables["contacts"].records[int(contact)]
+        return outcome["status"], outcome["reason"], record.properties[field]
 
 
-@pytest.fixture
-def portal(request, tmp_path):
-    with configured_sandbox(tmp_path, people=25) as sandbox:
-        yield Portal(sandbox, tmp_path, request.param)
+def mappings_with_policies(folder: Path) -> Path:
+    """Copy the shipped mappings and set one policy per field."""
+    mappings = Path(shutil.copytree(CONFIG_FOLDER, folder / "mappings"))
+    text = (mappings / "hubspot.yaml").read_text(encoding="utf-8")
+    for field, policy in POLICIES.items():
+        pattern = rf"^( +{field}: +\{{)from:"
+        text, count = re.subn(pattern, rf"\1on_manual_change: {policy}, from:", text, flags=re.M)
+        assert count == 1
+    (mappings / "hubspot.yaml").write_text(text, encoding="utf-8")
+    return mappings
 
 
-@pytest.mark.parametrize("portal", ["overwrite"], indirect=True)
-def test_by_default_the_definition_wins(portal):
-    """The shared definition is what both teams agreed on."""
-    assert portal.run_and_look() == Told("written", "", "lead")
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory):
+    """A first run, then a person changes one field of three contacts, then a second run."""
+    folder = tmp_path_factory.mktemp("manual")
+    with configured_sandbox(folder, people=25) as sandbox:
+        mappings = mappings_with_policies(folder)
+        run_sync(mappings=mappings)
+        rows = {row["record_id"] for row in table_rows("outcomes") if row["status"] == "written"}
+        contacts: dict[str, str] = {}
+        written: dict[str, str] = {}
+        edits = {
+            "onefunnel_standing": "disqualified",
+            "onefunnel_next_action": "none",
+            "lifecyclestage": "marketingqualifiedlead",
+        }
+        for field, value in edits.items():
+            change = min(
+                (
+                    row
+                    for row in table_rows("changes")
+                    if row["field"] == field
+                    and row["after"] not in (None, value)
+                    and row["record_id"] in rows - set(contacts.values())
+                    and (field != "lifecyclestage" or row["after"] == "lead")
+                ),
+                key=lambda row: row["record_id"],
+            )
+            contacts[field], written[field] = change["record_id"], change["after"]
+            edit_contact(sandbox, change["record_id"], **{field: value})
+        portal = Portal(sandbox, mappings, contacts, written)
+        portal.run()
+        yield portal
 
 
-@pytest.mark.parametrize("portal", ["keep"], indirect=True)
-def test_people_win_where_the_mapping_says_keep(portal):
-    """Run after run, until somebody says retry."""
-    assert portal.run_and_look() == Told("held", "manual_change", THEIRS)
-    assert portal.run_and_look() == Told("held", "manual_change", THEIRS)
+def test_overwrite_writes_the_value_of_the_definition(portal):
+    """It is the default: both teams agreed on the shared definition."""
+    assert portal.result("overwrite") == ("written", "", portal.written["onefunnel_standing"])
 
+
+def test_keep_holds_the_value_of_the_person(portal):
+    """The record is held as `manual_change`."""
+    assert portal.result("keep") == ("held", "manual_change", "none")
+
+
+def test_review_holds_the_value_until_a_person_decides(portal):
+    """The record is held as `review`."""
+    assert portal.result("review") == ("held", "review", "marketingqualifiedlead")
+
+
+def test_retry_writes_a_kept_field_and_an_accepted_value_stays(portal):
+    """`retry` and `keep` decide for one field each, and the next run follows them."""
     with open_warehouse() as warehouse:
-        freed = withheld.retry(warehouse, crm="hubspot", field="lifecyclestage", record_id=None)
+        retried = withheld.retry(
+            warehouse, crm="hubspot", field="onefunnel_next_action", record_id=None
+        )
+        accepted = withheld.accept(
+            warehouse, crm="hubspot", field=None, record_id=portal.contacts["lifecyclestage"]
+        )
 
-    assert freed == 1
-    assert portal.run_and_look() == Told("written", "", "lead")
+    portal.run()
+
+    assert (retried, accepted) == (1, 1)
+    assert portal.result("keep") == ("written", "", portal.written["onefunnel_next_action"])
+    assert portal.result("review")[2] == "marketingqualifiedlead"
 
 
-@pytest.mark.parametrize("portal", ["review"], indirect=True)
-def test_review_waits_for_somebody_to_decide(portal):
-    """What was accepted stays as long as it is that value; another one is reviewed anew."""
-    assert portal.run_and_look() == Told("held", "review", THEIRS)
+def test_another_value_than_the_accepted_one_is_reviewed_again(portal):
+    """A decision counts for the value that it was made for."""
+    edit_contact(
+        portal.sandbox, portal.contacts["lifecyclestage"], lifecyclestage="salesqualifiedlead"
+    )
 
-    with open_warehouse() as warehouse:
-        accepted = withheld.accept(warehouse, crm="hubspot", field=None, record_id=portal.contact)
+    portal.run()
 
-    assert accepted == 1
-    assert portal.run_and_look().stage == THEIRS
-    portal.edit("salesqualifiedlead")
-    assert portal.run_and_look() == Told("held", "review", "salesqualifiedlead")
+    assert portal.result("review") == ("held", "review", "salesqualifiedlead")

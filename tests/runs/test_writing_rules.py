@@ -1,77 +1,48 @@
-"""The rules of writing in whole runs: what is refused, held, undone, carried to the next run."""
-
-from collections import Counter
+"""The rules of writing in whole runs: refused, held, undone, and carried to the next run."""
 
 import pytest
-import requests
-from rich.console import Console
 
-from cli.render.progress import progress_bars
 from config.loader import load_configuration
-from run_helpers import configured_sandbox, count_write_calls, run_sync, table_rows
+from run_helpers import (
+    apply_plan,
+    configured_sandbox,
+    count_write_calls,
+    edit_contact,
+    live_record_count,
+    outcome_counts,
+    run_sync,
+    table_rows,
+    undo,
+)
 from sandbox.salesforce.validation_rules import validation_rule
-from sync import apply_run, undo_run
 from warehouse import status, withheld
 from warehouse.status import person_changes
 from warehouse.warehouse import open_warehouse
 
 
-def undone(run_id, *, write=True):
-    with progress_bars(Console(quiet=True)) as shown:
-        return undo_run(load_configuration(), run_id, write=write, bars=shown)
-
-
-def applied(run_id):
-    with progress_bars(Console(quiet=True)) as shown:
-        return apply_run(load_configuration(), run_id, bars=shown)
-
-
-def waiting():
+def open_issues():
     with open_warehouse() as warehouse:
         return status.status(warehouse, load_configuration()).open_issues
 
 
-def counted(told):
-    """Records per status and reason."""
-    count = Counter()
-    for row in told.records:
-        count[row["status"], row["reason"]] += row["records"]
-    return count
-
-
-def live():
-    return sum(not row["deleted"] for row in table_rows("records"))
-
-
 def stages(sandbox):
-    """What both CRMs show of everybody."""
+    """The stage of every record in both CRMs."""
     contacts = sandbox.hubspot.tables["contacts"].records
-    shown = {id: record.properties.get("lifecyclestage") for id, record in contacts.items()}
+    stage = {id: record.properties.get("lifecyclestage") for id, record in contacts.items()}
     leads = sandbox.salesforce.tables["Lead"].values()
-    return shown | {row["Id"]: row.get("Lifecycle_Stage__c") for row in leads}
+    return stage | {row["Id"]: row.get("Lifecycle_Stage__c") for row in leads}
 
 
-def edit(sandbox, record_id, **properties):
-    """Somebody sets properties of a HubSpot contact by hand."""
-    answer = requests.patch(
-        f"{sandbox.url}/crm/v3/objects/contacts/{record_id}",
-        json={"properties": properties},
-        headers={"Authorization": f"Bearer {sandbox.hubspot_token}"},
-        timeout=10,
-    )
-    answer.raise_for_status()
-
-
-def of_field(field):
-    """What the last run changed in a field."""
+def last_changes(field):
+    """The changes of one field in the last run."""
     last = max(row["run_id"] for row in table_rows("runs"))
     return [row for row in table_rows("changes") if row["field"] == field and row["run_id"] == last]
 
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory):
-    """A Salesforce that takes no prospect, after two runs; with what the second did."""
-    with configured_sandbox(tmp_path_factory.mktemp("refusing"), people=40) as sandbox:
+    """A Salesforce that refuses the stage `Prospect`, after three runs."""
+    with configured_sandbox(tmp_path_factory.mktemp("refusing"), people=25) as sandbox:
         validation_rule(
             sandbox.salesforce,
             "Lead",
@@ -86,86 +57,89 @@ def refusing(tmp_path_factory):
 
 
 def test_a_refused_field_is_remembered_and_costs_no_call(refusing):
-    """The other fields of the record are written by the next run, and then nothing any more."""
+    """The second run writes the other fields of the record; the third run writes nothing."""
     sandbox, first, second, third, before = refusing
 
-    refused = counted(first)["quarantined", "refused"]
+    refused = outcome_counts(first)["quarantined", "refused"]
     assert refused > 0
-    assert "Lifecycle_Stage__c" not in {row["field"] for row in second.writes}
-    assert counted(third)["quarantined", "refused"] == refused
+    assert "Lifecycle_Stage__c" not in {row["field"] for row in second.field_changes}
+    assert outcome_counts(third)["quarantined", "refused"] == refused
     assert count_write_calls(sandbox) == before
 
 
-def test_equal_causes_are_one_finding_with_its_fix(refusing):
-    """The refused option is named, and what to do about it."""
+def test_equal_causes_are_one_open_issue_with_its_remedy(refusing):
+    """It names the refused option and says what to do."""
     *_, third, _ = refusing
-    causes = [row for row in waiting() if row["status"] == "quarantined"]
+    issues = [row for row in open_issues() if row["status"] == "quarantined"]
 
-    [told] = [row for row in causes if row["word"] == "Prospect"]
+    [issue] = [row for row in issues if "Prospect" in row.values()]
 
-    assert sum(row["records"] for row in causes) == counted(third)["quarantined", "refused"]
-    assert told["field"] == "Lifecycle_Stage__c"
-    assert "validation rule" in told["fix"]
+    refused = outcome_counts(third)["quarantined", "refused"]
+    assert sum(row["records"] for row in issues) == refused
+    assert issue["field"] == "Lifecycle_Stage__c"
+    assert "validation rule" in issue["fix"]
 
 
-def test_the_account_adds_up_with_remembered_refusals(refusing):
-    """Every live record is in exactly one of the five."""
+def test_the_outcomes_add_up_with_remembered_refusals(refusing):
+    """Every live record has exactly one of the five outcomes."""
     _, _, second, third, _ = refusing
 
-    assert [sum(counted(told).values()) for told in (second, third)] == [live(), live()]
+    totals = [sum(outcome_counts(report).values()) for report in (second, third)]
+
+    assert totals == [live_record_count()] * 2
 
 
-def test_a_retry_sends_it_again(refusing):
-    """Somebody mended the rule, and says so."""
+def test_retry_sends_a_refused_field_again(refusing):
+    """The admin has removed the validation rule and says `retry`."""
     sandbox, *_ = refusing
     sandbox.salesforce.rules["Lead"].clear()
     with open_warehouse() as warehouse:
         withheld.retry(warehouse, crm="salesforce", field=None, record_id=None)
 
-    told = run_sync()
+    report = run_sync()
 
-    assert counted(told)["quarantined", "refused"] == 0
-    assert of_field("Lifecycle_Stage__c")
+    assert outcome_counts(report)["quarantined", "refused"] == 0
+    assert last_changes("Lifecycle_Stage__c")
 
 
 @pytest.fixture(scope="module")
-def reviewed(tmp_path_factory):
-    """A world after a first run, in which somebody then set back ten contacts and undid one."""
+def written(tmp_path_factory):
+    """The sandbox after a first run, and the stages from before it."""
     with configured_sandbox(tmp_path_factory.mktemp("undo"), people=60) as sandbox:
         before = stages(sandbox)
-        first = run_sync()
-        yield sandbox, before, first
+        yield sandbox, before, run_sync()
 
 
-def test_an_undo_restores_what_nobody_touched_and_lists_the_rest(reviewed):
-    """Every field but the one that somebody changed holds what it held before the run."""
-    sandbox, before, first = reviewed
-    touched = next(row["record_id"] for row in of_field("lifecyclestage") if row["before"])
-    edit(sandbox, touched, lifecyclestage="evangelist")
+def test_undo_restores_every_field_that_did_not_change_since(written):
+    """The one field that a person changed since keeps its value and is listed."""
+    sandbox, before, first = written
+    edited = next(row["record_id"] for row in last_changes("lifecyclestage") if row["before"])
+    edit_contact(sandbox, edited, lifecyclestage="evangelist")
 
-    told = undone(first.run.run_id)
+    report = undo(first.run.run_id)
 
     after = stages(sandbox)
     differing = {id for id, stage in after.items() if (stage or None) != (before[id] or None)}
-    assert differing == {int(touched)}
-    assert [(row["field"], row["records"]) for row in told.withheld] == [("lifecyclestage", 1)]
-    assert sum(counted(told).values()) == live()
+    assert differing == {int(edited)}
+    assert [(row["field"], row["records"]) for row in report.withheld] == [("lifecyclestage", 1)]
+    assert sum(outcome_counts(report).values()) == live_record_count()
 
 
-def test_an_undo_is_a_run_that_can_be_previewed_and_undone(reviewed):
-    """It is in the journal like any other."""
-    sandbox, _, _ = reviewed
+def test_an_undo_can_be_previewed_and_undone(written):
+    """It is a run like any other."""
+    sandbox, _, _ = written
     undo_id = max(row["run_id"] for row in table_rows("runs"))
     before = count_write_calls(sandbox)
 
-    told = undone(undo_id, write=False)
+    report = undo(undo_id, write=False)
 
-    assert (told.run.status, count_write_calls(sandbox)) == ("planned", before)
-    assert counted(told)["held", "approval"] > 0
+    assert (report.run.status, count_write_calls(sandbox)) == ("planned", before)
+    assert outcome_counts(report)["held", "approval"] > 0
 
 
-def test_everything_written_about_one_person_is_told(reviewed):
-    """By their address, or by the id of a record."""
+@pytest.mark.usefixtures("written")
+def test_the_history_of_a_person_lists_what_was_written():
+    """A person is named by an address or by the id of a record."""
     contact = next(row for row in table_rows("records") if row["email"] and row["crm"] == "hubspot")
 
     with open_warehouse() as warehouse:
@@ -177,51 +151,49 @@ def test_everything_written_about_one_person_is_told(reviewed):
     assert by_id
 
 
-def test_the_guard_holds_every_record_until_apply_releases_it(reviewed):
-    """The account of a stopped run adds up as well; `apply` writes what it held."""
+@pytest.mark.usefixtures("written")
+def test_the_guard_holds_every_record_until_apply():
+    """The outcomes of a stopped run add up as well; `apply` writes what the guard held."""
     stopped = run_sync()
-    released = applied(stopped.run.run_id)
+    applied = apply_plan(stopped.run.run_id)
 
+    live = live_record_count()
     assert stopped.run.status == "stopped"
-    assert counted(stopped)["held", "guard"] > 0
-    assert sum(counted(stopped).values()) == sum(counted(released).values()) == live()
-    assert counted(released)["held", "guard"] == 0
+    assert outcome_counts(stopped)["held", "guard"] > 0
+    assert sum(outcome_counts(stopped).values()) == live
+    assert sum(outcome_counts(applied).values()) == live
+    assert outcome_counts(applied)["held", "guard"] == 0
 
 
-def test_a_field_that_is_set_back_again_and_again_is_frozen(reviewed):
-    """At the third set-back it is reported, and no longer written, until somebody says retry."""
-    sandbox, _, _ = reviewed
+@pytest.mark.long
+def test_a_field_that_is_overwritten_three_times_is_frozen(written):
+    """It is reported and no longer written until `retry`; tests/transforms/test_holds.py: rules."""
+    sandbox, _, _ = written
     contacts = [row for row in table_rows("records") if row["crm"] == "hubspot"]
     contact = next(row["record_id"] for row in contacts if not row["deleted"])
     counts = []
     for _ in range(4):
-        edit(sandbox, contact, onefunnel_next_action="something else")
-        counts.append(len(written_in(run_sync(), contact)))
+        edit_contact(sandbox, contact, onefunnel_next_action="something else")
+        run_id = run_sync().run.run_id
+        changes = [row for row in table_rows("changes") if row["run_id"] == run_id]
+        counts.append(sum(row["record_id"] == contact for row in changes))
 
     assert counts == [1, 1, 0, 0]
     assert ("onefunnel_next_action", "frozen") in {
-        (row["field"], row["reason"]) for row in waiting()
+        (row["field"], row["reason"]) for row in open_issues()
     }
 
 
-def written_in(told, record_id):
-    return [
-        row
-        for row in table_rows("changes")
-        if row["run_id"] == told.run.run_id and row["record_id"] == record_id
-    ]
-
-
-def test_below_the_reserve_stages_go_first_and_the_rest_waits(tmp_path, monkeypatch):
-    """What does not fit is held as quota, and the next run carries it on."""
-    with configured_sandbox(tmp_path, people=40) as sandbox:
+def test_below_the_quota_reserve_stages_are_written_first(tmp_path, monkeypatch):
+    """The other records are held as `quota`; the next run writes them."""
+    with configured_sandbox(tmp_path, people=25) as sandbox:
         monkeypatch.setenv("QUOTA__RESERVE", "624990")
-        told = run_sync()
+        first = run_sync()
         between = count_write_calls(sandbox)
         monkeypatch.setenv("QUOTA__RESERVE", "0")
-        later = run_sync()
+        second = run_sync()
 
-        assert counted(told)["held", "quota"] > 0
-        assert sum(counted(told).values()) == live()
-        assert (later.run.status, count_write_calls(sandbox) > between) == ("done", True)
-        assert run_sync().disagreeing == 0
+        assert outcome_counts(first)["held", "quota"] > 0
+        assert sum(outcome_counts(first).values()) == live_record_count()
+        assert (second.run.status, count_write_calls(sandbox) > between) == ("done", True)
+        assert outcome_counts(second)["held", "quota"] == 0

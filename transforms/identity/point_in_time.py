@@ -90,7 +90,7 @@ def _records(
     fields, unknown = {}, {}
     for name, field in config.fields.items():
         of = null_of(field).type()
-        seen = row.then_key.notnull() & _is_among(name, row.then_read_fields)
+        seen = row.then_key.notnull() & _is_among(name, row.then_mapped_fields)
         unchanged = row.updated_at <= now
         ways = [(seen, cast_text(row[f"then_{name}"], of))]
         if name in told:
