@@ -13,8 +13,9 @@ from config.lifecycle_columns import lifecycle_columns
 from config.loader import Configuration
 from errors import ConfigError
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY
+from warehouse.changes import CHANGES, OUTCOMES, changes_of
 from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
-from warehouse.runs import CHANGES, OUTCOMES, RUNS, changes_of
+from warehouse.runs import RUNS
 from warehouse.warehouse import Warehouse
 from warehouse.withheld import WITHHELD
 

@@ -10,7 +10,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY, WriteHistory
-from warehouse.runs import CHANGES, OUTCOME_KEY, OUTCOMES, Run, unknown_outcomes
+from warehouse.changes import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
+from warehouse.runs import Run
 from warehouse.warehouse import Warehouse
 
 DECISIONS = ibis.schema(

@@ -1,4 +1,4 @@
-"""The calls of the day: how many a plan needs, how many are left, and how many are for others."""
+"""The API budget: the calls that a plan needs, and those that the CRM's daily quota leaves."""
 
 from dataclasses import dataclass
 from math import inf
@@ -14,9 +14,9 @@ from models import WriteVolume
 
 @configspec
 class QuotaSettings(BaseConfiguration):
-    """`QUOTA__RESERVE`: calls of the day that are left to others.
+    """`QUOTA__RESERVE`: calls of the daily quota that are left for other programs.
 
-    Below 1 it is a share of the day's calls, from 1 on a number of calls.
+    Below 1 it is a share of the daily quota, from 1 on a number of calls.
     """
 
     reserve: float = 0.1
@@ -24,9 +24,10 @@ class QuotaSettings(BaseConfiguration):
 
 @dataclass(frozen=True)
 class ApiBudget:
-    """One CRM's calls: what the plan needs, what is left, how many records that is enough for.
+    """One CRM's API calls: needed by the plan, remaining today, reserved for other programs.
 
-    `left` and `reserve` are None where the CRM does not tell its calls: then all are written.
+    `max_records` is how many records can be written with them. `remaining` and `reserve` are None
+    where the CRM does not report its quota: then all records are written.
     """
 
     crm: str
@@ -38,9 +39,9 @@ class ApiBudget:
 
 
 def load_reserve() -> float:
-    """The reserve configured, or the default.
+    """Return the configured reserve, or the default.
 
-    Raises: ConfigError where it is no number from 0 on.
+    Raises: ConfigError: it is not a number from 0 on.
     """
     try:
         share = resolve_configuration(QuotaSettings(), sections=("quota",)).reserve
@@ -52,14 +53,14 @@ def load_reserve() -> float:
 
 
 _INVALID_RESERVE = (
-    "QUOTA__RESERVE is a share of the day's calls such as 0.1, or a number of calls from 1 on"
+    "QUOTA__RESERVE must be a share of the daily calls such as 0.1, or a number of calls from 1 on"
 )
 
 
 def api_budget(
     crm: str, connector: Connector, client: Client, volume: WriteVolume, reserve: float
 ) -> ApiBudget:
-    """Hold the calls that a plan needs against those that may be spent."""
+    """Compare the calls that a plan needs with those that may be spent."""
     needed = connector.estimate_writes(client, volume) if volume.records else 0
     remaining, reserved = client.calls_remaining, _reserved_calls(client, reserve)
     max_records = volume.records

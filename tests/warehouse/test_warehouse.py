@@ -13,7 +13,8 @@ import pytest
 
 from engines import postgres_server
 from errors import SyncError
-from warehouse.warehouse import Warehouse, open_warehouse, run_dlt
+from warehouse.dlt_runner import run_dlt
+from warehouse.warehouse import Warehouse, open_warehouse
 
 OF_OLD = ibis.schema({"run_id": "string", "status": "string"})
 OF_NOW = ibis.schema({"run_id": "string", "field": "string", "status": "string"})

@@ -14,7 +14,10 @@ from writeback.api_budget import api_budget, load_reserve
 def client(left=None, a_day=None, *, bulk_min_records=5_000):
     """A client that knows these limits of its CRM; None: the CRM reports none."""
     return SimpleNamespace(
-        calls_remaining=left, daily_limit=a_day, bulk_min_records=bulk_min_records, api_calls=Counter()
+        calls_remaining=left,
+        daily_limit=a_day,
+        bulk_min_records=bulk_min_records,
+        api_calls=Counter(),
     )
 
 
