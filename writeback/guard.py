@@ -1,4 +1,4 @@
-"""The guard: a plan that would change too much at once waits for a person to say so."""
+"""The guard stops a plan that changes too many stages at once; `apply` writes it after review."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from transforms.planning.plan import Plan
 
 @configspec
 class Limits(BaseConfiguration):
-    """From which shares on a plan is stopped: `GUARD__MAX_CHANGED_RATIO` and so on.
+    """The shares of a CRM's live records above which a plan is stopped: `GUARD__...`.
 
-    `max_changed_ratio` is of a CRM's live records, counting only those whose stage is replaced: to
-    fill what was empty harms nobody. `max_demoted_ratio` counts those of them that go down. CRMs with
-    fewer than `min_records` records are let through.
+    `max_changed_ratio` counts records whose stage is replaced; filling an empty field does not
+    count. `max_demoted_ratio` counts those that move to an earlier stage. A CRM with fewer than
+    `min_records` live records is not checked.
     """
 
     max_changed_ratio: float = 0.5
@@ -29,7 +29,7 @@ class Limits(BaseConfiguration):
 
 @dataclass(frozen=True)
 class GuardResult:
-    """What the guard thinks of one CRM's part of a plan."""
+    """The guard's result for one CRM's part of a plan; `stop_reason` is empty where it passes."""
 
     crm: str
     records: int
@@ -39,16 +39,16 @@ class GuardResult:
 
     @property
     def summary(self) -> str:
-        """What it found, in words."""
-        found = (
+        """The counts, and why the plan is stopped."""
+        counts = (
             f"it replaces the stage of {self.replaced:,} of {self.records:,} records, and moves "
             f"{self.demoted:,} down"
         )
-        return f"{found}; {self.stop_reason}" if self.stop_reason else found
+        return f"{counts}; {self.stop_reason}" if self.stop_reason else counts
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a person has to say yes first."""
+        """Whether a person must review the plan first."""
         return bool(self.stop_reason)
 
 
@@ -78,10 +78,10 @@ def check_plan(
     limits: Limits,
     written_crms: frozenset[str],
 ) -> list[GuardResult]:
-    """Judge the plan of every CRM.
+    """Check the plan of every CRM against the limits.
 
-    The first run into a CRM replaces what is there by its nature: it is previewed (`plan`), and
-    not stopped.
+    The first run into a CRM replaces most values and is not stopped: `written_crms` names the CRMs
+    that a run has written to.
     """
     results = []
     for crm, mapping in mappings.items():

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from analysis.run_report import Rows
 from cli.render.run import WIDE_CONSOLE, api_budget_lines, format_count, make_table, object_label
-from warehouse.runs import STATUSES
+from warehouse.changes import STATUSES
 from warehouse.status import Status
 
 
