@@ -128,8 +128,8 @@ def _warnings(crms: Sequence[CrmSession], records: ir.Table) -> Iterator[str]:
     apart = records.filter(~records.email_match_ok)
     if count := apart.count().to_pyarrow().as_py():
         yield (
-            f"{count:,} records share addresses with more others than max_cluster_size of people.yaml allows: "
-            "they were not joined by e-mail"
+            f"{count:,} records were not matched by e-mail: more records than max_cluster_size in "
+            "people.yaml share the address"
         )
 
 

@@ -94,8 +94,8 @@ def test_follow_ups_a_week_equal_a_plain_count(told):
             highest[key] = max(highest[key], ranks.index(row["stage"]))
     hot = sum(rank == ranks.index("hot") for rank in highest.values())
 
-    assert told.per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
-    assert told.per_week[1] > told.per_week[0]
+    assert told.follow_ups_per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
+    assert told.follow_ups_per_week[1] > told.follow_ups_per_week[0]
 
 
 def test_records_to_be_written_anew_equal_a_plain_count():

@@ -67,28 +67,28 @@ def found(ours):
 
 def test_what_makes_people_buy_gets_the_points(found):
     """Webinars triple the chance of buying, papers do nothing: today papers have the points."""
-    after = {change.what: change.after for change in found.changes}
+    after = {change.parameter: change.after for change in found.changes}
 
     assert after["webinar"] > 3 * max(after["paper"], 1)
 
 
 def test_the_gain_is_measured_on_months_it_was_not_fitted_to(found):
     """All outcomes of the earlier months are settled when the first later one begins."""
-    assert max(found.learned) < min(found.tested)
-    assert (min(found.tested) - max(found.learned)).days >= WITHIN_DAYS
+    assert max(found.train_month_ends) < min(found.test_month_ends)
+    assert (min(found.test_month_ends) - max(found.train_month_ends)).days >= WITHIN_DAYS
     assert found.after.average_precision > found.before.average_precision
     assert found.after.precision > found.before.precision
 
 
 def test_the_diff_changes_numbers_and_keeps_every_comment(found, ours):
     """Applied, it is the definition with the suggested points, and nothing else is different."""
-    edited = ours.configuration.documents.definition.edited(
+    edited = ours.configuration.documents.definition.apply_edits(
         TEXT, [(change.place, f"{change.after:g}") for change in found.changes]
     )
     model = Definition.model_validate(YAML(typ="safe", pure=True).load(edited))
 
     assert all(comment in edited for comment in ("# who is who", "# looks around", "# answers"))
-    assert {c.what: c.after for c in found.changes if c.place[0] == "events"}.items() <= {
+    assert {c.parameter: c.after for c in found.changes if c.place[0] == "events"}.items() <= {
         name: kind.points for name, kind in model.events.items()
     }.items()
     assert found.diff.startswith("--- a/mappings/lifecycle.yaml")
