@@ -379,7 +379,7 @@ def test_the_page_shows_what_the_tables_say_and_nobody_by_name(small, tmp_path):
     text = path.read_text()
     ours = text[text.index("<main>") : text.index("</main>")]
     assert re.findall("<h2>(.*?)</h2>", ours)[:3] == [
-        "How many go on to the next stage",
+        "Conversion to the next stage",
         "People entering each stage, month by month",
         "Lift by stage",
     ]

@@ -245,11 +245,10 @@ def test_what_the_next_stage_needs_is_said_in_words(
 
 def test_behind_a_reason_stand_its_events(receipt: Any) -> None:
     """Which white paper, and where it is logged."""
-    receipt_made = receipt(("white_paper", 50), PAPER, LETTER, WEBINAR)
+    anna = receipt(("white_paper", 50), PAPER, LETTER, WEBINAR)
 
     assert [
-        (row["text"], [event["record_id"] for event in row["events"]])
-        for row in receipt_made.reasons
+        (row["text"], [event["record_id"] for event in row["events"]]) for row in anna.reasons
     ] == [
         ("white_paper", ["0"]),
         ("3 channels within 30 days", ["1", "2", "3"]),
@@ -258,9 +257,9 @@ def test_behind_a_reason_stand_its_events(receipt: Any) -> None:
 
 def test_behind_a_score_stands_what_it_was_made_of_then(receipt: Any) -> None:
     """The events with the points they were worth, and the profile."""
-    receipt_made = receipt(("white_paper", 35), *[("call_connected", 5)] * 2, industry="finance")
+    anna = receipt(("white_paper", 35), *[("call_connected", 5)] * 2, industry="finance")
 
-    score = receipt_made.reasons[-1]
+    score = anna.reasons[-1]
     assert score["text"] == ("score total >= 50 (69.00: 54.00 for activity, 15.00 for fit)")
     assert [(event["kind"], event["left"]) for event in score["events"]] == [
         ("white_paper", 4.0),
@@ -271,9 +270,9 @@ def test_behind_a_score_stands_what_it_was_made_of_then(receipt: Any) -> None:
 
 def test_the_recycled_see_their_last_sign_of_life(receipt: Any) -> None:
     """And what they fell from."""
-    receipt_made = receipt(("white_paper", 300), ("newsletter", 299), ("webinar", 298))
+    anna = receipt(("white_paper", 300), ("newsletter", 299), ("webinar", 298))
 
-    [reason] = receipt_made.reasons
+    [reason] = anna.reasons
     assert (reason["text"], [event["kind"] for event in reason["events"]]) == (
         "recycled from mql",
         ["webinar"],
@@ -282,11 +281,11 @@ def test_the_recycled_see_their_last_sign_of_life(receipt: Any) -> None:
 
 def test_the_disqualified_see_by_what(receipt: Any) -> None:
     """Beside the reasons of their stage."""
-    receipt_made = receipt(PAPER, lead_status="Unqualified")
+    anna = receipt(PAPER, lead_status="Unqualified")
 
     assert (
-        [row["text"] for row in receipt_made.disqualified],
-        receipt_made.reasons[0]["text"],
+        [row["text"] for row in anna.disqualified],
+        anna.reasons[0]["text"],
     ) == (
         ["lead_status in unqualified"],
         "white_paper",
@@ -295,9 +294,9 @@ def test_the_disqualified_see_by_what(receipt: Any) -> None:
 
 def test_a_criterion_says_what_it_asks_for_and_what_there_is(receipt: Any) -> None:
     """Met or not."""
-    receipt_made = receipt(PAPER, budget=3000.0, need="a crane")
+    anna = receipt(PAPER, budget=3000.0, need="a crane")
 
-    assert [(row["rule"], row["met"], row["now"]) for row in receipt_made.criteria] == [
+    assert [(row["rule"], row["met"], row["now"]) for row in anna.criteria] == [
         ("budget >= 5000", False, "budget: 3000"),
         ("need known", True, "need: a crane"),
         ("timeline known", False, "timeline: empty"),
@@ -306,10 +305,10 @@ def test_a_criterion_says_what_it_asks_for_and_what_there_is(receipt: Any) -> No
 
 def test_every_contribution_names_its_event(receipt: Any) -> None:
     """Newest first, with what is left of its points."""
-    receipt_made = receipt(("white_paper", 30), ("page_view", 0), industry="finance")
+    anna = receipt(("white_paper", 30), ("page_view", 0), industry="finance")
 
-    rows = [(row["kind"], row["record_id"], row["left"]) for row in receipt_made.contributions]
-    assert (rows, receipt_made.fit[0]["text"], receipt_made.lifecycle["score"]) == (
+    rows = [(row["kind"], row["record_id"], row["left"]) for row in anna.contributions]
+    assert (rows, anna.fit[0]["text"], anna.lifecycle["score"]) == (
         [("page_view", "1", 1.0), ("white_paper", "0", 4.0)],
         "industry: finance",
         20.0,

@@ -1,5 +1,6 @@
 """Points fitted to the history: the planted effect is found, tested on later months, as a diff."""
 
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,16 +10,16 @@ import pytest
 from ruamel.yaml import YAML
 
 import synthetic_worlds
+from analysis.fit_points import SnapshotMatrix, holdout_metrics
 from analysis.month_end_snapshots import NamedDefinition
 from analysis.suggest_points import (
     HoldoutMetrics,
-    SnapshotMatrix,
-    _holdout_metrics,
     split_month_ends,
     suggest,
 )
 from config.definition import Definition
 from config.yaml_document import parse
+from errors import ConfigError
 from synthetic_worlds import RULES, WITHIN_DAYS
 
 TEXT = """\
@@ -136,10 +137,10 @@ def test_a_gain_equals_a_plain_count():
         np.zeros((4, 0)), np.zeros(4), np.array([1.0, 0, 1, 0]), np.ones(4), np.array(list("abcd"))
     )
 
-    assert _holdout_metrics(np.array([9.0, 7, 5, 3]), part, 2) == HoldoutMetrics(
+    assert holdout_metrics(np.array([9.0, 7, 5, 3]), part, 2) == HoldoutMetrics(
         0.5, 0.5, (1 + 2 / 3) / 2
     )
-    assert _holdout_metrics(np.array([5.0, 5, 5, 5]), part, 2) == HoldoutMetrics(0.5, 0.5, 0.5)
+    assert holdout_metrics(np.array([5.0, 5, 5, 5]), part, 2) == HoldoutMetrics(0.5, 0.5, 0.5)
 
 
 def test_a_definition_without_a_score_has_nothing_to_fit(ours):
@@ -153,3 +154,12 @@ def test_a_definition_without_a_score_has_nothing_to_fit(ours):
     )
 
     assert "no score" in told.note
+
+
+@pytest.mark.parametrize("module", ["numpy", "scipy.optimize"])
+def test_a_missing_package_names_the_extra(ours, monkeypatch, module):
+    """The message says which command installs it."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'onefunnel\[suggest\]'"):
+        suggested(ours, synthetic_worlds.generate_tables(5))
