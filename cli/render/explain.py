@@ -77,7 +77,7 @@ def _next_action(answer: dict[str, Any]) -> str:
         else ""
     )
     reach = "" if answer["contactable"] else "; not contactable"
-    return f"{answer['next_action']}{until}{pressure}{reach}"
+    return f"{answer['next_action']}{until}{pressed}{reach}"
 
 
 def _record(row: dict[str, Any]) -> str:
