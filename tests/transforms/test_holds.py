@@ -99,7 +99,7 @@ def hold_of(field, attempts=(), decisions=(), *, store):
 
 
 @pytest.mark.parametrize(
-    ("field", "attempts", "decisions", "hold_reason"),
+    ("field", "attempts", "decisions", "hold"),
     [
         pytest.param(wrong(), [], [], None, id="never tried"),
         pytest.param(wrong(), [refused()], [], "refused", id="the same again"),
@@ -199,7 +199,7 @@ def test_a_refusal_without_a_field_holds_that_set_of_changes(
 
 
 @pytest.mark.parametrize(
-    ("policy", "attempts", "decisions", "hold_reason"),
+    ("policy", "attempts", "decisions", "hold"),
     [
         pytest.param("overwrite", [wrote()], [], None, id="ours wins"),
         pytest.param("keep", [wrote()], [], "manual_change", id="theirs stays"),
@@ -231,7 +231,7 @@ def emptied(days):
 
 
 @pytest.mark.parametrize(
-    ("attempts", "hold_reason"),
+    ("attempts", "hold"),
     [
         pytest.param([wrote(at=days_ago(3)), emptied(1)], None, id="by us"),
         pytest.param([wrote(at=days_ago(1)), emptied(3)], "manual_change", id="before we wrote"),
@@ -249,7 +249,7 @@ def tug(*days):
 
 
 @pytest.mark.parametrize(
-    ("attempts", "decisions", "hold_reason"),
+    ("attempts", "decisions", "hold"),
     [
         pytest.param(tug(3, 2), [], None, id="set back twice"),
         pytest.param(tug(3, 2, 1), [], "frozen", id="set back three times"),
