@@ -107,9 +107,9 @@ class RowCheck:
 
 @dataclass(frozen=True)
 class ExtractEstimate:
-    """How the next pull reads one object: `records` are to be read, by about so many `calls`.
+    """How the next extract reads one object: about `records` records with about `calls` calls.
 
-    `records` is None where a CRM cannot count them; `calls` are then the fewest.
+    `records` is None where the CRM cannot count them; `calls` is then the minimum.
     """
 
     object: str
