@@ -39,7 +39,7 @@ PYTEST := $(BIN)/python -m pytest
 OR_NONE := || [ $$? = 5 ]
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report postgres demo test test-long test-engines test-install test-all test-newest conformance lint types bench-extract bench-transform bench-sandbox bench-apply soak cassettes schemas lock clean
+.PHONY: help setup report postgres demo test test-long test-engines test-install test-all test-newest conformance lint types bench-extract bench-transform bench-sandbox bench-apply bench-startup soak cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -120,6 +120,9 @@ bench-apply: $(DEV) ## a hundred thousand changes to each CRM: calls against the
 
 soak: $(DEV)     ## ten thousand random schedules of faults against both sinks
 	$(BIN)/python tests/soak.py
+
+bench-startup: $(DEV) ## CPU seconds of --help, a usage error, status and explain
+	$(BIN)/python benchmarks/startup.py
 
 bench-sandbox: $(DEV) ## how fast the sandbox starts and serves, and what a million people take (ten minutes)
 	$(BIN)/python benchmarks/sandbox.py

@@ -1,14 +1,14 @@
-"""Everything that can go wrong, as one tree: the branch says what happens next.
+"""All errors of the project in one tree; the class says what happens next.
 
-A text says what happened, where (CRM, object, record id, field) and what to do. It never holds a
-value of a record, a token, a query string, or a request or response body.
+A message says what failed, where (CRM, object, record id, field) and what to do. It never contains
+a value of a record, a token, a query string, or a request or response body.
 """
 
 from datetime import timedelta
 
 
 class SyncError(Exception):
-    """The run cannot do all it was asked to."""
+    """The run cannot do everything."""
 
 
 class ConfigError(SyncError):
@@ -16,7 +16,7 @@ class ConfigError(SyncError):
 
 
 class DriftError(ConfigError):
-    """Pull all else, then stop: what a mapping names is gone from the account, or has changed."""
+    """Extract all other objects, then stop: a mapped field is missing or has another type."""
 
 
 class AccessError(SyncError):
@@ -24,13 +24,13 @@ class AccessError(SyncError):
 
 
 class WarehouseBusyError(SyncError):
-    """Come again later: another run, or a tool, has the warehouse."""
+    """Try later: another run, or another program, uses the warehouse."""
 
 
 class RetryableError(SyncError):
-    """Wait, then try the same again.
+    """Wait, then send the same request again.
 
-    `retry_after` is what the CRM asked for, or None where it named no time.
+    `retry_after` is the wait time that the CRM asks for, or None.
     """
 
     def __init__(self, text: str, *, retry_after: timedelta | None = None) -> None:
@@ -39,10 +39,10 @@ class RetryableError(SyncError):
 
 
 class RejectedError(SyncError):
-    """Quarantine this record and go on: the CRM will not take this value.
+    """Quarantine this record and continue: the CRM rejects this value.
 
-    `code` is the CRM's own word for the cause, `field` the refused field where the CRM names it,
-    `fix` what an admin can do about it.
+    `code` is the error code of the CRM, `field` the rejected field where the CRM names it, `fix`
+    what an admin can do.
     """
 
     def __init__(self, text: str, *, code: str, field: str | None = None, fix: str = "") -> None:
@@ -53,8 +53,12 @@ class RejectedError(SyncError):
 
 
 class QuotaError(SyncError):
-    """Stop spending calls and carry the rest to the next run."""
+    """Stop calling this CRM today; the next run writes the rest."""
 
 
 class UnknownOutcomeError(SyncError):
-    """Nobody knows whether a write happened: read back, never guess."""
+    """A write has no clear response: read the record, never guess."""
+
+
+class UnconfirmedWriteError(UnknownOutcomeError):
+    """The CRM accepted a value and may have kept another: read the record, do not send again."""

@@ -1,35 +1,150 @@
 """Read settings by dlt's own configuration: the environment first, then the files in `.dlt/`.
 
-The files are `.dlt/secrets.toml` and `.dlt/config.toml`.
+The files are `.dlt/secrets.toml` and `.dlt/config.toml`. To report the mistakes of several groups
+of settings at once, give each call the same list and raise at the end:
+
+    problems: list[str] = []
+    limits = read_settings(Limits(), "guard", rules=LIMIT_RULES, problems=problems)
+    lock = read_settings(LockSettings(), "lock", rules=LOCK_RULES, problems=problems)
+    raise_problems(problems)
 """
 
-from typing import TypeVar
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from dlt.common.configuration import resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import (
+    ConfigurationException,
+    ConfigValueCannotBeCoercedException,
+)
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.base_configuration import is_secret_hint
 
 from errors import ConfigError
 
 S = TypeVar("S", bound=BaseConfiguration)
 
 
-def read_settings(empty: S, *sections: str) -> S:
+class Rule(NamedTuple):
+    """What a setting must be: in words with an example, and as a test of the value that was read.
+
+    `expected` completes "NAME must be ...": `a number from 0 to 1, such as 0.5`.
+    """
+
+    expected: str
+    accepts: Callable[[Any], bool] = lambda _: True
+
+
+def read_settings(
+    empty: S,
+    *sections: str,
+    rules: Mapping[str, Rule] | None = None,
+    problems: list[str] | None = None,
+) -> S:
     """Fill an empty settings object from its section, such as `sources`, `hubspot`.
 
-    Raises: ConfigError where a value cannot be read; the text never holds the value.
+    Every field of a settings class has a default; an empty text means "not set".
+
+    rules:    field -> what it must be.
+    problems: collects one line per bad or missing setting; the result then holds the default in
+              its place, so that the caller can go on and report the rest.
+    Raises:   ConfigError naming every bad or missing setting, where no list collects them. The
+              text never holds a value.
     """
-    try:
-        return resolve_configuration(empty, sections=sections)
-    except ConfigurationException:
-        # `from None`: dlt's text may quote what it read.
-        raise ConfigError(
-            f"the settings of {sections[-1]} cannot be read: check the environment variables"
-            f" {'__'.join(sections).upper()}__... and the TOML of .dlt/secrets.toml and"
-            f" .dlt/config.toml, section {'.'.join(sections)}"
-        ) from None
+    rules = rules or {}
+    lines: list[str] = []
+    filled, bad_fields = _resolve(empty, sections, lines)
+    for field in empty.get_resolvable_fields():
+        rule = rules.get(field)
+        if field in bad_fields or (rule is not None and not _accepts(rule, filled[field])):
+            lines.append(_problem(filled, sections, field, rule))
+            setattr(filled, field, _default(filled, field))
+    if problems is None:
+        raise_problems(lines)
+    else:
+        # two sections can fail for one reason: a TOML file that cannot be read
+        problems += [line for line in lines if line not in problems]
+    return filled
+
+
+def raise_problems(problems: list[str]) -> None:
+    """Raise all problems as one error, one a line.
+
+    Raises: ConfigError where there is any.
+    """
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def setting(crm: str, name: str) -> str:
-    """Name a setting as admins write it, for error texts."""
-    return f"SOURCES__{crm.upper()}__{name.upper()} (in .dlt/secrets.toml: sources.{crm}.{name})"
+    """Name a setting of a CRM as admins write it, for error texts."""
+    return setting_name(("sources", crm), name)
+
+
+def setting_name(sections: tuple[str, ...], field: str, *, file: str = "secrets.toml") -> str:
+    """Name a setting as environment variable and as entry of a file, for error texts."""
+    path = (*sections, field)
+    return f"{'__'.join(path).upper()} (in .dlt/{file}: {'.'.join(path)})"
+
+
+def _resolve(empty: S, sections: tuple[str, ...], problems: list[str]) -> tuple[S, set[str]]:
+    """Read what can be read, and name the fields whose value has the wrong type."""
+    defaults: dict[str, Any] = {}
+    while True:
+        try:
+            filled = resolve_configuration(
+                empty, sections=sections, explicit_value=dict(defaults) or None
+            )
+            return filled, set(defaults)
+        except ConfigValueCannotBeCoercedException as error:
+            field = error.field_name
+        except TomlProviderReadException as error:
+            problems.append(_toml_problem(error))
+            return type(empty)(), set()
+        except ConfigurationException:
+            field = ""
+        if not hasattr(empty, field) or field in defaults:
+            # the text of dlt is not repeated: it may quote what was read
+            problems.append(
+                f"the settings of {sections[-1]} cannot be read: check the environment variables"
+                f" {'__'.join(sections).upper()}__... and section {'.'.join(sections)} of"
+                " .dlt/secrets.toml and .dlt/config.toml"
+            )
+            return type(empty)(), set()
+        # dlt stops at the first bad value: read again with the default in its place
+        defaults[field] = _default(empty, field)
+
+
+def _default(settings: BaseConfiguration, field: str) -> Any:
+    return getattr(type(settings)(), field)
+
+
+def _accepts(rule: Rule, value: Any) -> bool:
+    try:
+        return rule.accepts(value)
+    except (TypeError, ValueError, ArithmeticError):
+        return False
+
+
+_TYPES: Mapping[Any, str] = {float: "a number", int: "a whole number", bool: "true or false"}
+
+
+def _problem(
+    settings: BaseConfiguration, sections: tuple[str, ...], field: str, rule: Rule | None
+) -> str:
+    hint = settings.get_resolvable_fields()[field]
+    file = "secrets.toml" if is_secret_hint(hint) else "config.toml"
+    expected = f"{_TYPES.get(hint, 'text')}, such as {_default(settings, field)}"
+    must_be = f"must be {rule.expected if rule else expected}"
+    if settings[field] in ("", None):
+        must_be = f"is missing: it {must_be}"
+    return f"{setting_name(sections, field, file=file)} {must_be}"
+
+
+def _toml_problem(error: TomlProviderReadException) -> str:
+    # only the line number is taken over: the text may quote the line, and the line a secret
+    line = re.search(r"at line (\d+)", str(error))
+    where = f"{error.file_name}:{line[1]}" if line else error.file_name
+    return f".dlt/{where}: the settings cannot be read: this is not TOML. Correct this line"

@@ -40,11 +40,12 @@ from transforms.planning.crm_agreement import read_crm_stages
 from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
-from warehouse import reconcile, row_checks, runs, status, withheld
+from warehouse import changes, reconcile, row_checks, runs, status, withheld
+from warehouse.dlt_runner import run_dlt
 from warehouse.erasure import delete_erased_people
 from warehouse.run_lock import RunLock, run_lock
 from warehouse.runs import Run, track_run
-from warehouse.warehouse import Warehouse, open_warehouse, run_dlt
+from warehouse.warehouse import Warehouse, open_warehouse
 from writeback.apply import apply_changes, hold_plan, plan_api_budgets
 from writeback.guard import check_plan, load_limits
 
@@ -113,7 +114,7 @@ def run(
             runs.write_plan(warehouse, current_run, change_plan)
             withheld.save_withheld(warehouse, current_run, change_plan.held)
             guard_results = check_plan(
-                change_plan, mappings, limits=limits, written_crms=runs.written_crms(warehouse)
+                change_plan, mappings, limits=limits, written_crms=changes.written_crms(warehouse)
             )
             report = run_report.build_report(
                 current_run,

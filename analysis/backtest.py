@@ -84,7 +84,7 @@ class SignalStats:
 
     def as_json(self) -> dict[str, Any]:
         """The counts, and what follows from them."""
-        names = ("precision", "recall", "base", "lift", "between")
+        names = ("precision", "recall", "baseline", "lift", "confidence_interval")
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 
@@ -157,7 +157,7 @@ class Backtest:
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
-        return asdict(self) | {"sides": [side.as_json() for side in self.results]}
+        return asdict(self) | {"results": [side.as_json() for side in self.results]}
 
 
 def backtest(
@@ -252,7 +252,7 @@ def _signal_results(judged: ir.Table, definition: Definition, keep: Materialize)
         return tuple(_signal_stats(name, text, sums, spread) for name, text in texts.items())
 
     return {
-        "stood": [
+        "by_stage": [
             {"stage": ids[row["rank"]], "people": row["lives"], "became": row["became"]}
             for row in stood
         ],

@@ -1,13 +1,13 @@
-"""The receipt: why one person stands where they stand, down to the last point."""
+"""Explain one person: stage, reasons, score by event, and what the next stage needs."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 
 from analysis.next_stage import PersonState, format_value, missing_for_next_stage
+from analysis.rule_progress import rule_progress
 from analysis.supporting_events import (
     PersonEvent,
     allocate_rounding,
@@ -21,6 +21,7 @@ from config.definition import (
     Condition,
     Definition,
     EventLeaf,
+    FieldLeaf,
     Leaf,
     ScoreLeaf,
     leaves,
@@ -30,30 +31,31 @@ from errors import ConfigError
 from transforms.identity.point_in_time import Inputs
 from transforms.lifecycle import score
 from transforms.lifecycle.current_stage import standing
+from transforms.lifecycle.field_conditions import field_leaf_column, field_leaves
 from transforms.lifecycle.lifecycle import (
     Steps,
     build_tables,
     compute_steps,
+    fit_lines_since,
     person_leaves,
     reason_leaves,
 )
 from transforms.lifecycle.reasons import describe_leaf
+from transforms.lifecycle.stage_entries import criteria_since
 from transforms.staging.timestamps import NEVER, from_datetime, to_datetime, to_timestamp
 from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
 from warehouse.warehouse import Warehouse
 
-Rows = list[dict[str, Any]]
-
 
 @dataclass
 class Receipt:
-    """One person: who they are in each CRM, where they stand and why, and what is missing.
+    """One person: records, stage, reasons, score, and what the next stage needs.
 
-    records: crm, object, record_id, read_only; because: text, at, events (with the points they
-    were worth then, where a score is the reason); disqualified: text, at; contributions: at, kind,
+    records: crm, object, record_id, read_only; reasons: text, at, events (for a score with the
+    points that each was worth at that time); disqualified: text, at; contributions: at, kind,
     points, left and the event's event_id, crm, object, record_id; fit: text, rule, points, left;
-    criteria: name, rule, met, since, now; history: stage, entered_at, cycle; missing: what the next
-    stage needs; unknown: fields whose value of that time nobody can tell.
+    criteria: name, rule, met, since, now; history: stage, entered_at, cycle; unknown: the fields
+    without a known value at that time, which count as empty.
 
     The `left` of contributions and fit add up to the stored score, to the cent.
     """
@@ -62,18 +64,18 @@ class Receipt:
     label: str
     framework: str
     lifecycle: dict[str, Any]
-    records: Rows
-    reasons: Rows
-    disqualified: Rows
-    contributions: Rows
-    fit: Rows
-    criteria: Rows
-    history: Rows
+    records: list[dict[str, Any]]
+    reasons: list[dict[str, Any]]
+    disqualified: list[dict[str, Any]]
+    contributions: list[dict[str, Any]]
+    fit: list[dict[str, Any]]
+    criteria: list[dict[str, Any]]
+    history: list[dict[str, Any]]
     missing: str
     unknown: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """Return all fields by name."""
         return asdict(self)
 
 
@@ -84,25 +86,27 @@ def explain(
     *,
     as_of: datetime | None = None,
 ) -> list[Receipt]:
-    """Make the receipts of everybody an e-mail address, a record id or a person id names.
+    """Explain each person that an e-mail address, a record id or a person id names.
 
-    The answer is computed anew by the same rules as every run, at `as_of` (default: the last
-    answer's), from what was known then.
+    The lifecycle is computed again by the rules of every run, at `as_of` (default: that of the
+    stored table), from the data known at that time.
 
-    Raises: ConfigError where nobody is found, or nothing was pulled yet.
+    Raises: ConfigError where no person matches, or no run has stored a lifecycle yet.
     """
     if not warehouse.has("lifecycle"):
-        raise ConfigError("nothing was pulled yet: `python sync.py run --dry-run` comes first")
-    ids = find_person_ids(warehouse, configuration, identifier.strip())
-    if not ids:
+        raise ConfigError(
+            "the warehouse has no table lifecycle yet: run `python sync.py run --dry-run` first"
+        )
+    person_ids = find_person_ids(warehouse, configuration, identifier.strip())
+    if not person_ids:
         raise ConfigError(PERSON_NOT_FOUND)
     at = as_of or warehouse.table("lifecycle").as_of.max().to_pyarrow().as_py()
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return [_receipt(warehouse, configuration, one, at) for one in ids]
+    return [_receipt(warehouse, configuration, person_id, at) for person_id in person_ids]
 
 
 def unknown_counts(inputs: Inputs) -> dict[str, int]:
-    """How many people lack a value of a field because nobody can tell which one they had."""
+    """Count the people whose value of a field at that time is unknown, by field."""
     fields = [name for name in inputs.unknown.columns if name != "person_id"]
     if not fields:
         return {}
@@ -114,155 +118,194 @@ def unknown_counts(inputs: Inputs) -> dict[str, int]:
 def _receipt(
     warehouse: Warehouse, configuration: Configuration, person_id: str, as_of: datetime
 ) -> Receipt:
-    def step(name: str, table: ir.Table) -> ir.Table:
+    def materialize(name: str, table: ir.Table) -> ir.Table:
         return warehouse.materialize(f"one_{name}", table)
 
     definition = configuration.definition
-    then = warehouse.inputs_as_of(configuration, as_of=as_of, person_id=person_id)
-    parts = then.people, then.field_since, then.events
-    steps = compute_steps(*parts, definition, as_of=as_of, materialize=step)
-    answer = build_tables(steps, definition, as_of=as_of, materialize=step)
-    found = _rows(answer.lifecycle)
-    if not found:
-        raise ConfigError(f"{person_id} was not known yet on {as_of:%Y-%m-%d}")
-    case = _person_state(steps, found[0], then.people, then.events, definition, as_of)
-    stage = definition.stages[definition.stage_ids.index(case.lifecycle["stage"])]
-    contributions, fit = _score(case)
+    inputs = warehouse.inputs_as_of(configuration, as_of=as_of, person_id=person_id)
+    steps = compute_steps(
+        inputs.people,
+        inputs.field_since,
+        inputs.events,
+        definition,
+        as_of=as_of,
+        materialize=materialize,
+    )
+    tables = build_tables(steps, definition, as_of=as_of, materialize=materialize)
+    lifecycle_rows = _rows(tables.lifecycle)
+    if not lifecycle_rows:
+        raise ConfigError(f"{person_id} has no record that was created by {as_of:%Y-%m-%d}")
+    [values] = _rows(inputs.people)
+    person = person_state(steps, lifecycle_rows[0], values, definition, as_of=as_of)
+    events = person_events(steps, inputs.events, definition, as_of=as_of)
+    stage = definition.stages[definition.stage_ids.index(person.lifecycle["stage"])]
+    contributions, fit = _score(person, events)
     return Receipt(
         person_id,
         stage.label or stage.id,
         (definition.qualification and definition.qualification.framework) or "Qualification",
-        case.lifecycle,
+        person.lifecycle,
         records=_record_rows(warehouse, person_id, as_of),
-        reasons=_reason_rows(case, steps),
-        disqualified=_disqualified(case),
+        reasons=_reason_rows(person, events, steps),
+        disqualified=_disqualified(person),
         contributions=contributions,
         fit=fit,
-        criteria=_criteria(case),
-        history=_stage_entries(answer.stage_history, definition),
-        missing=missing_for_next_stage(case),
-        unknown=sorted(unknown_counts(then)),
+        criteria=_criteria(person),
+        history=_stage_entries(tables.stage_history, definition),
+        missing=missing_for_next_stage(person),
+        unknown=sorted(unknown_counts(inputs)),
     )
 
 
-def _person_state(
+def person_state(
     steps: Steps,
-    answer: dict[str, Any],
-    people: ir.Table,
-    events: ir.Table,
+    lifecycle: dict[str, Any],
+    values: dict[str, Any],
     definition: Definition,
+    *,
     as_of: datetime,
 ) -> PersonState:
-    [values], [known], [ends] = (
-        _rows(people),
-        _rows(steps.field_conditions),
-        _rows(steps.person_conditions),
+    """Read the state of the one person whom the steps are about."""
+    fields = steps.field_conditions
+    [field_since] = _rows(fields)
+    [person_since] = _rows(steps.person_conditions)
+    lines_since = fit_lines_since(fields, definition)
+    criteria = criteria_since(fields, definition)
+    [since] = _rows(lines_since.join(fields.select("who", **criteria), "who"))
+    leaf_since: dict[Leaf, int] = {
+        leaf: field_since[field_leaf_column(leaf, definition)] for leaf in field_leaves(definition)
+    }
+    leaf_since |= {leaf: person_since[name] for leaf, name in person_leaves(definition).items()}
+    return PersonState(
+        definition,
+        lifecycle,
+        values,
+        leaf_since,
+        [since[score.fit_column(n)] for n, _ in enumerate(score.fit_lines(definition))],
+        {name: since[name] for name in criteria},
+        rule_progress(steps, definition, as_of=as_of),
     )
-    [cycle] = _rows(steps.evaluated_rules.order_by(ibis.desc("cycle")).limit(1))
-    happened = person_events(steps, events, definition, as_of=as_of)
-    return PersonState(definition, as_of, answer, values, known, ends, cycle, happened)
 
 
-def _record_rows(warehouse: Warehouse, person_id: str, as_of: datetime) -> Rows:
+def _record_rows(warehouse: Warehouse, person_id: str, as_of: datetime) -> list[dict[str, Any]]:
     records = warehouse.table("records")
-    mine = records.filter(records.person_id == person_id, ~records.deleted)
-    mine = mine.filter(mine.created_at <= as_of).order_by("crm", "object", "record_id")
-    return _rows(mine.select("crm", "object", "record_id", "read_only"))
+    present = records.filter(
+        records.person_id == person_id, ~records.deleted, records.created_at <= as_of
+    )
+    present = present.order_by("crm", "object", "record_id")
+    return _rows(present.select("crm", "object", "record_id", "read_only"))
 
 
-def _reason_rows(case: PersonState, steps: Steps) -> Rows:
-    """The leaves through which they came to their stage, oldest first, with what is behind each."""
-    definition = case.definition
-    stands = standing(steps.entries, steps.recyclings, steps.cycles, definition)
-    [stood] = _rows(stands.select("is_recycled", "entry_cycle"))
-    if stood["is_recycled"]:
-        last = [one for one in case.events if definition.events[one.kind].is_activity]
-        last = [one for one in last if one.at <= case.lifecycle["recycled_at"]][-1:]
-        text = case.lifecycle["reasons"].rpartition(" on ")[0]
-        return [{"text": text, "at": case.lifecycle["recycled_at"], "events": _event_rows(last)}]
-    came, through = reason_leaves(steps, stands, definition)
-    told = _rows(came.select("place", at=to_timestamp(came.at)).order_by("at", "place"))
-    is_final = definition.stages[-1].final and case.lifecycle["status"] == "won"
-    cycle = None if is_final else stood["entry_cycle"]
-    said = [_reason(case, through[row["place"]], row["at"], cycle) for row in told]
-    return list({(row["text"], row["at"]): row for row in reversed(said)}.values())[::-1]
+def _reason_rows(
+    person: PersonState, events: list[PersonEvent], steps: Steps
+) -> list[dict[str, Any]]:
+    """The leaves that brought the person to their stage, oldest first, with their events."""
+    definition, lifecycle = person.definition, person.lifecycle
+    standings = standing(steps.entries, steps.recyclings, steps.cycles, definition)
+    [current] = _rows(standings.select("is_recycled", "entry_cycle"))
+    if current["is_recycled"]:
+        at = lifecycle["recycled_at"]
+        earlier = [
+            event
+            for event in events
+            if definition.events[event.kind].is_activity and event.at <= at
+        ]
+        text = lifecycle["reasons"].rpartition(" on ")[0]
+        return [{"text": text, "at": at, "events": _event_rows(earlier[-1:])}]
+    reached, leaf_of_place = reason_leaves(steps, standings, definition)
+    rows = _rows(reached.select("place", at=to_timestamp(reached.at)).order_by("at", "place"))
+    is_final = definition.stages[-1].final and lifecycle["status"] == "won"
+    cycle = None if is_final else current["entry_cycle"]
+    reasons = [
+        _reason(person, events, leaf_of_place[row["place"]], row["at"], cycle) for row in rows
+    ]
+    # two leaves with one text and date are one reason: the first of them stays
+    return list({(row["text"], row["at"]): row for row in reversed(reasons)}.values())[::-1]
 
 
-def _reason(case: PersonState, leaf: Leaf, at: datetime, cycle: int | None) -> dict[str, Any]:
-    definition = case.definition
-    events = supporting_events(leaf, case.events, definition, at=at, cycle=cycle)
+def _reason(
+    person: PersonState, events: list[PersonEvent], leaf: Leaf, at: datetime, cycle: int | None
+) -> dict[str, Any]:
+    definition = person.definition
+    support = supporting_events(leaf, events, definition, at=at, cycle=cycle)
     text = describe_leaf(leaf, definition)
     if isinstance(leaf, EventLeaf) and leaf.count == 1:
-        happened = {one.kind for one in events}
-        text = next((kind for kind in leaf.event if kind in happened), text)
-    shown = _event_rows(events)
+        kinds = {event.kind for event in support}
+        text = next((kind for kind in leaf.event if kind in kinds), text)
+    rows = _event_rows(support)
     if isinstance(leaf, ScoreLeaf):
-        for row, one in zip(shown, events, strict=True):
-            row["left"] = round(decayed_points(one, definition, at=at), 2)
-        text = f"{text} ({_score_then(case, leaf, at)})"
-    return {"text": text, "at": at, "events": shown}
+        for row, event in zip(rows, support, strict=True):
+            row["left"] = round(decayed_points(event, definition, at=at), 2)
+        text = f"{text} ({_score_at(person, events, leaf, at)})"
+    return {"text": text, "at": at, "events": rows}
 
 
-def _score_then(case: PersonState, leaf: ScoreLeaf, at: datetime) -> str:
-    earned = sum(decayed_points(one, case.definition, at=at) for one in case.events if one.at <= at)
+def _score_at(person: PersonState, events: list[PersonEvent], leaf: ScoreLeaf, at: datetime) -> str:
+    earned = sum(
+        decayed_points(event, person.definition, at=at) for event in events if event.at <= at
+    )
     if leaf.score == "engagement":
         return f"{earned:.2f}"
-    lines = score.fit_lines(case.definition)
-    fit = sum(line.points for line in lines if case.since(line.when) <= from_datetime(at))
-    return f"{earned + fit:.2f}: {earned:.2f} for what they did, {fit:.2f} for who they are"
+    lines = zip(score.fit_lines(person.definition), person.fit_since, strict=True)
+    fit = sum(line.points for line, since in lines if since <= from_datetime(at))
+    return f"{earned + fit:.2f}: {earned:.2f} for activity, {fit:.2f} for fit"
 
 
-def _event_rows(events: list[PersonEvent]) -> Rows:
-    return [_event(one) | {"kind": one.kind, "at": one.at} for one in events]
+def _event_rows(events: list[PersonEvent]) -> list[dict[str, Any]]:
+    return [_event_source(event) | {"kind": event.kind, "at": event.at} for event in events]
 
 
-def _event(one: PersonEvent) -> dict[str, Any]:
+def _event_source(event: PersonEvent) -> dict[str, Any]:
     return {
-        "event_id": one.event_id,
-        "crm": one.crm,
-        "object": one.object,
-        "record_id": one.record_id,
+        "event_id": event.event_id,
+        "crm": event.crm,
+        "object": event.object,
+        "record_id": event.record_id,
     }
 
 
-def _score(case: PersonState) -> tuple[Rows, Rows]:
-    """Every event that earns points, newest first, and the lines of the fit that hold."""
-    earned = [one for one in reversed(case.events) if one.points]
-    lines = [line for line in score.fit_lines(case.definition) if case.since(line.when) < NEVER]
-    exact = [*(one.points_left for one in earned), *(line.points for line in lines)]
-    cents = allocate_rounding(exact, case.lifecycle["score"])
+def _score(
+    person: PersonState, events: list[PersonEvent]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every event that earns points, newest first, and the fit lines that hold."""
+    earned = [event for event in reversed(events) if event.points]
+    fit_lines = zip(score.fit_lines(person.definition), person.fit_since, strict=True)
+    lines = [line for line, since in fit_lines if since < NEVER]
+    exact = [*(event.points_left for event in earned), *(line.points for line in lines)]
+    rounded = allocate_rounding(exact, person.lifecycle["score"])
     contributions = [
-        {"at": one.at, "kind": one.kind, "points": one.points, "left": left} | _event(one)
-        for one, left in zip(earned, cents, strict=False)
+        {"at": event.at, "kind": event.kind, "points": event.points, "left": left}
+        | _event_source(event)
+        for event, left in zip(earned, rounded, strict=False)
     ]
     fit = [
         {
-            "text": _field_values(line.when, case),
-            "rule": _describe_condition(line.when, case.definition),
+            "text": _field_values(line.when, person),
+            "rule": _describe_condition(line.when, person.definition),
             "points": line.points,
             "left": left,
         }
-        for line, left in zip(lines, cents[len(earned) :], strict=True)
+        for line, left in zip(lines, rounded[len(earned) :], strict=True)
     ]
     return contributions, fit
 
 
-def _criteria(case: PersonState) -> Rows:
-    section = case.definition.qualification
+def _criteria(person: PersonState) -> list[dict[str, Any]]:
+    section = person.definition.qualification
     return [
         {
             "name": name,
-            "rule": _describe_condition(condition, case.definition),
-            "met": case.since(condition) < NEVER,
-            "since": to_datetime(case.since(condition)),
-            "now": _field_values(condition, case),
+            "rule": _describe_condition(condition, person.definition),
+            "met": person.criteria_since[name] < NEVER,
+            "since": to_datetime(person.criteria_since[name]),
+            "now": _field_values(condition, person),
         }
         for name, condition in (section.criteria if section else {}).items()
     ]
 
 
-def _stage_entries(history: ir.Table, definition: Definition) -> Rows:
-    """The stages entered, in the order of time; of those of one instant the lowest first."""
+def _stage_entries(history: ir.Table, definition: Definition) -> list[dict[str, Any]]:
+    """The stages entered, oldest first; of several at one instant the lowest first."""
     ranks = definition.stage_ids
     return sorted(
         _rows(history),
@@ -273,27 +316,23 @@ def _stage_entries(history: ir.Table, definition: Definition) -> Rows:
     )
 
 
-def _disqualified(case: PersonState) -> Rows:
-    """The leaves that disqualify."""
-    rule = case.definition.disqualified
-    if rule is None or case.lifecycle["disqualified_at"] is None:
+def _disqualified(person: PersonState) -> list[dict[str, Any]]:
+    """The leaves that disqualify the person."""
+    rule = person.definition.disqualified
+    if rule is None or person.lifecycle["disqualified_at"] is None:
         return []
-    columns = person_leaves(case.definition)
-    since = {
-        leaf: case.person_conditions[columns[leaf]] if leaf in columns else case.since(leaf)
-        for leaf in leaves(rule)
-    }
+    since = {leaf: person.leaf_since[leaf] for leaf in leaves(rule)}
     return [
-        {"text": describe_leaf(leaf, case.definition), "at": to_datetime(at)}
+        {"text": describe_leaf(leaf, person.definition), "at": to_datetime(at)}
         for leaf, at in since.items()
         if at < NEVER
     ]
 
 
-def _field_values(condition: Condition, case: PersonState) -> str:
-    """What they hold in the fields that a condition asks about."""
-    fields = dict.fromkeys(leaf.field for leaf in leaves(condition) if hasattr(leaf, "field"))
-    return ", ".join(f"{name}: {format_value(case.values.get(name))}" for name in fields)
+def _field_values(condition: Condition, person: PersonState) -> str:
+    """The values of the fields that a condition reads."""
+    fields = dict.fromkeys(leaf.field for leaf in leaves(condition) if isinstance(leaf, FieldLeaf))
+    return ", ".join(f"{name}: {format_value(person.values.get(name))}" for name in fields)
 
 
 def _describe_condition(condition: Condition, definition: Definition) -> str:
@@ -306,5 +345,5 @@ def _describe_condition(condition: Condition, definition: Definition) -> str:
             return describe_leaf(leaf, definition)
 
 
-def _rows(table: ir.Table) -> Rows:
+def _rows(table: ir.Table) -> list[dict[str, Any]]:
     return list(table.to_pyarrow().to_pylist())

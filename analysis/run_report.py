@@ -1,4 +1,4 @@
-"""What a run did, in figures that add up."""
+"""Build the report of a run, an undo or an apply."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,12 +22,15 @@ Rows = list[dict[str, Any]]
 
 @dataclass
 class Report:
-    """One run in figures that add up.
+    """The counts of one run; `as_json` gives the fields under the same names.
 
-    stages: stage, status, people; said: crm, stage, people; moves: crm, object, field, before,
-    after, records (stage fields only), why: of most of them, why_records; writes: crm, object,
-    field, set, cleared; left: crm, object, field, hold, records (wrong and not written); records:
-    crm, status, reason, records; unread: object, kind of gap, rows.
+    people: all people; disagreeing: people whose stages differ between the CRMs; stages: stage,
+    status, people; crm_stages: crm, stage, people; stage_changes: crm, object, field, before,
+    after, records (stage fields only), why: the most frequent reason, why_records; field_changes:
+    crm, object, field, set, cleared; withheld: crm, object, field, hold_reason, records (they
+    differ and are not written); records: crm, status, reason, records; unmatched_rows: crm,
+    source_object, without_rule, without_date, without_person; guard: the results per CRM;
+    warnings: sentences.
     """
 
     run: Run
@@ -45,7 +48,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, Any]:
-        """What is remembered of a run: what was reported at the time."""
+        """Return the counts that the table runs stores."""
         return {
             "people": self.people,
             "disagreeing": self.disagreeing,
@@ -54,7 +57,7 @@ class Report:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The same figures for machines."""
+        """Return all fields by name, the times as ISO 8601."""
         document = asdict(self)
         document["run"]["started_at"] = self.run.started_at.isoformat()
         document["run"]["ended_at"] = self.run.ended_at and self.run.ended_at.isoformat()
@@ -71,7 +74,7 @@ def build_report(
     crms: Sequence[CrmSession],
     guard_results: list[GuardResult],
 ) -> Report:
-    """Count what a run found and what it means to write."""
+    """Count the results of a run and the changes that it plans."""
     return Report(
         run,
         stage_labels(definition),
@@ -89,7 +92,7 @@ def build_report(
 
 
 def build_undo_report(run: Run, undo_plan: Plan, crms: Sequence[CrmSession]) -> Report:
-    """Count what a run means to put back, and what somebody has touched since."""
+    """Count the values that an undo restores, and those that were changed since the run."""
     return Report(
         run,
         {},
@@ -100,18 +103,18 @@ def build_undo_report(run: Run, undo_plan: Plan, crms: Sequence[CrmSession]) -> 
 
 
 def _stage_field_names(crms: Sequence[CrmSession]) -> list[str]:
-    """The fields by which the CRMs show stages."""
+    """The fields of the CRMs that hold a stage."""
     shown = [stage_field(crm.mapping, object) for crm in crms for object in crm.mapping.write]
     return [field for field, _ in filter(None, shown)]
 
 
 def build_apply_report(run: Run, records: Rows) -> Report:
-    """Count what became of a plan that was made before."""
+    """Report the outcomes of a stored plan."""
     return Report(run, {}, records=records)
 
 
 def stage_labels(definition: Definition) -> dict[str, str]:
-    """What people call the stages, lowest first."""
+    """The labels of the stages, lowest first."""
     return {stage.id: stage.label or stage.id for stage in definition.stages}
 
 
@@ -120,7 +123,7 @@ def _warnings(crms: Sequence[CrmSession], records: ir.Table) -> Iterator[str]:
         if crm.skipped_optional:
             yield (
                 f"{crm_label(crm.crm)} has no {', '.join(crm.skipped_optional)}: marked optional "
-                f"in mappings/{crm.crm}.yaml, so the run goes on without"
+                f"in mappings/{crm.crm}.yaml, so the run continues without it"
             )
         yield from crm.client.warnings
         for (object, name), count in sorted(crm.client.type_mismatches.items()):
@@ -128,8 +131,8 @@ def _warnings(crms: Sequence[CrmSession], records: ir.Table) -> Iterator[str]:
     apart = records.filter(~records.email_match_ok)
     if count := apart.count().to_pyarrow().as_py():
         yield (
-            f"{count:,} records share addresses with more others than max_cluster_size of people.yaml allows: "
-            "they were not joined by e-mail"
+            f"{count:,} records were not matched by e-mail: more records than max_cluster_size in "
+            "people.yaml share the address"
         )
 
 
@@ -139,19 +142,19 @@ def _rows(table: ir.Table, *order: str) -> Rows:
 
 
 def count_stages(lifecycle: ir.Table) -> Rows:
-    """How many people stand where."""
+    """Count people by stage and status."""
     return _rows(
         lifecycle.group_by("stage", "status").aggregate(people=lifecycle.count()), "stage", "status"
     )
 
 
 def _crm_stages(said: ir.Table) -> Rows:
-    """How many people each CRM shows in which stage."""
+    """Count people by CRM and the stage that it holds."""
     return _rows(said.group_by("crm", "stage").aggregate(people=said.count()), "crm", "stage")
 
 
 def _stage_changes(changes: ir.Table, fields: Sequence[str]) -> Rows:
-    """From which stage to which the records go, and why most of them do."""
+    """Count records by old and new stage, with the most frequent reason."""
     moved = changes.filter(changes.field.isin(list(fields)))
     # a reason without its dates is the same for many
     moved = moved.mutate(why=moved.reason.re_replace(r" on \d{4}-\d{2}-\d{2}", ""))
@@ -170,13 +173,13 @@ def _stage_changes(changes: ir.Table, fields: Sequence[str]) -> Rows:
 
 
 def _withheld(held: ir.Table) -> Rows:
-    """What is wrong and not written, and why."""
+    """Count the differences that are not written, by reason."""
     key = ["crm", "object", "field", "hold_reason"]
     return _rows(held.group_by(key).aggregate(records=held.count()), *key)
 
 
 def _field_changes(changes: ir.Table) -> Rows:
-    """How many values are set and cleared, field by field."""
+    """Count the values that are set and cleared, by field."""
     key = ["crm", "object", "field"]
     counted = changes.group_by(key).aggregate(
         set=changes.after.notnull().sum(), cleared=changes.after.isnull().sum()
@@ -185,7 +188,7 @@ def _field_changes(changes: ir.Table) -> Rows:
 
 
 def _unmatched_rows(happenings: ir.Table, events: ir.Table) -> Rows:
-    """What was pulled and became no event: no rule fits, no instant, or nobody known."""
+    """Count the activities without an event: no matching rule, no timestamp, or no person."""
     key = ["crm", "source_object", "source_id", "kind"]
     dated = happenings.group_by(key).aggregate(is_dated=happenings.at.notnull().any())
     placed = events.select(*key, is_placed=ibis.literal(True)).distinct()

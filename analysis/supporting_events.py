@@ -1,4 +1,4 @@
-"""The events of one person: which of them stand behind a leaf, and what they are worth."""
+"""The events of one person: those that made a leaf true, and the points left of each."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from transforms.staging.timestamps import (
 )
 
 MAX_SCORE_EVENTS = 5
-"""So many events are named behind a score."""
+"""The most events that are listed as the reason of a score."""
 
 
 @dataclass(frozen=True)
 class PersonEvent:
-    """An admitted event: when, in which cycle (None: in none), and the row of the CRM that told it.
+    """An admitted event: its time, its cycle (None: in no cycle), and its row in the CRM.
 
-    `left` are the points still left of it at the instant that is asked for.
+    `points_left` is what its points are still worth at `as_of`.
     """
 
     at: datetime
@@ -45,30 +45,30 @@ class PersonEvent:
 def person_events(
     steps: Steps, events: ir.Table, definition: Definition, *, as_of: datetime
 ) -> list[PersonEvent]:
-    """List the admitted events of the one person the tables are about, oldest first."""
+    """List the admitted events of the one person whom the tables are about, oldest first."""
     admitted = steps.admitted
     worth = score.contributions(admitted, definition, as_of=from_datetime(as_of))
     left = {
         (row["kind"], row["at"]): row["left"] for row in _rows(worth.select("kind", "at", "left"))
     }
     counted = events.filter(events.duplicate_of.isnull())
-    told = counted.select(
+    sources = counted.select(
         "event_id", "kind", "crm", "source_object", "source_id", at=to_microseconds(counted.at)
     )
-    waiting = defaultdict(list)
-    for row in sorted(_rows(told), key=lambda row: row["event_id"], reverse=True):
-        waiting[row["kind"], row["at"]].append(row)
+    rows_by_event = defaultdict(list)
+    for row in sorted(_rows(sources), key=lambda row: row["event_id"], reverse=True):
+        rows_by_event[row["kind"], row["at"]].append(row)
     named = admitted.select(
-        "cycle", "at", shown=to_timestamp(admitted.at), kind=kind_name(admitted.kind, definition)
+        "cycle", "at", time=to_timestamp(admitted.at), kind=kind_name(admitted.kind, definition)
     )
-    found = []
+    result = []
     for row in sorted(_rows(named), key=lambda row: row["at"]):
-        # of equal events at one instant it makes no difference which was admitted
-        event = waiting[row["kind"], row["at"]].pop()
+        # equal events at one instant are interchangeable: any of their rows may be named
+        event = rows_by_event[row["kind"], row["at"]].pop()
         kind = definition.events[row["kind"]]
-        found.append(
+        result.append(
             PersonEvent(
-                row["shown"],
+                row["time"],
                 row["kind"],
                 kind.channel,
                 row["cycle"],
@@ -80,7 +80,7 @@ def person_events(
                 event["source_id"],
             )
         )
-    return found
+    return result
 
 
 def supporting_events(
@@ -91,51 +91,52 @@ def supporting_events(
     at: datetime,
     cycle: int | None,
 ) -> list[PersonEvent]:
-    """The events through which a leaf was true at an instant; `cycle` None: in the whole life.
+    """The events that made a leaf true at an instant; `cycle` None: of all cycles.
 
-    Of a score, those that were worth most.
+    Of a score, those with the most points left.
     """
-    mine = [one for one in events if one.at <= at and cycle in (None, one.cycle)]
+    in_cycle = [event for event in events if event.at <= at and cycle in (None, event.cycle)]
     match leaf:
         case EventLeaf(event=kinds, count=count, within_days=within):
-            return [one for one in within_window(mine, at, within) if one.kind in kinds][-count:]
+            near = within_window(in_cycle, at, within)
+            return [event for event in near if event.kind in kinds][-count:]
         case ChannelsLeaf(within_days=within):
-            near = within_window(mine, at, within)
-            shown = [one for one in near if definition.events[one.kind].is_activity]
-            return list({one.channel: one for one in shown if one.channel}.values())
+            near = within_window(in_cycle, at, within)
+            active = [event for event in near if definition.events[event.kind].is_activity]
+            return list({event.channel: event for event in active if event.channel}.values())
         case ScoreLeaf():
-            so_far = [one for one in events if one.at <= at and one.points]
-            ranked = sorted(so_far, key=lambda one: -decayed_points(one, definition, at=at))
-            return sorted(ranked[:MAX_SCORE_EVENTS], key=lambda one: one.at)
+            scored = [event for event in events if event.at <= at and event.points]
+            ranked = sorted(scored, key=lambda event: -decayed_points(event, definition, at=at))
+            return sorted(ranked[:MAX_SCORE_EVENTS], key=lambda event: event.at)
     return []
 
 
 def within_window(
     events: list[PersonEvent], at: datetime, within_days: float | None
 ) -> list[PersonEvent]:
-    """Those in the window that ends at an instant."""
+    """The events in the window `(at - within_days, at]`; None: no limit."""
     if within_days is None:
         return events
     since = from_datetime(at) - days_to_microseconds(within_days)
-    return [one for one in events if from_datetime(one.at) > since]
+    return [event for event in events if from_datetime(event.at) > since]
 
 
 def decayed_points(event: PersonEvent, definition: Definition, *, at: datetime) -> float:
-    """What was left of an event's points at an instant."""
+    """The points that were left of an event at an instant."""
     if definition.score is None:
         return 0
-    length = timedelta(days=definition.score.half_life_days)
-    return float(event.points * 0.5 ** ((at - event.at) / length))
+    half_life = timedelta(days=definition.score.half_life_days)
+    return float(event.points * 0.5 ** ((at - event.at) / half_life))
 
 
 def allocate_rounding(points: list[float], total: float) -> list[float]:
-    """Round each of these to cents so that they add up to the total: the largest rests go up."""
-    exact = [Decimal(repr(round(one, score.DECIMAL_PLACES))) for one in points]
-    floors = [one.quantize(_CENT, ROUND_FLOOR) for one in exact]
+    """Round points to cents so that they add up to the total (largest remainder method)."""
+    exact = [Decimal(repr(round(value, score.DECIMAL_PLACES))) for value in points]
+    floors = [value.quantize(_CENT, ROUND_FLOOR) for value in exact]
     short = int((Decimal(repr(total)) - sum(floors)) / _CENT)
     ranked = sorted(range(len(exact)), key=lambda i: floors[i] - exact[i])
     raised = set(ranked[:short])
-    return [float(one + _CENT if i in raised else one) for i, one in enumerate(floors)]
+    return [float(value + _CENT if i in raised else value) for i, value in enumerate(floors)]
 
 
 _CENT = Decimal("0.01")

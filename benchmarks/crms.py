@@ -96,7 +96,7 @@ def _fill_hubspot(store: HubSpotStore, contacts: int, engagements: int) -> None:
 def _emptied(store: HubSpotStore, object: str) -> ObjectTable:
     table = store.tables[object]
     table.records.clear()
-    table.changed_members()
+    table.invalidate_order()
     return table
 
 

@@ -47,7 +47,7 @@ def by_onefunnel(
     from connectors import connector
     from connectors.extract.pipeline import extract_and_verify
     from connectors.retry import no_sleep
-    from warehouse.warehouse import run_dlt
+    from warehouse.dlt_runner import run_dlt
 
     edge = connector(crm)
     ways = {

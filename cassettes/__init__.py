@@ -1,1 +1,1 @@
-"""What CRMs answered, recorded without secrets and people, and played back without a network."""
+"""Cassettes: HTTP traffic of both CRMs, recorded without personal data, and replayed."""

@@ -1,49 +1,54 @@
-"""The words of the two APIs, which say nothing of anybody: what the scrubber may leave as it is."""
+"""What may stay in a cassette: words of OAuth and JSON APIs, and those of each CRM's rules."""
 
-import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Final
 
-CATALOG_PATHS: Final = re.compile(
-    r"/crm/v3/(properties|pipelines|schemas)/.*|/crm/v4/associations/.*/labels|/account-info/.*"
-    r"|/marketing/v3/forms/?|/events/v3/events/event-types|/services/data/?"
-    r"|/services/data/v[\d.]+/(limits.*|sobjects(/\w+/describe)?/?)"
-)
-"""Paths whose answers say what an account has, and nothing of its people."""
+import connectors
+from connectors.anonymize_rules import AnonymizeRules
 
 SECRET_KEYS: Final = frozenset(
     ("access_token", "refresh_token", "id_token", "signature", "token", "client_secret")
 )
-ALLOWED_PHRASES: Final = (
-    "You have reached your secondly limit.",
-    "You have reached your ten_secondly_rolling limit.",
-    "You have reached your daily limit.",
-    "Session expired or invalid",
-    "TotalRequests Limit exceeded.",
-    "CONTACT",
-    "LEAD",
-)
-"""What the vendors say in answers that a client has to tell apart by their words."""
+_KEYS: Final = frozenset(("scope", "scopes", "token_type", "type", "version"))
 
-VOLATILE: Final = {
-    "correlationId": "00000000-0000-4000-8000-000000000000",
-    "requestId": "00000000-0000-4000-8000-000000000000",
-    "startedAt": "2026-01-01T00:00:00.000Z",
-    "completedAt": "2026-01-01T00:00:00.000Z",
-    "issued_at": "1767225600000",
-}
-"""What differs from call to call and says nothing."""
 
-ALLOWED_KEYS: Final = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        apiVersion archived associations associationCategory category code columnDelimiter
-        concurrencyMode contentType direction errorCode errorType eventType fields formType
-        fromObjectType in jobType label lineEnding object objectType objectTypeId operation
-        operator policyName processingType properties propertiesWithHistory propertyName
-        relationshipName requiredGranularScopes scope scopes sourceType state status
-        statusCode subCategory toObjectType token_type type version
-        """,
-    )
-)
-"""Keys of envelopes and parameters whose values are words of the API; not names of properties."""
+@dataclass(frozen=True)
+class Allowlist:
+    """The rules of all CRMs, merged: recorded traffic does not say which CRM a text came from."""
+
+    rules: tuple[AnonymizeRules, ...]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Keys and parameters whose values are words of an API."""
+        return _KEYS.union(*(rules.keys for rules in self.rules))
+
+    @cached_property
+    def phrases(self) -> frozenset[str]:
+        """Texts of errors that a client compares."""
+        return frozenset(phrase for rules in self.rules for phrase in rules.phrases)
+
+    @cached_property
+    def volatile(self) -> dict[str, str]:
+        """Keys whose values differ at each call, and the value that replaces them."""
+        return {key: value for rules in self.rules for key, value in rules.volatile.items()}
+
+    def is_catalog_path(self, path: str) -> bool:
+        """Return whether responses of this path describe the account and hold no personal data."""
+        return any(rules.catalog_paths.fullmatch(path) for rules in self.rules)
+
+
+@cache
+def allowlist() -> Allowlist:
+    """Load the rules of all CRMs that have a module `anonymize_rules`."""
+    modules = []
+    for crm in connectors.crm_names():
+        name = f"connectors.{crm}.anonymize_rules"
+        try:
+            modules.append(import_module(name))
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+    return Allowlist(tuple(module.RULES for module in modules))

@@ -1,14 +1,14 @@
-"""Takes out of recorded calls whatever is a secret or a person's, the same way every time.
+"""Replace every secret and all personal data in recorded calls, the same way each time.
 
-Nothing stays but what is known to be harmless: instants, small numbers, yes and no, the words of
-the API itself, the options of the catalogs, and the words of the configuration. All else becomes a
-stand-in. Calls are put in an order of their own first, so that equal traffic makes equal files.
+A text stays only if it is known to be harmless: a time, a small number, a boolean, a word of the
+API, an option of a catalog, or a word of the configuration. All other texts become pseudonyms. The
+calls are sorted first, so that equal traffic gives equal files.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -17,33 +17,21 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 import orjson
 
-from cassettes.allowlist import ALLOWED_KEYS, ALLOWED_PHRASES, CATALOG_PATHS, SECRET_KEYS, VOLATILE
-from cassettes.pseudonyms import Pseudonyms, is_salesforce_id
+from cassettes.allowlist import SECRET_KEYS, Allowlist, allowlist
+from cassettes.pseudonyms import FIRST_ID, Pseudonyms
 
-HUBSPOT_URL: Final = "https://api.hubapi.com"
-SALESFORCE_URL: Final = "https://example.my.salesforce.com"
-_TOKEN_URL: Final = f"{SALESFORCE_URL}/services/oauth2/token"
 LOGIN_PATH: Final = re.compile(r"/(oauth2?|oauth)/(v\d+/)?token$")
 REDACTED: Final = "scrubbed"
 
-_ALLOWED_HEADERS: Final = re.compile(
-    r"content-type|date|last-modified|retry-after|sforce-.*|x-hubspot-ratelimit-.*"
-)
-_ID_KEYS: Final = re.compile(r"(^|_|[a-z])(id|ids|vid|vids|Id|Ids|after|DIdentifier)$")
-_NOT_ID_KEYS: Final = frozenset(("typeId", "associationTypeId", "objectTypeId", "message_id"))
+_HTTP_HEADERS: Final = re.compile(r"content-type|date|last-modified|retry-after")
+_ID_KEYS: Final = re.compile(r"(^|_|[a-z])(id|ids|Id|Ids)$")
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:()\[\]]+@[\w-]+(\.[\w-]+)+")
 _WORD: Final = re.compile(r"\w+")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_INSTANT: Final = re.compile(
+_TIMESTAMP: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?|1[4-9]\d{11}"
 )
 _OFFSET: Final = re.compile(r"Z$|[+-]\d\d:?\d\d$")
-_LOCATOR: Final = re.compile(r"(0[1r]\w{13,16})(-\d+)")
-"""Where a query goes on: what it is called in the account, and behind how many rows."""
-
-_COLLECTION_ACTIONS: Final = ("batch", "search", "merge", "gdpr-delete")
-"""What stands in a path of HubSpot where else a record does."""
-
 _SMALL_NUMBER: Final = re.compile(r"[+-]?\d{0,6}(\.\d+)?|[+-]?\d(\.\d+)?E\d+")
 _PHONE: Final = re.compile(r"[+(]?[\d\s()./x-]{6,}")
 _LITERAL: Final = re.compile(r"'((?:\\.|[^'\\])*)'")
@@ -53,7 +41,7 @@ _BOOLEANS: Final = ("true", "false", "null", "")
 
 @dataclass(frozen=True)
 class RecordedCall:
-    """One request and its answer, as plain as they came."""
+    """One request and its response, before or after anonymisation."""
 
     method: str
     url: str
@@ -75,55 +63,58 @@ def anonymize(
     at: datetime,
     recorded_between: tuple[datetime, datetime],
 ) -> list[RecordedCall]:
-    """Replace everything in the calls that is nobody's business; `kept` are words that may stay.
+    """Replace every secret and all personal data in the calls, except `allowed_words`.
 
-    What happened `during` the recording is said to have happened `at` one moment, so that the same
-    calls make the same file tomorrow.
+    Each time stamp within `recorded_between` becomes `at`, so that the same calls recorded
+    tomorrow give the same file.
     """
-    ordered = sorted(calls, key=lambda one: (one.path, one.method, one.url, one.request_body))
-    words, ids, salesforce_ids = {*allowed_words, *ALLOWED_PHRASES}, set[int](), set[str]()
+    allowed = allowlist()
+    ordered = sorted(calls, key=lambda call: (call.path, call.method, call.url, call.request_body))
+    words, ids, texts = {*allowed_words, *allowed.phrases}, set[int](), set[str]()
     for call in ordered:
-        read = [
-            _parse_json(call.response_body),
+        response = _parse_json(call.response_body)
+        contents = [
+            response,
             _parse_json(call.request_body),
             dict(parse_qsl(urlsplit(call.url).query)),
         ]
-        if CATALOG_PATHS.fullmatch(call.path):
-            words |= set(_texts(read[0], ("value",)))
-        ids |= {int(text) for one in read for text in _texts(one, ()) if text.isdecimal()}
-        salesforce_ids |= {
-            word
-            for text in (call.url, call.request_body.decode(), call.response_body.decode())
-            for word in _WORD.findall(text)
-            if is_salesforce_id(word)
-        }
-    scrubber = _Anonymizer(Pseudonyms(words, ids, salesforce_ids), at, recorded_between)
-    return [scrubber.call(one) for one in ordered]
+        if allowed.is_catalog_path(call.path):
+            words |= set(_texts_of(response, lambda key: key == "value"))
+        numbers = (text for content in contents for text in _texts_of(content, _is_id_key))
+        ids |= {int(text) for text in numbers if text.isdecimal()}
+        for text in (call.url, call.request_body.decode(), call.response_body.decode()):
+            texts.update(_WORD.findall(text))
+    pseudonyms = Pseudonyms(words, ids, _text_ids(texts, allowed))
+    anonymizer = _Anonymizer(allowed, pseudonyms, at, recorded_between)
+    return [anonymizer.call(call) for call in ordered]
 
 
 def with_login(calls: list[RecordedCall]) -> list[RecordedCall]:
-    """Let a cassette begin with the login that playing it back does, whichever was recorded.
+    """Put the login that a replay makes in front, in place of the recorded one.
 
-    A login that was refused stays as it is.
+    A login that failed stays as it is.
     """
-    rest = [one for one in calls if not (_is_login(one) and one.status == 200)]
-    used = [one for one in rest if one.url.startswith(SALESFORCE_URL)]
-    if not used or any(_is_login(one) for one in used):
-        return rest
-    token_response = {
-        "access_token": REDACTED,
-        "instance_url": SALESFORCE_URL,
-        "token_type": "Bearer",
-    }
-    headers = {"content-type": ["application/json"]}
-    return [
-        RecordedCall("POST", _TOKEN_URL, b"", 200, headers, orjson.dumps(token_response)),
-        *rest,
-    ]
+    for rules in allowlist().rules:
+        if login := rules.login:
+            logins = [call for call in calls if login.paths.match(call.path)]
+            calls = [call for call in calls if call not in logins or call.status != 200]
+            has_calls = any(call.url.startswith(rules.url) for call in calls)
+            if has_calls and all(call.status == 200 for call in logins):
+                body = orjson.dumps({"access_token": REDACTED, **login.response})
+                headers = {"content-type": ["application/json"]}
+                url = rules.url + login.path
+                calls = [RecordedCall("POST", url, b"", 200, headers, body), *calls]
+    return calls
 
 
-def _is_login(call: RecordedCall) -> bool:
-    return call.url == _TOKEN_URL or call.path.startswith("/services/Soap/")
+def _text_ids(texts: Iterable[str], allowed: Allowlist) -> dict[str, str]:
+    """Give the ids among the texts, and the pseudonym of each."""
+    pseudonyms: dict[str, str] = {}
+    for rules in allowed.rules:
+        if record_ids := rules.record_ids:
+            ids = sorted(text for text in texts if record_ids.is_id(text))
+            pseudonyms |= {id: record_ids.pseudonym(id, n) for n, id in enumerate(ids, FIRST_ID)}
+    return pseudonyms
 
 
 def _parse_json(body: bytes) -> Any:
@@ -133,64 +124,73 @@ def _parse_json(body: bytes) -> Any:
         return None
 
 
-def _texts(value: Any, keys: tuple[str, ...], key: str = "") -> Iterator[str]:
-    """Give the texts under some keys, or where none is named, under the keys of ids."""
+def _texts_of(value: Any, is_wanted: Callable[[str], bool], key: str = "") -> Iterator[str]:
+    """Give the texts and numbers under the wanted keys, each part of a list in one text."""
     match value:
         case dict():
             for name, inner in value.items():
-                yield from _texts(inner, keys, name)
+                yield from _texts_of(inner, is_wanted, name)
         case list():
             for inner in value:
-                yield from _texts(inner, keys, key)
-        case str() | int() if key in keys or (not keys and _is_id(key)):
+                yield from _texts_of(inner, is_wanted, key)
+        case str() | int() if is_wanted(key):
             yield from re.split(r"[;:]", str(value))
 
 
-def _is_id(key: str) -> bool:
-    return _ID_KEYS.search(key) is not None and key not in _NOT_ID_KEYS
+def _is_id_key(key: str) -> bool:
+    rules = allowlist().rules
+    is_id = _ID_KEYS.search(key) or any(crm.id_keys.search(key) for crm in rules)
+    return bool(is_id) and not any(key in crm.other_id_keys for crm in rules)
 
 
 class _Anonymizer:
-    """Scrubs call after call with one set of stand-ins."""
+    """Anonymises one call after the other with one set of pseudonyms."""
 
     def __init__(
-        self, stand_ins: Pseudonyms, at: datetime, during: tuple[datetime, datetime]
+        self,
+        allowed: Allowlist,
+        pseudonyms: Pseudonyms,
+        at: datetime,
+        recorded_between: tuple[datetime, datetime],
     ) -> None:
-        self._pseudonyms = stand_ins
+        self._allowed = allowed
+        self._pseudonyms = pseudonyms
         self._at = at.astimezone(UTC)
-        self._began, self._ended = during
+        self._started_at, self._ended_at = recorded_between
 
     def call(self, call: RecordedCall) -> RecordedCall:
-        kept = {
-            name.lower(): [self._header(name.lower(), one) for one in values]
+        headers = {
+            name.lower(): [self._header(name.lower(), value) for value in values]
             for name, values in sorted(call.headers.items())
-            if _ALLOWED_HEADERS.fullmatch(name.lower())
+            if self._is_allowed_header(name.lower())
         }
-        is_csv = "text/csv" in "".join(kept.get("content-type", ()))
-        in_catalog = CATALOG_PATHS.fullmatch(call.path) is not None
+        is_csv = "text/csv" in "".join(headers.get("content-type", ()))
+        in_catalog = self._allowed.is_catalog_path(call.path)
         return RecordedCall(
             method=call.method,
             url=self._url(call.url),
-            request_body=self._sent(call),
+            request_body=self._request_body(call),
             status=call.status,
-            headers=kept,
+            headers=headers,
             response_body=self._body(call.response_body, in_catalog=in_catalog, is_csv=is_csv),
         )
 
+    def _is_allowed_header(self, name: str) -> bool:
+        patterns = (_HTTP_HEADERS, *(rules.headers for rules in self._allowed.rules))
+        return any(pattern.fullmatch(name) for pattern in patterns)
+
     def _header(self, name: str, value: str) -> str:
-        match name:
-            case "sforce-locator":
-                return self._text_value(value, "locator")
-            case "date":
-                return format_datetime(
-                    self._fixed_instant(parsedate_to_datetime(value)), usegmt=True
-                )
+        if name == "date":
+            date = self._fixed_time(parsedate_to_datetime(value))
+            return format_datetime(date, usegmt=True)
+        if any(name in rules.opaque_headers for rules in self._allowed.rules):
+            return self._text_value(value, "locator")
         return value
 
-    def _sent(self, call: RecordedCall) -> bytes:
+    def _request_body(self, call: RecordedCall) -> bytes:
         if LOGIN_PATH.search(call.path):
             return b""
-        is_csv = call.path.endswith("/batches")
+        is_csv = any(rules.csv_paths.fullmatch(call.path) for rules in self._allowed.rules)
         return self._body(call.request_body, in_catalog=False, is_csv=is_csv)
 
     def _body(self, body: bytes, *, in_catalog: bool, is_csv: bool) -> bytes:
@@ -198,94 +198,102 @@ class _Anonymizer:
             return body
         if is_csv:
             return self._csv(body.decode()).encode()
-        read = _parse_json(body)
-        if read is None:
-            # the page of a proxy, or what a client cut off: nothing reads it
+        content = _parse_json(body)
+        if content is None:
+            # an HTML page of a proxy, a SOAP login, or an incomplete body: a replay needs none
             return REDACTED.encode()
-        return orjson.dumps(self._value(read, "", in_catalog=in_catalog))
+        return orjson.dumps(self._value(content, "", in_catalog=in_catalog))
 
-    def _value(self, value: Any, key: str, *, in_catalog: bool, inner: bool = False) -> Any:
-        """Scrub what stands under a key; `inner` where the keys are names of properties."""
+    def _value(self, value: Any, key: str, *, in_catalog: bool, in_record: bool = False) -> Any:
+        """Anonymise the value of a key; `in_record` if the keys are names of properties."""
         match value:
             case dict():
-                inner = (
-                    key in ("properties", "propertiesWithHistory", "values")
-                    or "attributes" in value
-                )
-                where = str(value.get("propertyName") or value.get("name") or "")
-                return {
-                    name: self._value(
-                        one,
-                        where if name in ("value", "values", "highValue") and where else name,
-                        in_catalog=in_catalog,
-                        inner=inner,
-                    )
-                    for name, one in value.items()
-                }
+                return self._dict(value, key, in_catalog=in_catalog)
             case list():
-                return [self._value(one, key, in_catalog=in_catalog, inner=inner) for one in value]
+                return [
+                    self._value(item, key, in_catalog=in_catalog, in_record=in_record)
+                    for item in value
+                ]
             case bool() | None | float():
                 return value
             case int():
-                return self._pseudonyms.id(value) if _is_id(key) else value
+                return self._pseudonyms.id(value) if _is_id_key(key) else value
             case _ if in_catalog and key not in SECRET_KEYS:
-                return self._fragments(value)
-            case _ if not inner and key in ALLOWED_KEYS:
+                return self._literals(value)
+            case _ if not in_record and key in self._allowed.keys:
                 return value
             case _:
                 return self._text_value(value, key)
 
+    def _dict(self, values: dict[str, Any], key: str, *, in_catalog: bool) -> dict[str, Any]:
+        rules = self._allowed.rules
+        in_record = any(key in crm.property_keys or crm.record_key in values for crm in rules)
+        # {"propertyName": "email", "value": ...}: the value is one of the property `email`
+        names = (str(values.get(name) or "") for crm in rules for name in crm.name_keys)
+        property_name = next(filter(None, names), "")
+        value_keys = {name for crm in rules for name in crm.value_keys}
+        return {
+            name: self._value(
+                value,
+                property_name if property_name and name in value_keys else name,
+                in_catalog=in_catalog,
+                in_record=in_record,
+            )
+            for name, value in values.items()
+        }
+
     def _text_value(self, text: str, key: str) -> str:
-        """Scrub one text by what it looks like."""
-        bare = text.strip()
+        """Anonymise the text of a key by what the text looks like."""
+        stripped = text.strip()
         if key in SECRET_KEYS:
             return REDACTED
-        if key in VOLATILE:
-            return VOLATILE[key]
-        if bare.lower() in _BOOLEANS or self._pseudonyms.is_allowed(bare):
+        if key in self._allowed.volatile:
+            return self._allowed.volatile[key]
+        if stripped.lower() in _BOOLEANS or self._pseudonyms.is_allowed(stripped):
             return text
-        if _is_id(key) and all(part.isdecimal() for part in re.split("[;:]", bare)):
-            return _NUMBER.sub(lambda found: str(self._pseudonyms.id(int(found[0]))), text)
-        if _INSTANT.fullmatch(bare):
-            return self._instant(text, bare)
-        if _SMALL_NUMBER.fullmatch(bare):
+        if _is_id_key(key) and all(part.isdecimal() for part in re.split("[;:]", stripped)):
+            return _NUMBER.sub(lambda number: str(self._pseudonyms.id(int(number[0]))), text)
+        if _TIMESTAMP.fullmatch(stripped):
+            return self._timestamp(text, stripped)
+        if _SMALL_NUMBER.fullmatch(stripped):
             return text
-        if key in ("domain", "hs_email_domain") and "." in bare:
+        if "." in stripped and any(key in rules.domain_keys for rules in self._allowed.rules):
             return self._pseudonyms.domain(text)
-        return self._by_shape(text, bare)
+        return self._by_format(text, stripped)
 
-    def _fixed_instant(self, read: datetime) -> datetime:
-        """Give any moment of the recording as one and the same, and another as it is."""
-        return self._at if self._began <= read <= self._ended else read.astimezone(UTC)
+    def _fixed_time(self, time: datetime) -> datetime:
+        """Replace each time of the recording with the same one; keep all others."""
+        return self._at if self._started_at <= time <= self._ended_at else time.astimezone(UTC)
 
-    def _instant(self, text: str, bare: str) -> str:
-        if bare.isdecimal():
-            read = datetime.fromtimestamp(int(bare) / 1000, UTC)
-            return (
-                text if self._fixed_instant(read) == read else str(int(self._at.timestamp() * 1000))
-            )
-        _, _, time = bare.replace(" ", "T").partition("T")
-        if not time:
+    def _timestamp(self, text: str, stripped: str) -> str:
+        if stripped.isdecimal():
+            time = datetime.fromtimestamp(int(stripped) / 1000, UTC)
+            is_same = self._fixed_time(time) == time
+            return text if is_same else str(int(self._at.timestamp() * 1000))
+        _, _, clock = stripped.replace(" ", "T").partition("T")
+        if not clock:
             return text
-        offset = _OFFSET.search(time)
-        read = datetime.fromisoformat(bare if offset else f"{bare}Z")
-        if self._fixed_instant(read) == read:
+        offset = _OFFSET.search(clock)
+        time = datetime.fromisoformat(stripped if offset else f"{stripped}Z")
+        if self._fixed_time(time) == time:
             return text
         return f"{self._at:%Y-%m-%dT%H:%M:%S}.000{offset[0] if offset else ''}"
 
-    def _by_shape(self, text: str, bare: str) -> str:
-        stand_ins = self._pseudonyms
-        if is_salesforce_id(bare):
-            return stand_ins.salesforce_id(bare)
-        if _UUID.fullmatch(bare):
-            return stand_ins.uuid(bare)
-        if bare.startswith(("http://", "https://")):
-            return self._url(bare)
-        if bare.startswith(("/services/", "services/")):
-            scrubbed = self._url(f"/{bare.lstrip('/')}").removeprefix(SALESFORCE_URL)
-            return scrubbed if bare.startswith("/") else scrubbed[1:]
-        if _PHONE.fullmatch(bare):
-            return stand_ins.phone(text)
+    def _by_format(self, text: str, stripped: str) -> str:
+        pseudonyms = self._pseudonyms
+        if (id := pseudonyms.text_id(stripped)) != stripped:
+            return id
+        if _UUID.fullmatch(stripped):
+            return pseudonyms.uuid(stripped)
+        if stripped.startswith(("http://", "https://")):
+            return self._url(stripped)
+        for rules in self._allowed.rules:
+            links = rules.relative_links
+            if links and stripped.startswith((links, links[1:])):
+                link = self._url(f"/{stripped.lstrip('/')}").removeprefix(rules.url)
+                return link if stripped.startswith("/") else link[1:]
+        if _PHONE.fullmatch(stripped):
+            return pseudonyms.phone(text)
         return ";".join(self._text(part) for part in text.split(";"))
 
     def _text(self, text: str) -> str:
@@ -294,56 +302,68 @@ class _Anonymizer:
         is_address = _EMAIL.fullmatch(text.strip())
         return self._pseudonyms.email(text) if is_address else self._pseudonyms.text(text)
 
-    def _fragments(self, text: str) -> str:
-        """Scrub what stands out in a text that is otherwise harmless."""
-        text = _EMAIL.sub(lambda found: self._pseudonyms.email(found[0]), text)
-        text = _UUID.sub(lambda found: self._text_value(found[0], ""), text)
-        text = _LITERAL.sub(lambda found: f"'{self._text_value(found[1], '')}'", text)
-        return _WORD.sub(lambda found: self._pseudonyms.salesforce_id(found[0]), text)
+    def _literals(self, text: str) -> str:
+        """Anonymise the addresses, ids and quoted literals in a text that is otherwise harmless."""
+        text = _EMAIL.sub(lambda match: self._pseudonyms.email(match[0]), text)
+        text = _UUID.sub(lambda match: self._text_value(match[0], ""), text)
+        text = _LITERAL.sub(lambda match: f"'{self._text_value(match[1], '')}'", text)
+        return _WORD.sub(lambda match: self._pseudonyms.text_id(match[0]), text)
 
     def _url(self, url: str) -> str:
         parts = urlsplit(url)
-        query = [(name, self._parameter(name, one)) for name, one in parse_qsl(parts.query, True)]
-        host = self._host(parts.netloc, parts.path)
-        path = "/".join(self._segments(parts.path.split("/"), is_ours=bool(host)))
+        parameters = parse_qsl(parts.query, keep_blank_values=True)
+        query = [(name, self._parameter(name, value)) for name, value in parameters]
+        host = self._api_url(parts.netloc, parts.path)
+        path = "/".join(self._segments(parts.path.split("/"), is_api=bool(host)))
         netloc = host or f"https://{self._pseudonyms.domain(parts.hostname or '')}"
         return urlunsplit(("", "", netloc + path, urlencode(query), ""))
 
-    def _host(self, netloc: str, path: str) -> str | None:
-        """Name the vendor's host for what is a call of an API; None for anybody's page."""
-        if path.startswith("/services/"):
-            return SALESFORCE_URL
-        if re.match(r"/(crm|oauth|account-info|email|events|form|marketing)", path):
-            return HUBSPOT_URL
-        if netloc in ("app.hubspot.com", "login.salesforce.com", "developers.hubspot.com"):
+    def _api_url(self, netloc: str, path: str) -> str | None:
+        """Give the CRM's URL for a call of its API or one of its pages; None for other URLs."""
+        rules = self._allowed.rules
+        for crm in rules:
+            if crm.paths.match(path):
+                return crm.url
+        if any(netloc in crm.public_hosts for crm in rules):
             return f"https://{netloc}"
-        return SALESFORCE_URL if netloc.endswith(".salesforce.com") or not path.strip("/") else None
+        for crm in rules:
+            if crm.hosts.fullmatch(netloc) or (crm.has_bare_url and not path.strip("/")):
+                return crm.url
+        return None
 
-    def _segments(self, segments: list[str], *, is_ours: bool) -> Iterator[str]:
-        for at, segment in enumerate(segments):
+    def _segments(self, segments: list[str], *, is_api: bool) -> Iterator[str]:
+        for index, segment in enumerate(segments):
             plain = unquote(segment)
-            before = dict(enumerate(reversed(segments[:at]), 1))
-            holds_value = before.get(3) == "sobjects" or (
-                before.get(2) == "objects" and plain not in _COLLECTION_ACTIONS
-            )
-            if holds_value and not plain.isdecimal():
+            if self._is_value(segments[:index], plain) and not plain.isdecimal():
                 yield quote(self._text_value(plain, "id"), safe="@+")
             else:
-                yield self._segment(plain if is_ours else segment, is_ours=is_ours)
+                yield self._segment(plain if is_api else segment, is_api=is_api)
 
-    def _segment(self, segment: str, *, is_ours: bool) -> str:
-        if locator := _LOCATOR.fullmatch(segment):
-            return f"{self._pseudonyms.locator(locator[1])}{locator[2]}"
+    def _is_value(self, before: list[str], segment: str) -> bool:
+        """Return whether a segment is a value of a record: an id, an address, an external id."""
+        return any(
+            len(before) >= distance
+            and before[-distance] == name
+            and segment not in rules.path_actions
+            for rules in self._allowed.rules
+            for name, distance in rules.value_segments.items()
+        )
+
+    def _segment(self, segment: str, *, is_api: bool) -> str:
+        for rules in self._allowed.rules:
+            if cursor := rules.cursor.fullmatch(segment):
+                return f"{self._pseudonyms.cursor(cursor[1], rules.cursor_prefix)}{cursor[2]}"
         if segment.isdecimal():
             return str(self._pseudonyms.id(int(segment)))
         if _UUID.fullmatch(segment):
             return self._text_value(segment, "id")
-        return self._fragments(segment) if is_ours or not segment else self._text(segment)
+        return self._literals(segment) if is_api or not segment else self._text(segment)
 
     def _parameter(self, name: str, value: str) -> str:
-        if name in ALLOWED_KEYS or name == "limit":
+        if name in self._allowed.keys or name == "limit":
             return value
-        return self._fragments(value) if name == "q" else self._text_value(value, name)
+        is_query = any(name in rules.query_parameters for rules in self._allowed.rules)
+        return self._literals(value) if is_query else self._text_value(value, name)
 
     def _csv(self, text: str) -> str:
         rows = csv.reader(io.StringIO(text, newline=""))
@@ -352,7 +372,6 @@ class _Anonymizer:
         writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(names)
         for row in rows:
-            writer.writerow(
-                [self._text_value(one, name) for one, name in zip(row, names, strict=True)]
-            )
+            values = zip(row, names, strict=True)
+            writer.writerow([self._text_value(value, name) for value, name in values])
         return lines.getvalue()

@@ -1,46 +1,62 @@
-"""Looks a cassette through for what should not be in it: secrets, addresses, numbers, hosts."""
+"""Search a cassette for secrets and personal data: tokens, e-mail addresses, ids, hosts."""
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from cassettes.pseudonyms import is_pseudonym, is_salesforce_id
+from cassettes.allowlist import allowlist
 
-_LEAK_PATTERNS: Final = {
-    "a token": re.compile(
-        r"pat-\w+-|Bearer \S|00D\w{12}!|5Aep861\w|eyJ[\w-]{10,}\.|-----BEGIN|refresh-\w+-"
-    ),
+_PATTERNS: Final = {
+    "a token": re.compile(r"Bearer \S|eyJ[\w-]{10,}\.|-----BEGIN"),
     "a header with credentials": re.compile(
-        r"(?im)(?:^|[\"'\s])(authorization|cookie|set-cookie|x-sfdc-session)[\"']?\s*:"
+        r"(?im)(?:^|[\"'\s])(authorization|cookie|set-cookie)[\"']?\s*:"
     ),
-    "where a query goes on": re.compile(r"/query(All)?/(?!0r8Anon)0\w{14,17}-\d"),
     "an e-mail address": re.compile(
         r"[\w.+-]+@(?!company\d+\.example\.com\b)(?!example\.com\b)[\w-]+\.[a-z]"
     ),
-    "a host": re.compile(
-        r"(?i)https?://(?!api\.hubapi\.com|app\.hubspot\.com|developers\.hubspot\.com|"
-        r"example\.my\.salesforce\.com|login\.salesforce\.com|(www\.)?company\d+\.example\.com)[\w.-]+"
-    ),
     "an IP address": re.compile(r"(?<![\d.])(?!0\.0\.0\.0)\d{1,3}(\.\d{1,3}){3}(?![\d.])"),
 }
-_FREE_MAIL: Final = re.compile(
+_PSEUDONYM_HOST: Final = r"(www\.)?company\d+\.example\.com"
+_FREE_EMAIL: Final = re.compile(
     r"person\d+(\+tag\d+)?@(gmail|googlemail|outlook|hotmail|yahoo|icloud)\.com", re.IGNORECASE
 )
 _ID: Final = re.compile(r"\b[A-Za-z0-9]{18}\b")
 
 
 def find_leaks(text: str) -> list[str]:
-    """Say what a cassette holds that is not a stand-in; the finding never shows all of it."""
-    plain = _FREE_MAIL.sub("", text)
+    """List what looks like a secret or personal data; a finding shows its first characters only."""
+    text = _FREE_EMAIL.sub("", text)
     leaks = [
-        f"{what}: {hit[0][:4]}..."
-        for what, mark in _LEAK_PATTERNS.items()
-        for hit in mark.finditer(plain)
+        f"{name}: {match[0][:4]}..."
+        for name, pattern in _patterns()
+        for match in pattern.finditer(text)
     ]
-    ids = (one for one in _ID.findall(plain) if is_salesforce_id(one) and not is_pseudonym(one))
-    return [*leaks, *(f"a Salesforce id: {one[:3]}..." for one in ids)]
+    return [*leaks, *_record_ids(text)]
 
 
 def check_cassette(path: Path) -> list[str]:
-    """Look one file through."""
-    return [f"{path}: {one}" for one in find_leaks(path.read_text())]
+    """List what looks like a secret or personal data in one file."""
+    return [f"{path}: {leak}" for leak in find_leaks(path.read_text())]
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Give the patterns of all APIs, those of each CRM, and one for the hosts of neither."""
+    rules = allowlist().rules
+    hosts = {urlsplit(crm.url).netloc for crm in rules}
+    hosts |= {host for crm in rules for host in crm.public_hosts}
+    allowed_hosts = "|".join([*map(re.escape, sorted(hosts)), _PSEUDONYM_HOST])
+    of_crms = (pattern for crm in rules for pattern in crm.leaks.items())
+    host = re.compile(rf"(?i)https?://(?!{allowed_hosts})[\w.-]+")
+    return (*_PATTERNS.items(), *of_crms, ("a host", host))
+
+
+def _record_ids(text: str) -> Iterator[str]:
+    for id in _ID.findall(text):
+        for rules in allowlist().rules:
+            ids = rules.record_ids
+            if ids and ids.is_id(id) and not ids.is_pseudonym(id):
+                yield f"a record id: {id[:3]}..."

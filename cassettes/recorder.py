@@ -1,4 +1,4 @@
-"""Recording and playing back: what both CRMs answer, where it enters and leaves the process."""
+"""Record the HTTP traffic of this process to a cassette, and answer requests from a cassette."""
 
 import gzip
 from collections import deque
@@ -16,6 +16,7 @@ from vcr.request import Request
 from vcr.serialize import deserialize, serialize
 from vcr.serializers import jsonserializer
 
+from cassettes.allowlist import allowlist
 from cassettes.anonymize import RecordedCall, anonymize, with_login
 from cassettes.request_matching import covers_request
 from connectors.concurrency import sequential
@@ -29,7 +30,7 @@ _TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 @dataclass
 class Recording:
-    """Calls as they were made, unscrubbed and in memory only."""
+    """Calls before anonymisation. They are in memory only; `save` anonymises and writes them."""
 
     failures_only: bool = False
     calls: list[RecordedCall] = field(default_factory=list)
@@ -37,26 +38,21 @@ class Recording:
     _last: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=_LAST_CALLS))
 
     def add(self, call: RecordedCall) -> None:
-        """Remember a call, or only for a while where it was not refused."""
-        was_refused = (
-            call.status >= 300
-            or call.status == 207
-            or b'"success":false' in call.response_body
-            or call.path.endswith("/failedResults")
-        )
-        (self.calls if was_refused or not self.failures_only else self._last).append(call)
+        """Add a call. With `failures_only`, a successful call only joins the last few."""
+        is_kept = not self.failures_only or _has_failed(call)
+        (self.calls if is_kept else self._last).append(call)
 
     def keep_last_calls(self) -> None:
-        """Keep the last calls before an error as well."""
+        """Add the last successful calls: what happened before an error."""
         self.calls.extend(self._last)
 
     def save(self, path: Path, *, allowed_words: Iterable[str], at: datetime) -> int:
-        """Scrub the calls, write them, and say how many there are."""
-        during = (self.started_at, datetime.now(UTC))
-        calls = with_login(anonymize(self.calls, allowed_words, at=at, recorded_between=during))
+        """Anonymise the calls, write them to `path`, and return their number."""
+        period = (self.started_at, datetime.now(UTC))
+        calls = with_login(anonymize(self.calls, allowed_words, at=at, recorded_between=period))
         data = {
-            "requests": [_request(one) for one in calls],
-            "responses": [_response(one) for one in calls],
+            "requests": [Request(call.method, call.url, call.request_body, {}) for call in calls],
+            "responses": [_response(call) for call in calls],
             "metadata": {"recorded_at": at.isoformat()},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,16 +62,16 @@ class Recording:
 
 @contextmanager
 def recording(*, failures_only: bool = False) -> Iterator[Recording]:
-    """Record the block's calls; or those that were refused, and the last few before an error."""
+    """Record the calls of the block; or only failed calls, and the last few before an error."""
     recorder = Recording(failures_only)
-    # one by one: the library lets calls pass that are made while another one connects
+    # vcrpy misses calls that another thread makes while it patches a connection: one at a time
     with (
         sequential(),
         _RecordingCassette.use(
             path="", persister=_NullPersister, record_mode=RecordMode.ALL
-        ) as tap,
+        ) as cassette,
     ):
-        tap.take = recorder.add
+        cassette.on_call = recorder.add
         try:
             yield recorder
         except BaseException:
@@ -85,13 +81,13 @@ def recording(*, failures_only: bool = False) -> Iterator[Recording]:
 
 @contextmanager
 def replaying(path: Path) -> Iterator[datetime]:
-    """Answer the block's calls from a cassette, and give the moment of its recording.
+    """Answer the calls of the block from a cassette, and give the time of its recording.
 
-    Raises: ConfigError where there is no cassette, and for a call that it does not hold.
+    Raises: ConfigError if there is no such file, or if a call is not in the cassette.
     """
     if not path.is_file():
-        raise ConfigError(f"there is no cassette {path}")
-    played = deserialize(path.read_text(), jsonserializer)
+        raise ConfigError(f"cassette {path} does not exist")
+    requests, responses, metadata = deserialize(path.read_text(), jsonserializer)
     cassette = _ReplayCassette.use(
         path=str(path),
         persister=_NullPersister,
@@ -100,13 +96,13 @@ def replaying(path: Path) -> Iterator[datetime]:
         allow_playback_repeats=True,
     )
     with sequential(), cassette as player:
-        player.data = list(zip(played[0], played[1], strict=True))
+        player.data = list(zip(requests, responses, strict=True))
         player.rewound = True
-        yield datetime.fromisoformat(played[2]["recorded_at"]).astimezone(UTC)
+        yield datetime.fromisoformat(metadata["recorded_at"]).astimezone(UTC)
 
 
 class _NullPersister:
-    """Keeps what is recorded off the disk: it is written once it is scrubbed."""
+    """Writes nothing to disk: vcrpy would write the calls before they are anonymised."""
 
     @staticmethod
     def load_cassette(*_: Any, **__: Any) -> Any:
@@ -118,7 +114,7 @@ class _NullPersister:
 
 
 class _RecordingCassette(Cassette):  # type: ignore[misc]  # the library has no types
-    """Hands every call on."""
+    """Passes every call to `on_call`."""
 
     on_call: Callable[[RecordedCall], None]
 
@@ -136,23 +132,34 @@ class _RecordingCassette(Cassette):  # type: ignore[misc]  # the library has no 
 
 
 class _ReplayCassette(Cassette):  # type: ignore[misc]  # the library has no types
-    """Answers a question asked again with the next answer, and at last with the last one."""
+    """Answers a repeated request with its next recorded response, and then always with the last."""
 
     def can_play_response_for(self, request: Request) -> bool:
         if super().can_play_response_for(request):
             return True
         path = request.uri.partition("?")[0]
         raise ConfigError(
-            f"the cassette does not hold {request.method} {path} with these fields and filters: "
-            "record it anew, against the same CRMs and with the mappings as they are now"
+            f"the cassette has no response to {request.method} {path} with these fields and "
+            "filters: record a new cassette with the current mappings"
         )
 
     def play_response(self, request: Request) -> dict[str, Any]:
         responses = dict(self._responses(request))
-        index = next((one for one in responses if not self.play_counts[one]), list(responses)[-1])
+        unplayed = (index for index in responses if not self.play_counts[index])
+        index = next(unplayed, list(responses)[-1])
         self.play_counts[index] += 1
-        answer: dict[str, Any] = responses[index]
-        return answer
+        response: dict[str, Any] = responses[index]
+        return response
+
+
+def _has_failed(call: RecordedCall) -> bool:
+    """Return whether the CRM refused a call, or some of its records."""
+    return call.status >= 300 or any(
+        call.status in rules.failure_statuses
+        or rules.failure_paths.fullmatch(call.path)
+        or any(text in call.response_body for text in rules.failure_texts)
+        for rules in allowlist().rules
+    )
 
 
 def _bytes(body: Any) -> bytes:
@@ -168,13 +175,9 @@ def _headers(headers: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _decompressed(response: dict[str, Any]) -> bytes:
-    """Give the body as it was before it was compressed; the library may have undone it."""
+    """Give the body without compression; depending on its version, vcrpy has removed it."""
     body = _bytes(response["body"]["string"])
     return gzip.decompress(body) if body.startswith(_GZIP) else body
-
-
-def _request(call: RecordedCall) -> Request:
-    return Request(call.method, call.url, call.request_body, {})
 
 
 def _response(call: RecordedCall) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A sync recorded, and a sync played back: `sync.py record`, `replay`, `run --record-failures`."""
+"""Record and replay whole runs: `sync.py record`, `sync.py replay`, `run --record-failures`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.run_report import Report
-from cassettes.anonymize import HUBSPOT_URL, SALESFORCE_URL
+from cassettes.allowlist import allowlist
 from cassettes.leak_check import check_cassette
 from cassettes.recorder import Recording, recording, replaying
 from config.loader import Configuration
@@ -19,13 +19,15 @@ from errors import ConfigError
 CASSETTE_FOLDER = Path("cassettes")
 
 DryRun = Callable[[Configuration, datetime], Report]
-"""One dry run, which decides as of a moment."""
+"""A dry run with a configuration, as of a time."""
 
 
 def record(dry_run: DryRun, configuration: Configuration, path: Path) -> tuple[Report, int]:
-    """Pull both CRMs, plan, write nothing to them, and keep what they answered without people.
+    """Make a dry run and save the traffic of both CRMs as an anonymised cassette.
 
-    Raises: as a run does; nothing is kept then.
+    Returns the report of the run and the number of calls.
+
+    Raises: the errors of a run; no cassette is written then.
     """
     at = datetime.now(UTC)
     with recording() as recorded:
@@ -34,11 +36,11 @@ def record(dry_run: DryRun, configuration: Configuration, path: Path) -> tuple[R
 
 
 def replay(dry_run: DryRun, configuration: Configuration, path: Path) -> Report:
-    """Plan as of the moment a cassette was recorded, from nothing but the cassette.
+    """Make a dry run from a cassette, as of the time of its recording.
 
-    The warehouse of the settings is not touched; no call leaves the process.
+    It uses a temporary warehouse, and no request leaves the process.
 
-    Raises: ConfigError where the cassette does not hold what the mappings ask for.
+    Raises: ConfigError if the mappings read a field that the cassette does not have.
     """
     with (
         TemporaryDirectory() as folder,
@@ -53,7 +55,7 @@ def replay(dry_run: DryRun, configuration: Configuration, path: Path) -> Report:
 def record_failures(
     configuration: Configuration, log_note: Callable[[str], None], folder: Path = CASSETTE_FOLDER
 ) -> Iterator[None]:
-    """Keep the calls that CRMs refused, and the last ones before an error, as a cassette."""
+    """Save failed calls, and the last calls before an error, as an anonymised cassette."""
     at = datetime.now(UTC)
     recorded: Recording | None = None
     try:
@@ -63,20 +65,20 @@ def record_failures(
         if recorded and recorded.calls:
             path = folder / f"refused-{at:%Y%m%dT%H%M%SZ}.json"
             count = _save(recorded, path, configuration, at)
-            log_note(f"{count} calls are kept in {path}, without secrets and people")
+            log_note(f"{count} calls saved to {path}, without secrets and personal data")
 
 
 def _save(recorded: Recording, path: Path, configuration: Configuration, at: datetime) -> int:
-    """Write a recording, unless something is left in it that should not be."""
+    """Write a recording. Delete it if the leak check finds a secret or personal data in it."""
     count = recorded.save(path, allowed_words=configuration_words(configuration), at=at)
     if leaks := check_cassette(path):
         path.unlink()
-        raise ConfigError(f"not kept, it would hold {', '.join(sorted(set(leaks)))}")
+        raise ConfigError(f"cassette deleted, it had leaks: {', '.join(sorted(set(leaks)))}")
     return count
 
 
 def configuration_words(configuration: Configuration) -> Iterator[str]:
-    """Give the texts of the definition and the mappings: they are nobody's secret."""
+    """Give the texts of the definition and the mappings: they hold no personal data."""
     yield from _texts(configuration.definition.model_dump())
     for mapping in configuration.mappings.values():
         yield from _texts(mapping.model_dump())
@@ -96,19 +98,15 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _replay_settings(folder: str) -> dict[str, str]:
-    return {
-        "SOURCES__HUBSPOT__BASE_URL": HUBSPOT_URL,
-        "SOURCES__HUBSPOT__ACCESS_TOKEN": "replayed",
-        "SOURCES__SALESFORCE__INSTANCE_URL": SALESFORCE_URL,
-        "SOURCES__SALESFORCE__CLIENT_ID": "replayed",
-        "SOURCES__SALESFORCE__CLIENT_SECRET": "replayed",
-        "DESTINATION__DUCKDB__CREDENTIALS": f"duckdb:///{folder}/replayed.duckdb",
-    }
+    settings = {"DESTINATION__DUCKDB__CREDENTIALS": f"duckdb:///{folder}/replayed.duckdb"}
+    for rules in allowlist().rules:
+        settings |= rules.replay_settings
+    return settings
 
 
 @contextmanager
 def _settings(**values: str) -> Iterator[None]:
-    """Set the environment of this process for a while."""
+    """Set environment variables of this process during the block."""
     before = dict(os.environ)
     os.environ.update(values)
     try:

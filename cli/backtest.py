@@ -57,7 +57,7 @@ def backtest_command(
     if suggest:
         _suggest(definitions[-1], within_days=within_days, months=months, as_json=as_json)
         return
-    with open_warehouse() as warehouse, err.status("backtest") as status:
+    with open_warehouse(read_only=True) as warehouse, err.status("backtest") as status:
         result = backtest(
             warehouse,
             definitions,
@@ -82,7 +82,7 @@ def _suggest(
     from cli.render.suggest_points import show_suggestion
     from warehouse.warehouse import open_warehouse
 
-    with open_warehouse() as warehouse, err.status("suggest") as status:
+    with open_warehouse(read_only=True) as warehouse, err.status("suggest") as status:
         suggestion = suggest(
             warehouse,
             definition,
@@ -119,7 +119,7 @@ def diff_command(
     from cli.render.definition_diff import show_difference
     from warehouse.warehouse import open_warehouse
 
-    with open_warehouse() as warehouse, err.status("diff") as status:
+    with open_warehouse(read_only=True) as warehouse, err.status("diff") as status:
         result = diff_definitions(warehouse, _named(None), _named(other), on_progress=status.update)
     if html is not None:
         from cli.render.html import difference_page

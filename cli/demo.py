@@ -105,7 +105,7 @@ def _explain_a_prospect(configuration: "Configuration") -> None:
     from cli.render.explain import show_receipt
     from warehouse.warehouse import open_warehouse
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(read_only=True) as warehouse:
         lifecycle, records = warehouse.table("lifecycle"), warehouse.table("records")
         crm_counts = records.group_by("person_id").aggregate(crms=records.crm.nunique())
         people = lifecycle.join(crm_counts.filter(crm_counts.crms > 1), "person_id")

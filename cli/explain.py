@@ -27,7 +27,7 @@ def explain_command(person: Person, as_of: AsOf = None, as_json: AsJson = False)
     if not person.strip():
         raise typer.BadParameter("it is empty", param_hint="PERSON")
     configuration = load_configuration()
-    with open_warehouse() as warehouse:
+    with open_warehouse(read_only=True) as warehouse:
         receipts = explain(warehouse, configuration, person, as_of=as_of)
     if as_json:
         print_json([receipt.as_json() for receipt in receipts])
@@ -65,7 +65,7 @@ def recompute_command(
     from warehouse.warehouse import open_warehouse
 
     configuration = load_configuration(definition_path=definition)
-    with open_warehouse() as warehouse:
+    with open_warehouse(read_only=not save) as warehouse:
         inputs = warehouse.inputs_as_of(configuration, as_of=as_of)
         tables = lifecycle(
             inputs.people,

@@ -92,10 +92,12 @@ def print_estimate(*, full: bool, as_json: bool) -> None:
     from cli.render.extract import show_estimates
     from config.loader import load_configuration
     from session import connect_all
-    from warehouse.warehouse import run_dlt
+    from warehouse.dlt_runner import run_dlt
 
     estimates = {
-        session.crm: run_dlt(session.crm, partial(session.estimate_extract, full=full))
+        session.crm: run_dlt(
+            session.crm, partial(session.estimate_extract, full=full), read_only=True
+        )
         for session in connect_all(load_configuration())
     }
     if as_json:

@@ -37,17 +37,17 @@ def sandbox_command(
     ] = None,
 ) -> None:
     """Serve the APIs of both CRMs on 127.0.0.1, filled with invented people."""
-    from sandbox.scenarios import WORLDS
+    from sandbox.scenarios import SCENARIOS
     from sandbox.server import serve
 
     if scenario == "list":
-        typer.echo("\n".join(WORLDS))
+        typer.echo("\n".join(SCENARIOS))
         return
-    if scenario and scenario not in WORLDS:
-        raise ConfigError(f"unknown scenario {scenario}; the scenarios are {', '.join(WORLDS)}")
+    if scenario and scenario not in SCENARIOS:
+        raise ConfigError(f"unknown scenario {scenario}; the scenarios are {', '.join(SCENARIOS)}")
     planned = _read_faults(faults)
     try:
-        serve(people=people, seed=seed, port=port, world=scenario, faults=planned)
+        serve(people=people, seed=seed, port=port, scenario=scenario, faults=planned)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
@@ -55,9 +55,9 @@ def sandbox_command(
 
 
 def _read_faults(path: Path | None) -> "list[Fault]":
-    from sandbox.faults import faults_in
+    from sandbox.faults import parse_faults
 
     try:
-        return faults_in(json.loads(path.read_text())) if path else []
+        return parse_faults(json.loads(path.read_text())) if path else []
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not a list of faults: {error}") from error

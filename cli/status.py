@@ -31,7 +31,7 @@ def status_command(as_json: AsJson = False) -> None:
     from warehouse.warehouse import open_warehouse
 
     configuration = load_configuration()
-    with open_warehouse() as warehouse:
+    with open_warehouse(read_only=True) as warehouse:
         summary = status(warehouse, configuration)
         row_checks = row_check_summary(warehouse)
     if as_json:
@@ -51,7 +51,7 @@ def history_command(person: Person, as_json: AsJson = False) -> None:
     from warehouse.warehouse import open_warehouse
 
     configuration = load_configuration()
-    with open_warehouse() as warehouse:
+    with open_warehouse(read_only=True) as warehouse:
         changes = person_changes(warehouse, configuration, person)
     if as_json:
         print_json(changes)

@@ -1,4 +1,4 @@
-"""Whether an account has what its mapping names: objects, fields, options, the right to write."""
+"""Check a mapping against a CRM account: objects, fields, options and write permission."""
 
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
@@ -12,7 +12,7 @@ from config.validation_errors import YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
 from models import Catalog, Field, FieldType
 
-PERMISSION_HINT = " (Or the user we log in as may not see it.)"
+PERMISSION_HINT = " (Or the integration user cannot see it.)"
 
 COMPATIBLE_TYPES: dict[FieldType, tuple[FieldType, ...]] = {
     "text": ("text", "number", "integer", "boolean", "date", "datetime"),
@@ -22,13 +22,13 @@ COMPATIBLE_TYPES: dict[FieldType, tuple[FieldType, ...]] = {
     "date": ("date", "datetime"),
     "datetime": ("date", "datetime"),
 }
-"""Which of our types a CRM's field of each type takes."""
+"""Type of a CRM field -> the types of our columns that it accepts."""
 
 
 def problems(
     mapping: Document[Mapping], catalog: Catalog, definition: Definition
 ) -> Iterator[Problem]:
-    """Say what the mapping names and the account does not have, and what cannot be written.
+    """Report what the account does not have, and values that cannot be written.
 
     What is marked optional may be missing. In: the catalog of every object that is read.
     """
@@ -46,7 +46,7 @@ def problems(
     columns = lifecycle_columns(definition)
     for place, write, into in _written_fields(mapping.model, catalog):
         if not into.writable:
-            text = f"`{into.name}` can only be read: take another field, or the line away"
+            text = f"`{into.name}` is read-only: write another field, or delete this line"
             yield mapping.problem(place, text)
         if write.from_ in columns and _is_of_another_type(write, into, columns[write.from_]):
             text = f"`{into.name}` is of type {into.type}: `{write.from_}` "
@@ -62,7 +62,7 @@ def problems(
 
 
 def unreadable(mapping: Document[Mapping], object: str, field: str, text: str) -> Problem:
-    """Say at the line that names a field why its object was not read to the end."""
+    """Report, at the line that names a field, why its object could not be read completely."""
     named = _fields(mapping.model, lambda _: False)
     section = "records" if object in mapping.model.records else "objects"
     places = (place for place, *which in named if which == [object, field])
@@ -72,7 +72,7 @@ def unreadable(mapping: Document[Mapping], object: str, field: str, text: str) -
 def catalog_warnings(
     mapping: Document[Mapping], catalog: Catalog, definition: Definition
 ) -> Iterator[Problem]:
-    """Say which words the account's lists of options do not have, though nothing breaks by it."""
+    """Report values that are not among the options of a field, where this stops no run."""
     for place, field, word in _compared_values(mapping.model, catalog):
         options = field.options or ()
         if options and word.lower() not in {option.lower() for option in options}:
@@ -84,17 +84,17 @@ def catalog_warnings(
                 yield mapping.problem(at, text, is_warning=True)
 
 
-def _is_of_another_type(write: FieldWrite, into: Field, answer: LifecycleColumn) -> bool:
-    all_translated = answer.allowed_values is not None and set(answer.allowed_values) <= set(
+def _is_of_another_type(write: FieldWrite, into: Field, column: LifecycleColumn) -> bool:
+    all_translated = column.allowed_values is not None and set(column.allowed_values) <= set(
         write.values
     )
-    return answer.type not in COMPATIBLE_TYPES[into.type] and not all_translated
+    return column.type not in COMPATIBLE_TYPES[into.type] and not all_translated
 
 
 def _no_options(
     place: YamlPath, write: FieldWrite, into: Field, columns: Map[str, LifecycleColumn]
 ) -> Iterator[tuple[YamlPath, str]]:
-    """Words to be written that the field's list of options lacks, and where they are named."""
+    """Find written values that are not among the options of the field, with their place."""
     for at, word in _written_values(place, write, columns):
         if into.options is not None and word not in into.options:
             as_it_is = ": add it there, or a word to values"
@@ -105,7 +105,7 @@ def _no_options(
 def _too_long(
     place: YamlPath, write: FieldWrite, into: Field, columns: Map[str, LifecycleColumn]
 ) -> Iterator[tuple[YamlPath, str]]:
-    """Words that would lose their end; free text, such as the reasons, is cut to what fits."""
+    """Find written values that are too long; free text, such as `reasons`, is cut to fit."""
     for at, word in _written_values(place, write, columns):
         if into.max_length is not None and len(word) > into.max_length:
             yield at, f"`{into.name}` takes {into.max_length} characters: `{word}` is longer"
@@ -114,11 +114,12 @@ def _too_long(
 def _written_values(
     place: YamlPath, write: FieldWrite, columns: Map[str, LifecycleColumn]
 ) -> Iterator[tuple[YamlPath, str]]:
-    """The words that can be written into a field, and where they are named."""
-    for ours, theirs in write.values.items():
-        yield from (((*place, "values", ours, i), word) for i, word in enumerate(theirs))
-    answer = columns.get(write.from_)
-    for word in (answer.allowed_values if answer else None) or ():
+    """List the values that can be written into a field, with their place."""
+    for our_value, crm_values in write.values.items():
+        at = (*place, "values", our_value)
+        yield from (((*at, i), word) for i, word in enumerate(crm_values))
+    column = columns.get(write.from_)
+    for word in (column.allowed_values if column else None) or ():
         if word not in write.values:
             yield place, word
 
@@ -128,11 +129,11 @@ def _unknown(object: str, field: str, catalog: Catalog) -> str:
 
 
 def _objects(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[YamlPath, str]]:
-    """The objects that are read and missing, each once, where it is first named."""
-    told: set[str] = set()
+    """List the objects that the account lacks, each once, at its first place."""
+    reported: set[str] = set()
     for place, object in _named(mapping, catalog):
-        if object not in catalog and object not in told:
-            told.add(object)
+        if object not in catalog and object not in reported:
+            reported.add(object)
             yield place, object
 
 
@@ -158,7 +159,7 @@ def _is_missing_optional(mapping: Mapping, object: str, catalog: Catalog) -> boo
 def _fields(
     mapping: Mapping, is_left_out: Callable[[YamlPath], bool]
 ) -> Iterator[tuple[YamlPath, str, str]]:
-    """The fields that the mapping names, but at places that are left out: place, object, field."""
+    """List the fields that the mapping names, without the places that are left out."""
     for place, object, path in located_columns(mapping):
         if not is_left_out(place):
             yield from _of_path(mapping, place, object, path)
@@ -186,7 +187,7 @@ def _of_record(mapping: Mapping, name: str) -> Iterator[tuple[YamlPath, str]]:
 
 def _of_history(mapping: Mapping, name: str) -> Iterator[tuple[YamlPath, str, str]]:
     history = mapping.records[name].history
-    # where its rows carry the record's own id, the history is part of the record's answer
+    # HubSpot returns the history of a property inside the record, so there is no history object
     if history is not None and history.record != mapping.system_fields.id:
         at: YamlPath = ("records", name, "history")
         for word in ("record", "field", "at", "value", "before"):
@@ -207,7 +208,7 @@ def _of_path(
 
 
 def _is_optional(mapping: Mapping, catalog: Catalog, place: YamlPath) -> bool:
-    """Whether the run does without what stands at this place if the account has no such field."""
+    """Whether a run works without this place where the account has no such field."""
     match place:
         case ("records", str(record), "fields", str(field)):
             return mapping.records[record].fields[field].optional
@@ -234,7 +235,7 @@ def _field(mapping: Mapping, object: str, path: str, catalog: Catalog) -> Field 
 def _written_fields(
     mapping: Mapping, catalog: Catalog
 ) -> Iterator[tuple[YamlPath, FieldWrite, Field]]:
-    """What is written into fields that the account has."""
+    """List the writes into fields that the account has."""
     for record, written in mapping.write.items():
         for name, write in written.items():
             if (into := catalog.get(record, {}).get(name)) is not None:
@@ -242,12 +243,12 @@ def _written_fields(
 
 
 def _compared_values(mapping: Mapping, catalog: Catalog) -> Iterator[tuple[YamlPath, Field, str]]:
-    """The CRM's words that are looked for in fields that the account has."""
+    """List the CRM values that are compared with fields that the account has."""
     for name, record in mapping.records.items():
         for word, read in record.fields.items():
             at: YamlPath = ("records", name, "fields", word, "values")
             if (field := _field(mapping, name, read.field, catalog)) is not None:
-                yield from (((*at, theirs), field, theirs) for theirs in read.values)
+                yield from (((*at, value), field, value) for value in read.values)
     for i, rule in enumerate(mapping.events):
         for path, where in rule.where.items():
             if (field := _field(mapping, rule.object, path, catalog)) is not None:

@@ -1,7 +1,7 @@
-"""Whether the files fit together: the definition, `people.yaml` and the mappings of all CRMs.
+"""Check the files against each other: the definition, `people.yaml` and the mappings.
 
-What one file alone makes impossible its model refuses; here is what takes two files to see, and
-what is allowed but can never come true.
+The models check each file alone. The checks here need two files, or find rules that are allowed
+and can never be true.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,16 +24,17 @@ from config.definition import (
     QualifiedLeaf,
     ScoreLeaf,
 )
-from config.mapping import ENRICHED_FIELDS, IGNORED_KIND, Mapping, People
-from config.validation_errors import YamlPath, did_you_mean
+from config.mapping import ENRICHED_FIELDS, Mapping, People
+from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
+from connectors import crm_names
 from models import Catalog, FieldType
 
 RESERVED_COLUMNS = (
     *("key", "crm", "object", "record_id", "person_id", "additional_emails", "created_at"),
     *("updated_at", "deleted", "read_only", "component", "email_match_ok", "who", "enriched_by"),
 )
-"""Columns that stand beside the canonical fields in our tables."""
+"""Columns of our tables that are not fields of a person."""
 
 
 @dataclass(frozen=True)
@@ -50,48 +51,74 @@ class Documents:
         return {crm: mapping for crm, mapping in self.mappings.items() if mapping is not None}
 
     @property
-    def all_mappings(self) -> list[Mapping] | None:
-        """Every mapping, or None where one could not be read: who does what is then unknown."""
-        read = self.readable_mappings
-        return [one.model for one in read.values()] if len(read) == len(self.mappings) else None
+    def models(self) -> list[Mapping]:
+        """The models of the mappings that could be read."""
+        return [document.model for document in self.readable_mappings.values()]
+
+    def is_reported(self, problem: Problem) -> bool:
+        """Whether a problem is about a place that is wrong by itself."""
+        read = (self.definition, self.people, *self.readable_mappings.values())
+        of_file = [document for document in read if document and document.file == problem.file]
+        return any(not document.knows(*problem.path) for document in of_file)
 
 
 def problems(documents: Documents) -> list[Problem]:
-    """Say all that does not fit together in the files that could be read; warnings included."""
-    found: list[Problem] = []
+    """Report everything that does not fit together in the files that could be read.
+
+    Warnings are included. A place that is wrong by itself was reported by `parse`: here neither it
+    nor what depends on it is reported again.
+    """
     definition, people = documents.definition, documents.people
-    mappings = documents.all_mappings
+    mappings = documents.readable_mappings.values()
+    found: list[Problem] = []
+    for mapping in mappings:
+        found += mapping_checks.problems(mapping, documents.mappings)
+        if definition is not None:
+            found += mapping_checks.write_problems(mapping, definition)
+    kind_problems: list[Problem] = []
+    field_problems: list[Problem] = []
     if definition is not None:
         found += _limits(definition)
         found += _names(definition)
+        for mapping in mappings:
+            kind_problems += mapping_checks.kind_problems(mapping, definition)
         if people is not None:
-            found += _fields(definition, people)
-        if mappings is not None:
-            found += _kinds(definition, mappings)
+            field_problems += _fields(definition, people)
+        # a kind that is misspelt in a mapping is reported there, and not as missing as well
+        if not kind_problems and _all_sound(documents, "events"):
+            found += _kinds(definition, documents.models)
     if people is not None:
-        found += _people(people, documents)
-        if mappings is not None:
-            found += _unmapped_fields(people, definition, mappings)
-    for mapping in documents.readable_mappings.values():
-        found += mapping_checks.problems(mapping, documents.mappings)
-        if people is not None:
-            found += mapping_checks.field_problems(mapping, people)
-        if definition is not None:
-            found += mapping_checks.kind_problems(mapping, definition.model)
-            found += mapping_checks.write_problems(mapping, definition.model)
-    return sorted(dict.fromkeys(found), key=lambda problem: (problem.file, problem.line))
+        found += _people(people)
+        for mapping in mappings:
+            field_problems += mapping_checks.field_problems(mapping, people)
+        if not field_problems and people.knows("fields") and _all_sound(documents, "records"):
+            found += _unmapped_fields(people, definition, documents)
+    return sorted(
+        (
+            problem
+            for problem in dict.fromkeys((*found, *kind_problems, *field_problems))
+            if not documents.is_reported(problem)
+        ),
+        key=lambda problem: (problem.file, problem.line),
+    )
+
+
+def _all_sound(documents: Documents, section: str) -> bool:
+    """Whether every mapping was read, and this section of it without an error."""
+    mappings = documents.mappings.values()
+    return all(mapping is not None and mapping.is_sound(section) for mapping in mappings)
 
 
 class HasDocuments(Protocol):
-    """What has been read from files, and knows where everything stands in them."""
+    """An object that keeps the documents it was read from."""
 
     @property
     def documents(self) -> Documents:
-        """Give the files."""
+        """The files with their lines."""
 
 
 def check_catalog(configuration: HasDocuments, crm: str, catalog: Catalog) -> list[Problem]:
-    """Say what the mapping of a CRM names that the account does not have or does not let us write.
+    """Report what a mapping names and the CRM account does not have or does not allow to write.
 
     In:     the catalog of every object that the mapping reads
     """
@@ -101,7 +128,7 @@ def check_catalog(configuration: HasDocuments, crm: str, catalog: Catalog) -> li
 def unreadable(
     configuration: HasDocuments, crm: str, object: str, field: str, text: str
 ) -> Problem:
-    """Say at the line that names a field why its object was not read to the end."""
+    """Report, at the line that names a field, why its object could not be read completely."""
     mapping = configuration.documents.mappings[crm]
     if mapping is None:
         return Problem(crm, 0, text)
@@ -109,7 +136,7 @@ def unreadable(
 
 
 def catalog_warnings(configuration: HasDocuments, crm: str, catalog: Catalog) -> list[Problem]:
-    """Say which words the options of the account do not have: warnings, runs go on."""
+    """Report values that are not among the options of the account, as warnings."""
     return _run_catalog_check(catalog_checks.catalog_warnings, configuration, crm, catalog)
 
 
@@ -127,54 +154,61 @@ def _run_catalog_check(
 
 
 def _limits(definition: Document[Definition]) -> Iterator[Problem]:
-    """Leaves that ask for more than the definition can ever give."""
-    if IGNORED_KIND in definition.model.events:
-        text = f"a kind cannot be called `{IGNORED_KIND}`: in a mapping it means no event at all"
-        yield definition.problem(("events", IGNORED_KIND), text)
+    """Report leaves that can never be true, and windows without effect."""
     for place, leaf in definition.model.all_leaves_with_path():
         text = _why_never_true(leaf, definition.model)
-        if text:
+        if text and definition.is_sound(*place) and _knows_limits(leaf, definition):
             yield definition.problem(place, text)
         if isinstance(leaf, EventLeaf) and leaf.count == 1 and leaf.within_days is not None:
-            text = "one event lies in every window: drop within_days, or give a count"
+            text = "within_days has no effect with count 1: drop it, or give a higher count"
             yield definition.problem((*place, "within_days"), text, is_warning=True)
     for at, condition in definition.model.conditions_with_path():
         for place, field in contradictions.contradictions(condition, at):
-            yield definition.problem(
-                place, f"never true: no `{field}` passes all tests asked of it"
-            )
+            yield definition.problem(place, f"never true: no `{field}` passes all of its tests")
 
 
 def _names(definition: Document[Definition]) -> Iterator[Problem]:
-    """Names that people, and CRMs, which compare in any case, would take for one another."""
+    """Report names that differ in case only: CRMs compare without case."""
     stages = definition.model.stages
-    shown = [(stage.label or stage.id).lower() for stage in stages]
+    labels = [(stage.label or stage.id).lower() for stage in stages]
     for i, stage in enumerate(stages):
         others = {other.id.lower() for other in stages if other is not stage}
-        if stage.label is not None and (shown[i] in shown[:i] or shown[i] in others):
+        if stage.label is not None and (labels[i] in labels[:i] or labels[i] in others):
             text = f"another stage is called `{stage.label}` already"
             yield definition.problem(("stages", i, "label"), text)
     section = definition.model.qualification
     named: list[tuple[YamlPath, Iterable[str]]] = [(("events",), definition.model.events)]
     named += [(("qualification", "criteria"), section.criteria)] if section else []
     for place, names in named:
-        before: set[str] = set()
+        earlier: set[str] = set()
         for name in names:
-            if name.lower() in before:
-                text = f"`{name}` stands here already, in another case"
+            if name.lower() in earlier:
+                text = f"`{name}` occurs twice, in different case"
                 yield definition.problem((*place, name), text)
-            before.add(name.lower())
+            earlier.add(name.lower())
+
+
+def _knows_limits(leaf: Leaf, definition: Document[Definition]) -> bool:
+    """Whether the sections that limit a leaf are free of errors."""
+    match leaf:
+        case ScoreLeaf():
+            return definition.is_sound("events", ANY, "points") and definition.is_sound("score")
+        case QualifiedLeaf():
+            return definition.knows("qualification", "criteria")
+    return definition.is_sound("events")
 
 
 def _why_never_true(leaf: Leaf, definition: Definition) -> str:
-    """Why a leaf can never be true, or nothing."""
+    """Return the reason why a leaf can never be true, or empty text."""
     match leaf:
-        case EventLeaf(count=count, within_days=days) if days is not None:
+        case EventLeaf(event=kinds, count=count, within_days=days) if (
+            days is not None and definition.events.keys() >= set(kinds)
+        ):
             most = _max_events(leaf, days, definition)
             return f"never true: max_per_day admits {most:g} in that window" * (count > most)
         case ChannelsLeaf(channels=count):
-            kinds = definition.events.values()
-            there = len({kind.channel for kind in kinds if kind.is_activity and kind.channel})
+            all_kinds = definition.events.values()
+            there = len({kind.channel for kind in all_kinds if kind.is_activity and kind.channel})
             return f"never true: activity has {there} channels" * (count > there)
         case ScoreLeaf(gte=floor):
             most = _max_score(leaf, definition)
@@ -187,13 +221,13 @@ def _why_never_true(leaf: Leaf, definition: Definition) -> str:
 
 
 def _max_events(leaf: EventLeaf, days: float, definition: Definition) -> float:
-    """How many events a window admits: it can touch one more UTC day than it has days."""
+    """Return how many events count in a window; it can touch one UTC day more than it is long."""
     limits = (definition.events[kind].max_per_day for kind in dict.fromkeys(leaf.event))
     return sum(inf if limit is None else limit * (ceil(days) + 1) for limit in limits)
 
 
 def _max_score(leaf: ScoreLeaf, definition: Definition) -> float:
-    """How high a score can rise."""
+    """Return the highest possible score."""
     if definition.score is None:
         return 0
     if any(kind.points > 0 for kind in definition.events.values()):
@@ -203,19 +237,23 @@ def _max_score(leaf: ScoreLeaf, definition: Definition) -> float:
 
 
 def _fields(definition: Document[Definition], people: Document[People]) -> Iterator[Problem]:
-    """Field leaves that name no field of ours, or test it in a way that does not fit its type."""
+    """Report field leaves with an undeclared field or a test that does not fit its type."""
     types: dict[str, FieldType] = dict(ENRICHED_FIELDS)
     types |= {name: field.type for name, field in people.model.fields.items()}
     for place, leaf in definition.model.all_leaves_with_path():
         if not isinstance(leaf, FieldLeaf):
+            continue
+        if leaf.field not in types and not people.knows("fields"):
             continue
         if leaf.field not in types:
             known = did_you_mean(leaf.field, types)
             text = f"{people.file} declares no field `{leaf.field}`{known}"
             yield definition.problem((*place, "field"), text)
             continue
-        for test, asked in leaf.tests.items():
-            if text := _type_mismatch(leaf.field, types[leaf.field], test, asked):
+        if not people.knows("fields", leaf.field, "type"):
+            continue
+        for test, value in leaf.tests.items():
+            if text := _type_mismatch(leaf.field, types[leaf.field], test, value):
                 yield definition.problem((*place, test), text)
 
 
@@ -229,20 +267,20 @@ _PYTHON_TYPES: dict[FieldType, tuple[type, ...]] = {
 }
 
 
-def _type_mismatch(field: str, type: FieldType, test: str, asked: Any) -> str:
-    """Why a test does not fit a field of this type, or nothing."""
+def _type_mismatch(field: str, type: FieldType, test: str, value: Any) -> str:
+    """Return the reason why a test does not fit a field of this type, or empty text."""
     if test == "known":
         return ""
     if test in ("gt", "gte", "lt", "lte") and type in ("text", "boolean"):
         return f"`{test}` compares numbers and dates: `{field}` is of type {type}"
-    for one in asked if isinstance(asked, tuple) else (asked,):
+    for one in value if isinstance(value, tuple) else (value,):
         fits = isinstance(one, _PYTHON_TYPES[type])
         fits &= isinstance(one, bool) == (type == "boolean")
         fits &= not (type == "date" and isinstance(one, datetime))
         if not fits:
             return f"`{field}` is of type {type}: `{test}: {_yaml_text(one)}` does not fit"
         if isinstance(one, str) and not one.strip():
-            return f"empty text is no value: ask `known: false` of `{field}`"
+            return f"empty text is not a value: use `known: false` for `{field}`"
     return ""
 
 
@@ -251,15 +289,21 @@ def _yaml_text(value: object) -> str:
 
 
 def _kinds(definition: Document[Definition], mappings: list[Mapping]) -> Iterator[Problem]:
-    """Kinds that no mapping makes, and the stages that nobody can reach without them."""
-    made = {rule.kind for mapping in mappings for rule in mapping.events}
+    """Report kinds that no mapping makes, and the stages that cannot be entered without them."""
+    rules = [rule for mapping in mappings for rule in mapping.events]
+    made = {rule.kind for rule in rules if rule.kind is not None}
     for kind in definition.model.events:
         if kind not in made:
-            text = f"no mapping has a rule that makes a `{kind}`: it never happens"
+            text = f"no mapping has a rule that makes a `{kind}`: no event has this kind"
             yield definition.problem(("events", kind), text, is_warning=True)
     for i, stage in enumerate(definition.model.stages):
-        if stage.enter is not None and not _can_hold(stage.enter, made, definition.model):
-            text = f"nobody can become `{stage.id}`: no mapping has rules for the kinds it needs"
+        can_judge = definition.is_sound("stages", i, "enter") and definition.is_sound("events")
+        if (
+            can_judge
+            and stage.enter is not None
+            and not _can_hold(stage.enter, made, definition.model)
+        ):
+            text = f"no person can enter `{stage.id}`: no mapping makes the kinds it needs"
             yield definition.problem(("stages", i, "enter"), text)
 
 
@@ -277,37 +321,41 @@ def _can_hold(condition: Condition, made: set[str], definition: Definition) -> b
     return True
 
 
-def _people(people: Document[People], documents: Documents) -> Iterator[Problem]:
-    """Fields that are declared in a way that no table or CRM can follow."""
+def _people(people: Document[People]) -> Iterator[Problem]:
+    """Report reserved names, wrong types, and unknown CRMs."""
     fields = people.model.fields
     if "email" not in fields:
-        yield people.problem(("fields",), "`email` is missing: it says who is one person")
+        yield people.problem(("fields",), "`email` is missing: records are joined by it")
     for name, field in fields.items():
         place: YamlPath = ("fields", name)
         if name in RESERVED_COLUMNS:
-            yield people.problem(place, f"a field cannot be called `{name}`: we keep our own there")
+            yield people.problem(place, f"a field cannot be called `{name}`: the name is reserved")
         due = "text" if name == "email" else ENRICHED_FIELDS.get(name, field.type)
         if field.type != due:
-            yield people.problem(place, f"`{name}` is filled in as {due}: give it that type")
+            yield people.problem(place, f"`{name}` must have the type {due}: it can be computed")
         trusted = field.survivorship if isinstance(field.survivorship, tuple) else ()
         for i, crm in enumerate(trusted):
-            if crm not in documents.mappings:
-                text = f"there is no CRM `{crm}`{did_you_mean(crm, documents.mappings)}"
+            # a CRM without a mapping file is off, and may stay in the list
+            if crm not in crm_names():
+                text = f"there is no CRM `{crm}`{did_you_mean(crm, crm_names())}"
                 yield people.problem((*place, "survivorship", i), text)
 
 
 def _unmapped_fields(
-    people: Document[People], definition: Document[Definition] | None, mappings: list[Mapping]
+    people: Document[People], definition: Document[Definition] | None, documents: Documents
 ) -> Iterator[Problem]:
-    """Fields that no mapping fills: nobody has them, and no rule that asks can hold."""
-    read = {name for one in mappings for record in one.records.values() for name in record.fields}
+    """Report fields that no mapping reads, and the rules that use them."""
+    records = [record for mapping in documents.models for record in mapping.records.values()]
+    read = {name for record in records for name in record.fields}
     empty = [
         name for name in people.model.fields if name not in read and name not in ENRICHED_FIELDS
     ]
     for name in empty:
-        text = f"no mapping reads `{name}`: nobody has it"
+        text = f"no mapping reads `{name}`: it is empty for every person"
         yield people.problem(("fields", name), text, is_warning=True)
     for place, leaf in definition.model.all_leaves_with_path() if definition is not None else ():
         if definition is not None and isinstance(leaf, FieldLeaf) and leaf.field in empty:
             text = f"no mapping reads `{leaf.field}`: add it to the fields of a record"
+            if absent := [crm for crm in crm_names() if crm not in documents.mappings]:
+                text += f" (there is no mapping file for {', '.join(absent)})"
             yield definition.problem((*place, "field"), text)

@@ -1,4 +1,4 @@
-"""Whether a value exists at all that passes the tests a rule asks of a field."""
+"""Find field tests that no value can pass together."""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ _OTHER = "a value that no test names"
 
 
 def contradictions(condition: Condition, prefix: YamlPath) -> Iterator[tuple[YamlPath, str]]:
-    """The field leaves of a condition that, with those that must hold as well, nothing passes."""
+    """List the field leaves that contradict other leaves of the same condition: place, field."""
     match condition:
         case AnyOf(any=parts):
             for i, part in enumerate(parts):
@@ -29,9 +29,9 @@ def contradictions(condition: Condition, prefix: YamlPath) -> Iterator[tuple[Yam
             for i, part in enumerate(parts):
                 if isinstance(part, AnyOf):
                     yield from contradictions(part, (*prefix, "all", i))
-    asked: dict[str, list[tuple[str, Any]]] = {}
+    tests_by_field: dict[str, list[tuple[str, Any]]] = {}
     for place, leaf in _conjunction(condition, prefix):
-        tests = asked.setdefault(leaf.field, [])
+        tests = tests_by_field.setdefault(leaf.field, [])
         tests += leaf.tests.items()
         if not _can_pass(tests):
             yield place, leaf.field
@@ -39,7 +39,7 @@ def contradictions(condition: Condition, prefix: YamlPath) -> Iterator[tuple[Yam
 
 
 def _conjunction(condition: Condition, at: YamlPath) -> Iterator[tuple[YamlPath, FieldLeaf]]:
-    """The field leaves that must all hold at once."""
+    """List the field leaves that must all be true at once."""
     match condition:
         case FieldLeaf():
             yield at, condition
@@ -49,14 +49,14 @@ def _conjunction(condition: Condition, at: YamlPath) -> Iterator[tuple[YamlPath,
 
 
 def _can_pass(tests: list[tuple[str, Any]]) -> bool:
-    """Whether one of the values that can make a difference passes all tests."""
-    named = [one for _, asked in tests for one in (asked if isinstance(asked, tuple) else (asked,))]
+    """Whether one of the values that can differ in a test passes all tests."""
+    named = [value for _, expected in tests for value in _as_tuple(expected)]
     candidates = [None, *_values(named)]
-    return any(all(_passes(value, name, asked) for name, asked in tests) for value in candidates)
+    return any(all(_passes(value, *test) for test in tests) for value in candidates)
 
 
 def _values(named: list[Any]) -> Iterator[Any]:
-    """The values named, those between and beside them, and one of which nobody speaks."""
+    """List the values of the tests, values between and beside them, and one other text."""
     booleans = [one for one in named if isinstance(one, bool)]
     texts = [one for one in named if isinstance(one, str)]
     yield from texts
@@ -81,10 +81,14 @@ def _neighbors(named: Iterable[Any], beside: Any) -> Iterator[Any]:
     yield from (low + (high - low) / 2 for low, high in pairwise(ordered))
 
 
-def _passes(value: Any, name: str, asked: Any) -> bool:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _passes(value: Any, name: str, expected: Any) -> bool:
     if name == "known":
-        return (value is not None) is asked
-    options = [_comparable(one) for one in (asked if isinstance(asked, tuple) else (asked,))]
+        return (value is not None) is expected
+    options = [_comparable(option) for option in _as_tuple(expected)]
     if name in ("is_not", "not_in"):
         return value is None or _comparable(value) not in options
     if value is None:
@@ -98,7 +102,7 @@ def _passes(value: Any, name: str, asked: Any) -> bool:
 
 
 def _comparable(value: Any) -> Any:
-    """A value as it is compared; yes and no are no numbers."""
+    """Return a value as it is compared. True and False are not the numbers 1 and 0."""
     match value:
         case bool():
             return str(value)

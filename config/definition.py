@@ -1,7 +1,7 @@
-"""The shared definition, who is a lead, an MQL, a prospect, a customer: the model of its YAML.
+"""The model of `lifecycle.yaml`: who is a lead, an MQL, a prospect, a customer.
 
-What each part means is in `docs/definition.md`. The models here refuse what is unknown or
-impossible; whether a kind or a field is really fed by a mapping is asked in `check.py`.
+`docs/definition.md` describes each part. The models reject unknown words and impossible values;
+`config/checks.py` checks that a mapping feeds every kind and field.
 """
 
 import hashlib
@@ -9,11 +9,10 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -24,28 +23,28 @@ from pydantic import (
     StrictStr,
     Tag,
     WithJsonSchema,
-    model_validator,
 )
 
-from config.validation_errors import Violation, YamlPath, did_you_mean, nearest, raise_all
+from config.model import ConfigModel
+from config.validation_errors import ANY, Violation, YamlPath, did_you_mean, nearest
 
 Direction = Literal["inbound", "two_way", "outbound", "internal"]
 
 
 def _in_utc(value: datetime) -> datetime:
-    """An instant without a zone is meant in UTC."""
+    """Convert to UTC without a zone; an instant without a zone is in UTC."""
     return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
 
 
 def _as_identifier(value: str) -> str:
     if not (value.isascii() and value.isidentifier()):
-        raise ValueError(f"`{value}` is no id: letters, digits and _, and no digit first")
+        raise ValueError(f"`{value}` is not an id: letters, digits and _, and no digit first")
     return value
 
 
 def _as_grade(value: str) -> str:
     if len(value) != 1 or not "A" <= value <= "Z":
-        raise ValueError(f"`{value}` is no grade: a grade is one capital letter")
+        raise ValueError(f"`{value}` is not a grade: a grade is one capital letter")
     return value
 
 
@@ -66,10 +65,8 @@ PositiveInt = Annotated[StrictInt, Field(gt=0)]
 RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
-    )
+class _Model(ConfigModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 def _as_tuple(value: object) -> object:
@@ -85,98 +82,127 @@ Names = Annotated[
 
 
 class Kind(_Model):
-    """How one kind of event counts: what it is worth, over which channel, in which direction."""
+    """One kind of event: its points, its channel and its direction."""
 
     points: float = 0
+    """Points for each event. Negative points lower the score."""
     channel: str | None = None
+    """The channel of the event, such as web or email. Rules can ask for several channels."""
     direction: Direction = "inbound"
+    """inbound: the person acts. two_way: both act. outbound: we contact the person. internal:
+    neither.
+    """
     max_per_day: PositiveInt | None = None
+    """At most this many events of a person count per UTC day."""
     activity: StrictBool | None = None
+    """Whether the event shows interest. Default: yes for inbound and two_way."""
 
-    @model_validator(mode="after")
-    def _outbound_is_no_interest(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """An outbound kind is something that we do, and so no sign of interest."""
         if self.direction == "outbound" and self.activity:
-            raise ValueError("an outbound kind cannot be an activity: it is ours, not theirs")
-        return self
+            text = "an outbound kind cannot be an activity: the company acts, not the person"
+            yield Violation(("activity",), text, reads=(("direction",),))
 
     @property
     def is_activity(self) -> bool:
-        """Whether the person shows interest by it."""
-        shown = self.direction in ("inbound", "two_way")
-        return shown if self.activity is None else self.activity
+        """Whether the event shows interest of the person."""
+        by_default = self.direction in ("inbound", "two_way")
+        return by_default if self.activity is None else self.activity
 
 
 class EventLeaf(_Model):
-    """True since the first moment at which `count` events of these kinds lie in the window."""
+    """True from the moment when `count` events of these kinds are within the window."""
 
     event: Names
+    """One kind of event, or a list of kinds."""
     count: PositiveInt = 1
+    """How many events are needed."""
     within_days: Days | None = None
+    """The length of the window in days. Default: all time."""
 
 
 class ScoreLeaf(_Model):
-    """True since the first moment at which the score reaches `gte`."""
+    """True from the moment when the score reaches `gte`."""
 
     score: Literal["engagement", "total"]
+    """engagement: points of events only. total: engagement and fit."""
     gte: Positive
+    """The score that must be reached."""
 
 
 class ChannelsLeaf(_Model):
-    """True since the first activity with which this many distinct channels lie in the window."""
+    """True from the activity with which this many channels are within the window."""
 
     channels: PositiveInt
+    """How many different channels are needed."""
     within_days: Days | None = None
+    """The length of the window in days. Default: all time."""
 
 
 class FieldLeaf(_Model):
-    """True since the field took the value that passes all of these tests."""
+    """True from the moment when the field has a value that passes all of these tests."""
 
     field: str
+    """A field that people.yaml declares."""
     is_: Scalar | None = Field(None, alias="is")
+    """The value that the field must have."""
     is_not: Scalar | None = None
+    """The value that the field must not have. An empty field passes."""
     in_: tuple[Scalar, ...] | None = Field(None, alias="in", min_length=1)
+    """The field must have one of these values."""
     not_in: tuple[Scalar, ...] | None = Field(None, min_length=1)
+    """The field must have none of these values. An empty field passes."""
     known: StrictBool | None = None
+    """true: the field must have a value. false: it must be empty."""
     gt: Orderable | None = None
+    """The value must be greater than this."""
     gte: Orderable | None = None
+    """The value must be this or greater."""
     lt: Orderable | None = None
+    """The value must be less than this."""
     lte: Orderable | None = None
+    """The value must be this or less."""
 
     @property
     def tests(self) -> dict[str, Any]:
         """The tests that are written, by their YAML name."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name != "field"}
-        return {name.rstrip("_"): value for name, value in given.items() if value is not None}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name != "field"}
+        return {name.rstrip("_"): value for name, value in values.items() if value is not None}
 
-    @model_validator(mode="after")
-    def _asks_something(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A field without a test would hold for every person."""
         if not self.tests:
-            raise ValueError("a field leaf needs a test: is, is_not, in, not_in, known, gt, ...")
-        return self
+            text = "a field leaf needs a test: is, is_not, in, not_in, known, gt, ..."
+            names = [field.alias or name for name, field in type(self).model_fields.items()]
+            yield Violation((), text, reads=tuple((name,) for name in names))
 
 
 class QualifiedLeaf(_Model):
-    """True since the n-th of the qualification criteria that hold became true."""
+    """True from the moment when this many criteria of `qualification` are met."""
 
     qualified: PositiveInt
+    """How many criteria must be met."""
 
 
 class StageLeaf(_Model):
-    """True since a lower stage was reached."""
+    """True from the moment when the person has entered a lower stage."""
 
     stage: str
+    """The id of a lower stage."""
 
 
 class AnyOf(_Model):
-    """True since the earliest of its parts."""
+    """True from the moment when the first of its parts is true."""
 
     any: tuple["Condition", ...] = Field(min_length=1)
+    """Conditions of which one must be true."""
 
 
 class AllOf(_Model):
-    """True since the latest of its parts, once all are."""
+    """True from the moment when all of its parts are true."""
 
     all: tuple["Condition", ...] = Field(min_length=1)
+    """Conditions that must all be true."""
 
 
 CONDITIONS: dict[str, type[_Model]] = {
@@ -226,7 +252,7 @@ def leaves(condition: "AnyOf | AllOf | Leaf") -> Iterator[Leaf]:
 def leaves_with_path(
     condition: "AnyOf | AllOf | Leaf", prefix: YamlPath = ()
 ) -> Iterator[tuple[YamlPath, Leaf]]:
-    """Walk the leaves of the condition that stands `at` a place, each with its own place."""
+    """Walk the leaves of a condition, each with its path below the prefix."""
     match condition:
         case AnyOf(any=parts):
             for i, part in enumerate(parts):
@@ -248,124 +274,146 @@ def _leaf_type_violations(
 
 
 class FitLine(_Model):
-    """Points for what the person is, as long as the condition holds."""
+    """Points for a property of the person, as long as the condition is true."""
 
     points: float
+    """Points that are added to the score. They do not fade."""
     when: Condition
+    """The condition. It can only use fields."""
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
-        raise_all("fit", _leaf_type_violations((FieldLeaf,), self.when, ("when",), "a fit line"))
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Fit describes the person: events and stages do not belong here."""
+        yield from _leaf_type_violations((FieldLeaf,), self.when, ("when",), "a fit line")
 
 
 class Score(_Model):
-    """What engagement is worth and how fast it fades; what the profile adds; the grades of fit."""
+    """The score: how fast points for events fade, and points for the profile of the person."""
 
     half_life_days: Days
+    """After this many days an event is worth half of its points."""
     fit: tuple[FitLine, ...] = ()
-    grades: dict[Grade, float] = {}
+    """Points for the profile of the person."""
+    grades: dict[Grade, float] = Field(default={})
+    """Grade -> the fit points that it needs, such as {A: 30, B: 15}."""
 
-    @model_validator(mode="after")
-    def _floors_fall(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A better grade needs more points."""
         floors = [self.grades[letter] for letter in sorted(self.grades)]
         if any(low >= high for high, low in pairwise(floors)):
-            raise ValueError("the floors of the grades must fall from A on")
-        return self
+            text = "the floors of the grades must fall from A on"
+            yield Violation(("grades",), text, reads=(("grades", ANY),))
 
 
 class Qualification(_Model):
-    """The criteria that make a profile, a need, a budget and a maturity known."""
+    """The criteria of a qualified person, such as budget, authority, need and timeline."""
 
     framework: str | None = None
+    """The name that reasons show, such as BANT."""
     criteria: dict[str, Condition] = Field(min_length=1)
+    """Criterion -> the condition under which it is met. It can only use fields."""
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Criteria describe the person: events and stages do not belong here."""
         for name, criterion in self.criteria.items():
-            found = _leaf_type_violations(
-                (FieldLeaf,), criterion, ("criteria", name), f"criterion {name}"
-            )
-            raise_all("qualification", found)
-        return self
+            path: YamlPath = ("criteria", name)
+            yield from _leaf_type_violations((FieldLeaf,), criterion, path, f"criterion {name}")
 
 
 class FollowUp(_Model):
-    """How soon somebody should answer after the stage was entered, and by what kinds of event."""
+    """How soon a colleague contacts a person who has entered the stage."""
 
     within_hours: Positive
+    """Hours after the person entered the stage."""
     by: Names | None = None
+    """Kinds of events that count as follow-up. Default: every outbound or two_way kind."""
 
 
 class Stage(_Model):
-    """One rung of the ladder: how it is entered and what is to be done there."""
+    """A stage: the rule to enter it, and the next action for people in it."""
 
     id: Id
+    """The name of the stage in rules, tables and mappings."""
     label: str | None = None
+    """The name that people read. Default: the id."""
     action: str | None = None
+    """The next action for people in this stage."""
     follow_up: FollowUp | None = None
+    """How soon a colleague contacts the person."""
     final: StrictBool = False
+    """Whether the stage ends the lifecycle. Only the last stage can be final."""
     enter: Condition | None = None
+    """The rule to enter the stage. Every stage but the first has one."""
 
 
 class Recycled(_Model):
-    """Where those fall back to who went quiet, and after how long."""
+    """The stage to which inactive people go back, and after how long."""
 
     to: str
+    """The id of the stage to which inactive people go back."""
     after_inactive_days: Days
+    """Days without activity."""
 
 
 class Pressure(_Model):
-    """From how many touches without an answer on it is too much."""
+    """How many outbound contacts without a reaction are too many."""
 
     within_days: Days
+    """The length of the window in days."""
     high: PositiveInt
+    """From this many contacts on the pressure is high."""
     stop: PositiveInt
+    """From this many contacts on the next action is pause."""
 
-    @model_validator(mode="after")
-    def _high_comes_first(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """The warning comes before the stop."""
         if self.high >= self.stop:
-            raise ValueError("high must be below stop")
-        return self
+            yield Violation(("high",), "high must be below stop", reads=(("stop",),))
 
 
 class Contact(_Model):
-    """Who may be contacted, and how often."""
+    """Which people may be contacted, and how often."""
 
     contactable: Condition | None = None
+    """The condition under which a person may be contacted. It can only use fields."""
     pressure: Pressure | None = None
+    """How many outbound contacts without a reaction are too many."""
 
-    @model_validator(mode="after")
-    def _fields_only(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Consent and bounces are fields of the person."""
         if self.contactable is not None:
-            at: YamlPath = ("contactable",)
-            raise_all(
-                "contact", _leaf_type_violations((FieldLeaf,), self.contactable, at, "contactable")
-            )
-        return self
+            path: YamlPath = ("contactable",)
+            yield from _leaf_type_violations((FieldLeaf,), self.contactable, path, "contactable")
 
 
 class Definition(_Model):
-    """One definition for marketing and sales: `mappings/lifecycle.yaml`."""
+    """The definition of leads, MQLs, prospects and customers: `mappings/lifecycle.yaml`."""
 
     version: StrictStr
+    """The version of the definition, as text in quotes. It is part of the definition id."""
     events: dict[str, Kind] = Field(min_length=1)
+    """Kind -> how its events count."""
     score: Score | None = None
+    """How the score is computed."""
     qualification: Qualification | None = None
+    """The criteria of a qualified person."""
     stages: tuple[Stage, ...] = Field(min_length=1)
+    """The stages, lowest first."""
     recycled: Recycled | None = None
+    """When inactive people go back to a lower stage."""
     disqualified: Condition | None = None
+    """The condition under which a person is disqualified. It can only use events and fields."""
     contact: Contact = Contact()
+    """The rule for consent, and the limits of outbound contacts."""
 
     @property
     def id(self) -> str:
-        """The version and a fingerprint: two definitions with one id decide alike."""
+        """The version and a hash of the content: equal ids give equal results."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return f"{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     @property
     def final(self) -> Stage | None:
-        """The stage that ends the journey, if there is one."""
+        """The stage that ends the lifecycle, if there is one."""
         return self.stages[-1] if self.stages[-1].final else None
 
     @property
@@ -397,65 +445,76 @@ class Definition(_Model):
             yield from leaves_with_path(condition, at)
 
     def fields(self) -> tuple[str, ...]:
-        """The canonical fields that the definition asks about, in the order they appear."""
-        asked = (leaf for _, leaf in self.all_leaves_with_path())
-        return tuple(dict.fromkeys(leaf.field for leaf in asked if isinstance(leaf, FieldLeaf)))
+        """The fields that the definition uses, in the order they appear."""
+        leaves = (leaf for _, leaf in self.all_leaves_with_path())
+        return tuple(dict.fromkeys(leaf.field for leaf in leaves if isinstance(leaf, FieldLeaf)))
 
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        raise_all("definition", [*self._ladder(), *self._rules(), *self._kinds(), *self._return()])
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """The stages, their rules, and the names that refer to kinds and stages."""
+        yield from self._stage_violations()
+        yield from self._rule_violations()
+        yield from self._unknown_kinds()
+        staying = [stage.id for stage in self.stages if not stage.final]
+        if self.recycled is not None and self.recycled.to not in staying:
+            target = self.recycled.to
+            reason = "is final" if target in self.stage_ids else "is not a stage"
+            text = f"recycled.to `{target}` {reason}{did_you_mean(target, staying)}"
+            reads = () if nearest(target, staying) else (("stages", ANY, "id"),)
+            yield Violation(("recycled", "to"), text, nearest(target, staying), reads=reads)
 
-    def _ladder(self) -> Iterator[Violation]:
-        before: set[str] = set()
+    def _stage_violations(self) -> Iterator[Violation]:
+        earlier: set[str] = set()
         for i, stage in enumerate(self.stages):
-            if stage.id.lower() in before:
-                yield Violation(("stages", i, "id"), f"two stages are called {stage.id}")
-            before.add(stage.id.lower())
+            path: YamlPath = ("stages", i)
+            if stage.id.lower() in earlier:
+                yield Violation((*path, "id"), f"two stages are called {stage.id}")
+            earlier.add(stage.id.lower())
             if stage.id in RESERVED_STAGES:
-                yield Violation(("stages", i, "id"), f"a stage cannot be called {stage.id}")
+                yield Violation((*path, "id"), f"a stage cannot be called {stage.id}: reserved")
             if stage.final and stage is not self.stages[-1]:
                 text = f"stage {stage.id}: only the last stage can be final"
-                yield Violation(("stages", i, "final"), text)
+                yield Violation((*path, "final"), text)
             if not stage.final and stage.action is None:
-                yield Violation(("stages", i), f"stage {stage.id} needs an action")
+                text = f"stage {stage.id} needs an action"
+                yield Violation((*path, "action"), text, reads=((*path, "final"),))
 
-    def _rules(self) -> Iterator[Violation]:
+    def _rule_violations(self) -> Iterator[Violation]:
         for i, stage in enumerate(self.stages):
+            path: YamlPath = ("stages", i, "enter")
             if i == 0 and stage.enter is not None:
-                text = f"stage {stage.id} is the first and cannot have a rule"
-                yield Violation(("stages", i, "enter"), text)
+                yield Violation(path, f"stage {stage.id} is the first and cannot have a rule")
             elif i > 0 and stage.enter is None:
-                yield Violation(("stages", i), f"stage {stage.id} needs a rule: enter")
+                yield Violation(path, f"stage {stage.id} needs a rule: enter")
             elif stage.enter is not None:
-                yield from self._stage_leaves(stage.enter, i)
+                yield from self._stage_leaf_violations(stage.enter, i)
                 if stage.final:
-                    at: YamlPath = ("stages", i, "enter")
-                    yield from _leaf_type_violations(
-                        _PERSON_LEAVES, stage.enter, at, f"the final stage {stage.id}"
-                    )
+                    where = f"the final stage {stage.id}"
+                    yield from _leaf_type_violations(_PERSON_LEAVES, stage.enter, path, where)
         if self.disqualified is not None:
+            path = ("disqualified",)
             yield from _leaf_type_violations(
-                _PERSON_LEAVES, self.disqualified, ("disqualified",), "disqualified"
+                _PERSON_LEAVES, self.disqualified, path, "disqualified"
             )
 
-    def _stage_leaves(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Violation]:
-        lower = self.stage_ids[:i]
-        for place, leaf in leaves_with_path(rule, ("stages", i, "enter")):
-            if isinstance(leaf, StageLeaf) and leaf.stage not in lower:
-                higher = leaf.stage in self.stage_ids
-                hint = f" (lower are: {', '.join(lower)})"
-                text = f"the rule of stage {self.stage_ids[i]} names stage `{leaf.stage}`, " + (
-                    f"which is not lower{hint}" if higher else "which there is not"
-                )
-                more = "" if higher else did_you_mean(leaf.stage, lower)
-                meant = None if higher else nearest(leaf.stage, lower)
-                yield Violation((*place, "stage"), text + more, meant)
+    def _stage_leaf_violations(self, rule: AnyOf | AllOf | Leaf, i: int) -> Iterator[Violation]:
+        lower, stage_id = self.stage_ids[:i], self.stage_ids[i]
+        for path, leaf in leaves_with_path(rule, ("stages", i, "enter")):
+            if not isinstance(leaf, StageLeaf) or leaf.stage in lower:
+                continue
+            if leaf.stage in self.stage_ids:
+                text = f"the rule of stage {stage_id} names `{leaf.stage}`, which is not lower"
+                yield Violation((*path, "stage"), f"{text} (lower are: {', '.join(lower)})")
+                continue
+            near = nearest(leaf.stage, lower)
+            text = f"the rule of stage {stage_id} names an unknown stage `{leaf.stage}`"
+            reads = () if near else (("stages", ANY, "id"),)
+            hint = did_you_mean(leaf.stage, lower)
+            yield Violation((*path, "stage"), text + hint, near, reads=reads)
 
-    def _kinds(self) -> Iterator[Violation]:
-        named = [
-            ((*place, "event", i), kind)
-            for place, leaf in self.all_leaves_with_path()
+    def _unknown_kinds(self) -> Iterator[Violation]:
+        named: list[tuple[YamlPath, str]] = [
+            ((*path, "event", i), kind)
+            for path, leaf in self.all_leaves_with_path()
             if isinstance(leaf, EventLeaf)
             for i, kind in enumerate(leaf.event)
         ]
@@ -465,14 +524,9 @@ class Definition(_Model):
             if stage.follow_up
             for j, kind in enumerate(stage.follow_up.by or ())
         ]
-        for place, kind in named:
+        for path, kind in named:
             if kind not in self.events:
-                text = f"no such kind under events: `{kind}`{did_you_mean(kind, self.events)}"
-                yield Violation(place, text, nearest(kind, self.events))
-
-    def _return(self) -> Iterator[Violation]:
-        staying = [stage.id for stage in self.stages if not stage.final]
-        if self.recycled is not None and self.recycled.to not in staying:
-            text = f"nobody can fall back to `{self.recycled.to}`"
-            more = did_you_mean(self.recycled.to, staying)
-            yield Violation(("recycled", "to"), text + more, nearest(self.recycled.to, staying))
+                text = f"unknown kind `{kind}`: it is not under events"
+                near = nearest(kind, self.events)
+                hint = f"; did you mean `{near}`?" if near else ""
+                yield Violation(path, text + hint, near, reads=(("events",),))

@@ -1,4 +1,4 @@
-"""What of a person can be written into a CRM: the columns of `lifecycle`, their types and words."""
+"""The columns of `lifecycle` that can be written into a CRM, with their types and values."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ from config.definition import Definition
 from models import FieldType
 
 RANKED_COLUMNS = ("stage", "standing", "furthest_stage")
-"""The columns that climb the ladder, so that a write of one can go backward."""
+"""The columns whose values are ordered like the stages: a write can move them backward."""
 
 STAGE_COLUMNS = ("stage", "furthest_stage")
-"""The columns that hold a stage and nothing else."""
+"""The columns whose only values are stages."""
 
 
 class LifecycleColumn(NamedTuple):
-    """A column of `lifecycle`: its type, and all the words it can hold (None: any)."""
+    """A column of `lifecycle`: its type, and its possible values (None: any)."""
 
     type: FieldType
     allowed_values: tuple[str, ...] | None = None

@@ -1,6 +1,6 @@
-"""The files of `mappings/`, read and checked: the only place that opens them.
+"""Read and check the files of `mappings/`; no other module opens them.
 
-`python -m config.loader` writes their JSON Schemas, by which editors help to type them.
+`python -m config.loader` writes their JSON Schemas, which editors use to complete and check words.
 """
 
 import json
@@ -35,7 +35,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the files say, and where in them it stands."""
+    """The models of all files, and the documents with their lines."""
 
     definition: Definition
     people: People
@@ -46,39 +46,40 @@ class Configuration:
 def load_configuration(
     folder: Path = CONFIG_FOLDER, *, definition_path: Path | None = None
 ) -> Configuration:
-    """Read all files; `definition` is read in place of the folder's own.
+    """Read and check all files; `definition_path` replaces the definition of the folder.
 
-    Raises: ConfigError that tells every mistake of every file, one a line.
+    Raises: ConfigError with every mistake of every file, one a line.
     """
-    ladder = definition_path or folder / DEFINITION_FILE
-    broken = list(_ignored_files(folder, ladder))
-    definition_read, problems = _read(ladder, Definition)
-    people_read, more = _read(folder / PEOPLE_FILE, People)
+    definition_file = definition_path or folder / DEFINITION_FILE
+    problems = list(_ignored_files(folder, definition_file))
+    definition, definition_problems = _read(definition_file, Definition)
+    people, people_problems = _read(folder / PEOPLE_FILE, People)
     mappings: dict[str, Document[Mapping] | None] = {}
     for crm in crm_names():
         file = folder / f"{crm}.yaml"
         if file.exists():
-            mappings[crm], found = _read(file, Mapping)
-            broken += found
+            mappings[crm], mapping_problems = _read(file, Mapping)
+            problems += mapping_problems
     if not mappings:
-        broken.append(Problem(folder.as_posix(), 0, _no_mapping()))
-    documents = Documents(definition_read, people_read, mappings)
-    broken += problems + more
-    broken += [one for one in checks.problems(documents) if not one.is_warning]
-    if broken or definition_read is None or people_read is None:
-        broken.sort(key=lambda problem: (problem.file, problem.line))
-        raise ConfigError("\n".join(str(problem) for problem in broken))
+        problems.append(Problem(folder.as_posix(), 0, _no_mapping()))
+    documents = Documents(definition, people, mappings)
+    problems += definition_problems + people_problems
+    problems += [problem for problem in checks.problems(documents) if not problem.is_warning]
+    if problems or definition is None or people is None:
+        problems.sort(key=lambda problem: (problem.file, problem.line))
+        raise ConfigError("\n".join(str(problem) for problem in problems))
     return Configuration(
-        definition_read.model,
-        people_read.model,
+        definition.model,
+        people.model,
         {crm: document.model for crm, document in documents.readable_mappings.items()},
         documents,
     )
 
 
 def configuration_warnings(configuration: Configuration) -> list[Problem]:
-    """Say what is odd in the files though runs go on."""
-    return [one for one in checks.problems(configuration.documents) if one.is_warning]
+    """Report what is unusual in the files and stops no run."""
+    problems = checks.problems(configuration.documents)
+    return [problem for problem in problems if problem.is_warning]
 
 
 def json_schemas() -> dict[str, str]:
@@ -106,18 +107,18 @@ def _read(path: Path, model: type[M], hint: str = "") -> tuple[Document[M] | Non
 
 def _no_mapping() -> str:
     files = " or ".join(f"{crm}.yaml" for crm in crm_names())
-    return f"no CRM has a mapping here: write {files}. A CRM without a mapping file is left out"
+    return f"no CRM has a mapping here: write {files}. a CRM without a mapping file is not used"
 
 
-def _ignored_files(folder: Path, ladder: Path) -> Iterator[Problem]:
-    """Files in the folder that nobody would read."""
+def _ignored_files(folder: Path, definition_file: Path) -> Iterator[Problem]:
+    """Report files in the folder that are not read."""
     known = {DEFINITION_FILE, PEOPLE_FILE, *(f"{crm}.yaml" for crm in crm_names())}
     for path in sorted(folder.glob("*.y*ml")):
-        if path.name in known or path == ladder:
+        if path.name in known or path == definition_file:
             continue
         text = f"there is no connector for it (no folder connectors/{path.stem}): "
         if path.suffix == ".yml":
-            text = f"nobody reads this: call it {path.stem}.yaml, or "
+            text = f"this file is ignored: call it {path.stem}.yaml, or "
         yield Problem(path.as_posix(), 0, f"{text}move the file out of {folder.as_posix()}/")
 
 

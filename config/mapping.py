@@ -1,11 +1,10 @@
-"""How a CRM speaks our vocabulary: the models of `people.yaml` and of one mapping per CRM."""
+"""The models of `people.yaml` and of the mapping file of a CRM."""
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -17,10 +16,9 @@ from pydantic import (
 )
 
 from config.definition import FieldLeaf, PositiveInt
+from config.model import ConfigModel
+from config.validation_errors import Violation
 from models import Catalog, FieldType
-
-IGNORED_KIND = "nothing"
-"""The kind of what is known and deliberately no event."""
 
 ENRICHED_FIELDS: dict[str, FieldType] = {
     "seniority": "text",
@@ -28,7 +26,7 @@ ENRICHED_FIELDS: dict[str, FieldType] = {
     "email_domain": "text",
     "is_free_mail": "boolean",
 }
-"""Fields that a record implies; see `enrich.py`. A mapping may state them as well."""
+"""Fields that are computed from other fields where no mapping reads them."""
 
 DERIVED_FROM = {
     "seniority": "job_title",
@@ -36,17 +34,13 @@ DERIVED_FROM = {
     "email_domain": "email",
     "is_free_mail": "email",
 }
-"""The field that each of them is read off."""
+"""Computed field -> the field it is computed from."""
 
 
 def with_sources(field_names: Iterable[str]) -> tuple[str, ...]:
-    """The canonical fields asked for, and those that they are read off where no CRM states them."""
+    """Add to some fields the fields from which they are computed."""
     named = [(name, DERIVED_FROM.get(name)) for name in field_names]
     return tuple(dict.fromkeys(name for pair in named for name in pair if name is not None))
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 def _as_tuple(value: object) -> object:
@@ -63,7 +57,7 @@ Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 def _allow_short_form(*types: str) -> ConfigDict:
-    """Let editors take the short form as well: one word in place of the whole section."""
+    """Accept the short form in editors as well: one word in place of the section."""
 
     def widen(schema: dict[str, Any]) -> None:
         section = dict(schema)
@@ -73,48 +67,61 @@ def _allow_short_form(*types: str) -> ConfigDict:
     return ConfigDict(json_schema_extra=widen)
 
 
-class CanonicalField(_Model):
-    """A field of ours: its type, and whose word counts where the CRMs differ."""
+class CanonicalField(ConfigModel):
+    """A field of a person: its type, and which CRM's value is taken."""
 
     model_config = _allow_short_form("string")
 
     type: FieldType = "text"
+    """The type of the values."""
     survivorship: (
         Literal["most_recent", "oldest", "most_restrictive"]
         | Annotated[tuple[str, ...], Field(min_length=1)]
     ) = "most_recent"
+    """Which CRM's value is taken: most_recent, oldest, a list of CRMs in order of trust, or
+    most_restrictive (boolean only: one yes is enough).
+    """
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
         return {"type": value} if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _any_is_yes_or_no(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Only of yes and no one is stricter than the other."""
         if self.survivorship == "most_restrictive" and self.type != "boolean":
-            raise ValueError("survivorship any takes the stricter of yes and no: type boolean")
-        return self
+            text = "survivorship most_restrictive needs type boolean"
+            yield Violation(("survivorship",), text, reads=(("type",),))
 
 
-class People(_Model):
-    """Who is one person, and whose word counts: `mappings/people.yaml`."""
+class People(ConfigModel):
+    """Which records are one person, and which CRM's value is taken: `mappings/people.yaml`."""
 
     max_cluster_size: Annotated[StrictInt, Field(gt=1)] = 10
+    """More records than this are not joined by e-mail alone. They are reported."""
     role_addresses: tuple[str, ...] = ()
+    """The parts before the @ that many people share, such as info. They identify no person."""
     free_email_domains: tuple[str, ...] = ()
+    """Domains that say nothing about the employer, such as gmail.com."""
     fields: dict[str, CanonicalField]
+    """The fields of a person. email must be one of them."""
 
 
-class FieldRead(_Model):
-    """Where a canonical field comes from: a field of the CRM, spelt our way."""
+class FieldRead(ConfigModel):
+    """The field of the CRM from which a person's field is read."""
 
     model_config = _allow_short_form("string")
 
     field: str
-    values: dict[str, str] = {}
+    """The field of the CRM. `Account.Name` reads a field of a parent object."""
+    values: dict[str, str] = Field(default={})
+    """Value in the CRM -> our value. Other values stay as they are."""
     known: StrictBool | None = None
+    """true: read yes where the field has a value, and no where it is empty."""
     gte: StrictInt | StrictFloat | None = None
+    """Read yes where the number is this or greater."""
     optional: StrictBool = False
+    """true: run without the field where the account does not have it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -123,115 +130,145 @@ class FieldRead(_Model):
 
     @property
     def test(self) -> FieldLeaf | None:
-        """What makes a yes of the CRM's value, where the canonical field is a yes or no."""
+        """The test that makes a boolean of the CRM value; None: the value is read itself."""
         if self.known is None and self.gte is None:
             return None
         return FieldLeaf.model_validate(self.model_dump(include={"field", "known", "gte"}))
 
 
-class Where(_Model):
-    """What a column must hold: one of these values, a part of text, or anything at all."""
+class Where(ConfigModel):
+    """The test of a column: one of these values, a part of its text, or whether it has a value."""
 
     model_config = _allow_short_form("string", "boolean", "number", "array")
 
     values: tuple[Value, ...] = ()
+    """The column must have one of these values."""
     contains: StringList | None = None
+    """The text must contain one of these parts."""
     known: StrictBool | None = None
+    """true: the column must have a value. false: it must be empty."""
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
         return value if value is None or isinstance(value, Map) else {"values": _as_tuple(value)}
 
-    @model_validator(mode="after")
-    def _asks_one_thing(self) -> Self:
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """Exactly one test is written."""
         if bool(self.values) + (self.contains is not None) + (self.known is not None) != 1:
-            raise ValueError("ask for a value, a list of values, {contains: ...} or {known: ...}")
-        return self
+            text = "write a value, a list of values, {contains: ...} or {known: ...}"
+            yield Violation((), text, reads=(("values",), ("contains",), ("known",)))
 
 
-class History(_Model):
-    """Where the past of a record type's fields is told, one row per change.
-
-    `value` is what the field took, `before` what it held until then. `keeps`: of each field no
-    more than so many changes are told, and older ones are forgotten.
-    """
+class History(ConfigModel):
+    """The object with the earlier values of a record type's fields, one row per change."""
 
     object: str
+    """The object with one row per change."""
     record: str
+    """The column with the id of the changed record."""
     field: str
+    """The column with the name of the changed field."""
     at: str
+    """The column with the time of the change."""
     value: str
+    """The column with the new value."""
     before: str | None = None
+    """The column with the old value."""
     max_entries: PositiveInt | None = None
+    """The CRM keeps at most this many changes per field."""
     optional: StrictBool = False
+    """true: run without the history where the account does not have it."""
 
 
-class RecordType(_Model):
-    """A kind of record that stands for a person.
-
-    `additional_emails` and `merged_ids` hold several words joined with `;`: other addresses of the
-    person, and the ids of records that were merged into this one and are gone.
-    """
+class RecordType(ConfigModel):
+    """A record type that stands for a person, such as contacts, Lead or Contact."""
 
     fields: dict[str, FieldRead]
+    """Field of a person -> field of the CRM."""
     additional_emails: str | None = None
+    """A field with more addresses of the person, separated by ;"""
     merged_ids: str | None = None
-    read_only: dict[str, Where] = {}
+    """A field with the ids of records that were merged into this one, separated by ;"""
+    read_only: dict[str, Where] = Field(default={})
+    """Records that match are read and never written."""
     history: History | None = None
+    """The object with the earlier values of the fields."""
 
 
-class SourceObject(_Model):
-    """How the rows of an object lead to people and to other objects.
+class SourceObject(ConfigModel):
+    """The columns of an object that lead to people and to other objects."""
 
-    `people` maps a column to the record types whose ids it holds, or to `email` where it holds an
-    address. `parents` maps a name to the object that `<name>Id` points to: `Campaign.Type`.
-    """
-
-    person_keys: dict[str, StringList] = {}
-    parents: dict[str, str] = {}
+    person_keys: dict[str, StringList] = Field(default={})
+    """Column -> the record types whose ids it holds, or email where it holds addresses."""
+    parents: dict[str, str] = Field(default={})
+    """Name -> the object to which the column <name>Id points, such as {Campaign: Campaign}."""
     message_id: str | None = None
+    """The column with the message id of an e-mail. It shows that both CRMs logged the same
+    e-mail.
+    """
     optional: StrictBool = False
+    """true: run without the object where the account does not have it."""
 
 
-class EventRule(_Model):
-    """What makes an event of a row of the CRM: the first rule that fits gives the kind."""
+class EventRule(ConfigModel):
+    """The event that a row of the CRM stands for. The first rule that matches is taken."""
 
     object: str
-    where: dict[str, Where] = {}
-    kind: str
-    at: StringList = ("",)
+    """The object whose rows are read."""
+    where: dict[str, Where] = Field(default={})
+    """Column -> test. All tests must match. Without `where` every row matches."""
+    kind: str | None = None
+    """The kind of event, from lifecycle.yaml."""
+    ignore: StrictBool = False
+    """true: the row is no event, on purpose. The rule has neither kind nor at."""
+    at: StringList = ()
+    """The column with the time of the event. Of several columns the first with a value is taken."""
     optional: StrictBool = False
+    """true: run without the rule where the account lacks a column of `where`."""
 
-    @model_validator(mode="after")
-    def _has_an_instant(self) -> Self:
-        if (self.at == ("",)) != (self.kind == IGNORED_KIND):
-            raise ValueError("an event needs its instant: at (and `nothing` has none)")
-        return self
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """A rule makes an event with its instant, or ignores the row."""
+        if self.ignore and (self.kind is not None or self.at):
+            yield Violation(("ignore",), "a rule with `ignore: true` has neither kind nor at")
+        if not self.ignore and self.kind is None:
+            text = "`kind` is missing (or write `ignore: true`)"
+            yield Violation(("kind",), text, reads=(("ignore",),))
+        if not self.ignore and not self.at and self.kind != "nothing":
+            text = "`at` is missing: the column with the instant of the event"
+            yield Violation(("at",), text, reads=(("ignore",), ("kind",)))
 
 
-class FieldWrite(_Model):
-    """What is written into a field of the CRM.
-
-    `values` translates; of several words the first is written and all are taken as right.
-    `on_manual_change` says what becomes of a value that something else put in place of ours.
-    """
+class FieldWrite(ConfigModel):
+    """The value that is written into a field of the CRM."""
 
     from_: str = Field(alias="from")
-    values: dict[str, StringList] = {}
+    """The column of the lifecycle table that is written, such as stage or score."""
+    values: dict[str, StringList] = Field(default={})
+    """Our value -> the values of the CRM. The first is written; all are accepted."""
     min_change: Annotated[float, Field(gt=0)] | None = None
+    """Numbers only: a smaller difference is not written."""
     backward: Literal["allow", "never", "clear_first"] = "allow"
+    """Where the CRM shows a higher stage. allow: write. never: keep it. clear_first: empty the
+    field, then write.
+    """
     on_manual_change: Literal["overwrite", "keep", "review"] = "overwrite"
+    """Where a person changed the value in the CRM. overwrite: write our value. keep: keep the CRM
+    value. review: report it.
+    """
     optional: StrictBool = False
+    """true: do not write the field where the account does not have it."""
 
 
-class Link(_Model):
-    """A field that holds ids of other records of the same person: `<crm>.<record type>`."""
+class Link(ConfigModel):
+    """A field with ids of other records of the same person."""
 
     model_config = _allow_short_form("string")
 
     to: str
+    """The CRM and the record type: <crm>.<record type>, such as salesforce.Lead."""
     optional: StrictBool = False
+    """true: run without the link where the account does not have the field."""
 
     @model_validator(mode="before")
     @classmethod
@@ -239,38 +276,47 @@ class Link(_Model):
         return {"to": value} if isinstance(value, str) else value
 
 
-class SystemFields(_Model):
-    """What every object of the CRM calls its key and its dates.
-
-    `id_match_length`: so many characters of an id tell one record from another, where the CRM writes
-    the same id in two lengths.
-    """
+class SystemFields(ConfigModel):
+    """The fields that every object of the CRM has: the id, the dates, the deleted flag."""
 
     id: str
+    """The field with the id of a record."""
     id_match_length: PositiveInt | None = None
+    """The number of characters that identify a record, where the CRM writes ids in two lengths."""
     created_at: str
+    """The field with the time of creation."""
     updated_at: str
+    """The field with the time of the last change."""
     deleted: str
+    """The field that marks deleted records."""
 
 
-class Mapping(_Model):
-    """One CRM's words for ours: `mappings/<crm>.yaml`."""
+class Mapping(ConfigModel):
+    """The objects and fields of one CRM: `mappings/<crm>.yaml`."""
 
     system_fields: SystemFields
+    """The fields that every object has."""
     records: dict[str, RecordType] = Field(min_length=1)
-    objects: dict[str, SourceObject] = {}
+    """The record types that stand for a person."""
+    objects: dict[str, SourceObject] = Field(default={})
+    """How rows of an object lead to people and to other objects."""
     events: tuple[EventRule, ...] = ()
-    write: dict[str, dict[str, FieldWrite]] = {}
-    links: dict[str, Link] = {}
+    """The rules that make events of rows. The first that matches is taken."""
+    write: dict[str, dict[str, FieldWrite]] = Field(default={})
+    """Record type -> field of the CRM -> the value that is written."""
+    links: dict[str, Link] = Field(default={})
+    """Field -> the record type whose ids it holds. `Lead.MasterRecordId` for one record type
+    only.
+    """
 
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""
-        asked = {}
+        targets = {}
         for name, link in self.links.items():
             of, dot, field = name.rpartition(".")
             if not dot or of == record:
-                asked[field] = link.to
-        return asked
+                targets[field] = link.to
+        return targets
 
     def rules_by_object(self) -> dict[str, list[EventRule]]:
         """The event rules of each object, in the order written."""
@@ -284,7 +330,7 @@ class Mapping(_Model):
         return self.objects[object].parents if object in self.objects else {}
 
     def column_paths(self, object: str) -> Iterator[str]:
-        """Every column that rules, fields and people read of an object; dotted: of a parent."""
+        """Every column of an object that is read; a dotted one belongs to a parent."""
         if object in self.records:
             record = self.records[object]
             yield from (read.field for read in record.fields.values())
@@ -292,20 +338,20 @@ class Mapping(_Model):
             yield from filter(None, (record.additional_emails, record.merged_ids))
             yield from self.write.get(object, {})
         for rule in self.rules_by_object().get(object, []):
-            yield from (*rule.where, *(at for at in rule.at if at))
+            yield from (*rule.where, *rule.at)
         if object in self.objects:
             source = self.objects[object]
             yield from source.person_keys
             yield from (source.message_id,) if source.message_id else ()
 
     def objects_read(self) -> tuple[str, ...]:
-        """Every object that has to be pulled, histories left aside."""
+        """Every object that is read, without the histories."""
         named = [*self.records, *(rule.object for rule in self.events)]
         named += [parent for object in named for parent in self.parents_of(object).values()]
         return tuple(dict.fromkeys(named))
 
     def field_selection(self, field_names: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
-        """What to read: object -> fields, with the history of the canonical fields `asked`."""
+        """List what to read: object -> fields, and the histories of the named fields."""
         wanted: dict[str, dict[str, None]] = {object: {} for object in self.objects_read()}
         for object in self.objects_read():
             for path in self.column_paths(object):
@@ -320,25 +366,25 @@ class Mapping(_Model):
         return {object: tuple(fields) for object, fields in wanted.items()}
 
     def histories(self) -> Iterator[tuple[str, History]]:
-        """The record types whose past is told."""
+        """The record types with a history."""
         for name, record in self.records.items():
             if record.history is not None:
                 yield name, record.history
 
     def history_fields(self, record: str, field_names: Iterable[str]) -> tuple[str, ...]:
-        """The columns to ask of a history: its own, or the fields whose past is wanted."""
-        told = self.records[record].history
-        if told is None:
+        """The columns of a history object, or the CRM fields whose history is read."""
+        history = self.records[record].history
+        if history is None:
             return ()
-        if told.record == self.system_fields.id:
-            # the history's rows carry the record's own id: it is asked by naming the fields
+        if history.record == self.system_fields.id:
+            # HubSpot returns the history inside the record: it is read by the names of the fields
             reads = self.records[record].fields
             return tuple(reads[name].field for name in field_names if name in reads)
-        columns = (told.record, told.field, told.at, told.value, told.before)
+        columns = (history.record, history.field, history.at, history.value, history.before)
         return tuple(column for column in columns if column is not None)
 
     def drop_missing_optional(self, catalog: Catalog) -> tuple["Mapping", list[str]]:
-        """Drop what is marked optional and the account does not have; say what was dropped."""
+        """Drop optional parts that the account does not have; return the rest and their names."""
         return _drop_missing_optional(self, catalog)
 
 
@@ -373,12 +419,12 @@ def _drop_missing_optional(mapping: Mapping, catalog: Catalog) -> tuple[Mapping,
         name: {field: w for field, w in fields.items() if keep(name, field, w.optional)}
         for name, fields in mapping.write.items()
     }
-    gone = {n for n, source in mapping.objects.items() if source.optional and n not in catalog}
-    dropped += sorted(gone)
+    missing = {n for n, source in mapping.objects.items() if source.optional and n not in catalog}
+    dropped += sorted(missing)
     events = tuple(
         rule
         for rule in mapping.events
-        if rule.object not in gone
+        if rule.object not in missing
         and all(keep(rule.object, path, rule.optional) for path in rule.where)
     )
     links = {

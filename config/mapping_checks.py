@@ -1,4 +1,4 @@
-"""Whether a mapping makes sense: by itself, beside the other CRMs', and to the definition."""
+"""Check a mapping alone, against the other mappings, and against the definition."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
@@ -10,18 +10,19 @@ from config.lifecycle_columns import (
     LifecycleColumn,
     lifecycle_columns,
 )
-from config.mapping import IGNORED_KIND, EventRule, FieldWrite, Mapping, People
-from config.validation_errors import YamlPath, did_you_mean
+from config.mapping import EventRule, FieldWrite, Mapping, People
+from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
+from connectors import crm_names
 
 EMAIL_TARGET = "email"
-"""What `people` of an object says where a column holds addresses."""
+"""The value of `person_keys` for a column that holds e-mail addresses."""
 
 
 def problems(
     mapping: Document[Mapping], others: Map[str, Document[Mapping] | None]
 ) -> Iterator[Problem]:
-    """Say what in a mapping leads nowhere; `others` are the mappings of all CRMs."""
+    """Report references to unknown objects; `others` are the mappings of all CRMs."""
     yield from _links(mapping, others)
     yield from _person_key_problems(mapping)
     yield from _paths(mapping)
@@ -34,33 +35,47 @@ def problems(
 
 
 def field_problems(mapping: Document[Mapping], people: Document[People]) -> Iterator[Problem]:
-    """Say which canonical fields are read that `people.yaml` does not declare, or not like that."""
+    """Report fields that `people.yaml` does not declare, or declares with another type."""
     declared = people.model.fields
-    for record, one in mapping.model.records.items():
-        for name, read in one.fields.items():
+    if not people.knows("fields"):
+        return
+    for record, record_type in mapping.model.records.items():
+        for name, read in record_type.fields.items():
             place: YamlPath = ("records", record, "fields", name)
             if name not in declared:
                 text = f"{people.file} declares no field `{name}`{did_you_mean(name, declared)}"
                 yield mapping.problem(place, text)
-            elif read.test is not None and declared[name].type != "boolean":
+            elif (
+                read.test is not None
+                and declared[name].type != "boolean"
+                and people.knows("fields", name, "type")
+            ):
                 text = f"known and gte make a yes or no: `{name}` is of type {declared[name].type}"
                 yield mapping.problem(place, text)
             if read.test is not None and read.values:
-                yield mapping.problem(place, "known or gte, or values: a field takes one of them")
+                yield mapping.problem(place, "use either known or gte, or values, but not both")
 
 
-def kind_problems(mapping: Document[Mapping], definition: Definition) -> Iterator[Problem]:
-    """Say which rules make a kind that the definition does not know."""
-    known = (*definition.events, IGNORED_KIND)
+def kind_problems(
+    mapping: Document[Mapping], definition: Document[Definition]
+) -> Iterator[Problem]:
+    """Report the rules whose kind the definition does not have."""
+    known = definition.model.events if definition.knows("events") else None
     for i, rule in enumerate(mapping.model.events):
-        if rule.kind not in known:
-            text = f"the definition knows no kind `{rule.kind}`{did_you_mean(rule.kind, known)}"
+        if rule.kind is not None and known is not None and rule.kind not in known:
+            hint = did_you_mean(rule.kind, known)
+            if rule.kind == "nothing":
+                hint = ": to leave rows out on purpose, write `ignore: true` in place of kind"
+            text = f"{definition.file} has no kind `{rule.kind}`{hint}"
             yield mapping.problem(("events", i, "kind"), text)
 
 
-def write_problems(mapping: Document[Mapping], definition: Definition) -> Iterator[Problem]:
-    """Say what is to be written that there is not, or in words that there are not."""
-    columns = lifecycle_columns(definition)
+def write_problems(
+    mapping: Document[Mapping], definition: Document[Definition]
+) -> Iterator[Problem]:
+    """Report unknown columns, words that a column never holds, and options that do not fit it."""
+    columns = lifecycle_columns(definition.model)
+    knows_stages = definition.knows("stages", ANY, "id")
     for record, written in mapping.model.write.items():
         for field, write in written.items():
             place: YamlPath = ("write", record, field)
@@ -70,30 +85,49 @@ def write_problems(mapping: Document[Mapping], definition: Definition) -> Iterat
                 )
                 yield mapping.problem(place, text)
             if write.from_ not in columns:
-                text = f"nothing is called `{write.from_}`{did_you_mean(write.from_, columns)}"
-                yield mapping.problem((*place, "from"), text)
-            else:
-                yield from _value_problems(mapping, place, write, columns[write.from_])
+                if knows_stages or not write.from_.endswith("_at"):
+                    hint = did_you_mean(write.from_, columns)
+                    text = f"lifecycle has no column `{write.from_}`{hint}"
+                    yield mapping.problem((*place, "from"), text)
+                continue
+            column = columns[write.from_]
+            unknown: list[Problem] = []
+            if definition.knows(*_words_from(write.from_)):
+                unknown = list(_value_problems(mapping, place, write, column))
+                yield from unknown
+            if mapping.knows(*place, "from"):
                 yield from _write_option_problems(
-                    mapping, place, write, columns[write.from_], definition
+                    # a misspelt stage under `values` is reported once, and is not missing as well
+                    mapping,
+                    place,
+                    write,
+                    column,
+                    definition.model if knows_stages and not unknown else None,
                 )
 
 
+def _words_from(column: str) -> YamlPath:
+    """The place in the definition that names the words a column can hold."""
+    if column == "grade":
+        return ("score", "grades", ANY)
+    return ("stages", ANY, "action" if column == "next_action" else "id")
+
+
 def _value_problems(
-    mapping: Document[Mapping], place: YamlPath, write: FieldWrite, answer: LifecycleColumn
+    mapping: Document[Mapping], place: YamlPath, write: FieldWrite, column: LifecycleColumn
 ) -> Iterator[Problem]:
-    if write.values and answer.type != "text":
-        text = f"`values` translates words: `{write.from_}` is of type {answer.type}"
+    if write.values and column.type != "text":
+        text = f"`values` translates words: `{write.from_}` is of type {column.type}"
         yield mapping.problem((*place, "values"), text)
         return
-    known = answer.allowed_values if answer.allowed_values is not None else tuple(write.values)
+    known = column.allowed_values if column.allowed_values is not None else tuple(write.values)
     for word in write.values:
         if word not in known:
             text = f"`{write.from_}` is never `{word}`{did_you_mean(word, known)}"
             yield mapping.problem((*place, "values", word), text)
     missing = [word for word in known if word not in write.values]
     if write.from_ in STAGE_COLUMNS and write.backward == "allow" and write.values and missing:
-        text = f"no word for {', '.join(missing)}: written as it is"
+        text = f"no word for {', '.join(missing)}: written unchanged"
         yield mapping.problem((*place, "values"), text, is_warning=True)
 
 
@@ -101,18 +135,20 @@ def _write_option_problems(
     mapping: Document[Mapping],
     place: YamlPath,
     write: FieldWrite,
-    answer: LifecycleColumn,
-    definition: Definition,
+    column: LifecycleColumn,
+    definition: Definition | None,
 ) -> Iterator[Problem]:
-    if write.min_change is not None and answer.type not in ("number", "integer"):
-        text = f"`min_change` is for numbers: `{write.from_}` is of type {answer.type}"
+    if write.min_change is not None and column.type not in ("number", "integer"):
+        text = f"`min_change` is for numbers: `{write.from_}` is of type {column.type}"
         yield mapping.problem((*place, "min_change"), text)
     if write.backward == "allow":
         return
     if write.from_ not in RANKED_COLUMNS:
         text = f"`{write.from_}` cannot go backward: that is for {', '.join(RANKED_COLUMNS)}"
         yield mapping.problem((*place, "backward"), text)
-    elif missing := [stage for stage in definition.stage_ids if stage not in write.values]:
+        return
+    stages = definition.stage_ids if definition is not None else ()
+    if missing := [stage for stage in stages if stage not in write.values]:
         text = f"`backward` compares stages by their words: add {', '.join(missing)} to values"
         yield mapping.problem((*place, "backward"), text)
 
@@ -128,9 +164,11 @@ def _links(
             text = f"no record type `{of}` is read{did_you_mean(of, records)}"
             yield mapping.problem(place, text)
         crm, dot, record = target.partition(".")
+        if dot and crm not in others and crm in crm_names():
+            continue  # this CRM has no mapping file: none of its records is read
         if not dot or crm not in others:
             targets = [f"{c}.{r}" for c, doc in others.items() if doc for r in doc.model.records]
-            text = f"`{target}` is no record type of a CRM{did_you_mean(target, targets)}"
+            text = f"`{target}` is not a record type of a CRM{did_you_mean(target, targets)}"
             yield mapping.problem(place, text)
         elif (other := others[crm]) is not None and record not in other.model.records:
             text = f"{crm} has no record type `{record}`{did_you_mean(record, other.model.records)}"
@@ -138,7 +176,7 @@ def _links(
 
 
 def _person_key_problems(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Objects of which nobody knows whose they are, and columns that name no record type."""
+    """Report rules on objects that lead to no person, and unknown record types."""
     objects = mapping.model.objects
     known = (*mapping.model.records, EMAIL_TARGET)
     for name, source in objects.items():
@@ -152,27 +190,26 @@ def _person_key_problems(mapping: Document[Mapping]) -> Iterator[Problem]:
             text += did_you_mean(name, mapping.model.objects_read())
             yield mapping.problem(("objects", name), text, is_warning=True)
     for i, rule in enumerate(mapping.model.events):
-        if rule.kind == IGNORED_KIND or (
-            rule.object in objects and objects[rule.object].person_keys
-        ):
+        has_keys = rule.object in objects and objects[rule.object].person_keys
+        if rule.ignore or has_keys or not mapping.is_sound("objects", rule.object):
             continue
-        text = f"nobody knows whose `{rule.object}` are: say so under objects, people"
+        text = f"no column of `{rule.object}` leads to a person: add person_keys under objects"
         yield mapping.problem(("events", i, "object"), text)
 
 
 def _paths(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Columns of a parent that is not declared."""
+    """Report columns of a parent that is not declared."""
     for place, object, path in located_columns(mapping.model):
         name, dot, _ = path.rpartition(".")
         parents = mapping.model.parents_of(object)
-        if dot and name not in parents:
+        if dot and name not in parents and mapping.knows("objects", object, "parents"):
             hint = did_you_mean(name, parents)
             text = f"objects gives `{object}` no parent `{name}`{hint}"
             yield mapping.problem(place, text)
 
 
 def located_columns(mapping: Mapping) -> Iterator[tuple[YamlPath, str, str]]:
-    """Every column read that may be a parent's: place, object, path."""
+    """List every column that is read and may belong to a parent: place, object, path."""
     for name, record in mapping.records.items():
         at: YamlPath = ("records", name)
         for field, read in record.fields.items():
@@ -192,7 +229,7 @@ def located_columns(mapping: Mapping) -> Iterator[tuple[YamlPath, str, str]]:
 
 
 def _unreachable_rules(mapping: Document[Mapping]) -> Iterator[Problem]:
-    """Rules that come after one which takes every row."""
+    """Report rules after a rule that matches every row."""
     rules = mapping.model.events
     for i, rule in enumerate(rules):
         before = next((j for j in range(i) if _takes_all(rules[j], rule)), None)
@@ -203,6 +240,6 @@ def _unreachable_rules(mapping: Document[Mapping]) -> Iterator[Problem]:
 
 
 def _takes_all(earlier: EventRule, later: EventRule) -> bool:
-    """Whether nothing is left: rules are asked for each instant by itself, `nothing` for all."""
-    same = earlier.at == later.at or earlier.kind == IGNORED_KIND
+    """Whether no row is left: each instant has its own rules, `ignore` rules apply to all."""
+    same = earlier.at == later.at or earlier.ignore
     return earlier.object == later.object and not earlier.where and same

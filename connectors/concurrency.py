@@ -1,4 +1,4 @@
-"""Several calls on their way at a time: a CRM takes its time to answer, and allows several."""
+"""Several API calls at a time, in threads, because a CRM answers slowly and allows several."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,15 +10,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MAX_CONCURRENCY = 8
-"""At 190 calls in 10 s and 400 ms an answer so many are on their way; faster ones need fewer."""
+"""HubSpot allows 190 calls in 10 s: at 400 ms a call that is about 8 calls at a time."""
 
 
-_concurrency = ContextVar("at_once", default=MAX_CONCURRENCY)
+_concurrency = ContextVar("concurrency", default=MAX_CONCURRENCY)
 
 
 @contextmanager
 def sequential() -> Iterator[None]:
-    """Let every call inside wait for the one before: for those who watch the wire."""
+    """Make all calls inside one after the other, for recordings and tests."""
     before = _concurrency.set(1)
     try:
         yield
@@ -27,26 +27,26 @@ def sequential() -> Iterator[None]:
 
 
 def max_concurrency() -> int:
-    """Say how many calls may be on their way."""
+    """Return the number of calls allowed at a time."""
     return _concurrency.get()
 
 
 def map_ordered(calls: Iterable[Callable[[], T]], *, limit: int = MAX_CONCURRENCY) -> Iterator[T]:
-    """Have some calls on their way and give the answers in the order of the calls."""
-    at_once = min(max_concurrency(), limit)
-    with ThreadPoolExecutor(at_once) as threads:
-        flying: deque[Future[T]] = deque()
+    """Make up to `limit` calls at a time and yield the results in the order of the calls."""
+    workers = min(max_concurrency(), limit)
+    with ThreadPoolExecutor(workers) as threads:
+        futures: deque[Future[T]] = deque()
         try:
             for call in calls:
-                flying.append(submit(threads, call))
-                if len(flying) >= at_once:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
+                futures.append(submit(threads, call))
+                if len(futures) >= workers:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 
 
 def submit(threads: ThreadPoolExecutor, call: Callable[[], T]) -> "Future[T]":
-    """Make a call in another thread, where the same waits or does not wait as here."""
+    """Make a call in another thread, with the context variables of this thread."""
     return threads.submit(copy_context().run, call)

@@ -1,1 +1,1 @@
-"""Both CRMs on loopback: the real HTTP contracts, a seeded world, injectable faults."""
+"""HubSpot and Salesforce as HTTP servers on loopback, with generated data and planned faults."""

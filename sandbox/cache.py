@@ -1,6 +1,6 @@
-"""Worlds that were made once are kept on disk: by size, seed, day, and the code that made them.
+"""The cache of generated data, on disk: by size, seed, day, and the code that generates it.
 
-Those of past weeks are thrown away when a new one is kept.
+Writing a new file deletes the files that are older than a week.
 """
 
 import gc
@@ -16,62 +16,63 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 FOLDER: Final = "ONEFUNNEL_WORLDS"
-"""The setting that says where worlds are kept; empty: nowhere."""
+"""The environment variable that names the cache folder; empty switches the cache off."""
 
-WORTH_KEEPING: Final = 1000
-"""How many people a world has at least that is read faster than made."""
+MIN_PEOPLE: Final = 1000
+"""From this number of people on, reading the cache is faster than generating the data."""
 
-_KEPT_SECONDS: Final = 7 * 86_400
+_MAX_AGE_SECONDS: Final = 7 * 86_400
 
-_CODE: Final = Path(__file__).parent
-
-
-def folder() -> Path | None:
-    """Say where worlds are kept."""
-    told = os.environ.get(FOLDER, str(Path.home() / ".cache" / "onefunnel" / "worlds"))
-    return Path(told) if told else None
+_SOURCE: Final = Path(__file__).parent
 
 
-def kept(name: str, make: Callable[[], Any], *, people: int) -> Any:
-    """Read what was made under this name before, or make it and keep it.
+def cache_folder() -> Path | None:
+    """Return the folder of the cache, or None if the cache is switched off."""
+    folder = os.environ.get(FOLDER, str(Path.home() / ".cache" / "onefunnel" / "worlds"))
+    return Path(folder) if folder else None
 
-    Two processes may do so at once: a file is written beside its place and moved there whole.
+
+def load_or_make(name: str, make: Callable[[], Any], *, people: int) -> Any:
+    """Read the data of this name from the cache; generate and save it if there is none.
+
+    Two processes may do so at once: a file is written under another name and then renamed.
     """
-    place = folder()
-    if place is None or people < WORTH_KEEPING:
+    folder = cache_folder()
+    if folder is None or people < MIN_PEOPLE:
         return make()
-    path = place / f"{name}-{people}-{_code()}.pickle"
-    with _without_collections():
+    path = folder / f"{name}-{people}-{source_hash(_SOURCE)}.pickle"
+    with _garbage_collection_paused():
         with suppress(OSError, pickle.UnpicklingError, EOFError), path.open("rb") as file:
-            return pickle.load(file)  # noqa: S301  # our own file, in the user's own folder
-        made = make()
+            return pickle.load(file)  # noqa: S301  # written by this module, in the user's folder
+        data = make()
         with suppress(OSError):
-            _keep(path, made)
-        return made
+            _save(path, data)
+        return data
 
 
-def _keep(path: Path, made: Any) -> None:
+def _save(path: Path, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        pickle.dump(made, file, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(data, file, protocol=pickle.HIGHEST_PROTOCOL)
     Path(file.name).replace(path)
     for old in path.parent.glob("*.pickle"):
-        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+        if old.stat().st_mtime < time.time() - _MAX_AGE_SECONDS:
             old.unlink(missing_ok=True)
 
 
 @cache
-def _code() -> str:
-    """Give a mark of everything that makes a world: another code makes another world."""
+def source_hash(package: Path) -> str:
+    """Hash the code that generates the data, without its tests: other code, other data."""
     digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(_CODE.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        if "tests" not in path.relative_to(package).parts:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
-    """Make millions of objects without looking through them again and again."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Create millions of objects without the garbage collector scanning them repeatedly."""
     gc.disable()
     try:
         yield

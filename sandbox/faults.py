@@ -1,9 +1,9 @@
-"""Planned faults and a count of calls, in front of both CRMs.
+"""Fault injection and call counts, as ASGI middleware in front of both CRMs.
 
-A fault waits for a call (method and a part of the path) and then refuses it, lets it take effect
-and refuses it or drops the answer, resets the connection, delays it or its body, or lets somebody
-edit the CRM first. Plan them in process (`Faults.plan`), by POST /_sandbox/faults, or in a file.
-The same seed and the same calls meet the same faults.
+A fault matches calls by method and a part of the path. It returns an error with or without
+executing the call, drops the response, resets the connection, delays the call or its response body,
+or makes a manual change in a CRM first. Plan faults in process (`Faults.plan`), by POST
+/_sandbox/faults, or in a file. The same seed and the same calls meet the same faults.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Effect = Literal[
 ]
 Moment = Literal["asked", "done"]
 Watcher = Callable[[Moment, str, str, bytes], None]
-"""Told a moment of a call, its method, its path and its body."""
+"""Called with the moment, the method, the path and the body of a call."""
 
 _SALESFORCE: Final = "/services"
 _CONTROL: Final = "/_sandbox"
@@ -42,11 +42,14 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is to go wrong, on which calls: the `times` ones after the first `after` that fit.
+    """A failure of `times` matching calls, after the first `after` of them.
 
-    `path` is a part of the path; `times` None means for ever; `probability` lets some of them pass.
-    `status`, `body` and `headers` belong to the refusals, `seconds` to "delay" and "slow_body",
-    `edit` to "edit": the fields of `sandbox.edits.Edit`.
+    path: a part of the path of a call.
+    times: None means without limit.
+    probability: the share of the matching calls that fail.
+    status, body, headers: the error response of "refuse" and "commit_then_refuse".
+    seconds: the time of "delay" and "slow_body".
+    edit: the fields of `sandbox.mutations.Edit`, for "edit".
     """
 
     path: str = ""
@@ -61,8 +64,8 @@ class Fault:
     probability: float = 1.0
     edit: dict[str, Any] = field(default_factory=dict)
 
-    def fits(self, method: str, path: str) -> bool:
-        """Say whether a call is one this fault waits for."""
+    def matches(self, method: str, path: str) -> bool:
+        """Return whether a call matches this fault."""
         return self.path in path and self.method in (None, method)
 
 
@@ -70,10 +73,10 @@ _FAULTS: Final = TypeAdapter(list[Fault])
 
 
 class Faults:
-    """The faults to come and the calls that came; shared by the server's and the tests' threads."""
+    """The planned faults and the counted calls; threads of the server and of tests share them."""
 
     def __init__(self, seed: int = 0) -> None:
-        """Plan nothing yet; `seed` decides whom faults strike that strike some calls only."""
+        """Start without faults; `seed` decides which calls a fault with a `probability` hits."""
         self.seed = seed
         self.skew_seconds = 0.0
         self.editor: Callable[[dict[str, Any]], None] = lambda _: None
@@ -85,20 +88,20 @@ class Faults:
         self._lock = threading.Lock()
 
     def plan(self, fault: Fault) -> None:
-        """Add a fault; of several that fit a call the one planned first strikes."""
+        """Add a fault; if several match a call, the one planned first is used."""
         with self._lock:
             self._planned.append((next(self._numbers), fault))
 
-    def strike(self, method: str, path: str) -> Fault | None:
-        """Give the fault that strikes this call, if any, and use it up by one."""
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault for this call, if any, and count it as used once."""
         with self._lock:
             for at, (number, fault) in enumerate(self._planned):
-                if not fault.fits(method, path):
+                if not fault.matches(method, path):
                     continue
                 if fault.after:
                     self._planned[at] = number, replace(fault, after=fault.after - 1)
                     continue
-                if not self._draws(number, fault):
+                if not self._is_drawn(number, fault):
                     continue
                 if fault.times is not None:
                     self._planned[at] = number, replace(fault, times=fault.times - 1)
@@ -106,8 +109,8 @@ class Faults:
                 return fault
         return None
 
-    def _draws(self, number: int, fault: Fault) -> bool:
-        """Draw by the seed, the place in the plan and the count of calls that fitted."""
+    def _is_drawn(self, number: int, fault: Fault) -> bool:
+        """Draw from the seed, the number of the fault and the count of matching calls."""
         self._tried[number] += 1
         if fault.probability >= 1:
             return True
@@ -115,12 +118,12 @@ class Faults:
         return draw < fault.probability
 
     def count(self, crm: str, method: str, path: str) -> None:
-        """Count one call the server saw."""
+        """Count one call."""
         with self._lock:
             self._calls[crm, method, path] += 1
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """Give the counts per CRM and "METHOD /path/template", and a "total" in each."""
+        """Return the counts per CRM and "METHOD /path/template", and a "total" in each."""
         counted: dict[str, dict[str, int]] = {"hubspot": {"total": 0}, "salesforce": {"total": 0}}
         with self._lock:
             for (crm, method, path), times in sorted(self._calls.items()):
@@ -129,22 +132,22 @@ class Faults:
         return counted
 
     def planned(self) -> list[Fault]:
-        """Give the faults that have not struck out yet."""
+        """Return the faults that still have uses left."""
         with self._lock:
             return [fault for _, fault in self._planned]
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell of every call before it is carried out and after: a person may act just then."""
+        """Call `watcher` before and after each call is executed; it may change the CRM then."""
         with self._lock:
             self._watchers.append(watcher)
 
-    def tell(self, moment: Moment, method: str, path: str, body: bytes) -> None:
-        """Tell all who watch."""
+    def notify(self, moment: Moment, method: str, path: str, body: bytes) -> None:
+        """Call all watchers."""
         for watcher in self._watchers:
             watcher(moment, method, path, body)
 
     def reset(self) -> None:
-        """Forget all faults, all counts, and all who watch."""
+        """Delete all faults, counts and watchers."""
         with self._lock:
             self._planned.clear()
             self._numbers = count()
@@ -155,10 +158,10 @@ class Faults:
 
 
 def control_routes(faults: Faults) -> list[BaseRoute]:
-    """Give the endpoints by which another process plans faults and reads the counts."""
+    """Return the endpoints with which another process plans faults and reads counts."""
 
     async def plan(request: Request) -> Response:
-        for fault in faults_in(orjson.loads(await request.body())):
+        for fault in parse_faults(orjson.loads(await request.body())):
             faults.plan(fault)
         return _json({"planned": [asdict(each) for each in faults.planned()]}, 201)
 
@@ -181,47 +184,47 @@ def control_routes(faults: Faults) -> list[BaseRoute]:
     ]
 
 
-def faults_in(asked: Any) -> list[Fault]:
-    """Read one fault, or a list of them. Raises: TypeError, ValueError for what is none."""
-    faults = [Fault(**one) for one in (asked if isinstance(asked, list) else [asked])]
+def parse_faults(content: Any) -> list[Fault]:
+    """Parse one fault or a list of faults. Raises: TypeError, ValueError if one is invalid."""
+    faults = [Fault(**one) for one in (content if isinstance(content, list) else [content])]
     return _FAULTS.validate_python([asdict(one) for one in faults])
 
 
-async def not_understood(request: Request, error: Exception) -> Response:
-    """Answer a control that cannot be read; a mistake in a CRM's own paths stays one of ours."""
+async def control_error(request: Request, error: Exception) -> Response:
+    """Return 400 for an invalid control call; re-raise an error in a path of a CRM."""
     if not request.url.path.startswith(_CONTROL):
         raise error
     return _json({"message": f"not understood: {error}"}, 400)
 
 
-class FaultyNetwork:
-    """ASGI middleware: counts every call and lets the planned faults strike."""
+class FaultInjection:
+    """ASGI middleware that counts every call and applies the planned faults."""
 
     def __init__(self, app: ASGIApp, *, routes: list[BaseRoute], faults: Faults) -> None:
-        """Stand in front of `app`, whose `routes` give the path templates of the counts."""
+        """Wrap `app`; its `routes` give the path templates of the counts."""
         self.app = app
         self.routes = routes
         self.faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on, or do to it what is planned."""
+        """Forward a call, or apply its fault."""
         path = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(_CONTROL):
             await self.app(scope, receive, send)
             return
         crm = "salesforce" if path.startswith(_SALESFORCE) else "hubspot"
-        send = self._dated(send)
-        self.faults.count(crm, scope["method"], _template(self.routes, scope))
-        body = await _whole(receive)
-        self.faults.tell("asked", scope["method"], path, body)
-        fault = self.faults.strike(scope["method"], path)
+        send = self._with_date_header(send)
+        self.faults.count(crm, scope["method"], _path_template(self.routes, scope))
+        body = await _read_body(receive)
+        self.faults.notify("asked", scope["method"], path, body)
+        fault = self.faults.take(scope["method"], path)
         if fault is None:
-            await self._carry_out(scope, body, receive, send)
+            await self._forward(scope, body, receive, send)
         else:
-            await self._suffer(fault, scope, body, receive, send)
+            await self._inject(fault, scope, body, receive, send)
 
-    def _dated(self, send: Send) -> Send:
-        """Tell the time of the CRMs' clock, which may be wrong."""
+    def _with_date_header(self, send: Send) -> Send:
+        """Add the header `Date` with the CRMs' clock, which may be skewed."""
 
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -232,62 +235,62 @@ class FaultyNetwork:
 
         return dated
 
-    async def _carry_out(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Pass a call on; those who watch learn that it took effect before the caller does."""
-        answer: list[Message] = []
+    async def _forward(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Forward a call; watchers are called before the response is sent."""
+        response: list[Message] = []
 
         async def keep(message: Message) -> None:
-            answer.append(message)
+            response.append(message)
 
-        await self.app(scope, _again(body, receive), keep)
-        self.faults.tell("done", scope["method"], scope["path"], body)
-        for message in answer:
+        await self.app(scope, _replay_body(body, receive), keep)
+        self.faults.notify("done", scope["method"], scope["path"], body)
+        for message in response:
             await send(message)
 
-    async def _suffer(
+    async def _inject(
         self, fault: Fault, scope: Scope, body: bytes, receive: Receive, send: Send
     ) -> None:
         match fault.effect:
             case "refuse":
-                await _refusal(fault)(scope, receive, send)
+                await _error_response(fault)(scope, receive, send)
             case "commit_then_refuse":
-                await self._carry_out(scope, body, receive, _swallow)
-                await _refusal(fault)(scope, receive, send)
+                await self._forward(scope, body, receive, _discard)
+                await _error_response(fault)(scope, receive, send)
             case "reset":
                 await _disconnect(scope, receive, reset=True)
             case "commit_then_drop":
-                await self._carry_out(scope, body, receive, _swallow)
+                await self._forward(scope, body, receive, _discard)
                 await _disconnect(scope, receive, reset=False)
             case "delay":
                 await asyncio.sleep(fault.seconds)
-                await self._carry_out(scope, body, receive, send)
+                await self._forward(scope, body, receive, send)
             case "slow_body":
-                await self._carry_out(scope, body, receive, _slowed(send, fault.seconds))
+                await self._forward(scope, body, receive, _slowed(send, fault.seconds))
             case "edit":
                 self.faults.editor(fault.edit)
-                await self._carry_out(scope, body, receive, send)
+                await self._forward(scope, body, receive, send)
 
 
-class CuttableProtocol(HttpToolsProtocol):
-    """The server's HTTP protocol, which tells `FaultyNetwork` the socket of every connection."""
+class DroppableProtocol(HttpToolsProtocol):
+    """The HTTP protocol of the server, with access to the socket of every connection."""
 
     open: dict[tuple[Any, Any], asyncio.Transport] = {}  # noqa: RUF012  (one for all connections is the point)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Remember the connection by its two ends, and send answers at once."""
+        """Store the connection by its two addresses, and switch off Nagle's algorithm."""
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self.open[self.client, self.server] = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self.open.pop((self.client, self.server), None)
         super().connection_lost(exc)
 
 
-def _template(routes: list[BaseRoute], scope: Scope) -> str:
-    """Name the path without ids: "/crm/v3/objects/contacts/{record_id}"; names of objects stay."""
+def _path_template(routes: list[BaseRoute], scope: Scope) -> str:
+    """Return the path without ids, with object names: "/crm/v3/objects/contacts/{record_id}"."""
     for route in routes:
         match, child = route.matches(scope)
         if match is Match.FULL and isinstance(route, Route):
@@ -303,7 +306,7 @@ def _is_name(value: str) -> bool:
     return value.replace("_", "").isalpha() or (value.startswith("v") and value[1:2].isdigit())
 
 
-def _refusal(fault: Fault) -> Response:
+def _error_response(fault: Fault) -> Response:
     headers = dict(fault.headers)
     if fault.body is None:
         return Response(status_code=fault.status, headers=headers)
@@ -312,8 +315,8 @@ def _refusal(fault: Fault) -> Response:
     return _json(fault.body, fault.status, headers)
 
 
-async def _whole(receive: Receive) -> bytes:
-    """Read a request to its end."""
+async def _read_body(receive: Receive) -> bytes:
+    """Read the whole body of a request."""
     parts = []
     while True:
         message = await receive()
@@ -322,8 +325,8 @@ async def _whole(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Give a request that was read to whoever carries it out."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body again."""
     requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def give() -> Message:
@@ -333,7 +336,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _slowed(send: Send, seconds: float) -> Send:
-    """Send a body in pieces, the last one so many seconds after the first."""
+    """Send a body in pieces over `seconds`."""
 
     async def slowly(message: Message) -> None:
         body = message.get("body", b"")
@@ -350,13 +353,13 @@ def _slowed(send: Send, seconds: float) -> Send:
     return slowly
 
 
-async def _swallow(_message: Message) -> None:
-    """Take an answer nobody will see."""
+async def _discard(_message: Message) -> None:
+    """Drop a response."""
 
 
 async def _disconnect(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    """Close the client's connection without an answer, orderly or by a TCP reset."""
-    transport = CuttableProtocol.open[scope["client"], scope["server"]]
+    """Close the connection without a response, normally or by a TCP reset."""
+    transport = DroppableProtocol.open[scope["client"], scope["server"]]
     if reset:
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""Header names as both vendors spell them, because some clients look for them letter by letter."""
+"""Header names with the vendors' capitals: some clients compare them case-sensitively."""
 
 from functools import cache
 from typing import Final
@@ -13,29 +13,29 @@ _WORDS: Final = {
 }
 _WHOLE: Final = {b"sforce-numberofrecords": b"Sforce-NumberOfRecords"}
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
-"""Names that the server itself has to recognise."""
+"""Names that uvicorn itself compares in lower case."""
 
 
-class _Spelt(bytes):
-    """A name that stays as it is where the server writes names in small letters."""
+class _FixedCaseName(bytes):
+    """A name whose `lower()` keeps its capitals: uvicorn lowers all names."""
 
-    def lower(self) -> "_Spelt":
+    def lower(self) -> "_FixedCaseName":
         return self
 
 
-class VendorsSpelling:
-    """ASGI middleware, the outermost one: gives the names of an answer's headers their capitals."""
+class VendorHeaderCase:
+    """The outermost ASGI middleware: writes response header names with the vendors' capitals."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand in front of an application."""
+        """Wrap an application."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry out a request."""
+        """Handle a request."""
 
         async def spelling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [(_spelt(name), value) for name, value in message["headers"]]
+                headers = [(_vendor_case(name), value) for name, value in message["headers"]]
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -43,8 +43,8 @@ class VendorsSpelling:
 
 
 @cache
-def _spelt(name: bytes) -> bytes:
+def _vendor_case(name: bytes) -> bytes:
     if name in _FRAMING:
         return name
     words = [word.capitalize() for word in name.split(b"-")]
-    return _Spelt(_WHOLE.get(name) or b"-".join(_WORDS.get(word, word) for word in words))
+    return _FixedCaseName(_WHOLE.get(name) or b"-".join(_WORDS.get(word, word) for word in words))

@@ -1,7 +1,7 @@
-"""What people do in the CRMs while nobody expects it: edit, convert, link, rename, remove.
+"""Manual changes in the CRMs during a run: edit, convert, associate, rename, remove.
 
-An edit is applied at once (`apply_edit`, POST /_sandbox/edit), or in front of a call (`Fault` with
-the effect "edit").
+`apply_edit` and POST /_sandbox/edit apply an edit at once; a `Fault` with the effect "edit" applies
+it before a call.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.store import SalesforceStore
 
-SOMEBODY = record_id("005", 1)
-"""A user who is not the integration."""
+OTHER_USER = record_id("005", 1)
+"""The user who makes manual changes."""
 
 
 class Stores(Protocol):
@@ -35,40 +35,40 @@ class Stores(Protocol):
 
 
 class Edit(BaseModel):
-    """One thing somebody does: to some records of an object, to its fields, or to the account."""
+    """One manual change: to records of an object, to its fields, or to the daily limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     crm: Literal["hubspot", "salesforce"]
     object: str = ""
     ids: tuple[str, ...] = ()
-    """Which records; where none is named, the first `records` live ones."""
+    """Ids of the records; without ids, the first `records` live ones."""
     records: int = 1
     set: dict[str, Any] = {}
-    """New values; a stage may go backwards, people's hands are free."""
+    """New values; users can move a stage back."""
     convert: bool = False
-    """Leads become contacts of a new account."""
+    """Convert leads to contacts of a new account."""
     link: tuple[str, str] | None = None
-    """HubSpot: the object and id of a record to link to; it moves no time stamp."""
+    """HubSpot: object and id of a record to associate; it changes no time stamp."""
     rename: dict[str, str] = {}
-    """Fields by their old and new names."""
+    """Old -> new names of fields."""
     remove: tuple[str, ...] = ()
-    """Fields that are gone from now on."""
+    """Fields to remove."""
     remove_options: dict[str, tuple[str, ...]] = {}
-    """Options of picklists that are gone from now on; records keep them."""
+    """Options of picklists to remove; records keep their values."""
     spend_quota: bool = False
-    """The day's calls are used up."""
+    """Use up the daily limit."""
 
 
 def apply_edit(edit: Edit, stores: Stores) -> None:
-    """Do what an edit says. Raises: KeyError where it names nothing that exists."""
+    """Apply an edit. Raises: KeyError for an unknown object, field or record."""
     if edit.crm == "hubspot":
-        _in_hubspot(edit, stores.hubspot)
+        _apply_to_hubspot(edit, stores.hubspot)
     else:
-        _in_salesforce(edit, stores.salesforce)
+        _apply_to_salesforce(edit, stores.salesforce)
 
 
-def _in_hubspot(edit: Edit, store: HubSpotStore) -> None:
+def _apply_to_hubspot(edit: Edit, store: HubSpotStore) -> None:
     if edit.spend_quota:
         store.daily_used = store.daily_limit
     if not edit.object:
@@ -86,8 +86,8 @@ def _in_hubspot(edit: Edit, store: HubSpotStore) -> None:
             _move(record.history, old, new)
     for name in edit.remove:
         table.archived_properties[name] = table.properties.pop(name)
-    for name, gone in edit.remove_options.items():
-        options = (one for one in table.properties[name].options if one.value not in gone)
+    for name, removed in edit.remove_options.items():
+        options = (one for one in table.properties[name].options if one.value not in removed)
         table.properties[name] = replace(table.properties[name], options=tuple(options))
 
 
@@ -103,13 +103,13 @@ def _move(values: dict[str, Any], old: str, new: str) -> None:
         values[new] = values.pop(old)
 
 
-def _in_salesforce(edit: Edit, store: SalesforceStore) -> None:
+def _apply_to_salesforce(edit: Edit, store: SalesforceStore) -> None:
     if edit.spend_quota:
         store.daily_limit = store.calls_used = max(store.calls_used, 1)
     if not edit.object:
         return
     sobject = store.sobject(edit.object)
-    with store.acting_as(SOMEBODY):
+    with store.acting_as(OTHER_USER):
         for row in _rows(edit, store, sobject):
             if edit.set:
                 writes.update(store, sobject, row["Id"], dict(edit.set))
@@ -119,9 +119,9 @@ def _in_salesforce(edit: Edit, store: SalesforceStore) -> None:
         store.rename(sobject.name, old, new)
     if edit.remove:
         store.hide(sobject.name, *edit.remove)
-    for name, gone in edit.remove_options.items():
+    for name, removed in edit.remove_options.items():
         field = sobject.fields[name]
-        values = tuple(one for one in field.values if one not in gone)
+        values = tuple(one for one in field.values if one not in removed)
         store.define(sobject.name, replace(field, values=values))
 
 
@@ -136,7 +136,7 @@ def _rows(edit: Edit, store: SalesforceStore, sobject: SObject) -> list[Row]:
 
 
 def convert(store: SalesforceStore, lead: Row) -> str:
-    """Convert a lead as a user would, and give the id of its contact; activity moves along."""
+    """Convert a lead as a user does; its activity moves to the contact, whose id is returned."""
     schema = store.schema
     account = writes.create(store, schema["Account"], {"Name": lead["Company"]})
     values = {

@@ -1,4 +1,4 @@
-"""A fixture for anybody's tests: `pytest_plugins = ["sandbox.pytest_plugin"]` in a conftest.py."""
+"""The pytest fixture `crms`; pytest finds it if the distribution is installed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,15 +12,14 @@ from sandbox.server import Sandbox, running
 
 @pytest.fixture
 def crms() -> Iterator[Callable[..., Sandbox]]:
-    """Start both CRMs: `crms(people=50, seed=7, faults=[Fault(...)], world="texts")`.
+    """Start both CRMs: `crms(people=50, seed=7, faults=[Fault(...)], scenario="texts")`.
 
-    Takes what `running` takes; they stop when the test ends.
+    It has the options of `sandbox.server.running`. The servers stop when the test ends.
     """
     with ExitStack() as started:
 
         def start(*, faults: tuple[Fault, ...] | list[Fault] = (), **options: Any) -> Sandbox:
-            asked = {"people": 20, "seed": 7} | options
-            sandbox = started.enter_context(running(**asked))
+            sandbox = started.enter_context(running(**{"people": 20, "seed": 7} | options))
             for fault in faults:
                 sandbox.faults.plan(fault)
             return sandbox

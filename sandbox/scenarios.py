@@ -1,6 +1,6 @@
-"""Hard worlds: what makes connectors fail, each as a change to an ordinary world.
+"""Scenarios: changes to the generated data that make connectors fail.
 
-`running(..., world="merge_chains")` or `sync.py sandbox --world merge_chains`.
+`running(..., scenario="merge_chains")` or `python -m sandbox --scenario merge_chains`.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from sandbox.salesforce.records import INTEGRATION_USER
 from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field
 
-IMPORTED: Final = 12_000
-"""More than a search of HubSpot finds, all changed in one millisecond."""
+IMPORT_SIZE: Final = 12_000
+"""More records than a search of HubSpot returns (10,000)."""
 
 _CHAINS, _CHAIN_LENGTH = 5, 4
 _WIDE: Final = 300
@@ -29,18 +29,18 @@ _TEXTS: Final = (
     ("محمد", "عبد الرحمن"),
     ("דוד", "בן־גוריון"),
     ("‏\u202eAna\u202c", "line\nbreak\ttab"),
-    ("José", "José"),  # once composed, once decomposed
+    ("José", "José"),  # composed and decomposed Unicode
     ('"Ana"', "a,b;c|d"),
     ("   Ana ", "Straße\u00a0ẞ"),
 )
 
 
 def one_timestamp(stores: Stores, now: Any) -> None:
-    """An import: 12,000 contacts and 12,000 leads that were all changed at one instant."""
+    """An import: 12,000 contacts and 12,000 leads with the same time of change."""
     at = now - timedelta(days=3)
     table = stores.hubspot.tables["contacts"]
     leads = stores.salesforce.tables["Lead"]
-    for number in range(_NUMBERS_FROM, _NUMBERS_FROM + IMPORTED):
+    for number in range(_NUMBERS_FROM, _NUMBERS_FROM + IMPORT_SIZE):
         name = {"email": f"import{number}@example.com", "lastname": f"Import {number}"}
         table.add(Record(number, name, milliseconds(at), milliseconds(at)))
         row: Row = {
@@ -56,7 +56,7 @@ def one_timestamp(stores: Stores, now: Any) -> None:
 
 
 def merge_chains(stores: Stores, _now: Any) -> None:
-    """Contacts and leads that were merged into others, which were merged into others again."""
+    """Contacts and leads merged into records that were merged later."""
     table = stores.hubspot.tables["contacts"]
     live = list(islice(table.live(), _CHAINS * _CHAIN_LENGTH))
     for start in range(0, len(live), _CHAIN_LENGTH):
@@ -74,7 +74,7 @@ def merge_chains(stores: Stores, _now: Any) -> None:
 
 
 def formula(stores: Stores, _now: Any) -> None:
-    """A formula on Lead that moves no time stamp when its parts change: Fit_Formula__c."""
+    """A formula on Lead, Fit_Formula__c, whose changes change no time stamp."""
     org = stores.salesforce
     org.define(
         "Lead",
@@ -114,7 +114,7 @@ def time_zones(stores: Stores, now: Any) -> None:
 
 
 def wide(stores: Stores, _now: Any) -> None:
-    """300 properties more on contacts, 300 fields more on leads, all filled."""
+    """300 more properties on contacts and 300 more fields on leads, all filled."""
     table = stores.hubspot.tables["contacts"]
     names = [f"custom_{number:03}" for number in range(_WIDE)]
     table.properties |= {name: Property(name, name.title(), custom=True) for name in names}
@@ -129,21 +129,21 @@ def wide(stores: Stores, _now: Any) -> None:
 
 
 def unlinked(stores: Stores, _now: Any) -> None:
-    """Engagement that nobody linked to a contact yet; `link_later` does it and moves no stamp."""
+    """Engagements without a contact; `link_later` associates them and changes no time stamp."""
     for name in ("emails", "calls", "meetings"):
         for there, here in ((name, "contacts"), ("contacts", name)):
             stores.hubspot.associations[there, here].clear()
 
 
 def link_later(stores: Stores) -> None:
-    """Link every e-mail of the world `unlinked` to the first contact."""
+    """Associate every e-mail of the scenario `unlinked` with the first contact."""
     contact = next(stores.hubspot.tables["contacts"].live())
     ids = tuple(map(str, stores.hubspot.tables["emails"].live_ids().tolist()))
     link = ("contacts", str(contact.id))
     apply_edit(Edit(crm="hubspot", object="emails", ids=ids, link=link), stores)
 
 
-WORLDS: Final[dict[str, Callable[[Stores, Any], None]]] = {
+SCENARIOS: Final[dict[str, Callable[[Stores, Any], None]]] = {
     "formula": formula,
     "merge_chains": merge_chains,
     "one_timestamp": one_timestamp,

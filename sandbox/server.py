@@ -1,9 +1,10 @@
-"""Both CRMs on one loopback port: `running` for tests, `serve` for people.
+"""Both CRMs on one loopback port: `running` for tests, `serve` for the command line.
 
-HubSpot answers under its own paths (/crm, /oauth, /account-info, /email, /form-integrations,
-/marketing, /events), Salesforce under /services, and /_sandbox plans faults and counts calls.
+HubSpot has its own paths (/crm, /oauth, /account-info, /email, /form-integrations, /marketing,
+/events), Salesforce has /services. /_sandbox plans faults and counts calls.
 """
 
+import asyncio
 import re
 import socket
 import threading
@@ -24,17 +25,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.cache import kept
+from sandbox.cache import load_or_make
 from sandbox.faults import (
-    CuttableProtocol,
+    DroppableProtocol,
     Fault,
+    FaultInjection,
     Faults,
-    FaultyNetwork,
+    control_error,
     control_routes,
-    not_understood,
 )
-from sandbox.header_case import VendorsSpelling
-from sandbox.hubspot.api import hubspot, nowhere
+from sandbox.header_case import VendorHeaderCase
+from sandbox.hubspot.api import hubspot, not_found_page
 from sandbox.hubspot.records import Account
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.mutations import Edit, apply_edit
@@ -42,20 +43,21 @@ from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.records import Org
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import SalesforceStore
-from sandbox.scenarios import WORLDS
-from sandbox.seed.people import Everybody, Person
+from sandbox.scenarios import SCENARIOS
+from sandbox.seed.people import People, Person
 
 HOST: Final = "127.0.0.1"
-_SETTLED_AFTER: Final = 5000
-"""How many people are unpacked at a time while a world is made."""
+_PACK_EVERY: Final = 5000
+"""Number of people whose records are held uncompressed while the data is generated."""
 
+_GRACEFUL_SECONDS: Final = 2
 _ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_DATED: Final = re.compile(r"^/([a-z-]+)(?:/([a-z-]+))?/\d{4}-\d{2}(?=/|$)")
+_DATE_VERSION: Final = re.compile(r"^/([a-z-]+)(?:/([a-z-]+))?/\d{4}-\d{2}(?=/|$)")
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox: where it is, how to log in, and what it holds."""
+    """A running sandbox: its URL, its credentials, and its data."""
 
     url: str
     hubspot_token: str
@@ -68,13 +70,13 @@ class Sandbox:
     faults: Faults = field(repr=False)
 
     def skew_clocks(self, seconds: float) -> None:
-        """Let the clocks of both CRMs be wrong by so many seconds, in headers and time stamps."""
+        """Set the clocks of both CRMs wrong by `seconds`, in headers and in time stamps."""
         self.faults.skew_seconds = self.hubspot.skew_seconds = seconds
         self.salesforce.clock = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
 
     @property
     def hubspot_refresh_token(self) -> str:
-        """The refresh token HubSpot's /oauth/v1/token takes."""
+        """The refresh token that HubSpot's /oauth/v1/token accepts."""
         return self.hubspot.refresh_token
 
 
@@ -86,21 +88,30 @@ def running(
     now: datetime | None = None,
     port: int = 0,
     rate_limits: bool = True,
-    world: str = "",
+    scenario: str = "",
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Iterator[Sandbox]:
-    """Serve a world on loopback in a thread of this process, until the block ends (port 0: any).
+    """Serve both CRMs on loopback in a thread of this process, until the block ends.
 
-    The same people, seed and now (a UTC midnight, default the last one) give the same records.
-    `world` names one of the hard ones in `sandbox.worlds`. `around` puts something in front of both
-    CRMs, to watch or to change what is exchanged.
+    people, seed, now: the same values give the same records. `now` is a UTC midnight, by default
+        the last one.
+    port: 0 takes any free port.
+    rate_limits: False only counts calls.
+    scenario: one of `sandbox.scenarios.SCENARIOS`; empty for ordinary data.
+    around: wraps the ASGI application, to record or to change requests and responses.
+
+    Raises: ValueError for an unknown scenario; OSError if the port is in use.
     """
     with socket.create_server((HOST, port)) as listener:
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
-        sandbox, app = _make(
-            url, people=people, seed=seed, now=now, rate_limits=rate_limits, world=world
+        sandbox, app = _build(
+            _url(listener),
+            people=people,
+            seed=seed,
+            now=now,
+            rate_limits=rate_limits,
+            scenario=scenario,
         )
-        server = uvicorn.Server(_config(around(app)))
+        server = _StoppableServer(_config(around(app)))
         thread = threading.Thread(
             target=server.run, args=([listener],), name="sandbox", daemon=True
         )
@@ -110,22 +121,27 @@ def running(
                 time.sleep(0.005)
             yield sandbox
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join()
 
 
 def serve(
-    *, people: int, seed: int, port: int, world: str = "", faults: Iterable[Fault] = ()
+    *, people: int, seed: int, port: int, scenario: str = "", faults: Iterable[Fault] = ()
 ) -> None:
-    """Serve a world on loopback and print how to reach it, until interrupted (port 0: any)."""
-    began = time.perf_counter()
+    """Serve both CRMs on loopback, print the URL and the credentials, and run until Ctrl-C.
+
+    Raises: ValueError for an unknown scenario; OSError if the port is in use (port 0: any free).
+    """
+    started_at = time.perf_counter()
     with socket.create_server((HOST, port)) as listener:
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
-        sandbox, app = _make(url, people=people, seed=seed, now=None, rate_limits=True, world=world)
+        url = _url(listener)
+        sandbox, app = _build(
+            url, people=people, seed=seed, now=None, rate_limits=True, scenario=scenario
+        )
         for fault in faults:
             sandbox.faults.plan(fault)
-        seconds = time.perf_counter() - began
-        print(f"sandbox at {url} with {people:,} people, made or read in {seconds:.1f} s")
+        seconds = time.perf_counter() - started_at
+        print(f"sandbox at {url} with {people:,} people (started in {seconds:.1f} s)")
         print(f"  HubSpot token        {sandbox.hubspot_token}")
         print(f"  Salesforce client id {sandbox.client_id}")
         print(f"  Salesforce secret    {sandbox.client_secret}")
@@ -135,12 +151,18 @@ def serve(
             uvicorn.Server(_config(app)).run([listener])
 
 
-def _make(
-    url: str, *, people: int, seed: int, now: datetime | None, rate_limits: bool, world: str
+def _url(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+def _build(
+    url: str, *, people: int, seed: int, now: datetime | None, rate_limits: bool, scenario: str
 ) -> tuple[Sandbox, ASGIApp]:
+    if scenario and scenario not in SCENARIOS:
+        raise ValueError(f"unknown scenario {scenario!r}; choose one of {', '.join(SCENARIOS)}")
     now = now or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    made = partial(_everything, people, seed, now)
-    contents, tables = kept(f"{seed}-{now:%Y%m%d}", made, people=people)
+    generate = partial(_generate, people, seed, now)
+    contents, tables = load_or_make(f"{seed}-{now:%Y%m%d}", generate, people=people)
     hubspot_token, salesforce_token = f"pat-sandbox-{uuid4()}", f"00Dsandbox!{uuid4()}"
     client_id, client_secret = f"client-sandbox-{uuid4()}", f"secret-sandbox-{uuid4()}"
     hubspot_routes, hubspot_store = hubspot(
@@ -159,51 +181,54 @@ def _make(
         rate_limits=rate_limits,
     )
     faults = Faults(seed)
-    clock = Route("/_sandbox/clock", _clock(lambda: sandbox), methods=["POST"])
-    known = [*hubspot_routes, *salesforce_routes, *control_routes(faults), clock]
-    routes = [*known, Route("/{rest:path}", nowhere, methods=_ANY_METHOD)]
-    mistakes = dict.fromkeys((AttributeError, KeyError, TypeError, ValueError), not_understood)
-    served = Starlette(routes=routes, exception_handlers=mistakes)
-    app = _OneSpelling(FaultyNetwork(served, routes=routes, faults=faults))
     sandbox = Sandbox(
         url=url,
         hubspot_token=hubspot_token,
         salesforce_token=salesforce_token,
         client_id=client_id,
         client_secret=client_secret,
-        people=Everybody(people, seed, now),
+        people=People(people, seed, now),
         hubspot=hubspot_store,
         salesforce=salesforce_store,
         faults=faults,
     )
-    faults.editor = lambda asked: apply_edit(Edit.model_validate(asked), sandbox)
-    if world:
-        WORLDS[world](sandbox, now)
-    return sandbox, app
+    faults.editor = lambda edit: apply_edit(Edit.model_validate(edit), sandbox)
+    routes = [
+        *hubspot_routes,
+        *salesforce_routes,
+        *control_routes(faults),
+        Route("/_sandbox/clock", _clock_endpoint(sandbox), methods=["POST"]),
+        Route("/{rest:path}", not_found_page, methods=_ANY_METHOD),
+    ]
+    handlers = dict.fromkeys((AttributeError, KeyError, TypeError, ValueError), control_error)
+    api = Starlette(routes=routes, exception_handlers=handlers)
+    if scenario:
+        SCENARIOS[scenario](sandbox, now)
+    return sandbox, _NormalizedPath(FaultInjection(api, routes=routes, faults=faults))
 
 
-def _everything(people: int, seed: int, now: datetime) -> tuple[tuple[Any, ...], Tables]:
-    """Make what both CRMs hold of these people."""
+def _generate(people: int, seed: int, now: datetime) -> tuple[tuple[Any, ...], Tables]:
+    """Generate the records of these people in both CRMs."""
     account, org = Account(now), Org(now)
-    for number, person in enumerate(Everybody(people, seed, now), 1):
+    for number, person in enumerate(People(people, seed, now), 1):
         account.add(person)
         org.add(person)
-        if number % _SETTLED_AFTER == 0:
-            account.settle()
-            org.settle()
+        if number % _PACK_EVERY == 0:
+            account.pack()
+            org.pack()
     return account.contents(), org.tables()
 
 
-def _clock(sandbox: Callable[[], Sandbox]) -> Any:
+def _clock_endpoint(sandbox: Sandbox) -> Any:
     async def endpoint(request: Request) -> Response:
-        sandbox().skew_clocks(orjson.loads(await request.body())["skew_seconds"])
+        sandbox.skew_clocks(orjson.loads(await request.body())["skew_seconds"])
         return Response(status_code=204)
 
     return endpoint
 
 
-class _OneSpelling:
-    """Makes HubSpot's spellings of a path one: the date-versioned, and with a slash at the end."""
+class _NormalizedPath:
+    """ASGI middleware that maps HubSpot's variants of a path to one: date versions, end slash."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -211,21 +236,51 @@ class _OneSpelling:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and not path.startswith("/services"):
-            plain = _DATED.sub(_versioned, path).rstrip("/")
-            scope = {**scope, "path": plain, "original_path": path}
+            normalized = _DATE_VERSION.sub(_numbered_version, path).rstrip("/")
+            scope = {**scope, "path": normalized, "original_path": path}
         await self.app(scope, receive, send)
 
 
-def _versioned(dated: re.Match[str]) -> str:
-    root, area = dated[1], dated[2]
+def _numbered_version(match: re.Match[str]) -> str:
+    root, area = match[1], match[2]
     version = "v4" if area == "associations" else "v3"
     return f"/{root}/{version}/{area}" if area else f"/{root}/{version}"
 
 
+class _StoppableServer(uvicorn.Server):
+    """A server that another thread stops within milliseconds.
+
+    uvicorn polls for a stop ten times a second and then sleeps again: 0.2 seconds a test.
+    """
+
+    def stop(self) -> None:
+        """Stop serving. Requests in progress get two seconds; idle connections are closed."""
+        self.should_exit = True
+        if self.started:
+            self._loop.call_soon_threadsafe(self._stop_requested.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop_requested = asyncio.Event()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._stop_requested.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in (*self.servers, *(sockets or ())):
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_GRACEFUL_SECONDS)
+
+
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        VendorsSpelling(app),
-        http=CuttableProtocol,
+        VendorHeaderCase(app),
+        http=DroppableProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -234,5 +289,5 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         date_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )

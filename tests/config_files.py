@@ -81,7 +81,7 @@ objects:
 events:
   - {object: Task, where: {Type: Demo}, kind: demo, at: ActivityDate}
   - {object: Task, where: {Outcome__c: Reached}, kind: call, at: ActivityDate, optional: true}
-  - {object: Task, kind: nothing}
+  - {object: Task, ignore: true}
   - {object: Deal, kind: won, at: CloseDate}
 write:
   Lead:
@@ -96,14 +96,14 @@ CONFIG_TEXTS = {
 }
 
 Replacement = tuple[str, str, str]
-"""A file, what stands in it, and what shall stand there."""
+"""A file, a text in it, and the text that replaces it."""
 
 
 def config_texts(*changes: Replacement) -> dict[str, str]:
     """The files with some words changed."""
     changed = dict(CONFIG_TEXTS)
     for file, before, after in changes:
-        assert changed[file].count(before) == 1, f"{before!r} must stand once in {file}"
+        assert changed[file].count(before) == 1, f"{before!r} must occur once in {file}"
         changed[file] = changed[file].replace(before, after)
     return changed
 

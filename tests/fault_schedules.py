@@ -222,7 +222,7 @@ class SandboxCrm:
     def client(self, *, uses_bulk: bool = False) -> Client:
         if self.name == "hubspot":
             return hubspot_client(self.sandbox)
-        return salesforce_client(self.sandbox, bulk_from=1 if uses_bulk else 10**6)
+        return salesforce_client(self.sandbox, bulk_min_records=1 if uses_bulk else 10**6)
 
     def prepare_records(self, values: list[Values]) -> list[str]:
         """Let as many records hold these values, and give their ids."""

@@ -22,7 +22,6 @@ from dlt.common.pipeline import StateInjectableContext
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cassettes.anonymize import SALESFORCE_URL
 from cassettes.recorder import recording
 from cassettes.replay import configuration_words
 from config.loader import load_configuration
@@ -30,6 +29,7 @@ from connectors import Client, connector
 from connectors.hubspot import Settings as HubSpotSettings
 from connectors.retry import no_sleep
 from connectors.salesforce import Settings as SalesforceSettings
+from connectors.salesforce.anonymize_rules import SALESFORCE_URL
 from models import Field, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, running

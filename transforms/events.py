@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from config.mapping import IGNORED_KIND, EventRule, Mapping, SourceObject
+from config.mapping import EventRule, Mapping, SourceObject
 from transforms.staging.fields import (
     SourceTables,
     as_text,
@@ -135,12 +135,12 @@ def _kinds(
     table: ir.Table, rules: list[EventRule]
 ) -> tuple[dict[tuple[str, ...], ir.StringValue], ir.BooleanValue]:
     """The kind of a row for each instant that rules name, and whether any rule fits at all."""
-    instants = dict.fromkeys(rule.at for rule in rules if rule.kind != IGNORED_KIND)
+    instants = dict.fromkeys(rule.at for rule in rules if not rule.ignore)
     kinds = {}
     for at in instants:
-        meant = [rule for rule in rules if rule.at == at or rule.kind == IGNORED_KIND]
+        meant = [rule for rule in rules if rule.at == at or rule.ignore]
         branches = ((matches(table, rule.where), rule.kind) for rule in meant)
-        kinds[at] = ibis.cases(*branches, else_=None).cast("string").nullif(IGNORED_KIND)
+        kinds[at] = ibis.cases(*branches, else_=None).cast("string")
     fitted = ibis.or_(*(matches(table, rule.where) for rule in rules))
     return kinds, fitted
 

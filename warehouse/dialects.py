@@ -1,4 +1,4 @@
-"""What the engines that carry a warehouse do not share; every other difference is Ibis' own."""
+"""What differs between DuckDB and PostgreSQL and is not covered by Ibis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +13,21 @@ from splink.internals.database_api import DatabaseAPI
 from errors import ConfigError
 
 SUPPORTED = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalchemy")}
-"""On these whole runs are proven, with the help of these modules."""
+"""The engines on which whole runs are tested, and the modules that each needs."""
 
 LOCK_ID = 7_041_776
-"""The number of our lock among the advisory locks of a PostgreSQL database."""
+"""The key of the PostgreSQL advisory lock; any number that other programs do not use."""
 
 
 def require_supported(name: str) -> str:
-    """Make sure that an engine can carry a warehouse.
+    """Make sure that this project supports an engine.
 
-    Raises: ConfigError where nobody has tried it yet, or its libraries are not installed.
+    Raises: ConfigError: whole runs are not tested on it, or its libraries are not installed.
     """
     if name not in SUPPORTED:
         raise ConfigError(
-            f"whole runs are proven on {' and '.join(SUPPORTED)}, not on {name}: set "
-            "DESTINATION__NAME to one of these, or leave it out"
+            f"the warehouse must be on {' or '.join(SUPPORTED)}, not on {name}: set "
+            "DESTINATION__NAME to one of these, or remove it"
         )
     if missing := [module for module in SUPPORTED[name] if find_spec(module) is None]:
         raise ConfigError(
@@ -37,23 +37,24 @@ def require_supported(name: str) -> str:
 
 
 def qualified(engine: SQLBackend, dataset: str) -> str | tuple[str, str]:
-    """Name a dataset so that nothing else can be meant."""
+    """Return the unambiguous name of a dataset."""
     if engine.name == "duckdb":
-        # in full: a DuckDB file called warehouse.duckdb is a catalog of that name as well
+        # with the catalog: DuckDB names it after the file, so a file `onefunnel.duckdb` makes the
+        # name `onefunnel` ambiguous
         return (engine.current_catalog, dataset)
     return dataset
 
 
 def advisory_lock(engine: SQLBackend) -> None:
-    """Make all other processes wait that call this, until the engine is disconnected."""
-    # a DuckDB file that is open for writing is open in one process alone
+    """Make other processes that call this wait until the engine is disconnected."""
+    # DuckDB needs no lock: one process at a time can open a file for writing
     if engine.name == "postgres":
         engine.raw_sql(f"SELECT pg_advisory_lock({LOCK_ID})").close()
 
 
 @contextmanager
 def transaction(engine: SQLBackend) -> Iterator[None]:
-    """Let all that is written meanwhile take effect at the end, or none of it."""
+    """Make all writes of a block take effect at its end; none of them after an error."""
     if engine.name == "postgres":
         with engine.con.transaction():
             yield
@@ -68,7 +69,7 @@ def transaction(engine: SQLBackend) -> Iterator[None]:
 
 
 def splink_api(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:
-    """Give Splink its own way into the engine, and say in which dataset its tables will be."""
+    """Return Splink's API for the engine, and the dataset in which Splink creates tables."""
     if engine.name == "duckdb":
         return DuckDBAPI(engine.con), None
     from splink.backends.postgres import PostgresAPI

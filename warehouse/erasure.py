@@ -1,4 +1,4 @@
-"""What is kept of people whom a CRM erased or purged: it goes from the warehouse as well."""
+"""Delete from the warehouse the people whom a CRM erased (GDPR) or purged."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from transforms.identity.matching import merged_records, read_records
 from warehouse.warehouse import Warehouse
 
 MAX_ERASED_SHARE = 0.5
-"""A larger share of a CRM's records is not erased: another account was connected."""
+"""Above this share of a CRM's records nothing is deleted: another account was connected."""
 
 
 def delete_erased_people(
@@ -21,10 +21,11 @@ def delete_erased_people(
     crms: list[CrmSession],
     source_tables: Mapping[str, Mapping[str, ir.Table]],
 ) -> None:
-    """Delete what earlier runs kept of records that a pull no longer found in any form.
+    """Delete the stored rows of records that an extract no longer found in any form.
 
-    These are rows of logs and histories, by id and by address, and their versions. What told of
-    them is deleted last: a run that is killed in between begins anew.
+    These are rows of logs and histories, by id and by address, and rows of `record_history`. The
+    last are deleted at the end: they name the records. So where a run is killed in between, the
+    next run deletes the rest.
     """
     record_history, previous_records = (
         warehouse.table_or_none("record_history"),
@@ -47,16 +48,16 @@ def delete_erased_people(
         count = _count(erased, crm)
         if count > MAX_ERASED_SHARE * _count(previously_read, crm):
             crm.client.warnings.append(
-                f"{crm_label(crm.crm)} has {count:,} records no more, most of those known: is this "
-                "another account? What was kept of them stays; a new warehouse would be right"
+                f"{count:,} records disappeared from {crm_label(crm.crm)}, more than "
+                f"{MAX_ERASED_SHARE:.0%}: is this another account? Nothing was deleted here. For "
+                "another account, use a new warehouse"
             )
         elif count:
             logs = [name for name in source_tables[crm.crm] if not crm.connector.is_countable(name)]
-            mine = source_tables[crm.crm]
             for object, values in rows_to_delete(
                 crm.crm,
                 crm.mapping,
-                mine,
+                source_tables[crm.crm],
                 logs,
                 erased_rows=erased,
                 owned_emails=emails,
@@ -65,8 +66,8 @@ def delete_erased_people(
             keys = erased.filter(erased.crm == crm.crm).select("key")
             warehouse.delete_matching("record_history", keys)
             crm.client.warnings.append(
-                f"{crm_label(crm.crm)} has {count:,} records no more, not even deleted: what was "
-                "kept of them is deleted here too"
+                f"{count:,} records disappeared from {crm_label(crm.crm)} (erased or purged): "
+                "their rows were deleted here too"
             )
 
 

@@ -10,32 +10,32 @@ from config.loader import Configuration
 from warehouse.warehouse import Warehouse
 
 PERSON_NOT_FOUND = (
-    "nobody is known by that: give an e-mail address, a record id or a person id, "
-    "as `python sync.py explain anna@example.com`"
+    "no person has this address or id: give an e-mail address, a CRM record id or a person id, "
+    "such as `python sync.py explain anna@example.com`"
 )
 
 
 def find_person_ids(
     warehouse: Warehouse, configuration: Configuration, identifier: str
 ) -> list[str]:
-    """Find the people that an e-mail address, a record id or a person id names."""
+    """Return the ids of the people with an e-mail address, a record id or a person id."""
     records = warehouse.table("records")
     address = identifier.lower()
-    more = (";" + records.additional_emails.fill_null("") + ";").contains(f";{address};")
-    named = [
+    has_additional = (";" + records.additional_emails.fill_null("") + ";").contains(f";{address};")
+    conditions = [
         records.email == address,
-        more,
+        has_additional,
         *(column == identifier for column in (records.record_id, records.key, records.person_id)),
         *_by_short_id(records, configuration, identifier),
     ]
-    found = records.filter(reduce(or_, named))
-    return sorted(found.select("person_id").distinct().to_pyarrow()["person_id"].to_pylist())
+    matches = records.filter(reduce(or_, conditions))
+    return sorted(matches.select("person_id").distinct().to_pyarrow()["person_id"].to_pylist())
 
 
 def _by_short_id(
-    records: ir.Table, configuration: Configuration, who: str
+    records: ir.Table, configuration: Configuration, identifier: str
 ) -> Iterator[ir.BooleanValue]:
-    """An id in the short spelling, where a CRM has two."""
+    """Give conditions for a short id; Salesforce shows 15 characters in URLs, and 18 in its API."""
     for crm, mapping in configuration.mappings.items():
-        if mapping.system_fields.id_match_length == len(who):
-            yield (records.crm == crm) & (records.record_id.left(len(who)) == who)
+        if mapping.system_fields.id_match_length == len(identifier):
+            yield (records.crm == crm) & (records.record_id.left(len(identifier)) == identifier)

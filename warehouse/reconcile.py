@@ -1,4 +1,4 @@
-"""What nobody answered for is settled by reading: the next run sees what became of it."""
+"""Resolve unknown outcomes: the next run reads from the CRM whether a change was written."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from models import Catalog
 from transforms.planning.holds import RECORD_KEY
 from transforms.planning.reconcile import find_applied
 from transforms.staging.fields import SourceTables
-from warehouse.runs import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
+from warehouse.changes import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
 from warehouse.warehouse import Warehouse
 
 
@@ -19,17 +19,15 @@ def resolve_unknown(
     mappings: Mapping[str, CrmMapping],
     catalogs: Mapping[str, Catalog],
 ) -> None:
-    """Say written of what nobody answered for, where the CRM shows it and no later run meant it."""
-    open_ones = unknown_outcomes(warehouse)
-    sent = warehouse.ensure_table("changes", CHANGES).semi_join(open_ones, RECORD_KEY)
+    """Set unknown outcomes to `written` where the CRM shows the value and no later run sent one."""
+    unknown = unknown_outcomes(warehouse)
+    sent = warehouse.ensure_table("changes", CHANGES).semi_join(unknown, RECORD_KEY)
     last = sent.group_by(*RECORD_KEY).aggregate(run_id=sent.run_id.max())
-    sent = sent.semi_join(last.semi_join(open_ones, OUTCOME_KEY), OUTCOME_KEY)
+    sent = sent.semi_join(last.semi_join(unknown, OUTCOME_KEY), OUTCOME_KEY)
     sent = warehouse.materialize("unanswered", sent.select(*OUTCOME_KEY, "field", "after"))
-    applied = open_ones.semi_join(
-        find_applied(sent, source_tables, mappings, catalogs), OUTCOME_KEY
-    )
+    applied = unknown.semi_join(find_applied(sent, source_tables, mappings, catalogs), OUTCOME_KEY)
     applied = warehouse.materialize("settled", applied)
-    # just behind the outcome it replaces: what was said or sent since stays later than it
+    # one microsecond after the outcome it replaces: later outcomes and decisions stay later
     applied = applied.mutate(
         status=ibis.literal("written"),
         reason=ibis.literal(""),

@@ -1,4 +1,4 @@
-"""How what was landed was held against the CRMs: the table `checks`, a row per run and object."""
+"""The table `row_checks`: the row count of each object in its CRM and here, run by run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,16 +30,16 @@ ROW_CHECKS = ibis.schema(
 def save_row_checks(
     warehouse: Warehouse, run_id: str, crm: str, row_checks: Sequence[RowCheck]
 ) -> None:
-    """Store how what was landed was held against a CRM."""
+    """Store the row checks of one CRM in one run."""
     rows = [
-        asdict(one)
+        asdict(check)
         | {
             "run_id": run_id,
             "crm": crm,
-            "at": _naive_utc(one.at),
-            "full_check_at": _naive_utc(one.full_check_at),
+            "at": _naive_utc(check.at),
+            "full_check_at": _naive_utc(check.full_check_at),
         }
-        for one in row_checks
+        for check in row_checks
     ]
     if rows:
         table = pa.Table.from_pylist(rows, schema=ROW_CHECKS.to_pyarrow())
@@ -47,7 +47,7 @@ def save_row_checks(
 
 
 def last_full_check(warehouse: Warehouse, crm: str) -> dict[str, datetime]:
-    """When the associations of all rows of each object were looked at last."""
+    """Return when all rows of each object, and their associations, were last compared."""
     if not warehouse.has("row_checks"):
         return {}
     checks = warehouse.table("row_checks").filter(lambda check: check.crm == crm)
@@ -57,9 +57,9 @@ def last_full_check(warehouse: Warehouse, crm: str) -> dict[str, datetime]:
 
 
 def row_check_summary(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """When each object was proven: crm, object, records, at, complete_at, missing, deleted, reassociated.
+    """Return per object when it was checked, and how many rows the checks corrected so far.
 
-    The last three are what was mended since the first pull.
+    Out: crm, object, records, at, complete_at, missing, deleted, reassociated
     """
     if not warehouse.has("row_checks"):
         return []

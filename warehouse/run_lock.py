@@ -1,7 +1,8 @@
-"""The lease: the right of one run to pull and write, until it frees it or lets it run out.
+"""The run lock: one run at a time may extract and write, until it releases the lock or dies.
 
-It lies in the warehouse and so holds on every machine that uses it, also while a run pulls and
-has no file open. A DuckDB file that another process has open counts as leased.
+The lock is a row in the warehouse. So it works on every machine that uses the warehouse, also
+while a run extracts and has no file open. A DuckDB file that another process has open counts as
+locked.
 """
 
 import logging
@@ -16,8 +17,7 @@ from uuid import getnode
 
 import ibis
 import pyarrow as pa
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from tenacity import (
     RetryCallState,
@@ -28,7 +28,8 @@ from tenacity import (
     wait_fixed,
 )
 
-from errors import ConfigError, SyncError, WarehouseBusyError
+from errors import SyncError, WarehouseBusyError
+from settings import Rule, read_settings
 from warehouse.warehouse import Warehouse, open_warehouse
 
 LOCK = ibis.schema(
@@ -41,41 +42,43 @@ MAX_WAIT = timedelta(hours=2)
 
 @configspec
 class LockSettings(BaseConfiguration):
-    """`LOCK__TTL_MINUTES`: for how long a run that died keeps others away."""
+    """`LOCK__TTL_MINUTES`: when the lock of a run expires that stopped renewing it."""
 
     ttl_minutes: float = 15.0
 
 
 @dataclass
 class RunLock:
-    """The lease of one run."""
+    """The run lock, held by one run."""
 
     run_id: str
     ttl: timedelta
     renewed_at: datetime
 
     def renew(self, warehouse: Warehouse) -> None:
-        """Make sure that the lease is ours; lengthen it where a third of it is gone.
+        """Make sure that this run holds the lock; extend it once a third of its time is over.
 
-        Raises: HeldError where it ran out and another run took it.
+        Raises: WarehouseBusyError: the lock expired, and another run took it.
         """
         holder = _holder(warehouse)
         if holder is None or holder["run_id"] != self.run_id:
             raise WarehouseBusyError(
-                f"run {self.run_id} let its lease run out, and another run went on: it stops here, "
-                "and the next run plans anew what is left; raise LOCK__TTL_MINUTES"
+                f"the lock of run {self.run_id} expired"
+                + (f" and was taken by run {holder['run_id']}" if holder else "")
+                + ": this run stops, and the next run plans what is left. If it happens again, set "
+                "LOCK__TTL_MINUTES to a larger number"
             )
         if self._is_due():
             self.extend(warehouse)
 
     def renew_if_due(self) -> None:
-        """The same between the moments at which the warehouse is open; most times it is free."""
+        """Renew while the warehouse is closed; opens it only where a third of the time is over."""
         if self._is_due():
             with open_warehouse() as warehouse:
                 self.renew(warehouse)
 
     def extend(self, warehouse: Warehouse) -> None:
-        """Say that this run goes on for another length of the lease."""
+        """Store that this run holds the lock for another `ttl`."""
         self.renewed_at = datetime.now(UTC)
         row = {
             "run_id": self.run_id,
@@ -83,8 +86,8 @@ class RunLock:
             "pid": os.getpid(),
             "expires_at": (self.renewed_at + self.ttl).replace(tzinfo=None),
         }
-        mine = pa.Table.from_pylist([row], schema=LOCK.to_pyarrow())
-        warehouse.replace_table("run_lock", ibis.memtable(mine))
+        rows = pa.Table.from_pylist([row], schema=LOCK.to_pyarrow())
+        warehouse.replace_table("run_lock", ibis.memtable(rows))
 
     def _is_due(self) -> bool:
         return datetime.now(UTC) - self.renewed_at > self.ttl / 3
@@ -92,45 +95,47 @@ class RunLock:
 
 @contextmanager
 def run_lock(run_id: str, *, wait: bool = False) -> Iterator[RunLock]:
-    """Hold the lease for a run; `wait` until another has freed it.
+    """Hold the run lock for a block; `wait` until another run releases it.
 
-    Raises: HeldError where another run has it, naming that run.
+    Raises: WarehouseBusyError: another run holds it; the text names that run.
     """
-    lease = RunLock(run_id, lock_ttl(), datetime.now(UTC))
-    _lock_retrying(MAX_WAIT if wait else None)(_acquire, lease)
+    lock = RunLock(run_id, lock_ttl(), datetime.now(UTC))
+    _lock_retrying(MAX_WAIT if wait else None)(_acquire, lock)
     try:
-        yield lease
+        yield lock
     finally:
-        # whoever cannot free it lets it run out
+        # where the release fails, the lock expires
         with suppress(SyncError):
             _release(run_id)
 
 
-def lock_ttl() -> timedelta:
-    """How long a lease lasts that is not renewed.
+def lock_ttl(problems: list[str] | None = None) -> timedelta:
+    """Read after how long a lock expires that is not renewed.
 
-    Raises: ConfigError where the setting is no number above 0.
+    problems: see `read_settings`.
+    Raises:   ConfigError where the setting is not a number above 0.
     """
-    try:
-        minutes = resolve_configuration(LockSettings(), sections=("lock",)).ttl_minutes
-    except ConfigurationException as error:
-        raise ConfigError("LOCK__TTL_MINUTES is a number of minutes, such as 15") from error
-    if minutes <= 0:
-        raise ConfigError("LOCK__TTL_MINUTES must be above 0")
-    return timedelta(minutes=minutes)
+    settings = read_settings(LockSettings(), "lock", rules={"ttl_minutes": _TTL}, problems=problems)
+    return timedelta(minutes=settings.ttl_minutes)
 
 
-def _acquire(lease: RunLock) -> None:
+_TTL = Rule(
+    "a number of minutes above 0 and up to a year, such as 15",
+    lambda minutes: timedelta(0) < timedelta(minutes=minutes) <= timedelta(days=366),
+)
+
+
+def _acquire(lock: RunLock) -> None:
     with open_warehouse() as warehouse:
         warehouse.advisory_lock()
         holder = _holder(warehouse)
         if holder is not None and not _is_expired(holder):
             raise WarehouseBusyError(
-                f"run {holder['run_id']} is under way, and has the warehouse until "
-                f"{holder['expires_at']:%H:%M:%S} UTC unless it goes on: wait for it, with --wait-for-lock, or "
-                "call again later. A run that was killed elsewhere frees it then"
+                f"run {holder['run_id']} holds the lock (expires {holder['expires_at']:%H:%M:%S} "
+                "UTC unless the run extends it). Use --wait-for-lock, or try again later. If that "
+                "run was killed on another machine, the lock expires at that time"
             )
-        lease.extend(warehouse)
+        lock.extend(warehouse)
 
 
 def _release(run_id: str) -> None:
@@ -148,14 +153,14 @@ def _holder(warehouse: Warehouse) -> dict[str, Any] | None:
 
 
 def _is_expired(holder: dict[str, Any]) -> bool:
-    """Whether a lease ran out, or its run was a process of this machine that is gone."""
+    """Whether a lock expired, or its process ran on this machine and has ended."""
     if holder["expires_at"].replace(tzinfo=UTC) <= datetime.now(UTC):
         return True
     return holder["host"] == HOST_ID and not _is_alive(holder["pid"])
 
 
 def _is_alive(process: int) -> bool:
-    # our own number: that of an earlier process, as in a container that was started again
+    # the own process id: an earlier process had it, as in a container that was restarted
     if os.name != "posix" or process == os.getpid():
         return os.name != "posix"
     try:
@@ -179,4 +184,4 @@ def _lock_retrying(longest: timedelta | None) -> Retrying:
 
 def _log_waiting(state: RetryCallState) -> None:
     if state.attempt_number == 1:
-        logging.getLogger("onefunnel.lease").warning("lock.waiting")
+        logging.getLogger("onefunnel.run_lock").warning("lock.waiting")

@@ -1,4 +1,4 @@
-"""What the journal tells: the account of a run, what waits for somebody, one person's changes."""
+"""Read the journal: the last runs, the open issues, and the changes of one person."""
 
 import json
 from collections.abc import Iterator
@@ -13,58 +13,57 @@ from config.lifecycle_columns import lifecycle_columns
 from config.loader import Configuration
 from errors import ConfigError
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY
+from warehouse.changes import CHANGES, OUTCOMES, changes_of
 from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
-from warehouse.runs import CHANGES, OUTCOMES, RUNS, changes_of
+from warehouse.runs import RUNS
 from warehouse.warehouse import Warehouse
 from warehouse.withheld import WITHHELD
 
-Rows = list[dict[str, Any]]
-
 REMEDIES = {
-    "frozen": "something sets back what we write: find the workflow or sync that does, then "
-    "`retry`, or take the field out of the mapping",
-    "review": "somebody changed it: `retry` writes ours, `accept` leaves theirs",
-    "manual_change": "somebody changed it, and `on_manual_change: keep` leaves it; `retry` writes "
-    "ours once",
+    "frozen": "another workflow or sync resets the field: find it and switch it off, then "
+    "`retry`; or take the field out of the mapping",
+    "review": "changed in the CRM: `retry` writes the definition value, `keep` keeps the CRM value",
+    "manual_change": "changed in the CRM, and `on_manual_change: keep` keeps it; `retry` writes "
+    "the definition value once",
     "crm_stage_higher": "the CRM shows a higher stage and keeps it: `backward` in the mapping",
-    "changed_in_crm": "nothing: the next run looks anew",
-    "row_locked": "nothing: the next run tries again",
-    "unavailable": "nothing: the next run tries again",
-    "quota": "nothing: the next run goes on; or `apply` once calls are left",
-    "guard": "look at the plan; if it is meant, `apply` it",
-    "approval": "look at the plan; if it is meant, `apply` it",
-    "interrupted": "nothing: the next run plans it anew; `apply` goes on with it",
-    "no_response": "nothing: the next run reads what became of it",
-    "cleared_not_set": "nothing: the next run sets it",
+    "changed_in_crm": "no action: the next run reads the record again",
+    "row_locked": "no action: the next run tries again",
+    "unavailable": "no action: the next run tries again",
+    "quota": "no action: the next run continues; or `apply RUN` once calls are left",
+    "guard": "review the plan, then `apply RUN`",
+    "approval": "review the plan, then `apply RUN`",
+    "interrupted": "no action: the next run plans it again; or `apply RUN`",
+    "no_response": "no action: the next run reads whether it was written",
+    "cleared_not_set": "no action: the next run sets it",
 }
-"""What to do about what is held; what is refused brings its own fix."""
+"""What to do, by reason; a refused value has a fix of its own in `error`."""
 
 ISSUE_COLUMNS = (*RECORD_KEY, "field", "after", "status", "reason", "error_code", "error")
 
 
 @dataclass(frozen=True)
 class Status:
-    """The last runs, newest first, and what waits for somebody, equal causes together.
+    """The last runs, newest first, and the open issues, grouped by cause.
 
     runs:    run_id, status, started_at, seconds, definition_id, records (per outcome), calls
-    waiting: crm, object, field, status, reason, error_code, word, records, fix
-    quota:   of the newest run, per CRM: needed, left, reserve, affordable
+    open_issues: crm, object, field, status, reason, error_code, word, records, fix
+    quota:   of the newest run, per CRM: needed, remaining, reserve, max_records
     """
 
-    runs: Rows = field(default_factory=list)
-    open_issues: Rows = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    open_issues: list[dict[str, Any]] = field(default_factory=list)
     quota: dict[str, Any] = field(default_factory=dict)
 
 
-def outcome_counts(warehouse: Warehouse, run_id: str) -> Rows:
-    """Count the records of a run per crm, status and reason: every live record exactly once."""
+def outcome_counts(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
+    """Count the records of a run per crm, status and reason; each live record counts once."""
     ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
     counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
     return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
 
 
 def status(warehouse: Warehouse, configuration: Configuration, *, limit: int = 10) -> Status:
-    """Sum up the last runs."""
+    """Return the last `limit` runs, the open issues and the API quota."""
     runs = warehouse.ensure_table("runs", RUNS).order_by(ibis.desc("started_at")).limit(limit)
     rows = runs.to_pyarrow().to_pylist()
     if not rows:
@@ -86,11 +85,13 @@ def status(warehouse: Warehouse, configuration: Configuration, *, limit: int = 1
     return Status(summaries, open_issues(warehouse, configuration, rows[0]["run_id"]), quota)
 
 
-def open_issues(warehouse: Warehouse, configuration: Configuration, run_id: str) -> Rows:
-    """What is held or quarantined since a run, equal causes together, most records first.
+def open_issues(
+    warehouse: Warehouse, configuration: Configuration, run_id: str
+) -> list[dict[str, Any]]:
+    """Return what is held or quarantined since a run, grouped by cause, most records first.
 
-    `word` is the option that was refused, where a field takes words of a closed list: no value of
-    a person is told.
+    `word` is the refused option of a field that takes options of a fixed list; it is NULL for all
+    other fields, so that no personal data is shown.
     """
     both = _withheld_fields(warehouse).union(_unwritten_records(warehouse, run_id))
     listed = (both.crm + ":" + both.object + ":" + both.field).isin(
@@ -104,17 +105,19 @@ def open_issues(warehouse: Warehouse, configuration: Configuration, run_id: str)
     return [_with_remedy(row) for row in causes.to_pyarrow().to_pylist()]
 
 
-def person_changes(warehouse: Warehouse, configuration: Configuration, person: str) -> Rows:
-    """Everything that was ever sent about one person, newest first.
+def person_changes(
+    warehouse: Warehouse, configuration: Configuration, person: str
+) -> list[dict[str, Any]]:
+    """Return every change that was sent for one person, newest first.
 
-    `who` is an e-mail address, a record id or a person id; a record that is gone is still found by
-    its id. Out: at, run_id, crm, object, record_id, field, before, after, reason, status,
+    `person` is an e-mail address, a record id or a person id; a record that was deleted is found
+    by its id. Out: at, run_id, crm, object, record_id, field, before, after, reason, status,
     error_code.
 
-    Raises: ConfigError where nobody is known by that, or nothing was pulled yet.
+    Raises: ConfigError: no person has this address or id, or no run has extracted anything yet.
     """
     if not warehouse.has("records"):
-        raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
+        raise ConfigError("the warehouse is empty: run `python sync.py run --dry-run` first")
     records, sent = warehouse.table("records"), warehouse.ensure_table("changes", CHANGES)
     mine = records.filter(
         records.person_id.isin(find_person_ids(warehouse, configuration, person.strip()))
@@ -145,13 +148,13 @@ def person_changes(warehouse: Warehouse, configuration: Configuration, person: s
 
 def _with_remedy(cause: dict[str, Any]) -> dict[str, Any]:
     error = cause.pop("error")
-    # a refusal reads "what happened: what to do"
+    # the texts of a RejectedError read "what happened: what to do"
     fix = (error or "").partition(": ")[2] or error or REMEDIES.get(cause["reason"], "")
     return {**cause, "fix": fix}
 
 
 def _withheld_fields(warehouse: Warehouse) -> ir.Table:
-    """The fields that the last plan left alone."""
+    """The fields that the last plan withheld."""
     held = warehouse.ensure_table("withheld", WITHHELD)
     held = held.filter(held.hold_reason != "accepted")
     status = (held.hold_reason == "refused").ifelse("quarantined", "held")
@@ -167,7 +170,7 @@ def _withheld_fields(warehouse: Warehouse) -> ir.Table:
 
 
 def _unwritten_records(warehouse: Warehouse, run_id: str) -> ir.Table:
-    """The records that a run meant to write and could not."""
+    """The records with changes that a run did not write."""
     ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
     sent = changes_of(warehouse, run_id).select(*FIELD_KEY, "after")
     mine = ended.filter(ended.status.isin(["held", "quarantined", "unknown"]))
@@ -176,7 +179,7 @@ def _unwritten_records(warehouse: Warehouse, run_id: str) -> ir.Table:
 
 
 def _option_fields(configuration: Configuration) -> Iterator[str]:
-    """The fields that are written with words of a closed list."""
+    """The fields that are written with options of a fixed list."""
     columns = lifecycle_columns(configuration.definition)
     for crm, mapping in configuration.mappings.items():
         for object, fields in mapping.write.items():
@@ -195,7 +198,7 @@ def _counts_by_run(warehouse: Warehouse, run_ids: list[str]) -> dict[str, dict[s
 
 
 def _last_outcomes(outcomes: ir.Table) -> ir.Table:
-    """The last outcome of each record in each run: `apply` settles what was open."""
+    """The last outcome of each record in each run: `apply` and the next run add a second one."""
     newest = ibis.row_number().over(group_by=("run_id", *RECORD_KEY), order_by=ibis.desc("at"))
     return outcomes.mutate(nth=newest).filter(lambda t: t.nth == 0).drop("nth")
 

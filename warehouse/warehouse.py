@@ -1,85 +1,67 @@
-"""The warehouse: where landed tables, the answer and the journal live, and the engine over them."""
+"""The warehouse: landed tables, lifecycle tables and the journal, on DuckDB or PostgreSQL."""
 
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
 
 import dlt
-import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot.expressions as sge
-from dlt.common.destination import Destination
-from dlt.common.destination.exceptions import DestinationException
-from dlt.pipeline.exceptions import PipelineStepFailed
 from ibis.backends.sql import SQLBackend
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from config.loader import Configuration
-from connectors import causes
 from connectors.extract.landed import field_types
-from errors import ConfigError, SyncError, WarehouseBusyError
+from errors import ConfigError
 from models import FieldType
 from transforms.identity import point_in_time
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize
 from transforms.staging.timestamps import from_datetime
-from warehouse.dialects import advisory_lock, qualified, require_supported, splink_api, transaction
+from warehouse import migrations
+from warehouse.destination import configured_destination, duckdb_file, root_error
+from warehouse.dialects import advisory_lock, qualified, splink_api, transaction
 
-T = TypeVar("T")
-
-PROJECT_FOLDER = Path(__file__).parents[1]
 DATASET = "onefunnel"
 SCRATCH_DATASET = "onefunnel_intermediate"
-"""Tables on the way to the answer; every run makes them anew."""
-
-NAMING_CONVENTION = "sql_cs_v1"
-"""Landed columns keep the CRM's own spelling."""
-
-
-BUSY = (
-    "the warehouse is open elsewhere: another run is under way, or a tool looks into the file. "
-    "Wait for it, with --wait-for-lock, or call again later"
-)
-UNWRITABLE = (
-    "the warehouse cannot be opened: its folder is missing or cannot be written. Set "
-    "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
-)
-UNREACHABLE = (
-    "the warehouse cannot be reached: see that its server is up, and that "
-    "DESTINATION__POSTGRES__CREDENTIALS (postgresql://USER:PASSWORD@HOST:5432/DATABASE) lead there"
-)
+"""Holds intermediate results; every run replaces them."""
 
 
 class Warehouse:
-    """An open warehouse. One process writes to it at a time."""
+    """An open warehouse. One process writes to it at a time.
 
-    def __init__(self, engine: SQLBackend) -> None:
+    Opened `read_only` it stores nothing: intermediate results are temporary tables of the
+    connection, and a table that does not exist yet is read as an empty one.
+    """
+
+    def __init__(self, engine: SQLBackend, *, read_only: bool = False) -> None:
         self.engine = engine
-        self._dataset, self._scratch_dataset = (
-            qualified(engine, DATASET),
-            qualified(engine, SCRATCH_DATASET),
-        )
-        if DATASET not in engine.list_databases():
+        self.is_read_only = read_only
+        self._dataset = qualified(engine, DATASET)
+        self._scratch_dataset = qualified(engine, SCRATCH_DATASET)
+        self._temporary: dict[str, str] = {}
+        if not read_only and DATASET not in engine.list_databases():
             engine.create_database(DATASET)
 
     def replace_table(self, name: str, table: ir.Table) -> ir.Table:
-        """Keep a table of the answer under its name, in place of the one before."""
+        """Store a table under its name, in place of the one before."""
+        self._require_writable(name)
         return self.engine.create_table(name, table, database=self._dataset, overwrite=True)
 
     def materialize(self, name: str, table: ir.Table) -> ir.Table:
-        """Keep a table on the way to the answer: computed once, read often."""
+        """Store an intermediate result: computed once, read often.
+
+        It exists until the next call with the same name.
+        """
+        if self.is_read_only:
+            return self._create_temporary(f"scratch_{name}", table)
         return self.engine.create_table(name, table, database=self._scratch_dataset, overwrite=True)
 
     def save_lifecycle(self, tables: LifecycleTables) -> LifecycleTables:
-        """Keep the answer as the tables `lifecycle` and `stage_history`."""
+        """Store the tables `lifecycle` and `stage_history`."""
         return LifecycleTables(
             self.replace_table("lifecycle", tables.lifecycle),
             self.replace_table("stage_history", tables.stage_history),
@@ -93,159 +75,195 @@ class Warehouse:
         person_id: str | None = None,
         fields: tuple[str, ...] | None = None,
     ) -> point_in_time.Inputs:
-        """What an answer is made of: people, field_since, events, as known at `as_of`.
+        """Return people, field_since and events as they were known at `as_of`.
 
-        From the start of the last run on (and without `as_of`) these are the tables of that run.
-        For an earlier instant they are made anew from `records`, `record_history` and
-        `field_history`, as tables that stand until the next call. `only` names one person;
-        `fields` are asked in place of those of the definition.
+        From the start of the last run on, and without `as_of`, these are the tables of that run.
+        For an earlier time they are computed from `records`, `record_history` and
+        `field_history`, and exist until the next call. `person_id` selects one person; `fields`
+        replace those of the definition.
 
-        Raises: ConfigError where nothing was pulled yet.
+        Raises: ConfigError: no run has extracted anything yet.
         """
         if not all(self.has(name) for name in point_in_time.HistoryTables._fields):
-            raise ConfigError("nothing was pulled yet: `python sync.py plan` comes first")
+            raise ConfigError("the warehouse is empty: run `python sync.py run --dry-run` first")
         if as_of is None or self._is_present(as_of):
             names = ("people", "field_since", "events")
             people, since, events = (_filter_person(self.table(name), person_id) for name in names)
             nothing = people.filter(ibis.literal(False)).select("person_id")
             return point_in_time.Inputs(people, since, events, unknown=nothing)
         field_names = configuration.definition.fields() if fields is None else fields
-        memory = self._history_tables(person_id)
+        history = self._history_tables(person_id)
         return point_in_time.inputs_as_of(
-            memory, configuration.people, field_names, at=as_of, materialize=self.materialize
+            history, configuration.people, field_names, at=as_of, materialize=self.materialize
         )
 
     def _is_present(self, as_of: datetime) -> bool:
-        """Whether no run has begun since then: what stands in the tables is what was known."""
+        """Whether no run has started since: then the tables hold what was known at `as_of`."""
         last = self.table("runs").started_at.max().to_pyarrow().as_py()
         return last is None or from_datetime(as_of) >= from_datetime(last)
 
-    def _history_tables(self, only: str | None) -> point_in_time.HistoryTables:
-        memory = point_in_time.HistoryTables(
+    def _history_tables(self, person_id: str | None) -> point_in_time.HistoryTables:
+        history = point_in_time.HistoryTables(
             *(self.table(name) for name in point_in_time.HistoryTables._fields)
         )
-        if only is None:
-            return memory
-        # the histories as a whole: from when on a field has one is told by those of all records
-        records, events = _filter_person(memory.records, only), _filter_person(memory.events, only)
-        return memory._replace(records=records, events=events)
+        if person_id is None:
+            return history
+        # the two histories stay whole: the time from which a field has a history is that of the
+        # first row of any record
+        return history._replace(
+            records=_filter_person(history.records, person_id),
+            events=_filter_person(history.events, person_id),
+        )
 
     def advisory_lock(self) -> None:
         """Make other processes wait here, until this one has closed the warehouse."""
         advisory_lock(self.engine)
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Let all that is written meanwhile take effect at the end; killed before, none of it."""
+        """Make all writes of a block take effect at its end; none of them after an error."""
         return transaction(self.engine)
 
     def table_or_none(self, name: str) -> ir.Table | None:
-        """A table that an earlier run kept; None where there is none yet."""
+        """Return a table that an earlier run stored; None where there is none yet."""
         return self.table(name) if self.has(name) else None
 
     def append_evolving(self, name: str, rows: ir.Table) -> None:
-        """Add rows to a table that is never rewritten; columns it does not have yet are added."""
-        had = self.ensure_table(name, rows.schema()).schema()
+        """Append rows to a table; new columns are added to it, missing ones are NULL."""
+        stored = self.ensure_table(name, rows.schema()).schema()
         rows = rows.select(
             **{
-                column: rows[column] if column in rows.columns else ibis.null(of)
-                for column, of in had.items()
+                column: rows[column] if column in rows.columns else ibis.null(column_type)
+                for column, column_type in stored.items()
             }
         )
         self.append(name, rows, rows.schema())
 
-    def _add_column(self, name: str, column: str, of: dt.DataType) -> None:
+    def _add_column(self, name: str, column: str, column_type: dt.DataType) -> None:
         compiler = self.engine.compiler
-        kind = compiler.type_mapper.from_ibis(of)
+        kind = compiler.type_mapper.from_ibis(column_type)
         added = sge.ColumnDef(this=sge.to_identifier(column, quoted=True), kind=kind)
-        change = sge.Alter(this=self._table_identifier(name), kind="TABLE", actions=[added])
+        change = sge.Alter(this=self.table_identifier(name), kind="TABLE", actions=[added])
         self.engine.raw_sql(change.sql(compiler.dialect))
 
-    def _table_identifier(self, name: str, dataset: str = DATASET) -> sge.Table:
+    def table_identifier(self, name: str, dataset: str = DATASET) -> sge.Table:
+        """Return the full name of a table as SQL: catalog, dataset, table."""
         return sge.table_(name, db=dataset, catalog=self.engine.current_catalog, quoted=True)
 
     @contextmanager
     def temp_tables(self) -> Iterator[Materialize]:
-        """Keep tables for a while: what is only tried out leaves nothing in the warehouse."""
-        made: set[str] = set()
+        """Give a `materialize` whose tables are dropped at the end of the block."""
+        created: set[str] = set()
 
-        def store(name: str, table: ir.Table) -> ir.Table:
-            aside = f"aside_{name}"
-            if aside in made:
-                self.engine.drop_table(aside)
-            made.add(aside)
-            return self.engine.create_table(aside, table, temp=True)
+        def materialize(name: str, table: ir.Table) -> ir.Table:
+            created.add(f"temp_{name}")
+            return self._create_temporary(f"temp_{name}", table)
 
         try:
-            yield store
+            yield materialize
         finally:
-            for name in made:
-                self.engine.drop_table(name, force=True)
+            for name in created & self._temporary.keys():
+                self.engine.drop_table(self._temporary.pop(name), force=True)
+
+    def _create_temporary(self, name: str, table: ir.Table) -> ir.Table:
+        """Create a temporary table, then drop the one before: the new one may read it."""
+        previous = self._temporary.get(name)
+        current = f"{name}_1" if previous == name else name
+        created = self.engine.create_table(current, table, temp=True)
+        if previous is not None:
+            self.engine.drop_table(previous)
+        self._temporary[name] = current
+        return created
 
     def last_extract_at(self) -> datetime | None:
-        """When the last pull began that came to an end; None: nothing says so."""
+        """Return the start of the last run that was not interrupted; None where there is none."""
         if not self.has("runs"):
             return None
         runs = self.table("runs")
-        whole = runs.filter(runs.status.isin(["planned", "stopped", "done"]))
-        started_at: datetime | None = whole.started_at.max().to_pyarrow().as_py()
+        complete = runs.filter(runs.status.isin(["planned", "stopped", "done"]))
+        started_at: datetime | None = complete.started_at.max().to_pyarrow().as_py()
         return started_at
 
     def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
-        """Add rows to a table that is never rewritten; the first ones make it."""
+        """Append rows to a table; the table is created where it does not exist."""
+        self._require_writable(name)
         table = ibis.memtable(rows) if isinstance(rows, pa.Table) else rows
         table = table.select(**{column: table[column].cast(of) for column, of in schema.items()})
         self.ensure_table(name, schema)
         self.engine.insert(name, table, database=self._dataset)
 
     def delete_matching(self, name: str, rows: ir.Table, *, dataset: str = DATASET) -> None:
-        """Delete what has the same values as one of the rows, in the columns that they have."""
-        key = sge.Tuple(expressions=[sge.column(one, quoted=True) for one in rows.columns])
-        same = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
-        delete = sge.Delete(this=self._table_identifier(name, dataset), where=sge.Where(this=same))
+        """Delete the rows of a table that equal one of `rows` in all columns that `rows` has."""
+        self._require_writable(name)
+        key = sge.Tuple(expressions=[sge.column(column, quoted=True) for column in rows.columns])
+        matches = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
+        delete = sge.Delete(
+            this=self.table_identifier(name, dataset), where=sge.Where(this=matches)
+        )
         if name in self.engine.list_tables(database=(self.engine.current_catalog, dataset)):
             self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
 
     def ensure_table(self, name: str, schema: ibis.Schema) -> ir.Table:
-        """A table that is never rewritten, with these columns; empty until something is added."""
+        """Return a table with at least these columns; create what is missing.
+
+        Opened read-only, a missing table is empty, and a missing column is NULL.
+        """
+        if self.is_read_only:
+            return self._with_columns(name, schema)
         if not self.has(name):
             self.engine.create_table(name, schema=schema, database=self._dataset)
-        had = self.table(name).columns
-        for column in (column for column in schema if column not in had):
+        stored = self.table(name).columns
+        for column in (column for column in schema if column not in stored):
             self._add_column(name, column, schema[column])
         return self.table(name)
 
+    def _with_columns(self, name: str, schema: ibis.Schema) -> ir.Table:
+        if not self.has(name):
+            return ibis.memtable(schema.to_pyarrow().empty_table())
+        table = self.table(name)
+        missing = {column: of for column, of in schema.items() if column not in table.columns}
+        return table.mutate(**{column: ibis.null(of) for column, of in missing.items()})
+
+    def _require_writable(self, name: str) -> None:
+        if self.is_read_only:
+            raise RuntimeError(f"table {name} cannot be written: the warehouse is open read-only")
+
     def has(self, name: str) -> bool:
-        """Whether there is such a table yet."""
-        return name in self.engine.list_tables(database=self._dataset)
+        """Whether a table exists in the dataset `onefunnel`."""
+        return name in self.table_names()
+
+    def table_names(self) -> list[str]:
+        """Return the names of the tables in the dataset `onefunnel`."""
+        return list(self.engine.list_tables(database=self._dataset))
 
     def table(self, name: str) -> ir.Table:
-        """A table of the answer or of the journal."""
+        """Return a table of the dataset `onefunnel`."""
         return self.engine.table(name, database=self._dataset)
 
     def source_tables(self, crm: str, objects: Iterable[str]) -> Mapping[str, ir.Table]:
-        """The landed tables of one CRM."""
+        """Return the landed tables of one CRM: object -> table."""
         return {name: self.engine.table(name, database=crm) for name in objects}
 
     def source_types(self, crm: str) -> Mapping[str, Mapping[str, FieldType]]:
-        """As what type each field of each object of one CRM was landed."""
+        """Return the types of one CRM's landed fields: object -> field -> type."""
         if crm not in self.engine.list_databases():
             return {}
         names = self.engine.list_tables(database=crm)
         return {name: field_types(self.engine.table(name, database=crm)) for name in names}
 
     def normalize_emails(self, addresses: ir.Table) -> ir.Table:
-        """The NFKC form of a few addresses: address, normal."""
-        odd = addresses.to_pyarrow()["address"].combine_chunks().cast(pa.string())
-        normal = pc.utf8_normalize(odd, form="NFKC")
+        """Return the NFKC form of addresses: address, normal."""
+        # neither engine has NFKC: pyarrow does it, for the few addresses that are not ASCII
+        raw = addresses.to_pyarrow()["address"].combine_chunks().cast(pa.string())
+        normal = pc.utf8_normalize(raw, form="NFKC")
         return self.materialize(
-            "spelling", ibis.memtable(pa.table({"address": odd, "normal": normal}))
+            "spelling", ibis.memtable(pa.table({"address": raw, "normal": normal}))
         )
 
     def connected_components(self, nodes: ir.Table, edges: ir.Table) -> ir.Table:
-        """Connected components: nodes(key), edges(a, b) -> (key, component)."""
+        """Return the connected components: nodes(key), edges(a, b) -> (key, component)."""
         self.materialize("cluster_nodes", nodes)
         self.materialize("cluster_edges", edges)
-        splink, made_in = splink_api(self.engine, SCRATCH_DATASET)
+        splink, splink_dataset = splink_api(self.engine, SCRATCH_DATASET)
         clusters = cluster_pairwise_predictions_at_threshold(
             f"{SCRATCH_DATASET}.cluster_nodes",
             f"{SCRATCH_DATASET}.cluster_edges",
@@ -254,8 +272,10 @@ class Warehouse:
             edge_id_column_name_left="a",
             edge_id_column_name_right="b",
         )
-        made = self.engine.table(clusters.physical_name, database=made_in)
-        components = self.materialize("clustered", made.select("key", component=made.cluster_id))
+        clustered = self.engine.table(clusters.physical_name, database=splink_dataset)
+        components = self.materialize(
+            "clustered", clustered.select("key", component=clustered.cluster_id)
+        )
         clusters.drop_table_from_database_and_remove_from_cache()
         return components
 
@@ -265,93 +285,46 @@ def _filter_person(table: ir.Table, person_id: str | None) -> ir.Table:
 
 
 @contextmanager
-def open_warehouse() -> Iterator[Warehouse]:
+def open_warehouse(*, read_only: bool = False) -> Iterator[Warehouse]:
     """Open the configured warehouse.
 
-    Raises: HeldError where another process has it open, SyncError where it cannot be opened.
+    For writing, a warehouse of an older schema version is migrated first. `read_only` changes
+    nothing: DuckDB opens the file read-only, and an empty warehouse stands in for a missing file.
+
+    Raises: WarehouseBusyError: another process has the DuckDB file open.
+            SyncError: the warehouse cannot be opened.
+            ConfigError: its schema version is newer than this code; or it is older, and
+            `read_only` forbids to migrate it.
     """
     try:
-        # not a pipeline: making one would end that of a pull that is under way
-        dataset = dlt.dataset(_destination(), SCRATCH_DATASET, schema=dlt.Schema(SCRATCH_DATASET))
-        with dataset.sql_client as sql:
-            if not sql.has_dataset():
-                sql.create_dataset()
-            # before the other lets go of it: to open a file anew takes much longer
-            engine = dataset.ibis()
+        engine = _connect(read_only=read_only)
     except Exception as error:
-        # every engine's client has errors of its own
-        raise _root_error(error) from error
-    engine.raw_sql("SET TimeZone = 'UTC'")
+        # each engine's client raises errors of its own
+        raise root_error(error) from error
     try:
-        yield Warehouse(engine)
+        engine.raw_sql("SET TimeZone = 'UTC'")
+        warehouse = Warehouse(engine, read_only=read_only)
+        if read_only:
+            migrations.require_current(warehouse)
+        else:
+            migrations.migrate(warehouse)
+        yield warehouse
     finally:
         engine.disconnect()
 
 
-def run_dlt(crm: str, extract: Callable[[dlt.Pipeline], T]) -> T:
-    """Let a CRM be pulled, each object into a table of its name.
-
-    The cursors are stored with the rows, in the warehouse; nothing is kept beside it.
-    """
-    # Arrow's usual pool keeps the memory of a page that is landed; these give it back
-    has_one = "jemalloc" in pa.supported_memory_backends()
-    pa.set_memory_pool(pa.jemalloc_memory_pool() if has_one else pa.system_memory_pool())
-    try:
-        with _pipeline(crm) as pipeline:
-            return extract(pipeline)
-    except (PipelineStepFailed, DestinationException) as failure:
-        raise _root_error(failure) from failure
-
-
-def _root_error(failure: Exception) -> BaseException:
-    """What really went wrong: dlt wraps it in the step at which it happened."""
-    for error in causes(failure):
-        if isinstance(error, SyncError | KeyboardInterrupt):
-            return error
-        if isinstance(error, duckdb.IOException):
-            return (
-                WarehouseBusyError(BUSY)
-                if "set lock on file" in str(error)
-                else SyncError(UNWRITABLE)
-            )
-        if type(error).__name__ == "OperationalError":
-            return SyncError(UNREACHABLE)
-    return failure
-
-
-def _destination() -> str | Destination[Any, Any]:
-    """The configured warehouse; without a word of it a file in the checkout."""
-    name = require_supported(str(dlt.config.get("destination.name") or "duckdb"))
-    if name != "duckdb" or dlt.secrets.get("destination.duckdb.credentials"):
-        return name
-    return dlt.destinations.duckdb(f"duckdb:///{PROJECT_FOLDER / 'warehouse.duckdb'}")
-
-
-@contextmanager
-def _pipeline(dataset: str) -> Iterator[dlt.Pipeline]:
-    """A dlt pipeline into one dataset, that remembers nothing but what the warehouse holds."""
-    os.environ.setdefault("SCHEMA__NAMING", NAMING_CONVENTION)
-    with tempfile.TemporaryDirectory(prefix="onefunnel-") as folder, _without_vacuum():
-        yield dlt.pipeline(
-            dataset,
-            destination=_destination(),
-            dataset_name=dataset,
-            pipelines_dir=folder,
-        )
-
-
-@contextmanager
-def _without_vacuum() -> Iterator[None]:
-    """Let DuckDB put off moving a table's rows together, to when the warehouse is next opened.
-
-    Beside a pull that would double the memory, and more the larger the table is.
-    """
-    variable = "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"
-    if dlt.config.get(variable.replace("__", ".").lower()) is not None:
-        yield  # the user's own
-        return
-    os.environ[variable] = json.dumps({"max_vacuum_tasks": 0})
-    try:
-        yield
-    finally:
-        del os.environ[variable]
+def _connect(*, read_only: bool) -> SQLBackend:
+    if read_only and (file := duckdb_file()) and not file.exists():
+        return ibis.duckdb.connect()
+    # dlt makes the dataset the search path of the connection, so DuckDB must have it: a file that
+    # is only read may lack ours, but every DuckDB file has the schema `main`
+    name = "main" if read_only else SCRATCH_DATASET
+    # a dataset, not a pipeline: a new pipeline would end that of an extract that is running
+    dataset = dlt.dataset(configured_destination(), name, schema=dlt.Schema(SCRATCH_DATASET))
+    if read_only:
+        return dataset.ibis(read_only=True)
+    with dataset.sql_client as sql:
+        if not sql.has_dataset():
+            sql.create_dataset()
+        # connect before the client closes: DuckDB takes much longer to open the file again
+        return dataset.ibis()

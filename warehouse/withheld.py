@@ -1,6 +1,6 @@
-"""What was decided about single fields: frozen by a run, tried again or accepted by an admin.
+"""Withheld fields, and decisions about them: frozen by a run; retried or accepted by an admin.
 
-`held` is what the last plan found wrong and left alone; `decisions` is kept for good.
+The table `withheld` has the fields that the last plan does not write; `decisions` only grows.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY, WriteHistory
-from warehouse.runs import CHANGES, OUTCOME_KEY, OUTCOMES, Run, unknown_outcomes
+from warehouse.changes import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
+from warehouse.runs import Run
 from warehouse.warehouse import Warehouse
 
 DECISIONS = ibis.schema(
@@ -37,19 +38,19 @@ WITHHELD = ibis.schema(
 
 
 RETRYABLE_HOLDS = ("refused", "frozen", "review", "manual_change")
-"""What is left alone no longer once somebody says `retry`."""
+"""The hold reasons that a `retry` removes."""
 
 
 def write_history(warehouse: Warehouse) -> WriteHistory:
-    """What earlier runs sent, field by field, with what became of it, and what was decided."""
+    """Return what earlier runs sent, field by field, with its outcome, and the decisions."""
     changes = warehouse.ensure_table("changes", CHANGES)
     outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     ended = outcomes.filter(outcomes.status.isin(["written", "quarantined"]))
-    in_doubt = unknown_outcomes(warehouse).mutate(
+    unknown = unknown_outcomes(warehouse).mutate(
         status=ibis.literal("unknown"),
         **{name: ibis.null("string") for name in ("error_code", "error", "field")},
     )
-    with_outcome = ended.select(*in_doubt.columns).union(in_doubt).rename(refused_field="field")
+    with_outcome = ended.select(*unknown.columns).union(unknown).rename(refused_field="field")
     return WriteHistory(
         changes.inner_join(with_outcome, OUTCOME_KEY),
         warehouse.ensure_table("decisions", DECISIONS),
@@ -57,13 +58,13 @@ def write_history(warehouse: Warehouse) -> WriteHistory:
 
 
 def fields_written(warehouse: Warehouse, run_id: str) -> ir.Table:
-    """What a run wrote, or (status unknown) may have written, field by field."""
+    """Return the fields that a run wrote, or (status unknown) may have written."""
     attempts = write_history(warehouse).attempts
     return attempts.filter(attempts.run_id == run_id, attempts.status.isin(["written", "unknown"]))
 
 
 def save_withheld(warehouse: Warehouse, run: Run, withheld: ir.Table) -> None:
-    """Store what is wrong now and is left alone; what is frozen stays so until a retry."""
+    """Store the withheld fields of a plan; a field stays frozen until a retry."""
     withheld = withheld.mutate(run_id=ibis.literal(run.run_id)).select(*WITHHELD)
     withheld = warehouse.replace_table("withheld", withheld)
     decisions = warehouse.ensure_table("decisions", DECISIONS)
@@ -77,32 +78,32 @@ def save_withheld(warehouse: Warehouse, run: Run, withheld: ir.Table) -> None:
 def retry(
     warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
 ) -> int:
-    """Let the next run write what was refused, frozen or changed by people; None stands for all.
+    """Store that the next run writes fields that were refused, frozen or changed in the CRM.
 
-    Gives how many fields the last plan left alone for one of these reasons.
+    None selects all. Return how many fields of the last plan this concerns.
     """
     decision = {"crm": crm, "object": None, "record_id": record_id, "field": field, "value": None}
-    one = pa.Table.from_pylist(
+    row = pa.Table.from_pylist(
         [decision], schema=ibis.schema(dict.fromkeys(decision, "string")).to_pyarrow()
     )
-    _append_decisions(warehouse, "retry", ibis.memtable(one))
+    _append_decisions(warehouse, "retry", ibis.memtable(row))
     return _count(_withheld(warehouse, RETRYABLE_HOLDS, crm=crm, field=field, record_id=record_id))
 
 
 def accept(
     warehouse: Warehouse, *, crm: str | None, field: str | None, record_id: str | None
 ) -> int:
-    """Leave what people put in place of ours, as long as it stays; give how many fields."""
+    """Store that fields under review keep their CRM value, while it stays; return how many."""
     held = _withheld(warehouse, ("review",), crm=crm, field=field, record_id=record_id)
     _append_decisions(warehouse, "accept", held.mutate(value=held.crm_value))
     return _count(held)
 
 
 def _withheld(warehouse: Warehouse, holds: tuple[str, ...], **filters: str | None) -> ir.Table:
-    """What the last plan left alone for one of these reasons; None stands for all."""
+    """The fields that the last plan withheld for one of these reasons; None selects all."""
     held = warehouse.ensure_table("withheld", WITHHELD)
-    named = [held[name] == one for name, one in filters.items() if one is not None]
-    return held.filter(held.hold_reason.isin(holds), *named)
+    conditions = [held[name] == value for name, value in filters.items() if value is not None]
+    return held.filter(held.hold_reason.isin(holds), *conditions)
 
 
 def _count(table: ir.Table) -> int:

@@ -1,22 +1,21 @@
-"""The calls of the day: how many a plan needs, how many are left, and how many are for others."""
+"""The API budget: the calls that a plan needs, and those that the CRM's daily quota leaves."""
 
 from dataclasses import dataclass
 from math import inf
 
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from connectors import AnyConnector, Client
-from errors import ConfigError
 from models import WriteVolume
+from settings import Rule, read_settings
 
 
 @configspec
 class QuotaSettings(BaseConfiguration):
-    """`QUOTA__RESERVE`: calls of the day that are left to others.
+    """`QUOTA__RESERVE`: calls of the daily quota that are left for other programs.
 
-    Below 1 it is a share of the day's calls, from 1 on a number of calls.
+    Below 1 it is a share of the daily quota, from 1 on a number of calls.
     """
 
     reserve: float = 0.1
@@ -24,9 +23,10 @@ class QuotaSettings(BaseConfiguration):
 
 @dataclass(frozen=True)
 class ApiBudget:
-    """One CRM's calls: what the plan needs, what is left, how many records that is enough for.
+    """One CRM's API calls: needed by the plan, remaining today, reserved for other programs.
 
-    `left` and `reserve` are None where the CRM does not tell its calls: then all are written.
+    `max_records` is how many records can be written with them. `remaining` and `reserve` are None
+    where the CRM does not report its quota: then all records are written.
     """
 
     crm: str
@@ -37,29 +37,27 @@ class ApiBudget:
     max_records: int
 
 
-def load_reserve() -> float:
-    """The reserve configured, or the default.
+def load_reserve(problems: list[str] | None = None) -> float:
+    """Read the reserve that is configured, or the default.
 
-    Raises: ConfigError where it is no number from 0 on.
+    problems: see `read_settings`.
+    Raises:   ConfigError where it is not a number from 0 on.
     """
-    try:
-        share = resolve_configuration(QuotaSettings(), sections=("quota",)).reserve
-    except ConfigurationException as error:
-        raise ConfigError(_INVALID_RESERVE) from error
-    if not 0 <= share < inf:
-        raise ConfigError(_INVALID_RESERVE)
-    return share
+    return read_settings(
+        QuotaSettings(), "quota", rules={"reserve": _RESERVE}, problems=problems
+    ).reserve
 
 
-_INVALID_RESERVE = (
-    "QUOTA__RESERVE is a share of the day's calls such as 0.1, or a number of calls from 1 on"
+_RESERVE = Rule(
+    "a share of the day's calls such as 0.1, or a number of calls from 1 on",
+    lambda value: 0 <= value < inf,
 )
 
 
 def api_budget(
     crm: str, connector: AnyConnector, client: Client, volume: WriteVolume, reserve: float
 ) -> ApiBudget:
-    """Hold the calls that a plan needs against those that may be spent."""
+    """Compare the calls that a plan needs with those that may be spent."""
     needed = connector.estimate_writes(client, volume) if volume.records else 0
     remaining, reserved = client.calls_remaining, _reserved_calls(client, reserve)
     max_records = volume.records

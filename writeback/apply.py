@@ -1,4 +1,4 @@
-"""How the stored changes of a run reach both CRMs: within the calls of the day, or not at all."""
+"""Write the stored changes of a run into the CRMs, within the API budget."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from errors import AccessError
 from models import ProgressReporter
 from session import CrmSession
-from warehouse import runs
+from warehouse import changes
 from warehouse.run_lock import RunLock
 from warehouse.runs import Run
 from warehouse.warehouse import Warehouse
@@ -16,28 +16,28 @@ from writeback.api_budget import ApiBudget, api_budget, load_reserve
 def plan_api_budgets(
     warehouse: Warehouse, run: Run, crms: list[CrmSession], *, since: datetime
 ) -> list[ApiBudget]:
-    """Count the calls that the changes of a run need, before the first of them."""
-    reserved = load_reserve()
+    """Return the API budget of each CRM for the pending changes of a run; store it in the run."""
+    reserve = load_reserve()
     budgets = [
         api_budget(
             crm.crm,
             crm.connector,
             crm.client,
-            runs.pending_volume(warehouse, run.run_id, crm.crm, since=since),
-            reserved,
+            changes.pending_volume(warehouse, run.run_id, crm.crm, since=since),
+            reserve,
         )
         for crm in crms
     ]
-    run.counts["quota"] = {one.crm: asdict(one) for one in budgets}
+    run.counts["quota"] = {budget.crm: asdict(budget) for budget in budgets}
     return budgets
 
 
 def hold_plan(
     warehouse: Warehouse, run: Run, crms: list[CrmSession], *, status: str, reason: str
 ) -> None:
-    """Write nothing; `apply` goes on from here."""
+    """Hold all pending changes of a run; `apply` writes them later."""
     for crm in crms:
-        runs.hold_pending(warehouse, run.run_id, crm.crm, reason, since=run.started_at)
+        changes.hold_pending(warehouse, run.run_id, crm.crm, reason, since=run.started_at)
     run.status = status
 
 
@@ -45,26 +45,30 @@ def apply_changes(
     warehouse: Warehouse,
     run: Run,
     crms: list[CrmSession],
-    lease: RunLock,
+    lock: RunLock,
     *,
     bars: ProgressReporter,
 ) -> None:
-    """Write the stored changes of a run that have no outcome yet; journal every batch."""
+    """Write the pending changes of a run; store the outcomes after each batch.
+
+    Raises: AccessError: a CRM refused the login or a permission; the other CRMs are written first.
+            WarehouseBusyError: another run took the run lock.
+    """
     access_errors: list[AccessError] = []
     since = datetime.now(UTC)
     for crm, budget in zip(crms, plan_api_budgets(warehouse, run, crms, since=since), strict=True):
-        runs.hold_pending(
+        changes.hold_pending(
             warehouse, run.run_id, crm.crm, "quota", since=since, skip_first=budget.max_records
         )
         report_written = bars.write_callback(crm.crm, budget.max_records)
-        changes = runs.pending_changes(warehouse, run.run_id, crm.crm, crm.mapping, since=since)
+        record_changes = changes.pending_changes(warehouse, run.run_id, crm.crm, since=since)
         try:
-            for outcomes in crm.connector.write(crm.client, changes, crm.catalog):
-                runs.write_outcomes(warehouse, run.run_id, crm.crm, outcomes)
+            for outcomes in crm.connector.write(crm.client, record_changes, crm.catalog):
+                changes.write_outcomes(warehouse, run.run_id, crm.crm, outcomes)
                 report_written(len(outcomes))
-                lease.renew(warehouse)
+                lock.renew(warehouse)
         except AccessError as error:
-            # it stops this CRM, not the others; `apply` goes on from here once it is granted
+            # the other CRMs go on; `apply` writes the rest once the permission is granted
             access_errors.append(error)
     if access_errors:
         raise access_errors[0]

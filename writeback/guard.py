@@ -1,26 +1,25 @@
-"""The guard: a plan that would change too much at once waits for a person to say so."""
+"""The guard stops a plan that changes too many stages at once; `apply` writes it after review."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from config.mapping import Mapping as CrmMapping
-from errors import ConfigError
+from settings import Rule, read_settings
 from transforms.planning.crm_agreement import stage_fields
 from transforms.planning.plan import Plan
 
 
 @configspec
 class Limits(BaseConfiguration):
-    """From which shares on a plan is stopped: `GUARD__MAX_CHANGED_RATIO` and so on.
+    """The shares of a CRM's live records above which a plan is stopped: `GUARD__...`.
 
-    `max_changed_ratio` is of a CRM's live records, counting only those whose stage is replaced: to
-    fill what was empty harms nobody. `max_demoted_ratio` counts those of them that go down. CRMs with
-    fewer than `min_records` records are let through.
+    `max_changed_ratio` counts records whose stage is replaced; filling an empty field does not
+    count. `max_demoted_ratio` counts those that move to an earlier stage. A CRM with fewer than
+    `min_records` live records is not checked.
     """
 
     max_changed_ratio: float = 0.5
@@ -30,7 +29,7 @@ class Limits(BaseConfiguration):
 
 @dataclass(frozen=True)
 class GuardResult:
-    """What the guard thinks of one CRM's part of a plan."""
+    """The guard's result for one CRM's part of a plan; `stop_reason` is empty where it passes."""
 
     crm: str
     records: int
@@ -40,38 +39,36 @@ class GuardResult:
 
     @property
     def summary(self) -> str:
-        """What it found, in words."""
-        found = (
+        """The counts, and why the plan is stopped."""
+        counts = (
             f"it replaces the stage of {self.replaced:,} of {self.records:,} records, and moves "
             f"{self.demoted:,} down"
         )
-        return f"{found}; {self.stop_reason}" if self.stop_reason else found
+        return f"{counts}; {self.stop_reason}" if self.stop_reason else counts
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a person has to say yes first."""
+        """Whether a person must review the plan first."""
         return bool(self.stop_reason)
 
 
-def load_limits() -> Limits:
-    """The limits configured, or the defaults.
+def load_limits(problems: list[str] | None = None) -> Limits:
+    """Read the limits that are configured, or the defaults.
 
-    Raises: ConfigError where one of them is no number, or a share above 1: 50 would never stop
-            anything, and whoever sets it means half of the records.
+    A ratio above 1, such as 50 where 50 % is meant, would never stop a plan: it is an error.
+
+    problems: see `read_settings`.
+    Raises:   ConfigError where one of them is not in its range.
     """
-    try:
-        configured = resolve_configuration(Limits(), sections=("guard",))
-    except ConfigurationException as error:
-        raise ConfigError(_INVALID_LIMIT) from error
-    if not (0 <= configured.max_changed_ratio <= 1 and 0 <= configured.max_demoted_ratio <= 1):
-        raise ConfigError(_INVALID_LIMIT)
-    return configured
+    return read_settings(Limits(), "guard", rules=_LIMIT_RULES, problems=problems)
 
 
-_INVALID_LIMIT = (
-    "a limit of the guard cannot be read: GUARD__MAX_CHANGED_RATIO and GUARD__MAX_DEMOTED_RATIO are "
-    "shares from 0 to 1, such as 0.5, GUARD__MIN_RECORDS is a number of records"
-)
+_RATIO = Rule("a share from 0 to 1, such as 0.5", lambda value: 0 <= value <= 1)
+_LIMIT_RULES = {
+    "max_changed_ratio": _RATIO,
+    "max_demoted_ratio": _RATIO,
+    "min_records": Rule("a number of records, such as 50"),
+}
 
 
 def check_plan(
@@ -81,10 +78,10 @@ def check_plan(
     limits: Limits,
     written_crms: frozenset[str],
 ) -> list[GuardResult]:
-    """Judge the plan of every CRM.
+    """Check the plan of every CRM against the limits.
 
-    The first run into a CRM replaces what is there by its nature: it is previewed (`plan`), and
-    not stopped.
+    The first run into a CRM replaces most values and is not stopped: `written_crms` names the CRMs
+    that a run has written to.
     """
     results = []
     for crm, mapping in mappings.items():

@@ -32,10 +32,10 @@ def _heading(backtest: Backtest) -> Text:
     if backtest.month_ends:
         first, last = backtest.month_ends[0], backtest.month_ends[-1]
         text.append(
-            f"Everybody known at each of {len(backtest.month_ends)} month ends, "
-            f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, by what was known then: who became {backtest.target_stage} within "
-            f"{backtest.within_days:g} days? {backtest.converted:,} of "
-            f"{backtest.people:,} times somebody did, {backtest.buyers:,} people in all.\n"
+            f"{len(backtest.month_ends)} month-end snapshots, {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
+            f"each with the data known then. Of {backtest.people:,} people counted per snapshot, "
+            f"{backtest.converted:,} became {backtest.target_stage} within "
+            f"{backtest.within_days:g} days ({backtest.buyers:,} different people).\n"
         )
     return text
 
@@ -47,12 +47,12 @@ def _sections(backtest: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
     yield _conversions(backtest)
     if backtest.month_ends:
         within = f"{backtest.within_days:g} days"
-        title = f"Who became {backtest.target_stage} within {within}, by stage"
-        yield _signal_table(title, "at the month's end", backtest.results, _stages, is_wide=is_wide)
-        title, what = "The same by each threshold of the definition", "reached in the cycle"
+        title = f"Became {backtest.target_stage} within {within}, by stage"
+        yield _signal_table(title, "at the month end", backtest.results, _stages, is_wide=is_wide)
+        title, what = "By threshold of the definition", "reached in the cycle"
         yield _signal_table(title, what, backtest.results, _thresholds, is_wide=is_wide)
         yield _curve(backtest.results)
-        title = f"The same by what people did in the {within} before"
+        title = f"By activity in the {within} before the month end"
         yield _signal_table(
             title, "at least one", backtest.results[:1], _strongest_kinds, is_wide=is_wide
         )
@@ -80,7 +80,7 @@ def _stage_entries(sides: Sequence[DefinitionResult]) -> Table:
 
 def _conversions(backtest: Backtest) -> Table:
     title = f"From stage to stage within {backtest.within_days:g} days, since the first month above"
-    columns = ("from", "to", "people >", "went on >", "share >", "median days >", "too recent >")
+    columns = ("from", "to", "people >", "converted >", "share >", "median days >", "open >")
     table = make_table(title, *columns)
     for side in backtest.results:
         _add_side_heading(table, side, backtest.results)
@@ -122,8 +122,17 @@ def _signal_table(
     *,
     is_wide: bool,
 ) -> Table:
-    bought = ["bought >"] if is_wide else []
-    columns = (what, "times >", *bought, "share >", "others >", "lift >", "95 % >", "recall >")
+    bought = ["converted >"] if is_wide else []
+    columns = (
+        what,
+        "snapshots >",
+        *bought,
+        "share >",
+        "baseline >",
+        "lift >",
+        "95 % >",
+        "recall >",
+    )
     table = make_table(title, *columns)
     table.columns[-2].no_wrap = True
     for side in sides:
@@ -152,8 +161,8 @@ def _add_side_heading(
 
 
 def _curve(sides: Sequence[DefinitionResult]) -> Table:
-    columns = ("score at least", "times >", "share that bought >", "recall >")
-    table = make_table("The same by the score at the month's end", *columns)
+    columns = ("score at least", "snapshots >", "share >", "recall >")
+    table = make_table("By score at the month end", *columns)
     for side in sides:
         _add_side_heading(table, side, sides)
         for row in _sampled_curve(side.curve):
@@ -180,11 +189,12 @@ def _sampled_curve(curve: Rows) -> Rows:
 
 def _legend(backtest: Backtest) -> Text:
     return Text(
-        "times: people counted at each month end. share, others: of those of whom it was true, "
-        "and of all others, how many bought. lift: share / others, with its limits at 95 % "
-        "confidence, by person. recall: of all who bought, how many it had found before. Left "
-        f"out: customers already, and month ends less than {backtest.within_days:g} days ago. too "
-        f"few: less than {MIN_BUYERS} different people bought on one of the two sides.",
+        "snapshots: people counted once per month end. share: how many of them converted. "
+        "baseline: the same share of all other people. lift: share / baseline, with its 95 % "
+        "confidence interval, clustered by person. recall: share of all conversions that the "
+        "signal preceded. open: entered too recently to have had the whole time. Not counted: "
+        f"customers, and month ends less than {backtest.within_days:g} days ago. too few: fewer "
+        f"than {MIN_BUYERS} customers with or without the signal.",
         style="dim",
     )
 

@@ -32,8 +32,9 @@ def _heading(difference: DefinitionDiff) -> Text:
             f"{difference.theirs} ({difference.ids[1]})\n",
             "bold cyan",
         ),
-        f"{difference.moved:,} of {difference.people:,} people would move "
-        f"({format_percent(difference.share)}), by what was pulled on {difference.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.\n",
+        f"{difference.moved:,} of {difference.people:,} people change stage "
+        f"({format_percent(difference.share)}), with the data of "
+        f"{difference.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.\n",
     )
 
 
@@ -46,7 +47,7 @@ def _sections(difference: DefinitionDiff, *, is_wide: bool) -> Iterator[Renderab
 
 
 def _flows(difference: DefinitionDiff) -> Table:
-    table = make_table("Who would move", "from", "to", "people >", "share >")
+    table = make_table("Stage changes", "from", "to", "people >", "share >")
     for row in difference.flows[:MAX_FLOWS]:
         table.add_row(
             difference.stage_label(row["stage"], row["status"]),
@@ -67,8 +68,8 @@ def _sample(difference: DefinitionDiff, *, is_wide: bool) -> Table:
         difference.sample,
         key=lambda r: order.index((r["stage"], r["status"], r["stage_to"], r["status_to"])),
     )
-    records = ["known as"] if is_wide else []
-    table = make_table("Some of them (`explain ID` tells all)", "person", *records, "from", "to")
+    records = ["records"] if is_wide else []
+    table = make_table("Examples (see `explain ID`)", "person", *records, "from", "to")
     table.columns[0].overflow = "fold"
     for row in islice(sample, MAX_PEOPLE):
         table.add_row(
@@ -90,7 +91,7 @@ def _stage_with_reasons(place: str, reasons: str) -> Text:
 
 def _work(difference: DefinitionDiff) -> Table:
     table = make_table(
-        "What it means in work", "", f"{difference.ours} >", f"{difference.theirs} >"
+        "Follow-ups and next actions", "", f"{difference.ours} >", f"{difference.theirs} >"
     )
     for row in difference.follow_ups:
         label = difference.labels.get(row["stage"], row["stage"])
@@ -102,7 +103,7 @@ def _work(difference: DefinitionDiff) -> Table:
         style="bold",
     )
     waiting = (sum(row[side] for row in difference.actions) for side in ("due", "due_to"))
-    table.add_row("follow-ups that wait now", *map(format_count, waiting))
+    table.add_row("open follow-ups", *map(format_count, waiting))
     table.add_section()
     for row in difference.actions:
         table.add_row(
@@ -113,8 +114,8 @@ def _work(difference: DefinitionDiff) -> Table:
 
 def _writes(difference: DefinitionDiff, *, is_wide: bool) -> Table:
     fields = ["fields"] if is_wide else []
-    columns = ("where", "records >", "differing >", "calls, about >", *fields)
-    table = make_table("What it means in writing", *columns)
+    columns = ("where", "records >", "differing >", "estimated API calls >", *fields)
+    table = make_table("Records to write", *columns)
     for row in difference.writes:
         counts = (f"{name} {count:,}" for name, count in row["fields"].items() if count)
         table.add_row(

@@ -1,4 +1,4 @@
-"""A receipt as people read it."""
+"""Print the explanation of one person."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,7 +14,7 @@ from cli.render.run import make_table
 from connectors import crm_label
 
 MAX_CONTRIBUTIONS = 15
-"""So many lines tell of events one by one; the rest is told in one."""
+"""Rows of events in the table; the others are one row."""
 
 
 def show_receipt(receipt: Receipt, console: Console) -> None:
@@ -42,16 +42,19 @@ def show_receipt(receipt: Receipt, console: Console) -> None:
 
 def _summary_rows(receipt: Receipt) -> Iterator[tuple[str, Group | str]]:
     answer = receipt.lifecycle
-    yield "because", Group(*_reason_lines(receipt.reasons))
+    yield "reason", Group(*_reason_lines(receipt.reasons))
     if receipt.disqualified:
         conditions = (f"{row['text']} since {row['at']:%Y-%m-%d}" for row in receipt.disqualified)
         yield "disqualified", "; ".join(conditions)
-    yield "next", _next_action(answer)
+    yield "next action", _next_action(answer)
     if receipt.missing:
-        yield "not yet", receipt.missing
+        yield "next stage", receipt.missing
     if receipt.unknown:
-        yield "unknown", f"not known on {answer['as_of']:%Y-%m-%d}: {', '.join(receipt.unknown)}"
-    yield "known as", ", ".join(map(_record, receipt.records)) or "no record any more"
+        yield (
+            "unknown",
+            f"no value known on {answer['as_of']:%Y-%m-%d}: {', '.join(receipt.unknown)}",
+        )
+    yield "records", ", ".join(map(_record, receipt.records)) or "no record left"
 
 
 def _reason_lines(reasons: Rows) -> Iterator[Text]:
@@ -62,14 +65,18 @@ def _reason_lines(reasons: Rows) -> Iterator[Text]:
             line = f"  {event['kind']} {event['at']:%Y-%m-%d %H:%M}{left} ({_record(event)})"
             yield Text(line, style="dim")
     if not reasons:
-        yield Text("known, and nothing more yet")
+        yield Text("no activity yet")
 
 
 def _next_action(answer: dict[str, Any]) -> str:
     due = answer["follow_up_due"]
     until = f", by {due:%Y-%m-%d %H:%M} UTC" if due else ""
-    pressed = f"; {answer['touches']} touches without an answer" if answer["touches"] else ""
-    reach = "" if answer["contactable"] else "; not to be contacted"
+    pressed = (
+        f"; {answer['touches']} outbound touches since the last activity"
+        if answer["touches"]
+        else ""
+    )
+    reach = "" if answer["contactable"] else "; not contactable"
     return f"{answer['next_action']}{until}{pressed}{reach}"
 
 
@@ -80,7 +87,7 @@ def _record(row: dict[str, Any]) -> str:
 
 def _score(receipt: Receipt) -> Table:
     answer = receipt.lifecycle
-    table = make_table(f"Score {answer['score']:.2f}", "what", "on", "points >", "left now >")
+    table = make_table(f"Score {answer['score']:.2f}", "event", "on", "points >", "left now >")
     daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
     lines = [(on, kind, list(same)) for (on, kind), same in daily]
     shown_lines = [line for line in lines if _points_left(line[2])][:MAX_CONTRIBUTIONS]
@@ -88,7 +95,7 @@ def _score(receipt: Receipt) -> Table:
         times = f"{len(same)} x " if len(same) > 1 else ""
         table.add_row(times + kind, on, f"{same[0]['points']:g}", f"{_points_left(same):.2f}")
     if rest := [row for line in lines if line not in shown_lines for row in line[2]]:
-        table.add_row(f"{len(rest)} older ones", "", "", f"{_points_left(rest):.2f}", style="dim")
+        table.add_row(f"{len(rest)} older events", "", "", f"{_points_left(rest):.2f}", style="dim")
     for row in receipt.fit:
         table.add_row(f"fit: {row['text']}", "", f"{row['points']:g}", f"{row['left']:.2f}")
     table.add_section()
@@ -103,7 +110,7 @@ def _points_left(rows: Rows) -> float:
 def _criteria(receipt: Receipt) -> Table:
     met = sum(row["met"] for row in receipt.criteria)
     title = f"{receipt.framework}: {met} of {len(receipt.criteria)} met"
-    table = make_table(title, "criterion", "met", "asks for", "now")
+    table = make_table(title, "criterion", "met", "rule", "now")
     for row in receipt.criteria:
         since = f"since {row['since']:%Y-%m-%d}" if row["met"] else "no"
         table.add_row(
@@ -114,4 +121,4 @@ def _criteria(receipt: Receipt) -> Table:
 
 def _stage_history(receipt: Receipt) -> Text:
     steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
-    return Text.assemble(("Journey", "bold"), "  ", " > ".join(steps))
+    return Text.assemble(("Stage history", "bold"), "  ", " > ".join(steps))

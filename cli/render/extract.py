@@ -1,4 +1,4 @@
-"""What people see of pulls: by which roads objects are read, and how they were proven."""
+"""Print the estimate of the next extract, and the row-count checks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,16 +19,16 @@ def show_estimates(estimates: Mapping[str, Sequence[ExtractEstimate]], console: 
         for one in some:
             records = "" if one.records is None else format_count(one.records)
             table.add_row(one.object, one.method, records, format_count(one.calls), one.reason)
-        table.add_row("in all", "", "", format_count(sum(one.calls for one in some)), "")
+        table.add_row("total", "", "", format_count(sum(one.calls for one in some)), "")
         console.print(table)
 
 
 def row_check_table(rows: Rows) -> Table:
-    """Tell when each object was last proven, and what was mended so far."""
+    """Show when each object was last checked in full, and the repairs so far."""
     columns = ("object", "records >", "complete", "missing >", "deleted >", "re-associated >")
     table = make_table("Row-count check and repairs", *columns)
     for row in rows:
-        proven = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["proven_at"] else "not yet"
+        proven = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["proven_at"] else "never"
         names = ("records", "missing", "deleted", "reassociated")
         records, *mended = (format_count(row[name]) for name in names)
         table.add_row(f"{row['crm']} {row['object']}", records, proven, *mended)

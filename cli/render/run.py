@@ -1,4 +1,4 @@
-"""What people see: plans, accounts and receipts as tables."""
+"""Print the report of a run as tables."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +29,7 @@ def show_report(report: Report, console: Console) -> None:
 
 def _sections(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
     if report.labels and not report.people:
-        yield Text("Both CRMs are empty: nobody to decide about, nothing to write.")
+        yield Text("Both CRMs returned no contacts: nothing to compute, nothing to write.")
     if report.stages:
         yield stage_table(report.labels, report.crm_stages, report.stages)
     if report.stage_changes:
@@ -49,7 +49,7 @@ def _sections(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
 
 
 def _warnings(report: Report) -> RenderableType:
-    return Group(Text("Worth a look", style="bold"), *(Text(f"- {f}") for f in report.warnings))
+    return Group(Text("Warnings", style="bold"), *(Text(f"- {f}") for f in report.warnings))
 
 
 def _heading(report: Report) -> Text:
@@ -57,7 +57,7 @@ def _heading(report: Report) -> Text:
         "planned": "planned: nothing was written",
         "stopped": "stopped by the guard: nothing was written",
         "done": "done",
-        "running": "under way",
+        "running": "running",
         "interrupted": "interrupted",
     }
     run = report.run
@@ -87,20 +87,20 @@ def stage_table(
         table.add_row(label, *map(format_count, [*counts, sum(mine.values()), *asides]))
     if any((crm, None) in people_by_stage for crm in crms):
         blank = (format_count(people_by_stage.get((crm, None), 0)) for crm in crms)
-        table.add_row("(none of these)", *blank, style="dim")
+        table.add_row("(other / no stage)", *blank, style="dim")
     return table
 
 
 def unknown_fields_line(unknown: dict[str, int]) -> Text:
     """How many people lack which field, because nobody can tell what it held then."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
-    return Text(f"Not known of that time, and left empty: {counts} people")
+    return Text(f"No historical value (treated as empty): {counts} people")
 
 
 def _stage_changes(report: Report, *, is_wide: bool) -> Table:
     table = make_table("Stage changes", "where", "from", "to", "records >")
     if is_wide:
-        table.add_column("most often because", style="dim", overflow="ellipsis", no_wrap=True)
+        table.add_column("most frequent reason", style="dim", overflow="ellipsis", no_wrap=True)
     for row in report.stage_changes[:MAX_STAGE_CHANGES]:
         why = (row["why"],) if is_wide else ()
         to = row["before"] or "(empty)", row["after"] or "(cleared)"
@@ -121,7 +121,7 @@ def _field_changes(report: Report) -> Table:
 
 
 def _withheld(report: Report) -> Table:
-    table = make_table("Wrong, and left alone", "where", "field", "why", "records >")
+    table = make_table("Differences not written", "where", "field", "why", "records >")
     for row in report.withheld:
         table.add_row(
             object_label(row), row["field"], row["hold_reason"], format_count(row["records"])
@@ -130,7 +130,7 @@ def _withheld(report: Report) -> Table:
 
 
 def _outcomes(report: Report) -> Table:
-    table = make_table("Every record accounted for", "CRM", "outcome", "why", "records >")
+    table = make_table("Outcome per record", "CRM", "outcome", "why", "records >")
     for row in report.records:
         name = crm_label(row["crm"])
         table.add_row(name, row["status"], row["reason"], format_count(row["records"]))
@@ -143,13 +143,13 @@ def _outcomes(report: Report) -> Table:
 
 def _guard(report: Report) -> RenderableType:
     is_stopped = report.run.status == "stopped"
-    title = "The guard stopped this plan" if is_stopped else "The guard lets it through"
+    title = "Guard stopped the plan (limit exceeded)" if is_stopped else "Guard: within limits"
     lines = [
         Text(f"- {crm_label(one.crm)}: {one.summary}", style="yellow" if one.is_stopped else "")
         for one in report.guard
     ]
     if is_stopped:
-        lines.append(Text(f"Look at it, then: python sync.py apply {report.run.run_id}"))
+        lines.append(Text(f"Review the plan, then run: python sync.py apply {report.run.run_id}"))
     return Group(Text(title, style="bold yellow" if is_stopped else "bold"), *lines)
 
 
@@ -159,25 +159,25 @@ def _quota(report: Report) -> RenderableType:
 
 def api_budget_lines(quota: dict[str, Any]) -> RenderableType:
     """The calls a plan needs, the calls left, and what has to wait for the next run."""
-    return Group(Text("Calls", style="bold"), *_budget_lines(quota))
+    return Group(Text("API calls", style="bold"), *_budget_lines(quota))
 
 
 def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
     for crm, one in quota.items():
         line = f"- {crm_label(crm)}: {one['needed']:,} to write"
         if one["remaining"] is None:
-            line += "; it does not tell how many are left"
+            line += "; daily limit unknown"
         else:
-            line += f"; {one['remaining']:,} left of the day"
-            line += f", {one['reserve']:,} of them for others" if one["reserve"] else ""
+            line += f"; {one['remaining']:,} left today"
+            line += f" ({one['reserve']:,} reserved)" if one["reserve"] else ""
         if (late := one["records"] - one["max_records"]) > 0:
-            line += f": {late:,} records have to wait"
+            line += f": {late:,} records deferred to the next run"
         yield Text(line)
 
 
 def _unmatched_rows(report: Report) -> Table:
     table = make_table(
-        "Pulled, but no event", "what", "no rule fits >", "no date >", "nobody known >"
+        "Activities not counted", "object", "no rule >", "no timestamp >", "no person >"
     )
     for row in report.unmatched_rows:
         counts = (row["without_rule"], row["without_date"], row["without_person"])

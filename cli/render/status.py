@@ -8,7 +8,7 @@ from rich.text import Text
 
 from analysis.run_report import Rows
 from cli.render.run import WIDE_CONSOLE, api_budget_lines, format_count, make_table, object_label
-from warehouse.runs import STATUSES
+from warehouse.changes import STATUSES
 from warehouse.status import Status
 
 
@@ -37,20 +37,20 @@ def show_status(status: Status, console: Console) -> None:
         console.print(api_budget_lines(status.quota))
     if status.open_issues:
         console.print()
-        console.print(Text("Waiting for somebody", style="bold"))
+        console.print(Text("Needs attention", style="bold"))
         for row in status.open_issues:
             console.print(Padding(Text(f"- {_issue_line(row)}"), (0, 0, 0, 2)))
 
 
 def _issue_line(row: dict[str, Any]) -> str:
-    """One cause as a sentence: "318 records: HubSpot contacts.x refuses `Partner` (CODE): map it".
+    """One cause as a sentence: "318 records: HubSpot contacts.x rejected `Partner` (CODE): map it".
 
     What is held for no field in particular has none.
     """
     place = f"{object_label(row)}.{row['field']}" if row["field"] else object_label(row)
     what = f"{row['status']}, {row['reason']}"
     if row["reason"] == "refused":
-        what = f"refuses `{row['word']}`" if row["word"] else "refuses the value"
+        what = f"rejected `{row['word']}`" if row["word"] else "rejected the value"
         what += f" ({row['error_code']})" if row["error_code"] else ""
     count = f"{row['records']:,} record{'' if row['records'] == 1 else 's'}"
     return f"{count}: {place} {what}: {row['fix']}"
@@ -59,11 +59,11 @@ def _issue_line(row: dict[str, Any]) -> str:
 def show_changes(rows: Rows, console: Console) -> None:
     """Print what was written about one person, newest first."""
     if not rows:
-        console.print("Nothing was ever written about them.")
+        console.print("No changes written for this person.")
         return
     table = make_table("Written", "at", "where", "field", "from", "to", "outcome")
     if console.width >= WIDE_CONSOLE:
-        table.add_column("because", style="dim")
+        table.add_column("reason", style="dim")
     for row in rows:
         why = (row["reason"],) if console.width >= WIDE_CONSOLE else ()
         table.add_row(

@@ -52,7 +52,7 @@ def _holdout_metrics(
     suggestion: Suggestion, before: HoldoutMetrics, after: HoldoutMetrics
 ) -> Table:
     title = "On the later month ends, which it was not fitted to"
-    table = make_table(title, "", "points of today >", "fitted >")
+    table = make_table(title, "", "current >", "suggested >")
     marked = f"of the {suggestion.selected:,} highest"
     rows = (
         (f"{marked}, bought (precision)", before.precision, after.precision),
@@ -65,7 +65,7 @@ def _holdout_metrics(
 
 
 def _changes(suggestion: Suggestion) -> Table:
-    table = make_table("Points and thresholds", "", "today >", "suggested >")
+    table = make_table("Points and thresholds", "", "current >", "suggested >")
     for change in sorted(suggestion.changes, key=lambda change: (-change.after, change.parameter)):
         table.add_row(change.parameter, f"{change.before:g}", f"{change.after:g}")
     return table

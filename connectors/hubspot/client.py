@@ -26,7 +26,8 @@ from connectors.http import (
     validate_url,
 )
 from connectors.hubspot.error_codes import to_error
-from connectors.retry import ApiCaller, RateLimiter
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import ApiCaller
 from errors import ConfigError
 from settings import setting
 

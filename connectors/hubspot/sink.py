@@ -1,4 +1,4 @@
-"""Changes into HubSpot: 100 records a call, one bad property refuses them all."""
+"""Write changes into HubSpot: 100 records per call; one bad property makes the call fail."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -15,29 +15,29 @@ from connectors.hubspot.error_codes import (
     parse_error,
     rejection,
 )
-from connectors.load.sink_spec import RemoteRecord, SinkSpec, UnconfirmedWriteError
+from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.values import values_equal
 from connectors.load.writer import write_changes
-from errors import RejectedError, SyncError, UnknownOutcomeError
+from errors import RejectedError, SyncError, UnconfirmedWriteError, UnknownOutcomeError
 from models import Catalog, Field, FieldChange, Outcome, RecordChange, WriteVolume
 
 BATCH_SIZE = 100
 TIMESTAMP_RESOLUTION = timedelta(milliseconds=1)
 
 ONLY_FORWARD = frozenset({"lifecyclestage"})
-"""Properties HubSpot accepts any value for, and keeps the one that stands later in their list."""
+"""HubSpot answers 200 to a lower value of these and keeps the higher one (CRM API, properties)."""
 
 
 def write(
     client: Client, changes: Iterable[RecordChange], catalog: Catalog
 ) -> Iterator[list[Outcome]]:
-    """Write changes, and yield an outcome for every record, batch by batch.
+    """Write changes and yield the outcome of every record, batch by batch.
 
-    A field with `clear_first` is emptied in a request of its own before the one that sets it.
+    A field with `clear_first` is cleared in one request and set in the next.
 
-    Raises: AccessError where the token may not write, naming the scope.
+    Raises: AccessError with the missing scope, where the token may not write.
     """
-    hands = SinkSpec(
+    spec = SinkSpec(
         read=partial(_read, client),
         write=partial(_write, client, catalog),
         read_batch_size=BATCH_SIZE,
@@ -49,29 +49,29 @@ def write(
         value_codes=VALUE_CODES,
         excluded=dict.fromkeys(codes_in_scope(ERROR_RULES, "deleted"), "deleted"),
     )
-    return write_changes(changes, hands, catalog, client.api_caller)
+    return write_changes(changes, spec, catalog, client.api_caller)
 
 
 def estimate_writes(_: Client | None, volume: WriteVolume) -> int:
-    """Estimate the calls: to look and to write, per batch; where a stage goes back, to empty it
-    before and to look again behind.
-    """
+    """Estimate the calls: per batch one read and one write; two more where stages move backward."""
     return 2 * ceil(volume.records / BATCH_SIZE) + 2 * ceil(volume.backward / BATCH_SIZE)
 
 
 def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, RemoteRecord]:
-    """Read records as they are. Never by search: its index is behind what was just written."""
+    """Read records by id. Not by search: its index is updated some seconds after a write."""
     body = {"properties": list(fields), "inputs": [{"id": id} for id in ids]}
-    answer = client.post(f"/crm/v3/objects/{object}/batch/read", body)
-    seen: dict[str, RemoteRecord] = {one["id"]: one["properties"] for one in answer["results"]}
-    missing = set(_rejected_records(answer))
+    response = client.post(f"/crm/v3/objects/{object}/batch/read", body)
+    records: dict[str, RemoteRecord] = {
+        result["id"]: result["properties"] for result in response["results"]
+    }
+    missing = set(_rejected_records(response))
     for id in ids:
-        if id not in seen:
-            # A merged record answers under a new id and is not reported as missing.
-            seen[id] = "deleted" if id in missing else "merged"
-    return seen
+        if id not in records:
+            # HubSpot returns a merged record under its new id and does not report the old id
+            records[id] = "deleted" if id in missing else "merged"
+    return records
 
 
 def _write(
@@ -81,34 +81,34 @@ def _write(
         {"id": change.record_id, "properties": {f.field: f.after or "" for f in change.fields}}
         for change in changes
     ]
-    answer = client.update(object, inputs)
-    written = {one["id"]: one["properties"] for one in answer["results"]}
-    refused = _rejected_records(answer)
+    response = client.update(object, inputs)
+    written = {result["id"]: result["properties"] for result in response["results"]}
+    rejected = _rejected_records(response)
     return {
-        change.record_id: refused.get(change.record_id)
+        change.record_id: rejected.get(change.record_id)
         or _unconfirmed(change, written.get(change.record_id), catalog)
         for change in changes
     }
 
 
-def _rejected_records(answer: Mapping[str, Any]) -> dict[str, RejectedError]:
-    """Sort the errors by record; HubSpot gives one an error and lists the ids in it."""
+def _rejected_records(response: Mapping[str, Any]) -> dict[str, RejectedError]:
+    """Return the errors by record id; HubSpot lists the ids inside each error."""
     return {
         id: rejection(problem, "a record of a batch")
-        for problem in map(parse_error, answer.get("errors") or ())
+        for problem in map(parse_error, response.get("errors") or ())
         for id in problem.context.get("ids", ())
     }
 
 
 def _unconfirmed(
-    change: RecordChange, answered: Mapping[str, str | None] | None, catalog: Catalog
+    change: RecordChange, properties: Mapping[str, str | None] | None, catalog: Catalog
 ) -> UnknownOutcomeError | None:
-    if answered is None:
+    if properties is None:
         return UnknownOutcomeError(f"HubSpot did not mention {change.object} {change.record_id}")
     fields = catalog.get(change.object, {})
     for field in change.fields:
         known = fields.get(field.field)
-        kept = answered.get(field.field, field.after)
+        kept = properties.get(field.field, field.after)
         is_kept = values_equal(
             kept,
             field.after,
@@ -117,17 +117,17 @@ def _unconfirmed(
         )
         if not is_kept or _may_move_back(field, known):
             return UnconfirmedWriteError(
-                f"{field.field} of {change.object} {change.record_id}: look again"
+                f"HubSpot may have kept another {field.field} of {change.object} {change.record_id}"
             )
     return None
 
 
 def _may_move_back(field: FieldChange, known: Field | None) -> bool:
-    """Tell whether HubSpot may have kept the value before; its answer does not say so."""
+    """Say whether HubSpot may have kept the previous value; its response does not show it."""
     if field.field not in ONLY_FORWARD or field.after is None:
         return False
     if field.clear_first:
-        return True  # it was emptied before: somebody may have set a later one in between
+        return True  # it was cleared before: a person may have set a higher stage in between
     if field.before is None:
         return False
     order = (known.options if known else None) or ()

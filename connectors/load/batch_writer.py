@@ -1,41 +1,167 @@
-"""One group of changes on its way into a CRM: look, write, settle doubts, account for everyone."""
+"""Write one group of changes into a CRM: compare, clear, write, confirm, retry.
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+Each change moves through the states of `State`. A step (a read or a write of a batch) gives each
+change of the batch an `Answer`. The table `NEXT` says the next state of the change, or the outcome
+with which it ends. One loop, `BatchWriter._work_off`, takes the steps.
+"""
+
+import logging
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum, auto
+from typing import Final, cast
 
 from more_itertools import chunked
 
-from connectors.load.clear_first import (
-    after_clearing,
-    clearing_changes,
-    mark_cleared,
-    restoring_change,
-)
 from connectors.load.rejections import Batch, Rejections, split_batch
-from connectors.load.sink_spec import RemoteRecord, SinkSpec, UnconfirmedWriteError, WriteBatch
+from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.values import values_equal
-from connectors.retry import MAX_ATTEMPTS, ApiCaller
-from errors import QuotaError, RejectedError, RetryableError, SyncError, UnknownOutcomeError
+from connectors.retry import POLICY, ApiCaller
+from errors import (
+    QuotaError,
+    RejectedError,
+    RetryableError,
+    SyncError,
+    UnconfirmedWriteError,
+    UnknownOutcomeError,
+)
 from models import Catalog, FieldChange, Outcome, OutcomeStatus, RecordChange
 
-WrittenChanges = dict[str, RecordChange]
+LOG = logging.getLogger("onefunnel.write")
 
 MAX_RESENDS = 3
-"""What nobody answered for is sent at most so often."""
+"""A write without a response is sent at most this many times."""
+
+
+class State(StrEnum):
+    """What happens next with a change."""
+
+    TO_COMPARE = auto()  # read the record: is it as the plan saw it?
+    TO_WRITE = auto()  # send it
+    BATCH_REJECTED = auto()  # one record makes the batch fail: find it
+    BUSY = auto()  # the CRM takes no call now: wait
+    LOCKED = auto()  # another process locks the row: wait, then smaller batches
+    UNKNOWN = auto()  # no response: read whether it was written
+    UNCONFIRMED = auto()  # a response that may hide another value: read which value is there
+    ARRIVED = auto()  # the CRM has the value
+
+
+class Answer(StrEnum):
+    """What a step found for one change."""
+
+    AS_PLANNED = auto()
+    ALREADY_SET = auto()
+    ALREADY_APPLIED = auto()
+    NOT_SET = auto()
+    CHANGED = auto()
+    MISSING = auto()
+    UNREADABLE = auto()
+    ACCEPTED = auto()
+    REJECTED = auto()
+    BATCH_REJECTED = auto()
+    BUSY = auto()
+    LOCKED = auto()
+    NO_RESPONSE = auto()
+    UNCONFIRMED = auto()
+    WAITED = auto()
+    EXHAUSTED = auto()
+
+
+@dataclass(frozen=True)
+class End:
+    """The outcome with which a change ends; an empty reason comes from the answer itself."""
+
+    status: OutcomeStatus
+    reason: str = ""
+
+
+REJECTED = End("quarantined", "refused")
+MISSING = End("excluded")
+
+NEXT: Final[Mapping[tuple[State, Answer], State | End]] = {
+    (State.TO_COMPARE, Answer.AS_PLANNED): State.TO_WRITE,
+    (State.TO_COMPARE, Answer.ALREADY_SET): End("unchanged", "already_set"),
+    (State.TO_COMPARE, Answer.ALREADY_APPLIED): State.ARRIVED,
+    (State.TO_COMPARE, Answer.CHANGED): End("held", "changed_in_crm"),
+    (State.TO_COMPARE, Answer.MISSING): MISSING,
+    (State.TO_COMPARE, Answer.REJECTED): REJECTED,
+    (State.TO_COMPARE, Answer.UNREADABLE): REJECTED,
+    (State.TO_WRITE, Answer.ACCEPTED): State.ARRIVED,
+    (State.TO_WRITE, Answer.REJECTED): REJECTED,
+    (State.TO_WRITE, Answer.BATCH_REJECTED): State.BATCH_REJECTED,
+    (State.TO_WRITE, Answer.BUSY): State.BUSY,
+    (State.TO_WRITE, Answer.LOCKED): State.LOCKED,
+    (State.TO_WRITE, Answer.NO_RESPONSE): State.UNKNOWN,
+    (State.TO_WRITE, Answer.UNCONFIRMED): State.UNCONFIRMED,
+    (State.BATCH_REJECTED, Answer.REJECTED): REJECTED,
+    (State.BUSY, Answer.WAITED): State.TO_COMPARE,
+    (State.LOCKED, Answer.WAITED): State.TO_COMPARE,
+    (State.LOCKED, Answer.EXHAUSTED): End("held", "row_locked"),
+    (State.UNKNOWN, Answer.ALREADY_SET): State.ARRIVED,
+    (State.UNKNOWN, Answer.NOT_SET): State.TO_WRITE,
+    (State.UNKNOWN, Answer.EXHAUSTED): End("held", "unavailable"),
+    (State.UNKNOWN, Answer.CHANGED): End("held", "changed_in_crm"),
+    (State.UNKNOWN, Answer.MISSING): MISSING,
+    (State.UNKNOWN, Answer.REJECTED): REJECTED,
+    (State.UNKNOWN, Answer.UNREADABLE): End("unknown", "no_response"),
+    (State.UNCONFIRMED, Answer.ALREADY_SET): State.ARRIVED,
+    (State.UNCONFIRMED, Answer.NOT_SET): End("held", "crm_stage_higher"),
+    (State.UNCONFIRMED, Answer.EXHAUSTED): End("held", "crm_stage_higher"),
+    (State.UNCONFIRMED, Answer.CHANGED): End("held", "crm_stage_higher"),
+    (State.UNCONFIRMED, Answer.MISSING): MISSING,
+    (State.UNCONFIRMED, Answer.REJECTED): REJECTED,
+    (State.UNCONFIRMED, Answer.UNREADABLE): End("unknown", "no_response"),
+}
+"""State x answer -> the next state, or the outcome. tests/connectors/test_writer.py: row by row."""
+
+UNSETTLED: Final = (State.UNKNOWN, State.UNCONFIRMED)
+"""States in which a write was sent and its result is not known yet."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step found for one change; `detail`: the error, or the word for a missing record."""
+
+    change: RecordChange
+    answer: Answer
+    detail: SyncError | str | None = None
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Changes in one state, to be sent in batches of at most `size` records or as a bulk job."""
+
+    state: State
+    changes: Batch
+    size: int
+    is_bulk: bool = False
+    error: SyncError | None = None
 
 
 @dataclass
 class WriteState:
-    """What all groups of a run share; once `stopped` says why, nothing is sent any more."""
+    """What all groups of a run share; when `stop_reason` is set, nothing more is sent."""
 
     rejections: Rejections
     stop_reason: str = ""
 
 
+@dataclass
+class Phase:
+    """One of clear, write and restore, with the changes whose values the CRM has by now.
+
+    Clear and restore are helpers: a value that is there already counts as written by them.
+    """
+
+    is_helper: bool = False
+    arrived: dict[str, RecordChange] = field(default_factory=dict)
+
+
 class BatchWriter:
-    """The changes of one group, and what became of those that arrived."""
+    """Writes the changes of one group and gives each of them an outcome."""
 
     def __init__(
         self,
@@ -45,265 +171,325 @@ class BatchWriter:
         api_caller: ApiCaller,
         state: WriteState,
     ) -> None:
-        """Begin with nothing done."""
         self._object = object
         self._sink = sink
         self._fields = catalog.get(object, {})
         self._api_caller = api_caller
         self._state = state
-        self._pending: Batch = []
-        self._lock_of: dict[str, str] = {}
         self._attempts: Counter[str] = Counter()
-        self._cleared: WrittenChanges = {}
+        self._lock_keys: dict[str, str] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._reported_count = 0
+        self._steps = {
+            State.TO_COMPARE: self._compare,
+            State.TO_WRITE: self._send,
+            State.BATCH_REJECTED: self._isolate,
+            State.BUSY: self._wait_for_crm,
+            State.LOCKED: self._wait_for_lock,
+            State.UNKNOWN: self._read_back,
+            State.UNCONFIRMED: self._read_back,
+        }
 
     def write(self, changes: Batch) -> Iterator[list[Outcome]]:
-        """Carry the changes out, and yield batch by batch what became of each.
+        """Write the changes and yield the new outcomes, batch by batch.
 
-        Raises: AccessError where login or permission is missing.
+        Raises: AccessError where login or permission is missing, after the outcomes so far.
         """
-        self._run_step(self._compare, changes)
+        planned: Batch = []
+        with self._stop_on_outage():
+            planned = self._select_planned(changes)
         yield self._new_outcomes()
-        for part in self._batches(changes if self._state.stop_reason else self._pending):
+        for part in self._parts(changes if self._state.stop_reason else planned):
+            cleared = Phase(is_helper=True)
             try:
-                self._run_step(self._send_all, part)
+                with self._stop_on_outage():
+                    self._write_part(part, cleared)
             except SyncError:
                 yield self._new_outcomes()
                 raise
-            self._hold_unsent(part)
+            self._hold_unsent(part, cleared)
             yield self._new_outcomes()
 
-    def _run_step(self, step: Callable[[Batch], None], changes: Batch) -> None:
-        """Take a step, unless the run is stopped; say so where no further one can be taken."""
-        if self._state.stop_reason:
-            return
+    @contextmanager
+    def _stop_on_outage(self) -> Iterator[None]:
+        """Let an exhausted quota and a CRM that stays unavailable stop all groups of the run."""
         try:
-            step(changes)
+            yield
         except QuotaError:
             self._state.stop_reason = "quota"
         except RetryableError:
             self._state.stop_reason = "unavailable"
 
-    def _batches(self, changes: Batch) -> Iterator[Batch]:
-        if self._is_bulk(changes):
-            return iter([changes])
-        return chunked(changes, self._sink.write_batch_size)
+    def _select_planned(self, changes: Batch) -> Batch:
+        """Compare all changes of the group first; return those that the CRM still needs."""
+        if self._state.stop_reason:
+            return []
+        item = WorkItem(State.TO_COMPARE, changes, self._sink.write_batch_size)
+        planned = [
+            change
+            for follow_up in self._follow_ups(item, self._compare(item, Phase()), Phase())
+            for change in follow_up.changes
+        ]
+        # records of one account lock each other: they are written in one batch, not in two
+        return sorted(planned, key=lambda change: self._lock_keys.get(change.record_id, ""))
+
+    def _parts(self, changes: Batch) -> Iterable[Batch]:
+        return (
+            [changes] if self._is_bulk(changes) else chunked(changes, self._sink.write_batch_size)
+        )
 
     def _is_bulk(self, changes: Batch) -> bool:
         return self._sink.bulk_write is not None and len(changes) >= self._sink.bulk_min_records
 
-    def _compare(self, changes: Batch) -> None:
-        """Look before writing: keep as to be done what is still as the plan saw it."""
-        self._pending = self._select_pending(changes)
-        self._pending.sort(key=lambda change: self._lock_of.get(change.record_id, ""))
-
-    def _select_pending(self, changes: Batch, written: WrittenChanges | None = None) -> Batch:
-        """Look, and end all but what is as it was; what had to be emptied and is has been."""
-        todo = []
-        for change, now in self._current_records(changes):
-            fields = [
-                field if now.get(field.field) else mark_cleared(field) for field in change.fields
-            ]
-            wrong = tuple(field for field in fields if not self._has_value(now, field, field.after))
-            if not wrong and written is not None and written is self._cleared:
-                written[change.record_id] = change
-            elif not wrong:
-                self._add_outcome(change, "unchanged", "already_set")
-            elif all(self._has_value(now, field, field.before) for field in wrong):
-                todo.append(replace(change, fields=wrong))
-            else:
-                self._add_outcome(change, "held", "changed_in_crm")
-        return todo
-
-    def _send_all(self, changes: Batch) -> None:
-        """Write; a field that moves back only when empty is emptied in a call of its own before."""
-        self._cleared = {}
-        self._send_batches(clearing_changes(changes), self._cleared)
-        written: WrittenChanges = {}
+    def _write_part(self, part: Batch, cleared: Phase) -> None:
+        """Clear the fields that take a value only when empty, write, restore what was rejected."""
+        if self._state.stop_reason:
+            return
+        self._deliver(_clearing_changes(part), cleared)
+        written = Phase()
         try:
-            self._send_batches(
-                [self._after_clearing(one) for one in changes if self._is_pending(one)], written
+            pending = [change for change in part if change.record_id not in self._outcomes]
+            self._deliver(
+                [
+                    _after_clearing(change) if change.record_id in cleared.arrived else change
+                    for change in pending
+                ],
+                written,
             )
-            self._restore_cleared(list(filter(self._is_left_cleared, self._cleared.values())))
+            self._restore(cleared)
         finally:
-            for change in written.values():
-                self._add_outcome(change, "written", "")
-            for change in filter(self._is_left_cleared, self._cleared.values()):
-                self._add_outcome(change, "unknown", "cleared_not_set")
+            for change in written.arrived.values():
+                self._add_outcome(change, End("written"))
+            for change in self._left_cleared(cleared):
+                self._add_outcome(change, End("unknown", "cleared_not_set"))
 
-    def _send_batches(self, changes: Batch, written: WrittenChanges) -> None:
-        if self._is_bulk(changes):
-            self._send(changes, written, by=self._sink.bulk_write)
+    def _restore(self, cleared: Phase) -> None:
+        """Write the previous value of each field that was cleared for a value it did not get."""
+        left = self._left_cleared(cleared)
+        outcomes = {change.record_id: self._outcomes.pop(change.record_id) for change in left}
+        restored = Phase(is_helper=True)
+        try:
+            self._deliver(list(map(_restoring_change, left)), restored, may_be_bulk=False)
+        finally:
+            for record_id in restored.arrived:
+                self._outcomes[record_id] = outcomes[record_id]
+                del cleared.arrived[record_id]
+
+    def _left_cleared(self, cleared: Phase) -> Batch:
+        """Return the cleared changes whose record ended without its new value."""
+        return [
+            change
+            for record_id, change in cleared.arrived.items()
+            if (outcome := self._outcomes.get(record_id))
+            and (outcome.status == "quarantined" or outcome.reason in ("row_locked", "unavailable"))
+        ]
+
+    def _hold_unsent(self, part: Batch, cleared: Phase) -> None:
+        """Give an outcome to the changes that were not sent because the run was stopped."""
+        for change in part:
+            if change.record_id in self._outcomes:
+                continue
+            if change.record_id in cleared.arrived:
+                self._add_outcome(change, End("unknown", "cleared_not_set"))
+            else:
+                self._add_outcome(change, End("held", self._state.stop_reason))
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _deliver(self, changes: Batch, phase: Phase, *, may_be_bulk: bool = True) -> None:
+        """Send changes until each of them has arrived or has an outcome."""
+        size = self._sink.write_batch_size
+        if may_be_bulk and self._is_bulk(changes):
+            self._work_off([WorkItem(State.TO_WRITE, changes, size, is_bulk=True)], phase)
         else:
-            self._send_parts(changes, written, size=self._sink.write_batch_size)
+            parts = chunked(changes, size)
+            self._work_off([WorkItem(State.TO_WRITE, part, size) for part in parts], phase)
 
-    def _send(
-        self, changes: Batch, written: WrittenChanges, *, by: WriteBatch | None = None
-    ) -> None:
-        """Write what can be written, and add it to `written`; give all others their outcome."""
-        changes = [change for change in changes if not self._reject_known(change)]
+    def _work_off(self, items: Iterable[WorkItem], phase: Phase) -> None:
+        """Take one step after the other until no change is left in any state."""
+        work = deque(items)
+        try:
+            while work:
+                # the item stays in `work` until its step has ended: the step may raise
+                results = list(self._steps[work[0].state](work[0], phase))
+                work.extendleft(reversed(self._follow_ups(work.popleft(), results, phase)))
+        except BaseException:
+            for item in work:
+                if item.state in UNSETTLED:
+                    for change in item.changes:
+                        self._add_outcome(change, End("unknown", "no_response"))
+            raise
+
+    def _follow_ups(
+        self, item: WorkItem, results: Iterable[StepResult], phase: Phase
+    ) -> list[WorkItem]:
+        """Look up in `NEXT` what each result leads to; return the work that it leaves."""
+        waiting: dict[State, list[StepResult]] = defaultdict(list)
+        for result in results:
+            following = NEXT[item.state, result.answer]
+            LOG.debug("batch.step state=%s answer=%s next=%s", item.state, result.answer, following)
+            if isinstance(following, End):
+                self._end(result, following)
+            elif following is State.ARRIVED:
+                phase.arrived[result.change.record_id] = result.change
+            else:
+                waiting[following].append(result)
+        # first settle what was sent: a later error must not leave it open
+        states = sorted(waiting, key=lambda state: state not in UNSETTLED)
+        return [
+            follow_up for state in states for follow_up in self._items(state, waiting[state], item)
+        ]
+
+    def _items(
+        self, state: State, results: Sequence[StepResult], previous: WorkItem
+    ) -> Iterator[WorkItem]:
+        changes = [result.change for result in results]
+        # records of one account lock each other: the fewer in a batch, the fewer locks it needs
+        size = max(1, len(changes) // 2) if previous.state is State.LOCKED else previous.size
+        if state is State.TO_WRITE:
+            yield from (WorkItem(state, part, size) for part in chunked(changes, size))
+            return
+        detail = results[0].detail
+        yield WorkItem(
+            state, changes, size, error=detail if isinstance(detail, SyncError) else None
+        )
+
+    # --- the steps ------------------------------------------------------------------------------
+
+    def _compare(self, item: WorkItem, phase: Phase) -> Iterator[StepResult]:
+        """Read the records and compare them with what the plan saw and wants."""
+        for change, record in self._read_records(item.changes):
+            if not isinstance(record, Mapping):
+                yield self._unavailable(change, record)
+                continue
+            fields = [
+                # a field found empty counts as cleared: an earlier run may have ended in between
+                field if record.get(field.field) else _mark_cleared(field)
+                for field in change.fields
+            ]
+            differing = tuple(
+                field for field in fields if not self._has_value(record, field, field.after)
+            )
+            if not differing:
+                yield StepResult(
+                    change, Answer.ALREADY_APPLIED if phase.is_helper else Answer.ALREADY_SET
+                )
+            elif all(self._has_value(record, field, field.before) for field in differing):
+                yield StepResult(replace(change, fields=differing), Answer.AS_PLANNED)
+            else:
+                yield StepResult(change, Answer.CHANGED)
+
+    def _send(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
+        """Send a batch, without the changes whose rejection is known from an earlier batch."""
+        changes = []
+        for change in item.changes:
+            if error := self._state.rejections.match(change):
+                yield StepResult(change, Answer.REJECTED, error)
+            else:
+                changes.append(change)
         if not changes:
             return
         self._attempts.update(change.record_id for change in changes)
+        write = self._sink.bulk_write if item.is_bulk else None
         try:
-            answers = (by or self._sink.write)(self._object, changes)
-        except RejectedError as spoiled:
-            with self._state.rejections.lock:
-                self._isolate_rejected(changes, written, spoiled)
-            return
-        except RetryableError as not_now:
-            if by:
-                raise
-            self._api_caller.wait_or_raise(
-                not_now, max(self._attempts[one.record_id] for one in changes)
-            )
-            again = self._select_pending(changes, written)
-            self._send_parts(again, written, size=self._sink.write_batch_size)
-            return
-        except UnknownOutcomeError as nobody_knows:
-            answers = dict.fromkeys((change.record_id for change in changes), nobody_knows)
-        locked, unclear = [], []
-        for change in changes:
-            match answers[change.record_id]:
-                case None:
-                    written[change.record_id] = change
-                case RejectedError() as error:
-                    self._reject(change, error)
-                case RetryableError():
-                    locked.append(change)
-                case _:
-                    unclear.append(change)
-        self._resolve_unknown(unclear, answers, written)
-        self._send_locked(locked, written)
-
-    def _reject_known(self, change: RecordChange) -> bool:
-        """Refuse at once what was refused before: equal causes cost one refusal, not a hundred."""
-        error = self._state.rejections.match(change)
-        if error:
-            self._add_outcome(change, "quarantined", "refused", error)
-        return error is not None
-
-    def _isolate_rejected(
-        self, changes: Batch, written: WrittenChanges, error: RejectedError
-    ) -> None:
-        """Find who spoils a batch, by as few calls as the refusal allows."""
-        refusals = self._state.rejections
-        if len(changes) == 1:
-            self._reject(changes[0], error)
-        elif any(map(refusals.match, changes)) or refusals.add(changes, error):
-            self._send(changes, written)
-        else:
-            for part in split_batch(changes, error.field):
-                self._send(part, written)
-
-    def _resolve_unknown(
-        self, changes: Batch, answers: Mapping[str, SyncError | None], written: WrittenChanges
-    ) -> None:
-        """Look what happened where nobody said so, and send again what did not happen."""
-        again = []
-        if any(
-            not isinstance(answers[change.record_id], UnconfirmedWriteError) for change in changes
-        ):
-            # the CRM may still be busy with it
-            self._api_caller.back_off(max(self._attempts[change.record_id] for change in changes))
-        for change, now in self._current_records(changes, if_silent="unknown"):
-            if all(self._has_value(now, field, field.after) for field in change.fields):
-                written[change.record_id] = change
-            elif isinstance(answers[change.record_id], UnconfirmedWriteError):
-                self._add_outcome(change, "held", "crm_stage_higher")
-            elif not all(self._has_value(now, field, field.before) for field in change.fields):
-                self._add_outcome(change, "held", "changed_in_crm")
-            elif self._attempts[change.record_id] >= MAX_RESENDS:
-                self._add_outcome(change, "held", "unavailable")
-            else:
-                again.append(change)
-        self._send_parts(again, written, size=self._sink.write_batch_size)
-
-    def _send_locked(self, changes: Batch, written: WrittenChanges) -> None:
-        """Send again in smaller parts: records of one account lock each other out."""
-        if not changes:
-            return
-        attempt = max(self._attempts[change.record_id] for change in changes)
-        if attempt >= MAX_ATTEMPTS:
-            for change in changes:
-                self._add_outcome(change, "held", "row_locked")
-            return
-        self._api_caller.back_off(attempt)
-        # who held the row has changed it, perhaps just what we are about to write
-        changes = self._select_pending(changes, written)
-        self._send_parts(changes, written, size=max(1, len(changes) // 2))
-
-    def _send_parts(self, changes: Batch, written: WrittenChanges, *, size: int) -> None:
-        for part in chunked(changes, min(size, self._sink.write_batch_size)):
-            self._send(part, written)
-
-    def _restore_cleared(self, emptied: Batch) -> None:
-        """Put back what was emptied for a value that then was not taken."""
-        ended = {change.record_id: self._outcomes.pop(change.record_id) for change in emptied}
-        refilled: WrittenChanges = {}
-        try:
-            again = [restoring_change(change) for change in emptied]
-            self._send_parts(again, refilled, size=self._sink.write_batch_size)
-        finally:
-            for record_id in refilled:
-                self._outcomes[record_id] = ended[record_id]
-                del self._cleared[record_id]
-
-    def _is_left_cleared(self, change: RecordChange) -> bool:
-        """Tell whether a record was given up while what had to be emptied first was empty."""
-        ended = self._outcomes.get(change.record_id)
-        if ended is None:
-            return False
-        return ended.status == "quarantined" or ended.reason in ("row_locked", "unavailable")
-
-    def _after_clearing(self, change: RecordChange) -> RecordChange:
-        return after_clearing(change) if change.record_id in self._cleared else change
-
-    def _current_records(
-        self, changes: Batch, *, if_silent: OutcomeStatus | None = None
-    ) -> Iterator[tuple[RecordChange, Mapping[str, str | None]]]:
-        """Read records as they are, and end those that are no more.
-
-        `if_silent` is what becomes of them where they cannot be read either.
-        """
-        try:
-            seen = self._read_or_split(changes, if_silent)
-        except (QuotaError, RetryableError):
-            for change in changes if if_silent else ():
-                self._add_outcome(change, if_silent or "unknown", "no_response")
-            raise
-        for change in filter(self._is_pending, changes):
-            now = seen.get(change.record_id, "deleted")
-            if isinstance(now, str):
-                self._add_outcome(change, "excluded", now)
-            else:
-                self._lock_of[change.record_id] = now.get(self._sink.lock_field) or ""
-                yield change, now
-
-    def _read_or_split(
-        self, changes: Batch, if_silent: OutcomeStatus | None
-    ) -> Mapping[str, RemoteRecord]:
-        try:
-            return self._read(changes)
+            answers = (write or self._sink.write)(self._object, changes)
         except RejectedError as error:
-            parts = self._split_unreadable(changes, error, if_silent)
-            found = [self._read_or_split(part, if_silent) for part in parts]
-            return {id: record for part in found for id, record in part.items()}
-
-    def _split_unreadable(
-        self, changes: Batch, error: RejectedError, if_silent: OutcomeStatus | None
-    ) -> Iterable[Batch]:
-        """Part who spoils a reading from the others, such as who names a field that is gone."""
-        if self._state.rejections.add(changes, error):
-            return [[change for change in changes if not self._reject_known(change)]]
-        if len(changes) > 1:
-            return split_batch(changes, error.field)
-        if if_silent:
-            self._add_outcome(changes[0], if_silent, "no_response")
+            yield from (StepResult(change, Answer.BATCH_REJECTED, error) for change in changes)
+        except RetryableError as error:
+            # a bulk job waits by itself: what it raises after that is an outage
+            if item.is_bulk:
+                raise
+            yield from (StepResult(change, Answer.BUSY, error) for change in changes)
+        except UnknownOutcomeError as error:
+            yield from (StepResult(change, Answer.NO_RESPONSE, error) for change in changes)
         else:
-            self._reject(changes[0], error)
-        return []
+            for change in changes:
+                error_of_record = answers[change.record_id]
+                yield StepResult(change, _answer(error_of_record), error_of_record)
+
+    def _isolate(self, item: WorkItem, phase: Phase) -> Iterator[StepResult]:
+        """Find the record that makes a batch fail, with as few calls as its error allows.
+
+        The lock lets other groups wait meanwhile: then they know the cause and do not search too.
+        """
+        error, rejections = cast(RejectedError, item.error), self._state.rejections
+        with rejections.lock:
+            if len(item.changes) == 1:
+                yield StepResult(item.changes[0], Answer.REJECTED, error)
+                return
+            if any(map(rejections.match, item.changes)) or rejections.add(item.changes, error):
+                parts: Sequence[Batch] = [item.changes]
+            else:
+                parts = split_batch(item.changes, error.field)
+            self._work_off([WorkItem(State.TO_WRITE, part, item.size) for part in parts], phase)
+
+    def _wait_for_crm(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
+        """Wait as long as the CRM asks; then compare again, because a person may have edited."""
+        error = cast(RetryableError, item.error)
+        self._api_caller.wait_or_raise(error, self._highest_attempt(item))
+        return (StepResult(change, Answer.WAITED) for change in item.changes)
+
+    def _wait_for_lock(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
+        """Wait for a locked row; then compare again, because the other process changed the row."""
+        attempt = self._highest_attempt(item)
+        if attempt >= POLICY.max_attempts:
+            return (StepResult(change, Answer.EXHAUSTED) for change in item.changes)
+        self._api_caller.back_off(attempt)
+        return (StepResult(change, Answer.WAITED) for change in item.changes)
+
+    def _read_back(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
+        """Read what became of changes whose write has no clear response."""
+        if item.state is State.UNKNOWN:
+            # the CRM may still be working on the request
+            self._api_caller.back_off(self._highest_attempt(item))
+        for change, record in self._read_records(item.changes):
+            if not isinstance(record, Mapping):
+                yield self._unavailable(change, record)
+            elif all(self._has_value(record, field, field.after) for field in change.fields):
+                yield StepResult(change, Answer.ALREADY_SET)
+            elif not all(self._has_value(record, field, field.before) for field in change.fields):
+                yield StepResult(change, Answer.CHANGED)
+            elif self._attempts[change.record_id] >= MAX_RESENDS:
+                yield StepResult(change, Answer.EXHAUSTED)
+            else:
+                yield StepResult(change, Answer.NOT_SET)
+
+    # --- reading, comparing, outcomes -----------------------------------------------------------
+
+    def _read_records(
+        self, changes: Batch
+    ) -> list[tuple[RecordChange, RemoteRecord | RejectedError]]:
+        """Read the records of changes; a record that the CRM does not return is `deleted`."""
+        records = self._read_or_split(changes)
+        for record_id, record in records.items():
+            if isinstance(record, Mapping):
+                self._lock_keys[record_id] = record.get(self._sink.lock_field) or ""
+        return [(change, records.get(change.record_id, "deleted")) for change in changes]
+
+    def _read_or_split(self, changes: Batch) -> dict[str, RemoteRecord | RejectedError]:
+        """Read a batch; where the CRM rejects it, find the change that names a missing field."""
+        try:
+            return dict(self._read(changes))
+        except RejectedError as error:
+            rejections = self._state.rejections
+            if rejections.add(changes, error):
+                rejected = {
+                    change.record_id: match
+                    for change in changes
+                    if (match := rejections.match(change))
+                }
+                others = [change for change in changes if change.record_id not in rejected]
+                return {**rejected, **(self._read_or_split(others) if others else {})}
+            if len(changes) == 1:
+                return {changes[0].record_id: error}
+            left, right = split_batch(changes, error.field)
+            return {**self._read_or_split(left), **self._read_or_split(right)}
+
+    def _unavailable(self, change: RecordChange, record: str | RejectedError) -> StepResult:
+        if not isinstance(record, RejectedError):
+            return StepResult(change, Answer.MISSING, record)
+        is_known = self._state.rejections.match(change) is not None
+        return StepResult(change, Answer.REJECTED if is_known else Answer.UNREADABLE, record)
 
     def _read(self, changes: Batch) -> Mapping[str, RemoteRecord]:
         fields = sorted(
@@ -312,50 +498,44 @@ class BatchWriter:
         )
         ids = [change.record_id for change in changes]
         parts = chunked(ids, self._sink.read_batch_size)
-        read = [self._sink.read(self._object, part, fields) for part in parts]
-        return {id: record for part in read for id, record in part.items()}
+        records = [self._sink.read(self._object, part, fields) for part in parts]
+        return {id: record for part in records for id, record in part.items()}
 
     def _has_value(
-        self, now: Mapping[str, str | None], field: FieldChange, text: str | None
+        self, record: Mapping[str, str | None], field: FieldChange, text: str | None
     ) -> bool:
-        known = self._fields.get(field.field)
-        type = known.type if known else "text"
+        in_catalog = self._fields.get(field.field)
         return values_equal(
-            now.get(field.field), text, type, timestamp_resolution=self._sink.timestamp_resolution
+            record.get(field.field),
+            text,
+            in_catalog.type if in_catalog else "text",
+            timestamp_resolution=self._sink.timestamp_resolution,
         )
 
-    def _reject(self, change: RecordChange, error: RejectedError) -> None:
-        if reason := self._sink.excluded.get(error.code):
-            self._add_outcome(change, "excluded", reason)
-            return
-        self._add_outcome(change, "quarantined", "refused", error)
-        self._state.rejections.add([change], error)
+    def _highest_attempt(self, item: WorkItem) -> int:
+        return max(self._attempts[change.record_id] for change in item.changes)
 
-    def _hold_unsent(self, changes: Batch) -> None:
-        """Account for what was not sent any more."""
-        for change in changes:
-            if not self._is_pending(change):
-                continue
-            if change.record_id in self._cleared:
-                self._add_outcome(change, "unknown", "cleared_not_set")
-            else:
-                self._add_outcome(change, "held", self._state.stop_reason)
-
-    def _is_pending(self, change: RecordChange) -> bool:
-        return change.record_id not in self._outcomes
+    def _end(self, result: StepResult, end: End) -> None:
+        """Give a change the outcome of the table; a rejection is remembered for other batches."""
+        if end is MISSING:
+            self._add_outcome(result.change, replace(end, reason=str(result.detail)))
+        elif end is REJECTED and isinstance(result.detail, RejectedError):
+            if reason := self._sink.excluded.get(result.detail.code):
+                self._add_outcome(result.change, End("excluded", reason))
+                return
+            self._add_outcome(result.change, end, result.detail)
+            self._state.rejections.add([result.change], result.detail)
+        else:
+            self._add_outcome(result.change, end)
 
     def _add_outcome(
-        self,
-        change: RecordChange,
-        status: OutcomeStatus,
-        reason: str,
-        error: RejectedError | None = None,
+        self, change: RecordChange, end: End, error: RejectedError | None = None
     ) -> None:
         self._outcomes[change.record_id] = Outcome(
             object=self._object,
             record_id=change.record_id,
-            status=status,
-            reason=reason,
+            status=end.status,
+            reason=end.reason,
             at=datetime.now(UTC),
             attempts=self._attempts[change.record_id],
             error_code=error.code if error else None,
@@ -364,7 +544,57 @@ class BatchWriter:
         )
 
     def _new_outcomes(self) -> list[Outcome]:
-        """Hand over the outcomes since the last time."""
-        news = list(self._outcomes.values())[self._reported_count :]
-        self._reported_count += len(news)
-        return news
+        """Return the outcomes since the last call."""
+        outcomes = list(self._outcomes.values())[self._reported_count :]
+        self._reported_count += len(outcomes)
+        return outcomes
+
+
+def _answer(error: SyncError | None) -> Answer:
+    """Say what the response for one record of a batch means."""
+    match error:
+        case None:
+            return Answer.ACCEPTED
+        case RejectedError():
+            return Answer.REJECTED
+        case RetryableError():
+            return Answer.LOCKED
+        case UnconfirmedWriteError():
+            return Answer.UNCONFIRMED
+    return Answer.NO_RESPONSE
+
+
+# --- fields that take a value only when they are empty ----------------------------------------
+# HubSpot accepts a lower `lifecyclestage` and silently keeps the higher one, unless the property is
+# empty. So such a field is cleared in one request and set in the next.
+
+
+def _clearing_changes(changes: Batch) -> Batch:
+    """Return the changes that only clear what must be empty first."""
+    reduced = [
+        replace(
+            change,
+            fields=tuple(replace(f, after=None) for f in change.fields if _needs_clearing(f)),
+        )
+        for change in changes
+    ]
+    return [change for change in reduced if change.fields]
+
+
+def _after_clearing(change: RecordChange) -> RecordChange:
+    """Return the change that remains when the clearing has arrived."""
+    return replace(change, fields=tuple(map(_mark_cleared, change.fields)))
+
+
+def _mark_cleared(field: FieldChange) -> FieldChange:
+    return replace(field, before=None) if _needs_clearing(field) else field
+
+
+def _restoring_change(change: RecordChange) -> RecordChange:
+    """Return the change that writes the previous values of a clearing change."""
+    fields = (replace(field, before=None, after=field.before) for field in change.fields)
+    return replace(change, fields=tuple(fields))
+
+
+def _needs_clearing(field: FieldChange) -> bool:
+    return field.clear_first and field.before is not None and field.after is not None

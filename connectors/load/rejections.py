@@ -1,4 +1,4 @@
-"""What a CRM refused once in a run, and how a batch is split until it is plain who spoils it."""
+"""The rejections of a run, and how a rejected batch is split to find the record that causes it."""
 
 from itertools import pairwise
 from threading import RLock
@@ -10,13 +10,14 @@ Batch = list[RecordChange]
 
 
 class Rejections:
-    """What a CRM refused once and would refuse whenever it is repeated.
+    """What a CRM rejected once in this run and would reject again.
 
-    Whoever looks for the one who spoils a batch holds `search`: the others then know the cause.
+    The thread that searches the cause of a rejected batch holds `lock`; the other threads then find
+    the cause here and do not search.
     """
 
     def __init__(self, field_codes: frozenset[str], value_codes: frozenset[str]) -> None:
-        """Know of none yet; the codes are refusals of a field, and of a value, on any record."""
+        """Start empty; the codes are those that reject a field, or a value, on any record."""
         self._field_codes = field_codes
         self._value_codes = value_codes
         self._fields: dict[tuple[str, str], RejectedError] = {}
@@ -24,7 +25,7 @@ class Rejections:
         self.lock = RLock()
 
     def match(self, change: RecordChange) -> RejectedError | None:
-        """Give the refusal that a change would meet again."""
+        """Return the known rejection that a change would meet, or None."""
         for field in change.fields:
             by_value = self._values.get((change.object, field.field, field.after))
             if error := self._fields.get((change.object, field.field)) or by_value:
@@ -32,7 +33,7 @@ class Rejections:
         return None
 
     def add(self, changes: Batch, error: RejectedError) -> bool:
-        """Remember what a refusal says of other records; False where it says nothing."""
+        """Store what a rejection means for other records; return False where it means nothing."""
         name, object = error.field, changes[0].object
         values = {_value(change, name) for change in changes if _writes(change, name)}
         if name is None or not values:
@@ -47,10 +48,10 @@ class Rejections:
 
 
 def split_batch(changes: Batch, field: str | None) -> tuple[Batch, Batch]:
-    """Cut a refused batch: who does not write the field is innocent, equal values stay together."""
-    innocent = [change for change in changes if not _writes(change, field)]
-    if 0 < len(innocent) < len(changes):
-        return innocent, [change for change in changes if _writes(change, field)]
+    """Split a rejected batch: first by who writes the field, then between different values."""
+    without_field = [change for change in changes if not _writes(change, field)]
+    if 0 < len(without_field) < len(changes):
+        return without_field, [change for change in changes if _writes(change, field)]
     ordered = sorted(changes, key=lambda change: _value(change, field) or "")
     middle = len(ordered) // 2
     borders = [

@@ -1,39 +1,36 @@
-"""What a CRM's sink brings along: how it reads and writes one batch, and what is special there."""
+"""What the sink of one CRM provides: how to read and write a batch, its sizes and its limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from errors import SyncError, UnknownOutcomeError
+from errors import SyncError
 from models import RecordChange
 
 RemoteRecord = Mapping[str, str | None] | str
-"""What a CRM holds of one record; a word where it holds no such record: deleted, merged."""
+"""The fields of one record; or, where the CRM has no such record, `deleted` or `merged`."""
 
 WriteBatch = Callable[[str, Sequence[RecordChange]], Mapping[str, SyncError | None]]
-"""Takes an object and its changes; answers for each record, by its id.
+"""Takes an object and its changes; returns a result per record id.
 
-None says that it was written, an error that it was not: refused, to be sent again (retryable), to
-be looked at (unclear, a doubt). A RefusedError raised means that one record spoils the batch, an
-UnclearError that nobody knows what was written.
+None: written. RejectedError: the CRM rejects this record. RetryableError: the row is locked.
+UnconfirmedWriteError: the CRM may have kept another value. UnknownOutcomeError: the response does
+not mention the record. Raises RejectedError if one record makes the whole batch fail, and
+UnknownOutcomeError if there was no response.
 """
-
-
-class UnconfirmedWriteError(UnknownOutcomeError):
-    """The CRM took a value and may have kept its own: look, and send nothing again."""
 
 
 @dataclass(frozen=True)
 class SinkSpec:
     """What one CRM's sink can do, and how much at once.
 
-    `read` takes an object, ids and fields. `together` records are compared before the first of
-    them is written, and up to `in_flight` such groups are on their way at a time. From `job_from`
-    records of a group on, `job` writes them, where the CRM has such a thing.
+    `read` takes an object, ids and fields. `compare_batch_size` records are compared before the
+    first of them is written; `max_concurrent_batches` such groups are written at a time. From
+    `bulk_min_records` records of a group on, `bulk_write` writes them, where the CRM has it.
 
-    `field_codes` are the refusals of a field whatever its value, `value_codes` those of a value
-    whatever its record; `excluded` are refusals of a record that is nobody's to change any more.
-    Records with an equal value in `locks` lock each other out, and are written side by side.
+    `field_codes` are the error codes that reject a field with any value, `value_codes` those that
+    reject a value on any record; `excluded` maps the codes of records that can no longer be
+    written to their reason. Records with the same value in `lock_field` lock each other.
     """
 
     read: Callable[[str, Sequence[str], Sequence[str]], Mapping[str, RemoteRecord]]

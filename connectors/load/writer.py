@@ -1,6 +1,6 @@
-"""How changes reach a CRM, the same for all: group by group, several of them at a time.
+"""Write changes into a CRM, group by group, several groups at a time.
 
-What becomes of one group stands in `work`; what differs between CRMs each sink brings as `Hands`.
+`batch_writer` writes one group; a `SinkSpec` says what differs between CRMs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,36 +20,36 @@ from models import Catalog, Outcome, RecordChange
 def write_changes(
     changes: Iterable[RecordChange], sink: SinkSpec, catalog: Catalog, api_caller: ApiCaller
 ) -> Iterator[list[Outcome]]:
-    """Write changes and yield, batch by batch, what became of each record.
+    """Write changes and yield the outcomes, batch by batch.
 
-    Once the quota is spent, or the CRM stays silent for longer than our patience, the rest is
-    held without another call. `changes` are taken, and outcomes given, in the caller's thread.
+    When the quota is exhausted, or the CRM stays unavailable longer than the retry policy allows,
+    the rest is held without another call. The caller's thread reads `changes` and gets outcomes.
 
     Raises: AccessError where login or permission is missing, after the outcomes so far.
     """
-    course = WriteState(Rejections(sink.field_codes, sink.value_codes))
+    state = WriteState(Rejections(sink.field_codes, sink.value_codes))
     in_flight = min(sink.max_concurrent_batches, max_concurrency())
     with ThreadPoolExecutor(in_flight, thread_name_prefix=api_caller.crm) as pool:
-        flights = _InFlight(pool)
+        groups = _InFlight(pool)
         try:
             for object, group in _group_by_object(changes, sink.compare_batch_size):
-                while len(flights) == in_flight or flights.contains_any(group):
-                    yield from flights.next_outcomes()
-                if flights.failure:
+                while len(groups) == in_flight or groups.contains_any(group):
+                    yield from groups.next_outcomes()
+                if groups.failure:
                     break
-                work = BatchWriter(object, sink, catalog, api_caller, course)
-                flights.start(group, work.write(group))
-            while flights:
-                yield from flights.next_outcomes()
+                writer = BatchWriter(object, sink, catalog, api_caller, state)
+                groups.start(group, writer.write(group))
+            while groups:
+                yield from groups.next_outcomes()
         finally:
-            # whoever asked for the outcomes may have gone away: nothing more is begun
-            course.stop_reason = course.stop_reason or "interrupted"
-    if flights.failure:
-        raise flights.failure
+            # the caller may have stopped reading the outcomes: start no further batch
+            state.stop_reason = state.stop_reason or "interrupted"
+    if groups.failure:
+        raise groups.failure
 
 
 class _InFlight:
-    """The groups on their way, each in a thread of its own, and the outcomes they send home."""
+    """The groups being written, each in its own thread, and the queue of their outcomes."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
@@ -63,36 +63,36 @@ class _InFlight:
         return len(self._futures)
 
     def contains_any(self, group: Batch) -> bool:
-        """Tell whether a record of the group is on its way already: one change after the other."""
+        """Say whether a record of the group is being written: its changes must keep their order."""
         records = {(change.object, change.record_id) for change in group}
-        return any(not records.isdisjoint(aboard) for aboard in self._record_keys.values())
+        return any(not records.isdisjoint(keys) for keys in self._record_keys.values())
 
     def start(self, group: Batch, outcomes: Iterator[list[Outcome]]) -> None:
         number = next(self._numbers)
         self._record_keys[number] = {(change.object, change.record_id) for change in group}
-        # the pauses that tests leave out are left out in the thread as well
+        # `no_sleep` is a context variable: the thread needs the context of its caller
         run = copy_context().run
         self._futures[number] = self._pool.submit(run, self._run, number, outcomes)
 
     def next_outcomes(self) -> list[list[Outcome]]:
-        """Wait until a group has something to tell: its outcomes, or that it is done."""
+        """Wait until a group has new outcomes or has ended."""
         number, outcomes = self._results.get()
         if outcomes is None:
             del self._record_keys[number]
-            ended = self._futures.pop(number)
-            self.failure = self.failure or ended.exception()
+            future = self._futures.pop(number)
+            self.failure = self.failure or future.exception()
         return [outcomes] if outcomes else []
 
     def _run(self, number: int, outcomes: Iterator[list[Outcome]]) -> None:
         try:
-            for news in outcomes:
-                self._results.put((number, news))
+            for batch in outcomes:
+                self._results.put((number, batch))
         finally:
             self._results.put((number, None))
 
 
 def _group_by_object(changes: Iterable[RecordChange], size: int) -> Iterator[tuple[str, Batch]]:
-    """Gather changes of one object, no record twice, as they come."""
+    """Group the changes by object, in their order; no group has a record twice."""
     waiting: dict[str, dict[str, RecordChange]] = {}
     for change in changes:
         group = waiting.setdefault(change.object, {})

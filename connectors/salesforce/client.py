@@ -20,7 +20,8 @@ from connectors.http import (
     send_request,
     validate_url,
 )
-from connectors.retry import ApiCaller, RateLimiter
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import ApiCaller
 from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
 from errors import ConfigError

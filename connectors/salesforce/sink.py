@@ -1,4 +1,4 @@
-"""Changes into Salesforce: 200 records a call, each answered for itself; many by one job."""
+"""Write changes into Salesforce: 200 records per call, each with its own result; many by a job."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,10 +20,10 @@ from models import Catalog, FieldChange, Outcome, RecordChange, WriteVolume
 READ_BATCH_SIZE = 2_000
 BATCH_SIZE = 200
 JOB_CALLS = 10
-"""To make a job, to watch it, and to fetch what became of it: about so many."""
+"""About the number of calls to create a Bulk 2.0 job, poll it and fetch its results."""
 
 TIMESTAMP_RESOLUTION = timedelta(seconds=1)
-"""Salesforce keeps no milliseconds."""
+"""Salesforce stores no milliseconds (datetime field type)."""
 
 EXCLUDED = {
     **dict.fromkeys(codes_in_scope(ERROR_RULES, "converted"), "converted"),
@@ -34,11 +34,11 @@ EXCLUDED = {
 def write(
     client: Client, changes: Iterable[RecordChange], catalog: Catalog
 ) -> Iterator[list[Outcome]]:
-    """Write changes, and yield an outcome for every record, batch by batch.
+    """Write changes and yield the outcome of every record, batch by batch.
 
-    Raises: AccessError where the session ended and cannot be renewed, or the user may not write.
+    Raises: AccessError where the session cannot be renewed, or the user may not write.
     """
-    hands = SinkSpec(
+    spec = SinkSpec(
         read=partial(_read, client),
         write=partial(_write, client, catalog),
         read_batch_size=READ_BATCH_SIZE,
@@ -47,35 +47,35 @@ def write(
         lock_field="AccountId",
         timestamp_resolution=TIMESTAMP_RESOLUTION,
         field_codes=FIELD_CODES,
-        value_codes=frozenset(),  # a picklist's values may differ by record type
+        value_codes=frozenset(),  # a picklist can have other values per record type
         excluded=EXCLUDED,
         bulk_write=partial(bulk_ingest.write, client, partial(_csv_text, catalog)),
         bulk_min_records=client.bulk_min_records,
     )
-    return write_changes(changes, hands, catalog, client.api_caller)
+    return write_changes(changes, spec, catalog, client.api_caller)
 
 
 def estimate_writes(client: Client | None, volume: WriteVolume) -> int:
-    """Estimate the calls: to look, and to write by batches; where there is a client, by jobs."""
-    looks = ceil(volume.records / READ_BATCH_SIZE)
+    """Estimate the calls: reads, and writes by batches or, where a client is given, by jobs."""
+    reads = ceil(volume.records / READ_BATCH_SIZE)
     if client is not None and volume.records >= client.bulk_min_records:
-        return looks + JOB_CALLS * ceil(volume.records / bulk_ingest.MAX_ROWS)
-    return looks + ceil(volume.records / BATCH_SIZE)
+        return reads + JOB_CALLS * ceil(volume.records / bulk_ingest.MAX_ROWS)
+    return reads + ceil(volume.records / BATCH_SIZE)
 
 
 def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, RemoteRecord]:
-    """Read records as they are; where there is none, the answer has a null."""
+    """Read records by id; Salesforce returns null for a record that does not exist."""
     body = {"ids": list(ids), "fields": list(fields)}
-    answer = client.post(
+    response = client.post(
         f"{DATA_PATH}/composite/sobjects/{object}",
         body,
-        is_valid=lambda told: isinstance(told, list) and len(told) == len(ids),
+        is_valid=lambda body: isinstance(body, list) and len(body) == len(ids),
     )
     return {
         id: "deleted" if record is None else {name: _text(record.get(name)) for name in fields}
-        for id, record in zip(ids, answer, strict=True)
+        for id, record in zip(ids, response, strict=True)
     }
 
 
@@ -99,33 +99,33 @@ def _write(
         }
         for change in changes
     ]
-    answers = client.update(records)
+    results = client.update(records)
     return {
-        change.record_id: None if answer["success"] else _error(answer)
-        for change, answer in zip(changes, answers, strict=True)
+        change.record_id: None if result["success"] else _error(result)
+        for change, result in zip(changes, results, strict=True)
     }
 
 
-def _error(answer: Mapping[str, Any]) -> SyncError:
-    return rejection(parse_errors(answer.get("errors") or []), "a record of a batch")
+def _error(result: Mapping[str, Any]) -> SyncError:
+    return rejection(parse_errors(result.get("errors") or []), "a record of a batch")
 
 
 def _json_value(field: FieldChange, object: str, catalog: Catalog) -> Any:
-    """Give a value as JSON has it: numbers and booleans bare, None as null."""
+    """Return a value as JSON: a number, a boolean, text, or null."""
     known = catalog.get(object, {}).get(field.field)
-    read = parse_value(
+    value = parse_value(
         field.after, known.type if known else "text", timestamp_resolution=TIMESTAMP_RESOLUTION
     )
-    match read:
+    match value:
         case Decimal():
-            return int(read) if read == read.to_integral_value() else float(read)
+            return int(value) if value == value.to_integral_value() else float(value)
         case datetime():
-            return read.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         case bool() | None:
-            return read
-    return field.after if isinstance(read, str) else str(read)
+            return value
+    return field.after if isinstance(value, str) else str(value)
 
 
 def _csv_text(catalog: Catalog, object: str, field: FieldChange) -> str | None:
-    """Give a value as CSV has it."""
+    """Return a value as CSV text."""
     return _text(_json_value(field, object, catalog))

@@ -1,10 +1,10 @@
-"""The account itself: details and usage, owners, properties, pipelines."""
+"""Endpoints of the account: details and usage, owners, properties, pipelines."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.schema import (
     CONTACTS,
     DEAL_STAGES,
@@ -19,9 +19,9 @@ from sandbox.hubspot.values import iso, milliseconds
 _TYPES: Final = ("string", "number", "date", "datetime", "enumeration", "bool", "phone_number")
 
 
-def details(store: HubSpotStore, _call: Call) -> Answer:
-    """Describe the account; its day ends at midnight of its own time zone."""
-    return Answer(
+def details(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Describe the account; its daily limit resets at midnight of its time zone."""
+    return ApiResponse(
         {
             "portalId": PORTAL_ID,
             "accountType": "DEVELOPER_TEST",
@@ -36,11 +36,11 @@ def details(store: HubSpotStore, _call: Call) -> Answer:
     )
 
 
-def usage(store: HubSpotStore, _call: Call) -> Answer:
-    """Tell how many of the day's calls are spent."""
+def usage(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the number of calls of today."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return Answer(
+    return ApiResponse(
         {
             "results": [
                 {
@@ -56,63 +56,65 @@ def usage(store: HubSpotStore, _call: Call) -> Answer:
     )
 
 
-def owners(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the owners, none of whom is archived; `after` is opaque."""
-    if call.flag("archived"):
-        return Answer({"results": []})
-    limit = call.limit(100, 500)
-    after = call.query.get("after")
+def owners(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the owners; none is archived, and `after` is opaque."""
+    if request.flag("archived"):
+        return ApiResponse({"results": []})
+    limit = request.limit(100, 500)
+    after = request.query.get("after")
     start = next((at for at, one in enumerate(store.owners) if _owner_cursor(one) == after), 0)
     chosen = [
-        owner for owner in store.owners[start:] if call.query.get("email") in (None, owner["email"])
+        owner
+        for owner in store.owners[start:]
+        if request.query.get("email") in (None, owner["email"])
     ]
-    answer: dict[str, Any] = {"results": chosen[:limit]}
+    response: dict[str, Any] = {"results": chosen[:limit]}
     if len(chosen) > limit:
-        answer["paging"] = call.next_page(_owner_cursor(chosen[limit]))
-    return Answer(answer)
+        response["paging"] = request.next_page(_owner_cursor(chosen[limit]))
+    return ApiResponse(response)
 
 
-def owner(store: HubSpotStore, call: Call) -> Answer:
-    """Give one owner."""
+def owner(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one owner."""
     for one in store.owners:
-        if one["id"] == call.parameters["owner_id"]:
-            return Answer(one)
-    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+        if one["id"] == request.parameters["owner_id"]:
+            return ApiResponse(one)
+    raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
-def properties(store: HubSpotStore, call: Call) -> Answer:
-    """Give all property definitions of an object type, in one page."""
-    table = _table(store, call)
-    archived = call.flag("archived")
+def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return all property definitions of an object type, in one page."""
+    table = _table(store, request)
+    archived = request.flag("archived")
     chosen = table.archived_properties if archived else table.properties
-    return Answer({"results": [definition.as_json() for definition in chosen.values()]})
+    return ApiResponse({"results": [definition.as_json() for definition in chosen.values()]})
 
 
-def one_property(store: HubSpotStore, call: Call) -> Answer:
-    """Give one property definition."""
-    return Answer(definition(store, call).as_json())
+def one_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one property definition."""
+    return ApiResponse(definition(store, request).as_json())
 
 
-def definition(store: HubSpotStore, call: Call) -> Property:
-    """Find the property that a path names."""
-    return _definition(_table(store, call), call.parameters["name"])
+def definition(store: HubSpotStore, request: ApiRequest) -> Property:
+    """Find the property of a path."""
+    return _definition(_table(store, request), request.parameters["name"])
 
 
-def create_property(store: HubSpotStore, call: Call) -> Answer:
+def create_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Add a property."""
-    table = _table(store, call)
-    name = call.body.get("name")
+    table = _table(store, request)
+    name = request.body.get("name")
     if name in table.properties:
-        raise refusal(409, *_exists(name))
-    return Answer(_add_property(table, call.body).as_json(), 201)
+        raise api_error(409, *_exists(name))
+    return ApiResponse(_add_property(table, request.body).as_json(), 201)
 
 
-def create_properties(store: HubSpotStore, call: Call) -> Answer:
-    """Add several properties; those that exist are errors of their own."""
-    table = _table(store, call)
+def create_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Add several properties; each one that exists already is an error entry."""
+    table = _table(store, request)
     results = []
     errors: list[dict[str, Any]] = []
-    for each in call.inputs(100):
+    for each in request.inputs(100):
         if each.get("name") in table.properties:
             message, category = _exists(each["name"])
             sub_category = "Properties.PROPERTY_WITH_NAME_EXISTS"
@@ -136,61 +138,61 @@ def create_properties(store: HubSpotStore, call: Call) -> Answer:
     }
     if errors:
         body |= {"numErrors": len(errors), "errors": errors}
-    return Answer(body, 207 if errors else 201)
+    return ApiResponse(body, 207 if errors else 201)
 
 
-def update_property(store: HubSpotStore, call: Call) -> Answer:
+def update_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a property's label or options."""
-    table = _table(store, call)
-    old = _definition(table, call.parameters["name"])
-    changed = property_of(old.as_json() | call.body | {"name": old.name}, custom=old.custom)
+    table = _table(store, request)
+    old = _definition(table, request.parameters["name"])
+    changed = property_of(old.as_json() | request.body | {"name": old.name}, custom=old.custom)
     table.properties[old.name] = changed
-    return Answer(changed.as_json())
+    return ApiResponse(changed.as_json())
 
 
-def archive_property(store: HubSpotStore, call: Call) -> Answer:
-    """Archive a property: from now on it does not exist for reads and writes."""
-    table = _table(store, call)
-    definition = _definition(table, call.parameters["name"])
+def archive_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Archive a property; reads and writes no longer find it."""
+    table = _table(store, request)
+    definition = _definition(table, request.parameters["name"])
     if not definition.custom:
         raise invalid(f"{definition.name} is defined by HubSpot and can't be archived")
     table.archived_properties[definition.name] = table.properties.pop(definition.name)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def groups(store: HubSpotStore, call: Call) -> Answer:
-    """Give the property groups of an object type: those in use, and those that were made."""
-    table = store.table(call.parameters["object"])
+def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the property groups of an object type: used ones and created ones."""
+    table = store.table(request.parameters["object"])
     used = dict.fromkeys(each.group for each in table.properties.values())
-    known = {name: _group(name) for name in used} | table.groups
-    return Answer({"results": list(known.values())})
+    groups_by_name = {name: _group(name) for name in used} | table.groups
+    return ApiResponse({"results": list(groups_by_name.values())})
 
 
-def pipelines(store: HubSpotStore, call: Call) -> Answer:
-    """Give the pipelines of an object type: the contacts' lifecycle or the deals' stages."""
-    kind = store.kind(call.parameters["object"])
+def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the pipelines of an object type: lifecycle of contacts, or stages of deals."""
+    kind = store.object_type(request.parameters["object"])
     if kind is CONTACTS:
         options = store.tables[kind.name].properties["lifecyclestage"].options
         steps = [(option.value, option.label, dict[str, str]()) for option in options]
-        return Answer({"results": [_pipeline(LIFECYCLE_PIPELINE, "Lifecycle Stage", steps)]})
+        return ApiResponse({"results": [_pipeline(LIFECYCLE_PIPELINE, "Lifecycle Stage", steps)]})
     if kind.name == "deals":
         stages = [
             (value, label, _deal_metadata(probability)) for value, label, probability in DEAL_STAGES
         ]
-        return Answer({"results": [_pipeline("default", "Sales Pipeline", stages)]})
-    return Answer({"results": []})
+        return ApiResponse({"results": [_pipeline("default", "Sales Pipeline", stages)]})
+    return ApiResponse({"results": []})
 
 
-def pipeline(store: HubSpotStore, call: Call) -> Answer:
-    """Give one pipeline."""
-    for each in pipelines(store, call).body["results"]:
-        if each["id"] == call.parameters["pipeline_id"]:
-            return Answer(each)
-    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+def pipeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one pipeline."""
+    for each in pipelines(store, request).body["results"]:
+        if each["id"] == request.parameters["pipeline_id"]:
+            return ApiResponse(each)
+    raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
-def _table(store: HubSpotStore, call: Call) -> ObjectTable:
-    return store.table(call.parameters["object"])
+def _table(store: HubSpotStore, request: ApiRequest) -> ObjectTable:
+    return store.table(request.parameters["object"])
 
 
 def _owner_cursor(one: dict[str, Any]) -> str:
@@ -199,7 +201,7 @@ def _owner_cursor(one: dict[str, Any]) -> str:
 
 def _definition(table: ObjectTable, name: str) -> Property:
     if name not in table.properties:
-        raise refusal(
+        raise api_error(
             404,
             f'Property "{name}" does not exist',
             "OBJECT_NOT_FOUND",
@@ -220,7 +222,7 @@ def _add_property(table: ObjectTable, body: dict[str, Any]) -> Property:
 
 
 def property_of(body: dict[str, Any], *, custom: bool) -> Property:
-    """Read the definition of a property, or refuse it."""
+    """Validate the definition of a property."""
     for needed in ("name", "label", "type", "fieldType", "groupName"):
         if not body.get(needed):
             raise invalid(f"Invalid input JSON: {needed} is required")

@@ -1,4 +1,4 @@
-"""HubSpot's HTTP face: every route, the scope it needs, and what surrounds a handler."""
+"""HubSpot's routes: login, limits, scopes and JSON around each handler."""
 
 import time
 from datetime import datetime
@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.hubspot import exports
-from sandbox.hubspot.auth_limits import Gate
-from sandbox.hubspot.errors import NOT_FOUND_PAGE, Refusal, unreadable
-from sandbox.hubspot.request import Answer, Call, Handler
-from sandbox.hubspot.request_schemas import check_shape
+from sandbox.hubspot.auth_limits import AccessControl
+from sandbox.hubspot.errors import NOT_FOUND_PAGE, ApiError, invalid_json
+from sandbox.hubspot.request import ApiRequest, ApiResponse, Handler
+from sandbox.hubspot.request_schemas import validate_body
 from sandbox.hubspot.routes import ROUTES
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 
@@ -49,52 +49,52 @@ def hubspot(
     client_secret: str = "",
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], HubSpotStore]:
-    """Make an account that holds `contents` at `now`, and the routes that serve it."""
+    """Create an account with `contents` at `now`, and the routes that serve it."""
     store = HubSpotStore(now=now, access_token=access_token, rate_limits=rate_limits)
-    store.take(contents)
-    gate = Gate(store, client_id=client_id, client_secret=client_secret)
-    routes: list[BaseRoute] = [_route(gate, *row) for row in ROUTES]
-    routes.append(Route("/oauth/{version}/token", _token_endpoint(gate), methods=["POST"]))
-    routes.append(Route("/oauth/v1/access-tokens/{token}", _token_information(gate)))
-    routes.append(Route(exports.PATH, _exported(store)))
+    store.load_contents(contents)
+    access = AccessControl(store, client_id=client_id, client_secret=client_secret)
+    routes: list[BaseRoute] = [_route(access, *row) for row in ROUTES]
+    routes.append(Route("/oauth/{version}/token", _token_endpoint(access), methods=["POST"]))
+    routes.append(Route("/oauth/v1/access-tokens/{token}", _token_information(access)))
+    routes.append(Route(exports.PATH, _export_file(store)))
     routes.append(Route("/_sandbox/hubspot", _settings_endpoint(store), methods=["POST"]))
     return routes, store
 
 
-def _route(gate: Gate, method: str, path: str, handler: Handler, scope: str) -> Route:
-    """Surround a handler with what every call meets: login, limits, scope, JSON in and out."""
+def _route(access: AccessControl, method: str, path: str, handler: Handler, scope: str) -> Route:
+    """Wrap a handler with login, rate limits, scope check, and JSON in and out."""
     searching = path.endswith("/search")
 
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(http_request: Request) -> Response:
         oauth = False
         counted = False
         try:
-            oauth = gate.authorise(request.headers.get("authorization", ""))
+            oauth = access.authenticate(http_request.headers.get("authorization", ""))
             counted = True
-            gate.count(oauth=oauth, searching=searching)
-            call = await _call(request)
-            check_shape(method, path, call.body)
-            gate.check_scope(_scope(gate.store, scope, call))
-            answer = handler(gate.store, call)
-        except Refusal as refused:
-            # a 401 and a missing scope are answered in front of the limits, without their headers
+            access.count_call(oauth=oauth, searching=searching)
+            request = await _parse_request(http_request)
+            validate_body(method, path, request.body)
+            access.check_scope(_scope(access.store, scope, request))
+            response = handler(access.store, request)
+        except ApiError as refused:
+            # HubSpot checks token and scope before the limits: no limit headers on 401 and 403
             counted = counted and refused.status != 403
-            answer = Answer(refused.body, refused.status)
-        headers = gate.headers(oauth=oauth, searching=searching) if counted else {}
-        return _response(answer, headers)
+            response = ApiResponse(refused.body, refused.status)
+        headers = access.rate_limit_headers(oauth=oauth, searching=searching) if counted else {}
+        return _response(response, headers)
 
     return Route(path, endpoint, methods=[method])
 
 
-async def _call(request: Request) -> Call:
+async def _parse_request(request: Request) -> ApiRequest:
     raw = await request.body()
     try:
         body = orjson.loads(raw) if raw else {}
     except orjson.JSONDecodeError as error:
-        raise unreadable(error.msg, line=error.lineno, column=error.colno) from None
+        raise invalid_json(error.msg, line=error.lineno, column=error.colno) from None
     if not isinstance(body, (dict, list)):
-        raise unreadable("Cannot deserialize value: an object is expected")
-    return Call(
+        raise invalid_json("Cannot deserialize value: an object is expected")
+    return ApiRequest(
         path=request.scope.get("original_path", request.url.path),
         parameters=request.path_params,
         query=request.query_params,
@@ -103,11 +103,11 @@ async def _call(request: Request) -> Call:
     )
 
 
-def _scope(store: HubSpotStore, scope: str, call: Call) -> str:
-    """Name the scope of a call: engagement needs the contacts' scope, e-mails their own."""
+def _scope(store: HubSpotStore, scope: str, request: ApiRequest) -> str:
+    """Return the scope of a call: engagements need the scope of contacts, e-mails their own."""
     if scope not in ("read", "write", "schemas"):
         return scope
-    name = store.kind(call.parameters["object"]).name
+    name = store.object_type(request.parameters["object"]).name
     if name == "emails" and scope == "read":
         return "sales-email-read"
     owner = name if name in ("companies", "deals") else "contacts"
@@ -115,41 +115,41 @@ def _scope(store: HubSpotStore, scope: str, call: Call) -> str:
     return f"crm.schemas.{owner}.read" if scope == "schemas" else f"crm.objects.{owner}.{scope}"
 
 
-def _response(answer: Answer, headers: dict[str, str]) -> Response:
-    headers = {**headers, **answer.headers, "X-HubSpot-Correlation-Id": str(uuid4())}
-    if answer.status == 404:
+def _response(response: ApiResponse, headers: dict[str, str]) -> Response:
+    headers = {**headers, **response.headers, "X-HubSpot-Correlation-Id": str(uuid4())}
+    if response.status == 404:
         headers["X-HubSpot-NotFound"] = "true"
-    if isinstance(answer.body, str):
-        html = answer.body.encode("latin-1")  # another type may be named in the headers
-        return Response(html, answer.status, headers, media_type="text/html;charset=iso-8859-1")
-    if answer.body is None:
-        return Response(status_code=answer.status, headers=headers)
-    body = orjson.dumps(answer.body)
-    return Response(body, answer.status, headers, media_type="application/json;charset=utf-8")
+    if isinstance(response.body, str):
+        html = response.body.encode("latin-1")  # the headers may have another media type
+        return Response(html, response.status, headers, media_type="text/html;charset=iso-8859-1")
+    if response.body is None:
+        return Response(status_code=response.status, headers=headers)
+    body = orjson.dumps(response.body)
+    return Response(body, response.status, headers, media_type="application/json;charset=utf-8")
 
 
-def _token_endpoint(gate: Gate) -> Any:
+def _token_endpoint(access: AccessControl) -> Any:
     async def endpoint(request: Request) -> Response:
         form = {
             key: values[-1] for key, values in parse_qs((await request.body()).decode()).items()
         }
         try:
-            return _response(Answer(gate.exchange(form)), {})
-        except Refusal as refused:
-            return _response(Answer(refused.body, refused.status), {})
+            return _response(ApiResponse(access.refresh_access_token(form)), {})
+        except ApiError as refused:
+            return _response(ApiResponse(refused.body, refused.status), {})
 
     return endpoint
 
 
-def _token_information(gate: Gate) -> Any:
+def _token_information(access: AccessControl) -> Any:
     async def endpoint(request: Request) -> Response:
         token = request.path_params["token"]
         try:
-            oauth = gate.authorise(f"Bearer {token}")
-        except Refusal as refused:
-            return _response(Answer(refused.body, refused.status), {})
-        ends = gate.store.oauth_tokens[token] if oauth else time.time() + 1800
-        told = {
+            oauth = access.authenticate(f"Bearer {token}")
+        except ApiError as refused:
+            return _response(ApiResponse(refused.body, refused.status), {})
+        ends = access.store.oauth_tokens[token] if oauth else time.time() + 1800
+        result = {
             "token": token,
             "token_type": "access",
             "user": "admin@onefunnel.example",
@@ -157,20 +157,20 @@ def _token_information(gate: Gate) -> Any:
             "hub_id": PORTAL_ID,
             "hub_domain": "onefunnel.example",
             "app_id": 19_083_857,
-            "scopes": sorted(_SCOPES - gate.store.denied_scopes),
+            "scopes": sorted(_SCOPES - access.store.denied_scopes),
             "expires_in": int(ends - time.time()),
         }
-        return _response(Answer(told), {})
+        return _response(ApiResponse(result), {})
 
     return endpoint
 
 
-async def nowhere(_request: Request) -> Response:
-    """Answer a path that is none: a page, not JSON."""
-    return _response(Answer(NOT_FOUND_PAGE, 404), {})
+async def not_found_page(_request: Request) -> Response:
+    """Return 404 for an unknown path: an HTML page, not JSON."""
+    return _response(ApiResponse(NOT_FOUND_PAGE, 404), {})
 
 
-def _exported(store: HubSpotStore) -> Any:
+def _export_file(store: HubSpotStore) -> Any:
     async def endpoint(request: Request) -> Response:
         text = exports.file(store, request.path_params["task_id"])
         if text is None:
@@ -181,18 +181,20 @@ def _exported(store: HubSpotStore) -> Any:
 
 
 def _settings_endpoint(store: HubSpotStore) -> Any:
-    """Let a test outside this process turn what a test inside sets on the store."""
+    """Set attributes of the store from another process."""
 
     async def endpoint(request: Request) -> Response:
         settings = orjson.loads(await request.body())
         unknown = settings.keys() - SETTINGS
         if unknown:
-            return _response(Answer({"message": f"unknown: {', '.join(sorted(unknown))}"}, 400), {})
+            return _response(
+                ApiResponse({"message": f"unknown: {', '.join(sorted(unknown))}"}, 400), {}
+            )
         for name, value in settings.items():
             if name == "expire_tokens":
                 store.expire_tokens()
             else:
                 setattr(store, name, set(value) if name == "denied_scopes" else value)
-        return _response(Answer({"settings": sorted(settings)}), {})
+        return _response(ApiResponse({"settings": sorted(settings)}), {})
 
     return endpoint

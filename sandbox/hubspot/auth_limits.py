@@ -1,11 +1,11 @@
-"""Who may pass, and how often: tokens, scopes, and HubSpot's three rate limits."""
+"""Access control: tokens, scopes, and HubSpot's three rate limits."""
 
 import time
 from collections import deque
 from typing import Any, Final
 from uuid import uuid4
 
-from sandbox.hubspot.errors import Refusal, missing_scope, refusal
+from sandbox.hubspot.errors import ApiError, api_error, missing_scope
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 
@@ -13,8 +13,8 @@ BURST, BURST_OAUTH, BURST_SECONDS = 190, 110, 10
 SEARCHES_PER_SECOND: Final = 5
 
 
-class Window:
-    """A rolling window that counts what happened in its last seconds."""
+class RollingWindow:
+    """A rate limit over a rolling window."""
 
     def __init__(self, most: int, seconds: float) -> None:
         """Allow `most` in any `seconds`."""
@@ -22,8 +22,8 @@ class Window:
         self.seconds = seconds
         self._times: deque[float] = deque()
 
-    def take(self) -> bool:
-        """Count one more; False when that is one too many."""
+    def count(self) -> bool:
+        """Count one call; return False if it exceeds the limit."""
         now = time.monotonic()
         while self._times and now - self._times[0] >= self.seconds:
             self._times.popleft()
@@ -32,26 +32,26 @@ class Window:
 
     @property
     def remaining(self) -> int:
-        """What may still happen now."""
+        """The number of calls that are still allowed now."""
         return max(0, self.most - len(self._times))
 
 
-class Gate:
-    """Checks every call before its handler, and knows the headers of its answer."""
+class AccessControl:
+    """Checks every call before its handler runs, and writes the rate-limit headers."""
 
     def __init__(self, store: HubSpotStore, *, client_id: str, client_secret: str) -> None:
-        """Guard one account, with one OAuth client."""
+        """Control the access to one account with one OAuth client."""
         self.store = store
         self.client_id = client_id
         self.client_secret = client_secret
         self._burst = {
-            False: Window(BURST, BURST_SECONDS),
-            True: Window(BURST_OAUTH, BURST_SECONDS),
+            False: RollingWindow(BURST, BURST_SECONDS),
+            True: RollingWindow(BURST_OAUTH, BURST_SECONDS),
         }
-        self._searches = Window(SEARCHES_PER_SECOND, 1)
+        self._searches = RollingWindow(SEARCHES_PER_SECOND, 1)
 
-    def authorise(self, authorization: str) -> bool:
-        """Let a valid bearer token pass and say whether it is an OAuth token."""
+    def authenticate(self, authorization: str) -> bool:
+        """Check a bearer token; return whether it is an OAuth token."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unauthenticated()
@@ -64,25 +64,25 @@ class Gate:
         return True
 
     def check_scope(self, scope: str) -> None:
-        """Refuse what the token's scopes do not cover."""
+        """Raise if the token does not have a scope."""
         if scope in self.store.denied_scopes:
             raise missing_scope(scope)
 
-    def count(self, *, oauth: bool, searching: bool) -> None:
-        """Count one call against its limits and refuse it when one is used up."""
+    def count_call(self, *, oauth: bool, searching: bool) -> None:
+        """Count one call, and raise if it exceeds a limit."""
         self.store.daily_used += not oauth
         if not self.store.rate_limits:
             return
         if not oauth and self.store.daily_used > self.store.daily_limit:
             raise _limited("daily", "DAILY")
         if searching:
-            if not self._searches.take():
-                raise refusal(429, "You have reached your secondly limit.", "RATE_LIMITS")
-        elif not self._burst[oauth].take():
+            if not self._searches.count():
+                raise api_error(429, "You have reached your secondly limit.", "RATE_LIMITS")
+        elif not self._burst[oauth].count():
             raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
 
-    def headers(self, *, oauth: bool, searching: bool) -> dict[str, str]:
-        """Give the rate-limit headers: OAuth apps see no day, searches nothing but it."""
+    def rate_limit_headers(self, *, oauth: bool, searching: bool) -> dict[str, str]:
+        """Return the rate-limit headers: OAuth apps get no daily ones, searches only those."""
         store = self.store
         daily = {
             "X-HubSpot-RateLimit-Daily": str(store.daily_limit),
@@ -102,17 +102,17 @@ class Gate:
         }
         return burst if oauth else daily | burst
 
-    def exchange(self, form: dict[str, str]) -> dict[str, Any]:
-        """Trade the refresh token for an access token of half an hour."""
+    def refresh_access_token(self, form: dict[str, str]) -> dict[str, Any]:
+        """Exchange the refresh token for an access token that is valid for 30 minutes."""
         if (form.get("client_id"), form.get("client_secret")) != (
             self.client_id,
             self.client_secret,
         ):
-            raise _token_refused("BAD_CLIENT_ID", "missing or unknown client id or secret")
+            raise _token_error("BAD_CLIENT_ID", "missing or unknown client id or secret")
         if form.get("grant_type") != "refresh_token":
-            raise _token_refused("BAD_GRANT_TYPE", "missing or unknown grant type")
+            raise _token_error("BAD_GRANT_TYPE", "missing or unknown grant type")
         if form.get("refresh_token") != self.store.refresh_token:
-            raise _token_refused("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
+            raise _token_error("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
         token = f"oauth-sandbox-{uuid4()}"
         self.store.oauth_tokens[token] = time.time() + self.store.token_seconds
         return {
@@ -123,8 +123,8 @@ class Gate:
         }
 
 
-def _unauthenticated() -> Refusal:
-    return refusal(
+def _unauthenticated() -> ApiError:
+    return api_error(
         401,
         "Authentication credentials not found. This API supports OAuth 2.0 authentication and you "
         "can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
@@ -132,9 +132,9 @@ def _unauthenticated() -> Refusal:
     )
 
 
-def _expired(at: float) -> Refusal:
+def _expired(at: float) -> ApiError:
     ago = int(time.time() - at)
-    return refusal(
+    return api_error(
         401,
         f"The OAuth token used to make this call expired {ago} second(s) ago.",
         "EXPIRED_AUTHENTICATION",
@@ -142,8 +142,8 @@ def _expired(at: float) -> Refusal:
     )
 
 
-def _limited(limit: str, policy: str) -> Refusal:
-    return refusal(
+def _limited(limit: str, policy: str) -> ApiError:
+    return api_error(
         429,
         f"You have reached your {limit} limit.",
         errorType="RATE_LIMIT",
@@ -153,5 +153,5 @@ def _limited(limit: str, policy: str) -> Refusal:
     )
 
 
-def _token_refused(status: str, message: str) -> Refusal:
-    return Refusal(400, {"status": status, "message": message, "correlationId": str(uuid4())})
+def _token_error(status: str, message: str) -> ApiError:
+    return ApiError(400, {"status": status, "message": message, "correlationId": str(uuid4())})

@@ -1,4 +1,4 @@
-"""From people to contacts: properties with history, duplicates, merged ids, links to Salesforce."""
+"""Generate contacts from people: history, duplicates, merged ids, links to Salesforce."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from sandbox.hubspot.schema import CONTACTS, STAGES
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
 from sandbox.salesforce.ids import record_id
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.people import Person
 
 LEAD_STATUS: Final = {
@@ -21,12 +21,12 @@ LEAD_STATUS: Final = {
 
 
 def add_contacts(store: HubSpotStore, person: Person) -> None:
-    """Add a person's contact, its duplicate, and the ids that were merged into it."""
+    """Add the contact of a person, its duplicate, and the ids merged into it."""
     table = store.tables[CONTACTS.name]
-    seen = [entry for entry in person.happenings if entry.crm != "salesforce"]
+    events = [entry for entry in person.events if entry.crm != "salesforce"]
     created_at = milliseconds(person.created_at)
-    touched_at = milliseconds(max([person.created_at, *(entry.at for entry in seen)]))
-    record = Record(contact_id(person), _contact_properties(person, seen), created_at, touched_at)
+    touched_at = milliseconds(max([person.created_at, *(entry.at for entry in events)]))
+    record = Record(contact_id(person), _contact_properties(person, events), created_at, touched_at)
     record.history = _contact_history(person, record.properties, touched_at)
     if person.hubspot_merged:
         old_ids = [record.id + 11 + index for index in range(person.hubspot_merged + 1)]
@@ -42,7 +42,7 @@ def add_contacts(store: HubSpotStore, person: Person) -> None:
 
 
 def _duplicate(person: Person, original: Record, touched_at: int) -> Record:
-    """Copy a contact as a second entry would: another spelling, or another address."""
+    """Create a duplicate of a contact: with another spelling, or another address."""
     properties: dict[str, str] = {
         name: original.properties[name]
         for name in ("firstname", "lastname", "company", "lifecyclestage", "hs_lead_status")
@@ -57,8 +57,8 @@ def _duplicate(person: Person, original: Record, touched_at: int) -> Record:
     return Record(original.id + 7, properties, created_at, touched_at)
 
 
-def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]:
-    submitted = [entry.at for entry in seen if entry.kind in FORMS]
+def _contact_properties(person: Person, events: list[Event]) -> dict[str, str]:
+    submitted = [entry.at for entry in events if entry.kind in FORMS]
     email = person.email
     return present(
         {
@@ -68,7 +68,7 @@ def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]
             "phone": person.phone,
             "jobtitle": person.job_title,
             "company": person.company,
-            "industry": person.industry and _spelt(person.industry, person.number),
+            "industry": person.industry and _vary_industry(person.industry, person.number),
             "numberofemployees": person.employees and str(person.employees),
             "country": person.country,
             "website": person.domain and f"https://www.{person.domain}",
@@ -83,11 +83,11 @@ def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]
             "hubspot_owner_id": owner_id(person.number) if person.number % 2 else None,
             "hs_object_source": "IMPORT" if person.number % 3 else "FORM",
             "hs_pipeline": "contacts-lifecycle-pipeline",
-            "hubspotscore": str(len(seen) % 60),
+            "hubspotscore": str(len(events) % 60),
             "num_conversion_events": str(len(submitted)),
             "first_conversion_date": iso(milliseconds(submitted[0])) if submitted else None,
             "recent_conversion_date": iso(milliseconds(submitted[-1])) if submitted else None,
-            "hs_analytics_num_page_views": str(sum(entry.kind == "page_view" for entry in seen)),
+            "hs_analytics_num_page_views": str(sum(entry.kind == "page_view" for entry in events)),
             "bant_budget": None if person.budget is None else str(int(person.budget)),
             "bant_authority": person.authority,
             "bant_need": person.need,
@@ -96,8 +96,8 @@ def _contact_properties(person: Person, seen: list[Happening]) -> dict[str, str]
     )
 
 
-def _spelt(industry: str, number: int) -> str:
-    """Spell a free-text field as different people do."""
+def _vary_industry(industry: str, number: int) -> str:
+    """Vary the spelling of a free-text field."""
     return (
         (industry.upper(), f"{industry} ", industry.lower())[number % 3]
         if number % 7 == 0
@@ -116,7 +116,7 @@ def _salesforce_link(person: Person, prefix: str, wanted: tuple[str, ...]) -> st
 def _contact_history(
     person: Person, properties: dict[str, str], until: int
 ) -> dict[str, list[tuple[int, str, str]]]:
-    """Tell since when the fields a definition asks about have their value."""
+    """Generate the history of the fields that a lifecycle definition reads."""
     since = milliseconds(person.created_at)
     span = until - since
     history: dict[str, list[tuple[int, str, str]]] = {}

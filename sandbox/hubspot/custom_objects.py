@@ -1,17 +1,17 @@
-"""Kinds of objects that the account adds: their schemas, from which their records follow."""
+"""Custom objects: their schemas."""
 
 from typing import Any, Final
 
 from sandbox.hubspot.account import property_of
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, MADE_AT, ObjectType, custom_type
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable
 from sandbox.hubspot.values import iso
 
 _FIRST: Final = 3_604_285
 _FIRST_LINK: Final = 100
-_SAID: Final = (
+_ECHOED: Final = (
     "labels",
     "primaryDisplayProperty",
     "secondaryDisplayProperties",
@@ -21,28 +21,28 @@ _SAID: Final = (
 )
 
 
-def all_schemas(store: HubSpotStore, _call: Call) -> Answer:
-    """Give the objects that the account added."""
+def all_schemas(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the custom objects of the account."""
     kinds = dict.fromkeys(store.custom.values())
-    return Answer({"results": [_told(store, kind) for kind in kinds]})
+    return ApiResponse({"results": [_schema_json(store, kind) for kind in kinds]})
 
 
-def schema(store: HubSpotStore, call: Call) -> Answer:
-    """Describe one kind of object, also one that every account has."""
-    return Answer(_told(store, store.kind(call.parameters["object"])))
+def schema(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Describe one object type, custom or standard."""
+    return ApiResponse(_schema_json(store, store.object_type(request.parameters["object"])))
 
 
-def create(store: HubSpotStore, call: Call) -> Answer:
-    """Add a kind of object; it can be had by its name, its full name and its type id."""
-    name = call.body["name"]
+def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Create a custom object; paths find it by name, full name and type id."""
+    name = request.body["name"]
     full_name = f"p{PORTAL_ID}_{name}"
     if full_name in store.custom:
-        raise refusal(409, f"An object type named '{name}' already exists.", "CONFLICT")
+        raise api_error(409, f"An object type named '{name}' already exists.", "CONFLICT")
     made = tuple(
         property_of({"groupName": f"{name}_information", **one}, custom=True)
-        for one in call.body["properties"]
+        for one in request.body["properties"]
     )
-    missing = set(call.body["requiredProperties"]) - {one.name for one in made}
+    missing = set(request.body["requiredProperties"]) - {one.name for one in made}
     if missing:
         raise invalid(f"requiredProperties: {', '.join(sorted(missing))} does not exist")
     type_id = f"2-{_FIRST + len(dict.fromkeys(store.custom.values()))}"
@@ -51,41 +51,43 @@ def create(store: HubSpotStore, call: Call) -> Answer:
     for spelling in (name, full_name, type_id):
         store.custom[spelling.lower()] = kind
     now = iso(store.now_ms())
-    said = {key: call.body[key] for key in _SAID if key in call.body}
-    store.schemas[full_name] = said | {"createdAt": now, "updatedAt": now, "associations": []}
-    for other in call.body["associatedObjects"]:
-        _link(store, kind, store.kind(other))
-    return Answer(_told(store, kind), 201)
+    echoed = {key: request.body[key] for key in _ECHOED if key in request.body}
+    store.schemas[full_name] = echoed | {"createdAt": now, "updatedAt": now, "associations": []}
+    for other in request.body["associatedObjects"]:
+        _link(store, kind, store.object_type(other))
+    return ApiResponse(_schema_json(store, kind), 201)
 
 
-def update(store: HubSpotStore, call: Call) -> Answer:
-    """Change what is said of a kind of object."""
-    kind = _own(store, call)
-    known = store.schemas[kind.name]
-    known |= {key: call.body[key] for key in _SAID if key in call.body}
-    known["updatedAt"] = iso(store.now_ms())
-    told = _told(store, kind)
-    return Answer({key: told[key] for key in told if key not in ("properties", "associations")})
+def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Change the labels and settings of a custom object."""
+    kind = _own(store, request)
+    schema_ = store.schemas[kind.name]
+    schema_ |= {key: request.body[key] for key in _ECHOED if key in request.body}
+    schema_["updatedAt"] = iso(store.now_ms())
+    description = _schema_json(store, kind)
+    return ApiResponse(
+        {key: description[key] for key in description if key not in ("properties", "associations")}
+    )
 
 
-def remove(store: HubSpotStore, call: Call) -> Answer:
-    """Remove a kind of object that has no records."""
-    kind = _own(store, call)
+def remove(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Delete a custom object that has no records."""
+    kind = _own(store, request)
     if len(store.tables[kind.name].live_ids()):
         raise invalid(f"There are still records of {kind.singular}: archive them first")
     store.custom = {key: one for key, one in store.custom.items() if one is not kind}
     del store.tables[kind.name], store.schemas[kind.name]
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def associate(store: HubSpotStore, call: Call) -> Answer:
-    """Let a kind of object be linked to another one."""
-    kind = _own(store, call)
-    return Answer(_link(store, kind, store.kind(call.body["toObjectTypeId"])), 201)
+def associate(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Add an association type between two object types."""
+    kind = _own(store, request)
+    return ApiResponse(_link(store, kind, store.object_type(request.body["toObjectTypeId"])), 201)
 
 
-def _own(store: HubSpotStore, call: Call) -> ObjectType:
-    kind = store.kind(call.parameters["object"])
+def _own(store: HubSpotStore, request: ApiRequest) -> ObjectType:
+    kind = store.object_type(request.parameters["object"])
     if kind.name not in store.schemas:
         raise invalid(f"{kind.name} is defined by HubSpot and can't be changed")
     return kind
@@ -107,7 +109,7 @@ def _link(store: HubSpotStore, kind: ObjectType, other: ObjectType) -> dict[str,
     return here
 
 
-def _told(store: HubSpotStore, kind: ObjectType) -> dict[str, Any]:
+def _schema_json(store: HubSpotStore, kind: ObjectType) -> dict[str, Any]:
     properties = [one.as_json() for one in store.tables[kind.name].properties.values()]
     own = store.schemas.get(kind.name)
     if own is None:
@@ -130,7 +132,7 @@ def _told(store: HubSpotStore, kind: ObjectType) -> dict[str, Any]:
 
 
 def _described(kind: ObjectType) -> dict[str, Any]:
-    """Describe a kind of object that every account has."""
+    """Describe a standard object."""
     name = kind.singular.upper()
     links = [
         {

@@ -1,4 +1,4 @@
-"""From happenings to engagement records: e-mails, calls, meetings, notes, tasks, communications."""
+"""Generate engagements from events: e-mails, calls, meetings, notes, tasks, communications."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,12 +10,12 @@ from sandbox.hubspot.ids import OWNER_COUNT, contact_id, owner_id
 from sandbox.hubspot.schema import CONNECTED, LEFT_VOICEMAIL, NO_ANSWER
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.people import Person
 
 
-def add_engagement(store: HubSpotStore, person: Person, entry: Happening, index: int) -> None:
-    """Log and link one engagement; every fifth of a duplicated person hangs on the duplicate."""
+def add_engagement(store: HubSpotStore, person: Person, entry: Event, index: int) -> None:
+    """Add one engagement; for a duplicated person every fifth belongs to the duplicate."""
     type_name, properties_of = ENGAGEMENT[entry.kind]
     if entry.kind == "note" and entry.detail.startswith("WhatsApp"):
         type_name, properties_of = "communications", _communication
@@ -36,7 +36,7 @@ def add_engagement(store: HubSpotStore, person: Person, entry: Happening, index:
     store.associate(type_name, engagement.id, "contacts", contact)
 
 
-def _email(person: Person, entry: Happening) -> dict[str, str]:
+def _email(person: Person, entry: Event) -> dict[str, str]:
     incoming = entry.kind == "email_reply"
     owner = {"email": f"owner{person.number % OWNER_COUNT}@onefunnel.example"}
     other = {"email": person.email or ""}
@@ -50,7 +50,7 @@ def _email(person: Person, entry: Happening) -> dict[str, str]:
     }
 
 
-def _call(person: Person, entry: Happening) -> dict[str, str]:
+def _call(person: Person, entry: Event) -> dict[str, str]:
     reached = entry.kind != "call_attempted"
     missed = (NO_ANSWER, LEFT_VOICEMAIL)[person.number % 2]
     return {
@@ -62,7 +62,7 @@ def _call(person: Person, entry: Happening) -> dict[str, str]:
     }
 
 
-def _meeting(_person: Person, entry: Happening) -> dict[str, str]:
+def _meeting(_person: Person, entry: Event) -> dict[str, str]:
     return {
         "hs_meeting_start_time": iso(milliseconds(entry.at)),
         "hs_meeting_end_time": iso(milliseconds(entry.at + timedelta(minutes=45))),
@@ -71,11 +71,11 @@ def _meeting(_person: Person, entry: Happening) -> dict[str, str]:
     }
 
 
-def _note(_person: Person, entry: Happening) -> dict[str, str]:
+def _note(_person: Person, entry: Event) -> dict[str, str]:
     return {"hs_note_body": entry.detail}
 
 
-def _task(person: Person, entry: Happening) -> dict[str, str]:
+def _task(person: Person, entry: Event) -> dict[str, str]:
     return {
         "hs_task_subject": entry.detail,
         "hs_task_type": "TODO",
@@ -83,7 +83,7 @@ def _task(person: Person, entry: Happening) -> dict[str, str]:
     }
 
 
-def _communication(_person: Person, entry: Happening) -> dict[str, str]:
+def _communication(_person: Person, entry: Event) -> dict[str, str]:
     return {
         "hs_communication_channel_type": "WHATS_APP",
         "hs_communication_logged_from": "CRM",
@@ -91,7 +91,7 @@ def _communication(_person: Person, entry: Happening) -> dict[str, str]:
     }
 
 
-ENGAGEMENT: Final[dict[str, tuple[str, Callable[[Person, Happening], dict[str, str]]]]] = {
+ENGAGEMENT: Final[dict[str, tuple[str, Callable[[Person, Event], dict[str, str]]]]] = {
     "email_sent": ("emails", _email),
     "email_reply": ("emails", _email),
     "call_inbound": ("calls", _call),
@@ -102,5 +102,5 @@ ENGAGEMENT: Final[dict[str, tuple[str, Callable[[Person, Happening], dict[str, s
     "note": ("notes", _note),
     "task": ("tasks", _task),
 }
-"""Kinds that reach HubSpot as an engagement -> its object type, and what makes its properties.
+"""Kind of event -> object type of its engagement, and the function for its properties.
 """

@@ -1,4 +1,4 @@
-"""The ways HubSpot says no: status codes and bodies, as they really look."""
+"""HubSpot's error responses: status codes and bodies."""
 
 from typing import Any, Final
 from uuid import uuid4
@@ -12,41 +12,41 @@ NOT_FOUND_PAGE: Final = (
 )
 
 
-class Refusal(Exception):
-    """An answer that is an error; `body` is JSON, or an HTML page where it is a string."""
+class ApiError(Exception):
+    """An error response; `body` is JSON, or an HTML page if it is a string."""
 
     def __init__(self, status: int, body: dict[str, Any] | str) -> None:
-        """Keep the status and the body to answer with."""
+        """Store the status and the body of the response."""
         super().__init__(status, body)
         self.status = status
         self.body = body
 
 
-def refusal(status: int, message: str, category: str | None = None, **more: Any) -> Refusal:
-    """Build a refusal in HubSpot's usual error envelope."""
+def api_error(status: int, message: str, category: str | None = None, **more: Any) -> ApiError:
+    """Build an error in HubSpot's usual envelope."""
     body: dict[str, Any] = {"status": "error", "message": message, "correlationId": str(uuid4())}
     if category:
         body["category"] = category
-    return Refusal(status, body | more)
+    return ApiError(status, body | more)
 
 
-def invalid(message: str, **more: Any) -> Refusal:
-    """Refuse a request that is wrong in itself."""
-    return refusal(400, message, "VALIDATION_ERROR", **more)
+def invalid(message: str, **more: Any) -> ApiError:
+    """Build the error of an invalid request."""
+    return api_error(400, message, "VALIDATION_ERROR", **more)
 
 
-def unreadable(message: str, *, line: int = 1, column: int = 2) -> Refusal:
-    """Refuse a body that is no JSON or of another shape; such a refusal has no category."""
-    return refusal(400, f"Invalid input JSON on line {line}, column {column}: {message}")
+def invalid_json(message: str, *, line: int = 1, column: int = 2) -> ApiError:
+    """Build the error of a body that is not JSON or does not match; it has no category."""
+    return api_error(400, f"Invalid input JSON on line {line}, column {column}: {message}")
 
 
-def record_not_found() -> Refusal:
-    """Refuse a single record that does not exist: a page of HTML, not JSON."""
-    return Refusal(404, NOT_FOUND_PAGE)
+def record_not_found() -> ApiError:
+    """Build the error of a single unknown record: an HTML page, not JSON."""
+    return ApiError(404, NOT_FOUND_PAGE)
 
 
-def invalid_properties(problems: list[tuple[str, str, str]]) -> Refusal:
-    """Refuse a whole request for its (property, code, message) problems; no id tells whose."""
+def invalid_properties(problems: list[tuple[str, str, str]]) -> ApiError:
+    """Build the error of invalid properties (name, code, message); it names no record."""
     listed = [
         {"isValid": False, "message": message, "error": code, "name": name}
         for name, code, message in problems
@@ -60,9 +60,9 @@ def invalid_properties(problems: list[tuple[str, str, str]]) -> Refusal:
     )
 
 
-def missing_scope(scope: str) -> Refusal:
-    """Refuse a token that lacks a scope."""
-    return refusal(
+def missing_scope(scope: str) -> ApiError:
+    """Build the error of a token without a scope."""
+    return api_error(
         403,
         "This app hasn't been granted all required scopes to make this call.",
         "MISSING_SCOPES",
@@ -77,7 +77,7 @@ def missing_scope(scope: str) -> Refusal:
 
 
 def not_found_entry(singular: str, ids: list[str]) -> dict[str, Any]:
-    """Build the entry of a 207 that names the ids which do not exist."""
+    """Build the error entry (207) of unknown ids."""
     return {
         "status": "error",
         "category": "OBJECT_NOT_FOUND",

@@ -1,4 +1,4 @@
-"""Exports: a view of an object as a file, made while nobody looks and fetched by its address."""
+"""Exports: an asynchronous job that writes the records of an object to a CSV file."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso
 
@@ -19,7 +19,7 @@ PATH: Final = "/_sandbox/hubspot/exports/{task_id}"
 
 @dataclass
 class Export:
-    """One export: what was asked, and how often its state was."""
+    """One export: its request, and the number of polls."""
 
     asked: dict[str, Any]
     started_at: int
@@ -27,31 +27,31 @@ class Export:
     signed_at: float = 0.0
 
 
-def start(store: HubSpotStore, call: Call) -> Answer:
-    """Begin an export; one at a time."""
+def start(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Start an export; only one can run at a time."""
     if any(one.polls < _POLLS_UNTIL_DONE for one in store.exports.values()):
-        raise refusal(429, "There is already an export running.", "RATE_LIMITS")
-    asked = call.body
-    table = store.table(asked["objectType"])
-    unknown = [name for name in asked["objectProperties"] if name not in table.properties]
+        raise api_error(429, "There is already an export running.", "RATE_LIMITS")
+    body = request.body
+    table = store.table(body["objectType"])
+    unknown = [name for name in body["objectProperties"] if name not in table.properties]
     if unknown:
         raise invalid(f"Unknown properties: {', '.join(unknown)}")
-    if asked["exportType"] == "LIST" and asked.get("listId") not in store.lists:
-        raise invalid(f"There is no list {asked.get('listId')}")
+    if body["exportType"] == "LIST" and body.get("listId") not in store.lists:
+        raise invalid(f"There is no list {body.get('listId')}")
     task_id = str(uuid4())
-    store.exports[task_id] = Export(asked, store.now_ms())
-    status = f"{call.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
-    return Answer({"id": task_id, "links": {"status": status}}, 202)
+    store.exports[task_id] = Export(body, store.now_ms())
+    status = f"{request.host}/crm/v3/exports/export/async/tasks/{task_id}/status"
+    return ApiResponse({"id": task_id, "links": {"status": status}}, 202)
 
 
-def state(store: HubSpotStore, call: Call) -> Answer:
-    """Tell how far an export is; once it is there, where its file lies for five minutes."""
-    task_id = call.parameters["task_id"]
+def state(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the state of an export, and a URL that is valid for five minutes."""
+    task_id = request.parameters["task_id"]
     export = _export(store, task_id)
     export.polls += 1
     is_done = export.polls >= _POLLS_UNTIL_DONE
     now = store.now_ms()
-    told: dict[str, Any] = {
+    response: dict[str, Any] = {
         "status": "COMPLETE" if is_done else "PROCESSING",
         "requestedAt": iso(export.started_at),
         "startedAt": iso(export.started_at),
@@ -59,12 +59,12 @@ def state(store: HubSpotStore, call: Call) -> Answer:
     }
     if is_done:
         export.signed_at = time.monotonic()
-        told["result"] = call.host + PATH.format(task_id=task_id)
-    return Answer(told)
+        response["result"] = request.host + PATH.format(task_id=task_id)
+    return ApiResponse(response)
 
 
 def file(store: HubSpotStore, task_id: str) -> str | None:
-    """Give the CSV of an export; None once its address has expired."""
+    """Return the CSV of an export, or None if its URL has expired."""
     export = store.exports.get(task_id)
     if export is None or not 0 < time.monotonic() - export.signed_at < _SIGNED_SECONDS:
         return None
@@ -85,5 +85,5 @@ def file(store: HubSpotStore, task_id: str) -> str | None:
 def _export(store: HubSpotStore, task_id: str) -> Export:
     found: Export | None = store.exports.get(task_id)
     if found is None:
-        raise refusal(404, f"No export with the id {task_id}", "OBJECT_NOT_FOUND")
+        raise api_error(404, f"No export with the id {task_id}", "OBJECT_NOT_FOUND")
     return found

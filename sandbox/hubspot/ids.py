@@ -1,4 +1,4 @@
-"""Ids of the account's records, made from the numbers of people."""
+"""Ids of the account's records, derived from the numbers of people."""
 
 from functools import cache
 from typing import Final
@@ -10,16 +10,16 @@ OWNER_COUNT: Final = 12
 
 
 def contact_id(person: Person) -> int:
-    """Give the id of a person's contact; ids differ in length: text order is not number order."""
+    """Return the id of a person's contact. Ids differ in length: text order is another order."""
     return (person.number + 1) * 51
 
 
 def owner_id(number: int) -> str:
-    """Give the id of the owner who looks after the person with this number."""
+    """Return the id of the owner of the person with this number."""
     return str(59_500_000 + number % OWNER_COUNT * 13)
 
 
 @cache
 def form_guid(name: str) -> str:
-    """Give the id of the form with this name."""
+    """Return the id of the form with this name."""
     return str(uuid5(NAMESPACE_URL, f"form/{name}"))

@@ -1,14 +1,14 @@
-"""Lists of contacts: those a filter keeps, and one that people fill by hand."""
+"""Lists of contacts: dynamic and static."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call, whole
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse, parse_integer
 from sandbox.hubspot.schema import CONTACTS
-from sandbox.hubspot.search import found
+from sandbox.hubspot.search import find_records
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso
 
@@ -19,7 +19,7 @@ _MADE_AT: Final = "2022-05-03T09:00:00Z"
 
 @dataclass
 class ContactList:
-    """A list: contacts whose property has one of some values, or members somebody added."""
+    """A list: contacts whose property has one of some values, or added members."""
 
     id: str
     name: str
@@ -28,14 +28,14 @@ class ContactList:
     made_at: str = _MADE_AT
 
     def holds(self, record: Record) -> bool:
-        """Tell whether a contact is on the list."""
+        """Return whether a contact is on the list."""
         if self.filter is None:
             return record.id in self.members
         name, values = self.filter
         return record.properties.get(name) in values
 
     def as_json(self) -> dict[str, Any]:
-        """Give the list as the API answers it."""
+        """Return the list as the API writes it."""
         return {
             "listId": self.id,
             "listVersion": 1,
@@ -52,7 +52,7 @@ class ContactList:
 
 
 def make_lists() -> dict[str, ContactList]:
-    """Give the lists of the account by their ids."""
+    """Return the lists of the account by their ids."""
     lists = (
         ContactList("1", "Customers", ("lifecyclestage", ("customer", "evangelist"))),
         ContactList("2", "Unsubscribed", ("hs_email_optout", ("true",))),
@@ -62,72 +62,80 @@ def make_lists() -> dict[str, ContactList]:
     return {one.id: one for one in lists}
 
 
-def search(store: HubSpotStore, call: Call) -> Answer:
+def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Find lists by a part of their names."""
-    wanted = str(call.body.get("query") or "").lower()
-    kinds = call.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
-    ids = call.body.get("listIds") or store.lists
-    known = [
+    wanted = str(request.body.get("query") or "").lower()
+    kinds = request.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
+    ids = request.body.get("listIds") or store.lists
+    matching = [
         one.as_json()
         for one in store.lists.values()
         if wanted in one.name.lower() and one.id in ids
     ]
-    known = [one for one in known if one["processingType"] in kinds]
-    start, count = whole(call.body.get("offset") or 0), whole(call.body.get("count") or 20)
-    count = min(count, _MOST)  # more is not refused
-    page = known[start : start + count]
+    matching = [one for one in matching if one["processingType"] in kinds]
+    start, count = (
+        parse_integer(request.body.get("offset") or 0),
+        parse_integer(request.body.get("count") or 20),
+    )
+    count = min(count, _MOST)  # HubSpot caps a larger count silently
+    page = matching[start : start + count]
     for one in page:
         size = len(members(store, store.lists[one["listId"]]))
         one["additionalProperties"] = {"hs_list_reference_count": "0", "hs_list_size": str(size)}
     end = start + len(page)
-    told = {"lists": page, "offset": end, "hasMore": end < len(known), "total": len(known)}
-    return Answer(told)
+    response = {
+        "lists": page,
+        "offset": end,
+        "hasMore": end < len(matching),
+        "total": len(matching),
+    }
+    return ApiResponse(response)
 
 
-def all_lists(store: HubSpotStore, call: Call) -> Answer:
-    """Give the lists with some ids."""
-    ids = call.names("listIds")
-    return Answer({"lists": [store.lists[id].as_json() for id in ids if id in store.lists]})
+def all_lists(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the lists with some ids."""
+    ids = request.names("listIds")
+    return ApiResponse({"lists": [store.lists[id].as_json() for id in ids if id in store.lists]})
 
 
-def one_list(store: HubSpotStore, call: Call) -> Answer:
-    """Give one list."""
-    one = _list(store, call)
-    return Answer({"list": one.as_json() | {"size": len(members(store, one))}})
+def one_list(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one list."""
+    one = _list(store, request)
+    return ApiResponse({"list": one.as_json() | {"size": len(members(store, one))}})
 
 
-def by_name(store: HubSpotStore, call: Call) -> Answer:
-    """Give the list of a name."""
-    wanted = call.parameters["name"]
+def by_name(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the list of a name."""
+    wanted = request.parameters["name"]
     for one in store.lists.values():
-        if one.name == wanted and store.kind(call.parameters["object"]) is CONTACTS:
-            return Answer({"list": one.as_json() | {"size": len(members(store, one))}})
-    said = f"List does not exist with name {wanted}."
-    raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+        if one.name == wanted and store.object_type(request.parameters["object"]) is CONTACTS:
+            return ApiResponse({"list": one.as_json() | {"size": len(members(store, one))}})
+    message = f"List does not exist with name {wanted}."
+    raise api_error(404, message, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
 
 
-def create(store: HubSpotStore, call: Call) -> Answer:
-    """Make a list that is filled by hand; one with filters of its own is refused."""
-    if call.body["processingType"] == "DYNAMIC":
-        raise invalid("filterBranch: this account makes no lists with filters")
-    if store.kind(call.body["objectTypeId"]) is not CONTACTS:
-        raise invalid(f"objectTypeId: {call.body['objectTypeId']} is not listed in this account")
-    _check_name(store, call.body["name"])
-    return Answer({"list": add(store, call.body["name"]).as_json()})
+def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Create a static list; a list with filters is an error."""
+    if request.body["processingType"] == "DYNAMIC":
+        raise invalid("filterBranch: the sandbox has no lists with own filters")
+    if store.object_type(request.body["objectTypeId"]) is not CONTACTS:
+        raise invalid(f"objectTypeId: {request.body['objectTypeId']} is not listed in this account")
+    _check_name(store, request.body["name"])
+    return ApiResponse({"list": add(store, request.body["name"]).as_json()})
 
 
-def rename(store: HubSpotStore, call: Call) -> Answer:
-    """Give a list another name."""
-    one, name = _list(store, call), call.query.get("listName") or ""
+def rename(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return a list another name."""
+    one, name = _list(store, request), request.query.get("listName") or ""
     _check_name(store, name)
     one.name = name
-    return Answer({"updatedList": one.as_json()})
+    return ApiResponse({"updatedList": one.as_json()})
 
 
-def remove(store: HubSpotStore, call: Call) -> Answer:
+def remove(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Remove a list; its contacts stay."""
-    del store.lists[_list(store, call).id]
-    return Answer(status=204)
+    del store.lists[_list(store, request).id]
+    return ApiResponse(status=204)
 
 
 def add(
@@ -136,12 +144,12 @@ def add(
     """Add a list to the account."""
     id = str(max(map(int, store.lists), default=0) + 1)
     store.lists[id] = ContactList(id, name, chosen, made_at=iso(store.now_ms()))
-    return store.lists[id]  # type: ignore[no-any-return]  # the store knows no lists
+    return store.lists[id]  # type: ignore[no-any-return]  # the store has no type for lists
 
 
-def of_record(store: HubSpotStore, call: Call) -> Answer:
-    """Name the lists that hold a contact."""
-    record = store.table(call.parameters["object"]).look(call.parameters["record_id"])
+def of_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the lists that have a contact."""
+    record = store.table(request.parameters["object"]).read(request.parameters["record_id"])
     holding = [
         {
             "listId": one.id,
@@ -153,43 +161,43 @@ def of_record(store: HubSpotStore, call: Call) -> Answer:
         for one in store.lists.values()
         if record and one.holds(record)
     ]
-    return Answer({"results": holding, "total": len(holding)})
+    return ApiResponse({"results": holding, "total": len(holding)})
 
 
-def memberships(store: HubSpotStore, call: Call) -> Answer:
+def memberships(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the contacts of a list by ascending id."""
-    limit = call.limit(_PAGE, 250)
-    after = whole(call.query.get("after") or 0)
-    ids = members(store, _list(store, call))
+    limit = request.limit(_PAGE, 250)
+    after = parse_integer(request.query.get("after") or 0)
+    ids = members(store, _list(store, request))
     start = bisect_left(ids, after)
-    page = filter(None, map(store.tables[CONTACTS.name].look, ids[start : start + limit]))
-    answer: dict[str, Any] = {
+    page = filter(None, map(store.tables[CONTACTS.name].read, ids[start : start + limit]))
+    response: dict[str, Any] = {
         "results": [
             {"recordId": str(one.id), "membershipTimestamp": iso(one.updated_at)} for one in page
         ]
     }
     if start + limit < len(ids):
-        answer["paging"] = call.next_page(str(ids[start + limit]))
-    return Answer(answer)
+        response["paging"] = request.next_page(str(ids[start + limit]))
+    return ApiResponse(response)
 
 
-def add_members(store: HubSpotStore, call: Call) -> Answer:
-    """Put contacts on a list that is filled by hand."""
-    return _change(store, call, adding=True)
+def add_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Add contacts to a static list."""
+    return _change(store, request, adding=True)
 
 
-def remove_members(store: HubSpotStore, call: Call) -> Answer:
-    """Take contacts off a list that is filled by hand."""
-    return _change(store, call, adding=False)
+def remove_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Remove contacts from a static list."""
+    return _change(store, request, adding=False)
 
 
-def replace_members(store: HubSpotStore, call: Call) -> Answer:
-    """Put contacts on a list that is filled by hand, and take others off it."""
-    one, table = _by_hand(store, call), store.tables[CONTACTS.name]
-    wanted = {record.id for id in call.body["recordIdsToAdd"] if (record := table.look(id))}
-    unwanted = set(map(whole, call.body["recordIdsToRemove"]))
+def replace_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Add contacts to a static list, and remove others."""
+    one, table = _by_hand(store, request), store.tables[CONTACTS.name]
+    wanted = {record.id for id in request.body["recordIdsToAdd"] if (record := table.read(id))}
+    unwanted = set(map(parse_integer, request.body["recordIdsToRemove"]))
     before, one.members = one.members, (one.members | wanted) - unwanted
-    return Answer(
+    return ApiResponse(
         {
             "recordsIdsAdded": [str(id) for id in sorted(one.members - before)],
             "recordIdsRemoved": [str(id) for id in sorted(before - one.members)],
@@ -198,36 +206,36 @@ def replace_members(store: HubSpotStore, call: Call) -> Answer:
     )
 
 
-def clear(store: HubSpotStore, call: Call) -> Answer:
-    """Take all contacts off a list that is filled by hand."""
-    _by_hand(store, call).members = set()
-    return Answer(status=204)
+def clear(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Remove all contacts from a static list."""
+    _by_hand(store, request).members = set()
+    return ApiResponse(status=204)
 
 
 def _check_name(store: HubSpotStore, name: str) -> None:
     if not name.strip():
         raise invalid("name may not be empty")
     if any(one.name == name for one in store.lists.values()):
-        said = f"A list with the name '{name}' already exists."
-        raise refusal(409, said, "CONFLICT", subCategory="ILS.DUPLICATE_LIST_NAMES")
+        message = f"A list with the name '{name}' already exists."
+        raise api_error(409, message, "CONFLICT", subCategory="ILS.DUPLICATE_LIST_NAMES")
 
 
-def _by_hand(store: HubSpotStore, call: Call) -> ContactList:
-    one = _list(store, call)
+def _by_hand(store: HubSpotStore, request: ApiRequest) -> ContactList:
+    one = _list(store, request)
     if one.filter is not None:
         raise invalid(f"List {one.id} is not filled by hand")
     return one
 
 
-def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
-    one = _by_hand(store, call)
+def _change(store: HubSpotStore, request: ApiRequest, *, adding: bool) -> ApiResponse:
+    one = _by_hand(store, request)
     table = store.tables[CONTACTS.name]
-    known = {record.id for id in call.body if (record := table.look(id))}
-    missing = [id for id in call.body if not table.look(id)]
-    changed = known - one.members if adding else known & one.members
-    one.members = one.members | known if adding else one.members - known
+    contact_ids = {record.id for id in request.body if (record := table.read(id))}
+    missing = [id for id in request.body if not table.read(id)]
+    changed = contact_ids - one.members if adding else contact_ids & one.members
+    one.members = one.members | contact_ids if adding else one.members - contact_ids
     ids = [str(id) for id in sorted(changed)]
-    return Answer(
+    return ApiResponse(
         {
             "recordsIdsAdded": ids if adding else [],
             "recordIdsRemoved": [] if adding else ids,
@@ -236,19 +244,19 @@ def _change(store: HubSpotStore, call: Call, *, adding: bool) -> Answer:
     )
 
 
-def _list(store: HubSpotStore, call: Call) -> ContactList:
-    one: ContactList | None = store.lists.get(call.parameters["list_id"])
+def _list(store: HubSpotStore, request: ApiRequest) -> ContactList:
+    one: ContactList | None = store.lists.get(request.parameters["list_id"])
     if one is None:
-        said = f"List does not exist with ID {call.parameters['list_id']}."
-        raise refusal(404, said, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
+        message = f"List does not exist with ID {request.parameters['list_id']}."
+        raise api_error(404, message, "OBJECT_NOT_FOUND", subCategory="ILS.LIST_NOT_FOUND")
     return one
 
 
 def members(store: HubSpotStore, one: ContactList) -> Sequence[int]:
-    """Give the ids of the live members of a list, in order."""
+    """Return the ids of the live members of a list, in order."""
     table = store.tables[CONTACTS.name]
     if one.filter is None:
         return sorted(filter(table.is_live, one.members))
     name, values = one.filter
     wanted = {"propertyName": name, "operator": "IN", "values": values}
-    return found(store, table, {"filters": [wanted]})[0]
+    return find_records(store, table, {"filters": [wanted]})[0]

@@ -1,55 +1,55 @@
-"""What HubSpot keeps outside the CRM: form submissions, marketing e-mail events, page views."""
+"""Event logs outside the CRM: form submissions, marketing e-mail events, page views."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from heapq import merge
 from typing import Any, TypeVar
 
-from sandbox.hubspot.errors import invalid, refusal
-from sandbox.hubspot.request import Answer, Call, whole
+from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse, parse_integer
 from sandbox.hubspot.store import HubSpotStore
 from sandbox.hubspot.values import iso, parse_instant
-from sandbox.storage.event_log import Entry, Timeline
+from sandbox.storage.event_log import Entry, EventLog
 
 Row = TypeVar("Row")
 
 
-def forms(store: HubSpotStore, call: Call) -> Answer:
+def forms(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the account's forms."""
-    return _page(call, list(store.forms.values()), call.limit(20, 100), _as_is)
+    return _page(request, list(store.forms.values()), request.limit(20, 100), _raw)
 
 
-def form(store: HubSpotStore, call: Call) -> Answer:
-    """Give one form."""
-    found = store.forms.get(call.parameters["form_id"])
+def form(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one form."""
+    found = store.forms.get(request.parameters["form_id"])
     if found is None:
-        raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
-    return Answer(found)
+        raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
+    return ApiResponse(found)
 
 
-def email_event(store: HubSpotStore, call: Call) -> Answer:
-    """Give one marketing e-mail event by the two parts of its key."""
-    created, id = call.parameters["created"], call.parameters["id"]
+def email_event(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one marketing e-mail event by the two parts of its key."""
+    created, id = request.parameters["created"], request.parameters["id"]
     for one in store.email_events:
         if one["id"] == id and str(one["created"]) == created:
-            return Answer(one)
-    raise refusal(404, "resource not found", "OBJECT_NOT_FOUND")
+            return ApiResponse(one)
+    raise api_error(404, "resource not found", "OBJECT_NOT_FOUND")
 
 
-def submissions(store: HubSpotStore, call: Call) -> Answer:
+def submissions(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the submissions of one form, newest first."""
-    guid = call.parameters["form_id"]
+    guid = request.parameters["form_id"]
     if guid not in store.forms:
-        raise refusal(404, f"No form found with guid {guid}", "OBJECT_NOT_FOUND")
+        raise api_error(404, f"No form found with guid {guid}", "OBJECT_NOT_FOUND")
     log = store.submissions[guid]
-    return _page(call, range(len(log)), call.limit(20, 50), log.look)
+    return _page(request, range(len(log)), request.limit(20, 50), log.read)
 
 
-def email_events(store: HubSpotStore, call: Call) -> Answer:
+def email_events(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through marketing e-mail events inside a window, newest first; `offset` is opaque."""
-    query = call.query
-    since = whole(query.get("startTimestamp") or 0)
-    until = whole(query.get("endTimestamp") or 2**62)
+    query = request.query
+    since = parse_integer(query.get("startTimestamp") or 0)
+    until = parse_integer(query.get("endTimestamp") or 2**62)
     equal = {"type": query.get("eventType"), "recipient": (query.get("recipient") or "").lower()}
     if campaign := query.get("campaignId"):
         equal["emailCampaignId"] = campaign
@@ -65,22 +65,22 @@ def email_events(store: HubSpotStore, call: Call) -> Answer:
 
     chosen: Sequence[int] = log.between(since, until)
     if wanted or without_robots:
-        chosen = [place for place in chosen if fits(log.look(place))]
-    limit = call.limit(10, 1000)
+        chosen = [place for place in chosen if fits(log.read(place))]
+    limit = request.limit(10, 1000)
     start = _position(query.get("offset"))
     more = start + limit < len(chosen)
-    return Answer(
+    return ApiResponse(
         {
             "hasMore": more,
             "offset": _cursor(start + limit) if more else _cursor(len(chosen)),
-            "events": [log.look(place) for place in chosen[start : start + limit]],
+            "events": [log.read(place) for place in chosen[start : start + limit]],
         }
     )
 
 
-def events(store: HubSpotStore, call: Call) -> Answer:
+def events(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through events of contacts, newest first unless sorted otherwise."""
-    query = call.query
+    query = request.query
     since = _instant(query.get("occurredAfter"), 0)
     until = _instant(query.get("occurredBefore"), 2**53)
     chosen, look = _events(store, query.get("eventType"), since, until)
@@ -88,35 +88,35 @@ def events(store: HubSpotStore, call: Call) -> Answer:
         chosen = [one for one in chosen if look(one)["objectId"] == object_id]
     if query.get("sort") == "occurredAt":
         chosen = chosen[::-1]
-    return _page(call, chosen, call.limit(20, 1000), look)
+    return _page(request, chosen, request.limit(20, 1000), look)
 
 
-def event_types(store: HubSpotStore, _call: Call) -> Answer:
-    """Name the event types that occur."""
-    return Answer({"eventTypes": sorted(store.events)})
+def event_types(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the event types that occur."""
+    return ApiResponse({"eventTypes": sorted(store.events)})
 
 
 def _events(
     store: HubSpotStore, kind: str | None, since: int, until: int
 ) -> tuple[Sequence[Any], Callable[[Any], Entry]]:
-    """Say where the events of one kind or of all are, newest first, and how to look at one."""
+    """Return the positions of the events of one type or of all, newest first, and a reader."""
     if kind:
-        log = store.events.get(kind, Timeline())
-        return log.between(since, until), log.look
+        log = store.events.get(kind, EventLog())
+        return log.between(since, until), log.read
     places = (
         [(log, place) for place in log.between(since, until)] for log in store.events.values()
     )
-    return list(merge(*places, key=_at, reverse=True)), _look
+    return list(merge(*places, key=_at, reverse=True)), _read_entry
 
 
-def _at(one: tuple[Timeline, int]) -> int:
+def _at(one: tuple[EventLog, int]) -> int:
     log, place = one
-    return log.at(place)
+    return log.timestamp(place)
 
 
-def _look(one: tuple[Timeline, int]) -> Entry:
+def _read_entry(one: tuple[EventLog, int]) -> Entry:
     log, place = one
-    return log.look(place)
+    return log.read(place)
 
 
 def _instant(text: str | None, default: int) -> int:
@@ -128,16 +128,18 @@ def _instant(text: str | None, default: int) -> int:
     return at
 
 
-def _as_is(form: Entry) -> Entry:
+def _raw(form: Entry) -> Entry:
     return form
 
 
-def _page(call: Call, rows: Sequence[Row], limit: int, look: Callable[[Row], Entry]) -> Answer:
-    start = _position(call.query.get("after"))
-    answer: dict[str, Any] = {"results": [look(row) for row in rows[start : start + limit]]}
+def _page(
+    request: ApiRequest, rows: Sequence[Row], limit: int, look: Callable[[Row], Entry]
+) -> ApiResponse:
+    start = _position(request.query.get("after"))
+    response: dict[str, Any] = {"results": [look(row) for row in rows[start : start + limit]]}
     if start + limit < len(rows):
-        answer["paging"] = call.next_page(_cursor(start + limit))
-    return Answer(answer)
+        response["paging"] = request.next_page(_cursor(start + limit))
+    return ApiResponse(response)
 
 
 def _cursor(position: int) -> str:

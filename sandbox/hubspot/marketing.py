@@ -1,4 +1,4 @@
-"""From happenings to HubSpot's marketing logs: form submissions, events, e-mail events."""
+"""Generate HubSpot's marketing logs from events: form submissions, events, e-mail events."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sandbox.hubspot.ids import contact_id, form_guid
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.journeys import ROBOT
 from sandbox.seed.people import Person
 
@@ -20,14 +20,14 @@ FORMS: Final = {
     "quote_request": "Quote request",
     "meeting_booked": "Meetings link",
 }
-"""Kinds that reach HubSpot as a form submission -> the form's name."""
+"""Kind of event -> name of the submitted form."""
 
 TRACKED_EVENTS: Final = {
     "page_view": "e_visited_page",
     "account_created": f"pe{PORTAL_ID}_account_created",
     "webinar_attended": f"pe{PORTAL_ID}_webinar_attended",
 }
-"""Kinds that reach HubSpot as an event of the contact -> the event type."""
+"""Kind of event -> event type of the contact."""
 
 EMAIL_EVENTS: Final = {
     "email_open": "OPEN",
@@ -35,7 +35,7 @@ EMAIL_EVENTS: Final = {
     "email_bounced": "BOUNCE",
     "unsubscribed": "STATUSCHANGE",
 }
-"""Kinds that reach HubSpot as marketing e-mail events -> the event's type."""
+"""Kind of event -> type of the marketing e-mail event."""
 
 _FORM: Final[dict[str, Any]] = {
     "configuration": {
@@ -79,11 +79,11 @@ _FORM: Final[dict[str, Any]] = {
         "privacyText": "",
     },
 }
-"""What all forms have in common, in the shape of the API."""
+"""The JSON that all forms share."""
 
 
 def add_forms(store: HubSpotStore, since: datetime | None) -> None:
-    """Add the forms of the account, which are as old as its oldest person."""
+    """Add the forms of the account, created before its first person."""
     created_at = iso(milliseconds(since)) if since else "2024-01-01T00:00:00Z"
     for name in FORMS.values():
         guid = form_guid(name)
@@ -98,8 +98,8 @@ def add_forms(store: HubSpotStore, since: datetime | None) -> None:
         } | _FORM
 
 
-def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> None:
-    """Log a form submission; it names an address, not a contact."""
+def add_submission(store: HubSpotStore, person: Person, entry: Event) -> None:
+    """Add a form submission; it has an e-mail address and no contact id."""
     values = {
         "email": person.email,
         "firstname": person.first_name,
@@ -126,8 +126,8 @@ def add_submission(store: HubSpotStore, person: Person, entry: Happening) -> Non
     )
 
 
-def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int) -> None:
-    """Log an event of the contact: a page view, or one of the account's own types."""
+def add_event(store: HubSpotStore, person: Person, entry: Event, index: int) -> None:
+    """Add an event of the contact: a page view, or a custom event type."""
     event_type = TRACKED_EVENTS[entry.kind]
     properties = {"detail": entry.detail}
     if entry.kind == "page_view":
@@ -152,11 +152,11 @@ def add_event(store: HubSpotStore, person: Person, entry: Happening, index: int)
 def add_email_event(
     store: HubSpotStore,
     person: Person,
-    entry: Happening,
+    entry: Event,
     index: int,
     sent: dict[str, dict[str, Any]],
 ) -> None:
-    """Log a marketing e-mail event by address; opens and clicks name their mail, if known."""
+    """Add a marketing e-mail event; opens and clicks refer to their mail, if there is one."""
     if not person.email:
         return
     campaign = entry.detail.removesuffix(ROBOT)
@@ -169,7 +169,7 @@ def add_email_event(
     elif campaign in sent:
         event["sentBy"] = sent[campaign]
     if event["type"] in ("OPEN", "CLICK"):
-        # HubSpot recognises most robots, not all of them
+        # HubSpot marks most bots, not all of them
         event["filteredEvent"] = entry.detail.endswith(ROBOT) and person.number % 4 != 0
     if event["type"] == "CLICK":
         event["url"] = "https://www.onefunnel.example/read-more"
@@ -177,7 +177,7 @@ def add_email_event(
 
 
 def _email_event(
-    person: Person, entry: Happening, index: int, campaign: str, type_: str
+    person: Person, entry: Event, index: int, campaign: str, type_: str
 ) -> dict[str, Any]:
     return {
         "id": str(uuid5(NAMESPACE_URL, f"email/{person.number}/{index}/{type_}")),

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.errors import invalid, not_found_entry, record_not_found, refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import api_error, invalid, not_found_entry, record_not_found
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS
-from sandbox.hubspot.search import MAX_BODY, WALL, found
+from sandbox.hubspot.search import MAX_BODY, WALL, find_records
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import iso, parse_instant
 
@@ -30,109 +30,111 @@ _WRITTEN: Final = (
 )
 
 
-def list_records(store: HubSpotStore, call: Call) -> Answer:
+def list_records(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through all live records, or through all archived ones."""
-    table = _table(store, call)
-    with_history = call.names("propertiesWithHistory")
-    limit = call.limit(10, 50 if with_history else 100)
-    archived = call.flag("archived")
-    after = parse_instant(call.query.get("after") or "0")
+    table = _table(store, request)
+    with_history = request.names("propertiesWithHistory")
+    limit = request.limit(10, 50 if with_history else 100)
+    archived = request.flag("archived")
+    after = parse_instant(request.query.get("after") or "0")
     if after is None:
-        raise invalid(f"Invalid after: {call.query.get('after')}")
+        raise invalid(f"Invalid after: {request.query.get('after')}")
     records, next_id = table.page(after, limit, archived=archived)
-    names = _names(table, call.names("properties"), with_history)
-    links = [store.kind(name).name for name in call.names("associations")]
+    names = _names(table, request.names("properties"), with_history)
+    links = [store.object_type(name).name for name in request.names("associations")]
     results = []
     for record in records:
         body = _body(table, record, names, with_history)
         if links:
             body["associations"] = _inline_associations(store, table, record, links)
         results.append(body)
-    answer: dict[str, Any] = {"results": results}
+    response: dict[str, Any] = {"results": results}
     if next_id is not None:
-        answer["paging"] = call.next_page(str(next_id))
-    return Answer(answer)
+        response["paging"] = request.next_page(str(next_id))
+    return ApiResponse(response)
 
 
-def read_record(store: HubSpotStore, call: Call) -> Answer:
-    """Give one record, by id or by a unique property."""
-    table = _table(store, call)
-    record = _look(
+def read_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one record, by id or by a unique property."""
+    table = _table(store, request)
+    record = _read_record(
         table,
-        call.parameters["record_id"],
-        call.query.get("idProperty"),
-        archived=call.flag("archived"),
+        request.parameters["record_id"],
+        request.query.get("idProperty"),
+        archived=request.flag("archived"),
     )
     if record is None:
         raise record_not_found()
-    with_history = call.names("propertiesWithHistory")
-    body = _body(table, record, _names(table, call.names("properties"), with_history), with_history)
-    if links := [store.kind(name).name for name in call.names("associations")]:
+    with_history = request.names("propertiesWithHistory")
+    body = _body(
+        table, record, _names(table, request.names("properties"), with_history), with_history
+    )
+    if links := [store.object_type(name).name for name in request.names("associations")]:
         body["associations"] = _inline_associations(store, table, record, links)
-    return Answer(body)
+    return ApiResponse(body)
 
 
-def create_record(store: HubSpotStore, call: Call) -> Answer:
-    """Make one record; a contact whose address is known already is a conflict."""
-    table = _table(store, call)
-    properties = _properties_of(call.body)
-    values = store.checked(table, [properties])[0]
+def create_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Create one record; a contact with an existing e-mail address is a conflict (409)."""
+    table = _table(store, request)
+    properties = _properties_of(request.body)
+    values = store.validate_properties(table, [properties])[0]
     _check_required(store, table, values)
-    if existing := _conflict(table, values):
-        raise refusal(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
+    if existing := _unique_conflict(table, values):
+        raise api_error(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
     record = store.create(table, values)
-    for link in call.body.get("associations") or []:
-        to_id = whole(link["to"]["id"])
+    for link in request.body.get("associations") or []:
+        to_id = parse_integer(link["to"]["id"])
         for other in _types_linked_by(table, link["types"][0]["associationTypeId"]):
             store.associate(table.type.name, record.id, other, to_id)
-    location = f"{call.host}{call.path}/{record.id}"
-    return Answer(_created_body(table, record, values), 201, {"Location": location})
+    location = f"{request.host}{request.path}/{record.id}"
+    return ApiResponse(_created_body(table, record, values), 201, {"Location": location})
 
 
-def update_record(store: HubSpotStore, call: Call) -> Answer:
+def update_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change properties of one record."""
-    table = _table(store, call)
-    values = store.checked(table, [_properties_of(call.body)])[0]
-    record = _find(table, call.parameters["record_id"], call.query.get("idProperty"))
+    table = _table(store, request)
+    values = store.validate_properties(table, [_properties_of(request.body)])[0]
+    record = _find(table, request.parameters["record_id"], request.query.get("idProperty"))
     if record is None:
         raise record_not_found()
     store.write(table, record, values)
-    return Answer(_written_body(store, table, record, values))
+    return ApiResponse(_written_body(store, table, record, values))
 
 
-def archive_record(store: HubSpotStore, call: Call) -> Answer:
-    """Archive one record; once more does nothing."""
-    table = _table(store, call)
-    if record := table.find(call.parameters["record_id"]):
+def archive_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Archive one record; archiving it again has no effect."""
+    table = _table(store, request)
+    if record := table.find(request.parameters["record_id"]):
         store.archive(table, record)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def batch_read(store: HubSpotStore, call: Call) -> Answer:
-    """Give many records by id; a merged id gives the record it was merged into."""
-    table = _table(store, call)
-    inputs = call.inputs(BATCH)
-    with_history = call.body.get("propertiesWithHistory") or []
+def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return many records by id; a merged id returns the record it was merged into."""
+    table = _table(store, request)
+    inputs = request.inputs(BATCH)
+    with_history = request.body.get("propertiesWithHistory") or []
     if with_history and len(inputs) > 50:
         raise invalid("The maximum number of inputs with property history is 50")
-    archived = call.flag("archived")
-    id_property = call.body.get("idProperty")
+    archived = request.flag("archived")
+    id_property = request.body.get("idProperty")
     records: dict[int, Record] = {}
     missing: list[str] = []
     for each in inputs:
-        if record := _look(table, str(each.get("id")), id_property, archived=archived):
+        if record := _read_record(table, str(each.get("id")), id_property, archived=archived):
             records[record.id] = record
         else:
             missing.append(str(each.get("id")))
-    names = _names(table, call.body.get("properties") or [], with_history)
+    names = _names(table, request.body.get("properties") or [], with_history)
     bodies = [_body(table, record, names, with_history) for record in records.values()]
-    return _batch_answer(table, bodies, missing)
+    return _batch_response(table, bodies, missing)
 
 
-def batch_update(store: HubSpotStore, call: Call) -> Answer:
-    """Change many records; one bad property refuses them all, an unknown id only itself."""
-    table = _table(store, call)
-    inputs = call.inputs(BATCH)
+def batch_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Change many records; an invalid property fails them all, an unknown id only itself."""
+    table = _table(store, request)
+    inputs = request.inputs(BATCH)
     if any(each.get("idProperty") == "email" for each in inputs):
         raise invalid("Unable to perform update/upsert by non-unique 0-1 property")
     ids = [str(each.get("id")) for each in inputs]
@@ -141,7 +143,7 @@ def batch_update(store: HubSpotStore, call: Call) -> Answer:
             f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
             context={"ids": repeated},
         )
-    checked = store.checked(table, [_properties_of(each) for each in inputs])
+    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
     bodies = []
     missing = []
     for id, values in zip(ids, checked, strict=True):
@@ -150,20 +152,20 @@ def batch_update(store: HubSpotStore, call: Call) -> Answer:
             bodies.append(_written_body(store, table, record, values))
         else:
             missing.append(id)
-    return _batch_answer(table, bodies, missing)
+    return _batch_response(table, bodies, missing)
 
 
-def batch_create(store: HubSpotStore, call: Call) -> Answer:
-    """Make many records; a known address is an error of its own, unless no input is left."""
-    table = _table(store, call)
-    inputs = call.inputs(BATCH)
-    checked = store.checked(table, [_properties_of(each) for each in inputs])
+def batch_create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Create many records; an existing address is an error entry, or a 409 for all inputs."""
+    table = _table(store, request)
+    inputs = request.inputs(BATCH)
+    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
     for values in checked:
         _check_required(store, table, values)
     bodies = []
     errors = []
     for each, values in zip(inputs, checked, strict=True):
-        if existing := _conflict(table, values):
+        if existing := _unique_conflict(table, values):
             context = {"existingId": [str(existing.id)]}
             if trace := each.get("objectWriteTraceId"):
                 context["objectWriteTraceId"] = [trace]
@@ -174,14 +176,14 @@ def batch_create(store: HubSpotStore, call: Call) -> Answer:
         else:
             bodies.append(_created_body(table, store.create(table, values), values))
     if errors and not bodies:
-        raise refusal(409, "Contact already exists", "CONFLICT")
-    return _batch_answer(table, bodies, [], errors, status=201)
+        raise api_error(409, "Contact already exists", "CONFLICT")
+    return _batch_response(table, bodies, [], errors, status=201)
 
 
-def batch_upsert(store: HubSpotStore, call: Call) -> Answer:
-    """Change the records a unique property finds, make the others; each says which it was."""
-    table = _table(store, call)
-    inputs = call.inputs(BATCH)
+def batch_upsert(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Update the records that a unique property finds, create the others; `new` says which."""
+    table = _table(store, request)
+    inputs = request.inputs(BATCH)
     keys = [(each.get("idProperty") or "hs_object_id", str(each["id"])) for each in inputs]
     if len(set(keys)) < len(keys):
         repeated = sorted({id for name, id in keys if keys.count((name, id)) > 1})
@@ -189,7 +191,7 @@ def batch_upsert(store: HubSpotStore, call: Call) -> Answer:
             f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
             context={"ids": repeated},
         )
-    checked = store.checked(table, [_properties_of(each) for each in inputs])
+    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
     found = [_find(table, id, name) for name, id in keys]
     bodies = []
     missing = []
@@ -203,22 +205,22 @@ def batch_upsert(store: HubSpotStore, call: Call) -> Answer:
             values = {name: id, **values}
             made = store.create(table, values)
             bodies.append(_created_body(table, made, values) | {"new": True})
-    return _batch_answer(table, bodies, missing)
+    return _batch_response(table, bodies, missing)
 
 
-def batch_archive(store: HubSpotStore, call: Call) -> Answer:
-    """Archive many records; ids that are not there are passed over."""
-    table = _table(store, call)
-    for each in call.inputs(BATCH):
+def batch_archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Archive many records; unknown ids are ignored."""
+    table = _table(store, request)
+    for each in request.inputs(BATCH):
         if record := table.find(str(each.get("id"))):
             store.archive(table, record)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def search(store: HubSpotStore, call: Call) -> Answer:
+def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Find records by filters: at most 10,000 of one query, without history and associations."""
-    table = _table(store, call)
-    body = call.body if isinstance(call.body, dict) else {}
+    table = _table(store, request)
+    body = request.body if isinstance(request.body, dict) else {}
     if len(orjson.dumps(body)) > MAX_BODY:
         raise invalid(f"The request body must not exceed {MAX_BODY} characters")
     limit = page_size(body.get("limit"), 10, 200)
@@ -227,25 +229,25 @@ def search(store: HubSpotStore, call: Call) -> Answer:
         raise invalid(
             f"The search may not reach beyond {WALL} results: after {after}, limit {limit}"
         )
-    hits, total = found(store, table, body)
+    hits, total = find_records(store, table, body)
     names = _names(table, body.get("properties") or [], [])
-    page = filter(None, map(table.records.look, hits[after : after + limit]))
-    answer: dict[str, Any] = {
+    page = filter(None, map(table.records.read, hits[after : after + limit]))
+    response: dict[str, Any] = {
         "total": total,
         "results": [
             _body(table, record, names, [], store.indexed(table, record)) for record in page
         ],
     }
     if after + limit < len(hits):
-        answer["paging"] = {"next": {"after": str(after + limit)}}
-    return Answer(answer)
+        response["paging"] = {"next": {"after": str(after + limit)}}
+    return ApiResponse(response)
 
 
-def merge(store: HubSpotStore, call: Call) -> Answer:
+def merge(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Merge two records into a new one."""
-    table = _table(store, call)
-    primary = table.find(str(call.body.get("primaryObjectId")))
-    other = table.find(str(call.body.get("objectIdToMerge")))
+    table = _table(store, request)
+    primary = table.find(str(request.body.get("primaryObjectId")))
+    other = table.find(str(request.body.get("objectIdToMerge")))
     if primary is None or other is None:
         what = "vid" if table.type is CONTACTS else table.type.singular
         raise invalid(
@@ -255,32 +257,32 @@ def merge(store: HubSpotStore, call: Call) -> Answer:
     if primary is other:
         raise invalid(f"Cannot merge a {table.type.singular} with itself")
     merged = store.merge(table, primary, other)
-    return Answer(_body(table, merged, sorted(merged.properties), []))
+    return ApiResponse(_body(table, merged, sorted(merged.properties), []))
 
 
-def erase_contact(store: HubSpotStore, call: Call) -> Answer:
+def erase_contact(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Erase a contact for good, by id or address."""
     table = store.tables[CONTACTS.name]
-    id, id_property = str(call.body.get("objectId")), call.body.get("idProperty")
+    id, id_property = str(request.body.get("objectId")), request.body.get("idProperty")
     record = _find(table, id, id_property) or _find(table, id, id_property, archived=True)
     if record:
         store.erase(table, record)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _table(store: HubSpotStore, call: Call) -> ObjectTable:
-    return store.table(call.parameters["object"])
+def _table(store: HubSpotStore, request: ApiRequest) -> ObjectTable:
+    return store.table(request.parameters["object"])
 
 
 def _find(
     table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
 ) -> Record | None:
     """Find a record to change it."""
-    seen = _look(table, id, id_property, archived=archived)
-    return table.find(seen.id, archived=archived) if seen else None
+    record = _read_record(table, id, id_property, archived=archived)
+    return table.find(record.id, archived=archived) if record else None
 
 
-def _look(
+def _read_record(
     table: ObjectTable, id: str, id_property: str | None, *, archived: bool = False
 ) -> Record | None:
     """Find a record to read it."""
@@ -288,8 +290,8 @@ def _look(
         definition = table.properties.get(id_property)
         if definition is None or not definition.unique:
             raise invalid(f"{id_property} is not a unique property of {table.type.name}")
-        return table.look_by(id_property, id)
-    return table.look(id, archived=archived)
+        return table.read_by(id_property, id)
+    return table.read(id, archived=archived)
 
 
 def _properties_of(body: Any) -> dict[str, Any]:
@@ -297,13 +299,13 @@ def _properties_of(body: Any) -> dict[str, Any]:
     return properties
 
 
-def _conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:
+def _unique_conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:
     email = values.get("email")
-    return table.look_by("email", email) if email and table.type is CONTACTS else None
+    return table.read_by("email", email) if email and table.type is CONTACTS else None
 
 
 def _check_required(store: HubSpotStore, table: ObjectTable, values: dict[str, str]) -> None:
-    """Refuse a new record of the account's own kind that lacks what its schema requires."""
+    """Raise for a new custom record without its required properties."""
     required = store.schemas.get(table.type.name, {}).get("requiredProperties", ())
     if missing := [name for name in required if not values.get(name)]:
         raise invalid(
@@ -328,9 +330,9 @@ def _offset(after: Any) -> int:
         raise invalid(f"Invalid after: {after}") from None
 
 
-def _names(table: ObjectTable, asked: Iterable[str], with_history: Iterable[str]) -> list[str]:
-    """Say which properties an answer shows: those asked for that exist, or the usual ones."""
-    wanted = {name for name in (*asked, *with_history) if name in table.properties}
+def _names(table: ObjectTable, requested: Iterable[str], with_history: Iterable[str]) -> list[str]:
+    """Return the properties of a response: the requested ones that exist, or the default ones."""
+    wanted = {name for name in (*requested, *with_history) if name in table.properties}
     if not wanted:
         return list(table.type.shown)
     return sorted(wanted | {table.type.created, table.type.modified, "hs_object_id"})
@@ -369,20 +371,20 @@ def _body(
 def _written_body(
     store: HubSpotStore, table: ObjectTable, record: Record, values: dict[str, str]
 ) -> dict[str, Any]:
-    """Build the answer to an update: what was sent and some system properties, no more."""
-    shown = {name for name in _WRITTEN if name in record.properties}
-    body = _body(table, record, sorted(shown | values.keys()), [])
+    """Build the response to an update: sent properties and some system properties only."""
+    names = {name for name in _WRITTEN if name in record.properties}
+    body = _body(table, record, sorted(names | values.keys()), [])
     if store.echo_ignored_stage and values.get("lifecyclestage"):
         body["properties"]["lifecyclestage"] = values["lifecyclestage"]
     return body
 
 
 def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) -> dict[str, Any]:
-    shown = {*values, *_WRITTEN, "hs_all_contact_vids", "hs_email_domain"}
-    shown &= record.properties.keys()
-    body = _body(table, record, sorted(shown), [])
+    names = {*values, *_WRITTEN, "hs_all_contact_vids", "hs_email_domain"}
+    names &= record.properties.keys()
+    body = _body(table, record, sorted(names), [])
     if table.type is CONTACTS and body["properties"].get("lifecyclestage") == "lead":
-        # answers to a creation spell this one date as epoch milliseconds
+        # responses to a creation write this one date as epoch milliseconds
         body["properties"]["hs_lifecyclestage_lead_date"] = str(record.created_at)
     return body
 
@@ -390,35 +392,35 @@ def _created_body(table: ObjectTable, record: Record, values: dict[str, str]) ->
 def _inline_associations(
     store: HubSpotStore, table: ObjectTable, record: Record, links: list[str]
 ) -> dict[str, Any]:
-    answer = {}
+    response = {}
     for to in links:
-        label = f"{table.type.singular}_to_{store.kind(to).singular}"
+        label = f"{table.type.singular}_to_{store.object_type(to).singular}"
         linked = store.associated(table.type.name, record.id, to)
         if linked:
-            answer[to] = {"results": [{"id": str(id), "type": label} for id in linked]}
-    return answer
+            response[to] = {"results": [{"id": str(id), "type": label} for id in linked]}
+    return response
 
 
-def _batch_answer(
+def _batch_response(
     table: ObjectTable,
     bodies: list[dict[str, Any]],
     missing: list[str],
     errors: list[dict[str, Any]] | None = None,
     *,
     status: int = 200,
-) -> Answer:
-    """Build a batch answer: results in another order than the inputs; 207 where errors are."""
+) -> ApiResponse:
+    """Build a batch response: results in another order than the inputs; 207 with errors."""
     now = iso(time.time_ns() // 1_000_000)
     errors = [
         *(errors or []),
         *([not_found_entry(table.type.singular, missing)] if missing else []),
     ]
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "status": "COMPLETE",
         "results": bodies[::-1],
         "startedAt": now,
         "completedAt": now,
     }
     if errors:
-        answer |= {"numErrors": len(errors), "errors": errors}
-    return Answer(answer, 207 if errors else status)
+        response |= {"numErrors": len(errors), "errors": errors}
+    return ApiResponse(response, 207 if errors else status)

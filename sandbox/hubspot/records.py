@@ -1,4 +1,4 @@
-"""From people to HubSpot: everything one account knows about them."""
+"""Generate the content of a HubSpot account from people."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +18,7 @@ from sandbox.hubspot.marketing import (
 )
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.hubspot.values import iso, milliseconds
-from sandbox.seed.activity_log import Happening
+from sandbox.seed.activity_log import Event
 from sandbox.seed.people import Person
 
 INDUSTRY: Final = {
@@ -37,10 +37,10 @@ _COMPANIES_FROM: Final = 9_000_000_000
 
 
 class Account:
-    """An account that hears of one person after the other."""
+    """An account to which people are added one after the other."""
 
     def __init__(self, now: datetime) -> None:
-        """Begin with what an account has before it knows anybody."""
+        """Start with owners, forms and lists."""
         self._store = HubSpotStore(now=now, access_token="", rate_limits=False)
         self._companies: dict[str, int] = {}
         self._since: datetime | None = None
@@ -48,25 +48,25 @@ class Account:
         self._store.lists = make_lists()
 
     def add(self, person: Person) -> None:
-        """Put everything HubSpot knows about a person into the account."""
+        """Add all records and events of a person."""
         self._since = min(self._since or person.created_at, person.created_at)
         if not person.hubspot_records:
             return
         company = self._company(person.domain, person) if person.domain else None
         add_contacts(self._store, person)
-        _add_happenings(self._store, person, company)
+        _add_events(self._store, person, company)
 
-    def settle(self) -> None:
-        """Pack what is known so far."""
-        self._store.settle()
+    def pack(self) -> None:
+        """Compress the records that were added."""
+        self._store.pack()
 
     def contents(self) -> tuple[Any, ...]:
-        """Give what the account holds, packed."""
+        """Return the compressed content of the account."""
         add_forms(self._store, self._since)
         return self._store.contents()
 
     def _company(self, domain: str, person: Person) -> int:
-        """Link a person to the employer, which is made when the first of its people comes."""
+        """Associate a person with the employer; its first person creates the company."""
         if domain not in self._companies:
             self._companies[domain] = _COMPANIES_FROM + len(self._companies) * 7
             self._store.tables["companies"].add(_company(self._companies[domain], person))
@@ -105,10 +105,10 @@ def _company(id: int, person: Person) -> Record:
     return Record(id, present(properties), at, at)
 
 
-def _add_happenings(store: HubSpotStore, person: Person, company: int | None) -> None:
+def _add_events(store: HubSpotStore, person: Person, company: int | None) -> None:
     deal: Record | None = None
     sent: dict[str, dict[str, Any]] = {}
-    for index, entry in enumerate(person.happenings):
+    for index, entry in enumerate(person.events):
         if entry.crm == "salesforce":
             continue
         if entry.kind in FORMS:
@@ -124,7 +124,7 @@ def _add_happenings(store: HubSpotStore, person: Person, company: int | None) ->
 
 
 def _add_deal(
-    store: HubSpotStore, person: Person, entry: Happening, deal: Record | None, company: int | None
+    store: HubSpotStore, person: Person, entry: Event, deal: Record | None, company: int | None
 ) -> Record:
     """Open a deal, or close the open one."""
     table = store.tables["deals"]

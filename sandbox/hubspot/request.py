@@ -1,4 +1,4 @@
-"""What a handler gets and gives: one request, read once, and one answer."""
+"""The request that a handler gets, and the response that it returns."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from sandbox.hubspot.store import HubSpotStore
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request: path parameters, query, decoded body, and the address the client called."""
+class ApiRequest:
+    """One request: path parameters, query, decoded body, and the URL of the client."""
 
     path: str
     parameters: Mapping[str, str]
@@ -22,28 +22,28 @@ class Call:
     host: str
 
     def names(self, key: str) -> list[str]:
-        """Give a comma separated or repeated query parameter as a list."""
+        """Return a comma-separated or repeated query parameter as a list."""
         return [name for part in self.query.getlist(key) for name in part.split(",") if name]
 
     def flag(self, key: str) -> bool:
-        """Give a query parameter that is true or false, in any case, or refuse another word."""
-        said = self.query.get(key, "false").lower()
-        if said not in ("true", "false"):
+        """Return a boolean query parameter (case-insensitive); raise for another text."""
+        text = self.query.get(key, "false").lower()
+        if text not in ("true", "false"):
             raise invalid(f"{key} must be true or false")
-        return said == "true"
+        return text == "true"
 
     def limit(self, default: int, most: int) -> int:
-        """Give the page size asked for, or refuse one that is too large."""
+        """Return the requested page size; raise if it is too large."""
         return page_size(self.query.get("limit"), default, most)
 
     def next_page(self, after: str) -> dict[str, Any]:
-        """Build the `paging` of an answer: the cursor of the next page and a link on our host."""
-        kept = [(key, value) for key, value in self.query.multi_items() if key != "after"]
-        link = f"{self.host}{self.path}?{urlencode([*kept, ('after', after)])}"
+        """Build the `paging` of a response: the cursor of the next page and its link."""
+        parameters = [(key, value) for key, value in self.query.multi_items() if key != "after"]
+        link = f"{self.host}{self.path}?{urlencode([*parameters, ('after', after)])}"
         return {"next": {"after": after, "link": link}}
 
     def inputs(self, most: int) -> list[dict[str, Any]]:
-        """Give the inputs of a batch, or refuse too many."""
+        """Return the inputs of a batch; raise if there are too many."""
         inputs: list[dict[str, Any]] = self.body["inputs"]
         if len(inputs) > most:
             raise invalid(f"The maximum number of inputs supported in a batch request is {most}")
@@ -51,7 +51,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """A status and a body; None means no body."""
 
     body: Any = None
@@ -59,23 +59,23 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[HubSpotStore, Call], Answer]
+Handler = Callable[[HubSpotStore, ApiRequest], ApiResponse]
 
 
-def page_size(asked: Any, default: int, most: int) -> int:
-    """Read a page size as number or text."""
+def page_size(requested: Any, default: int, most: int) -> int:
+    """Parse a page size from a number or a text."""
     try:
-        size = int(asked or default)
+        size = int(requested or default)
     except ValueError:
-        raise invalid(f"Invalid limit: {asked}") from None
+        raise invalid(f"Invalid limit: {requested}") from None
     if not 1 <= size <= most:
         raise invalid(f"The limit must be between 1 and {most}, was {size}")
     return size
 
 
-def whole(said: Any) -> int:
-    """Read a whole number that comes as a number or as text."""
+def parse_integer(value: Any) -> int:
+    """Parse an integer from a number or a text."""
     try:
-        return int(said)
+        return int(value)
     except (TypeError, ValueError):
-        raise invalid(f"{said} was not a valid long.") from None
+        raise invalid(f"{value} was not a valid long.") from None

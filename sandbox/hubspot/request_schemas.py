@@ -1,6 +1,6 @@
-"""The shapes of request bodies; what has another one is refused before its handler sees it.
+"""The schemas of request bodies, validated before the handler runs.
 
-Text may come as number or boolean where HubSpot is lenient; lists and objects are never text.
+HubSpot accepts numbers and booleans as texts in some places, lists and objects never.
 """
 
 from typing import Any, Final, Literal, NotRequired
@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NotRequired
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one below Python 3.12
 
-from sandbox.hubspot.errors import invalid, unreadable
+from sandbox.hubspot.errors import invalid, invalid_json
 
 Text = str | int | float | bool
 Properties = dict[str, Text | None]
@@ -28,7 +28,7 @@ class LinkType(TypedDict):
 
 
 class Link(TypedDict):
-    """What a new record is linked to."""
+    """An association of a new record."""
 
     to: Id
     types: list[LinkType]
@@ -49,7 +49,7 @@ class Change(TypedDict):
 
 
 class BatchChange(Change):
-    """New values of one record among others."""
+    """New values of one record of a batch."""
 
     id: Text
     idProperty: NotRequired[str | None]
@@ -75,7 +75,7 @@ class Ids(TypedDict):
 
 
 class Reading(Ids):
-    """Records to read, and what of them."""
+    """Records to read, and their fields."""
 
     properties: NotRequired[list[str] | None]
     propertiesWithHistory: NotRequired[list[str] | None]
@@ -107,13 +107,13 @@ class Filter(TypedDict):
 
 
 class FilterGroup(TypedDict):
-    """Conditions that must all hold."""
+    """Conditions joined by AND."""
 
     filters: list[Filter]
 
 
 class Search(TypedDict, total=False):
-    """What to find."""
+    """A search."""
 
     query: str | None
     limit: int | str | None
@@ -125,7 +125,7 @@ class Search(TypedDict, total=False):
 
 
 class Merge(TypedDict):
-    """Two records to become one."""
+    """Two records to merge."""
 
     primaryObjectId: Text
     objectIdToMerge: Text
@@ -139,7 +139,7 @@ class Erasure(TypedDict):
 
 
 class LinkedFrom(Id):
-    """A record whose links are read, from a page on."""
+    """A record whose associations are read, and the page."""
 
     after: NotRequired[str | int | None]
 
@@ -170,7 +170,7 @@ DefaultPair = TypedDict("DefaultPair", {"from": Id, "to": Id})
 
 
 class DefaultLinks(TypedDict):
-    """Pairs to link by the usual type of link."""
+    """Pairs to associate by the default type."""
 
     inputs: list[DefaultPair]
 
@@ -212,7 +212,7 @@ class Choice(TypedDict):
 
 
 class PropertyChange(TypedDict, total=False):
-    """What may change about a property."""
+    """The changeable parts of a property."""
 
     label: str
     groupName: str
@@ -271,7 +271,7 @@ class PropertiesArchived(TypedDict):
 
 
 class Named(TypedDict):
-    """A value of the first API, whose contacts say `property` for the name."""
+    """A value of the first API; contacts call the name `property`."""
 
     name: str
     value: NotRequired[Text | None]
@@ -291,7 +291,7 @@ class OldContact(TypedDict):
 
 
 class OldBatchContact(OldContact):
-    """A contact of the first API among others."""
+    """A contact of a batch of the first API."""
 
     vid: NotRequired[Text]
     email: NotRequired[str]
@@ -304,7 +304,7 @@ class OldRecord(TypedDict):
 
 
 class OldBatchRecord(OldRecord):
-    """A company or a deal of the first API among others."""
+    """A company or a deal of a batch of the first API."""
 
     objectId: Text
 
@@ -329,7 +329,7 @@ LinkOf3 = TypedDict("LinkOf3", {"from": Id, "to": Id, "type": str})
 
 
 class OldGroup(TypedDict):
-    """A new group of properties, as the first API takes it."""
+    """A new property group of the first API."""
 
     name: str
     displayName: NotRequired[str]
@@ -337,7 +337,7 @@ class OldGroup(TypedDict):
 
 
 class OldDomain(TypedDict):
-    """What of the companies of a domain is asked for."""
+    """A search of companies by domain."""
 
     limit: NotRequired[Text]
     requestOptions: NotRequired[dict[str, list[str]] | None]
@@ -351,14 +351,14 @@ class LinksOf3(TypedDict):
 
 
 class Labels(TypedDict, total=False):
-    """What one and many objects of a kind are called."""
+    """Singular and plural label of an object type."""
 
     singular: str
     plural: str
 
 
 class PropertyOfKind(TypedDict):
-    """A property of a new kind of object."""
+    """A property of a new custom object."""
 
     name: str
     label: str
@@ -367,7 +367,7 @@ class PropertyOfKind(TypedDict):
 
 
 class KindMade(TypedDict):
-    """A new kind of object."""
+    """A new custom object."""
 
     name: str
     labels: Labels
@@ -377,7 +377,7 @@ class KindMade(TypedDict):
 
 
 class KindChanged(TypedDict, total=False):
-    """What is said of a kind of object."""
+    """The changeable parts of a custom object."""
 
     labels: Labels
     requiredProperties: list[str]
@@ -388,7 +388,7 @@ class KindChanged(TypedDict, total=False):
 
 
 class KindLinked(TypedDict):
-    """A kind of object that is linked to another."""
+    """A new association type between object types."""
 
     fromObjectTypeId: str
     toObjectTypeId: str
@@ -403,7 +403,7 @@ class ListMade(TypedDict):
 
 
 class ListChange(TypedDict):
-    """Members that come and go."""
+    """Added and removed members of a list."""
 
     recordIdsToAdd: list[str]
     recordIdsToRemove: list[str]
@@ -418,7 +418,7 @@ class GroupMade(TypedDict):
 
 
 class GroupChanged(TypedDict, total=False):
-    """What is said of a group of properties."""
+    """The changeable parts of a property group."""
 
     label: str
     displayOrder: int
@@ -431,7 +431,7 @@ _LINKS_3: Final = "/crm/v3/associations/{object}/{to_object}"
 _PROPERTIES: Final = "/crm/v3/properties/{object}"
 
 _OBJECT: Final[TypeAdapter[Any]] = TypeAdapter(dict[str, Any])
-"""Where nothing more is known of a body."""
+"""A body without a documented schema."""
 
 BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
     route: TypeAdapter(shape)
@@ -500,15 +500,15 @@ BODIES: Final[dict[tuple[str, str], TypeAdapter[Any]]] = {
 }
 
 
-def check_shape(method: str, path: str, body: Any) -> None:
-    """Refuse a body that has not the shape its route takes."""
+def validate_body(method: str, path: str, body: Any) -> None:
+    """Raise for a body that does not match the schema of its route."""
     shape = BODIES.get((method, path), _OBJECT)
     try:
         shape.validate_python(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "missing":
-            said = f"Some required fields were not set: [{first['loc'][-1]}]"
-            raise invalid(f"Invalid input JSON on line 1, column 2. {said}") from None
+            message = f"Some required fields were not set: [{first['loc'][-1]}]"
+            raise invalid(f"Invalid input JSON on line 1, column 2. {message}") from None
         place = ".".join(map(str, first["loc"]))
-        raise unreadable(f"Cannot deserialize value of {place}: {first['msg']}") from None
+        raise invalid_json(f"Cannot deserialize value of {place}: {first['msg']}") from None

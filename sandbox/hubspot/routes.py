@@ -17,7 +17,7 @@ from sandbox.hubspot import (
 from sandbox.hubspot.request import Handler
 from sandbox.hubspot.stubs import UNUSED
 from sandbox.hubspot.v1 import marketing
-from sandbox.hubspot.v1.routes import LEGACY_ROUTES
+from sandbox.hubspot.v1.routes import V1_ROUTES
 
 _OBJECTS = "/crm/v3/objects/{object}"
 _PROPERTIES = "/crm/v3/properties/{object}"
@@ -137,7 +137,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", "/events/v3/events", logs.events, "business-intelligence"),
     ("GET", "/events/v3/events/event-types", logs.event_types, "business-intelligence"),
     *UNUSED,
-    *LEGACY_ROUTES,
+    *V1_ROUTES,
 )
 """Method, path, handler, scope; "read", "write" and "schemas" mean the object's own scope.
 """

@@ -1,9 +1,9 @@
-"""What a HubSpot account has: object types, properties, options, pipelines, link types."""
+"""The schema of the account: object types, properties, pipelines, association types."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.errors import refusal
+from sandbox.hubspot.errors import api_error
 
 MADE_AT: Final = "2022-05-03T09:00:00Z"
 _ADMIN: Final = "4800000"
@@ -39,7 +39,7 @@ class Property:
     description: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Give the definition as the API answers it; `hubspotDefined` is absent on custom ones."""
+        """Return the definition as JSON; custom properties have no `hubspotDefined`."""
         body: dict[str, Any] = {
             "name": self.name,
             "label": self.label,
@@ -78,7 +78,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class ObjectType:
-    """A kind of record: its names and ids, and what a read answers when nothing is asked for."""
+    """An object type: its names and ids, and the properties that reads return by default."""
 
     name: str
     singular: str
@@ -90,7 +90,7 @@ class ObjectType:
 
 
 def _options(*values: str) -> tuple[Option, ...]:
-    """Options from values; "value: Label" where the label is more than the value."""
+    """Build options from values; "value: Label" if the label differs from the value."""
     pairs = [value.partition(": ") for value in values]
     return tuple(Option(value, label or value) for value, _, label in pairs)
 
@@ -116,7 +116,7 @@ def _calculated(name: str, label: str) -> Property:
     return Property(name, label, read_only=True)
 
 
-STANDING: Final = (
+STANDING_OPTIONS: Final = (
     "suspect",
     "lead",
     "mql",
@@ -229,7 +229,7 @@ _CONTACT_PROPERTIES: Final = (
         _instant(f"hs_v2_date_entered_{stage.value}", f"Date entered {stage.label}", read_only=True)
         for stage in STAGES
     ),
-    _choice("onefunnel_standing", "onefunnel standing", *STANDING, custom=True),
+    _choice("onefunnel_standing", "onefunnel standing", *STANDING_OPTIONS, custom=True),
     _number("onefunnel_score", "onefunnel score", custom=True),
     _instant("onefunnel_stage_since", "onefunnel stage since", custom=True),
     Property("onefunnel_next_action", "onefunnel next action", custom=True),
@@ -297,9 +297,11 @@ _DEAL_PROPERTIES: Final = (
 
 
 def _logged(name: str, singular: str, type_id: str, *properties: Property) -> ObjectType:
-    shown = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+    default_names = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
     own = (*_LOGGED, *properties)
-    return ObjectType(name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, own)
+    return ObjectType(
+        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", default_names, own
+    )
 
 
 CONTACTS: Final = ObjectType(
@@ -314,23 +316,23 @@ CONTACTS: Final = ObjectType(
 
 
 def _unused(name: str, singular: str, type_id: str, title: str) -> ObjectType:
-    """An object that the account has and nobody uses."""
+    """Build an object type without records."""
     properties = (
         *_SYSTEM,
         Property(title, "Name"),
         _instant("hs_createdate", "Create date", read_only=True),
         _instant("hs_lastmodifieddate", "Last modified date", read_only=True),
     )
-    shown = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id", title)
+    default_names = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id", title)
     return ObjectType(
-        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", shown, properties
+        name, singular, type_id, "hs_createdate", "hs_lastmodifieddate", default_names, properties
     )
 
 
 def custom_type(
     name: str, singular: str, type_id: str, properties: tuple[Property, ...]
 ) -> ObjectType:
-    """Make an object that an account added."""
+    """Build a custom object."""
     dates = ("hs_createdate", "hs_lastmodifieddate")
     own = (*_SYSTEM, *(_instant(one, one, read_only=True) for one in dates), *properties)
     return ObjectType(name, singular, type_id, *dates, (*dates, "hs_object_id"), own)
@@ -483,12 +485,12 @@ ASSOCIATION_TYPES: Final[dict[tuple[str, str], tuple[int, int | None]]] = {
     ("communications", "contacts"): (81, None),
     ("contacts", "communications"): (82, None),
 }
-"""(from, to) -> type id, and the type id of the primary one where there is such a thing."""
+"""(from, to) -> type id, and the type id of the primary association if there is one."""
 
 
 def object_type(spelling: str) -> ObjectType:
-    """Find the object type by name, singular, type id, in any case; refuse what is none."""
+    """Find an object type by name, singular or type id, case-insensitively; or raise."""
     found = _SPELLINGS.get(spelling.lower())
     if found is None:
-        raise refusal(400, f"Unable to infer object type from: {spelling}")
+        raise api_error(400, f"Unable to infer object type from: {spelling}")
     return found

@@ -1,4 +1,4 @@
-"""Search: filters compiled once to a test over properties, as the search index answers."""
+"""Search: filters compiled to one predicate over the search index."""
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ Comparable = float | str
 Key = Callable[..., Comparable | None]
 Test = Callable[[Record, dict[str, str]], bool]
 Hit = tuple[tuple[bool, Any], int]
-"""A rank, and the id that has it."""
+"""A sort key and an id."""
 
 _OF_COLUMNS = frozenset(("EQ", "NEQ", "LT", "LTE", "GT", "GTE", "BETWEEN"))
 
@@ -28,7 +28,7 @@ MAX_GROUPS, MAX_FILTERS_PER_GROUP, MAX_FILTERS, MAX_BODY, WALL = 5, 6, 18, 3000,
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition: of a record, and where the index has its property as a column, of that."""
+    """One condition of a record, and the same for a column of the index if there is one."""
 
     holds: Test
     column: str | None = None
@@ -37,53 +37,53 @@ class Filter:
 
 @dataclass(frozen=True)
 class Order:
-    """How a search orders what it finds, equal ones by id; without a name all are equal."""
+    """The order of a search; equal records are ordered by id."""
 
     name: str | None
     rank: Callable[[dict[str, str]], tuple[bool, Comparable]]
     descending: bool
 
 
-def found(
+def find_records(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
-    """Give the ids of what a search finds, in order, and the total, ahead of a lagging index.
+    """Return the ids of matching records, in order, and the total, as the lagging index has them.
 
-    All pages of a query have one answer, until something in the table changes.
+    All pages of a query come from one result until a record of the table changes.
     """
-    asked = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
-    key = (table.type.name, table.version, orjson.dumps(asked))
+    query = {key: body.get(key) for key in ("filterGroups", "filters", "sorts", "query")}
+    key = (table.type.name, table.version, orjson.dumps(query))
     if store.index_lag_seconds or key not in store.searches:
-        answer = _found(store, table, body)
+        response = _matching(store, table, body)
         store.searches.clear()
-        store.searches[key] = answer
+        store.searches[key] = response
     return store.searches[key]
 
 
-def _found(
+def _matching(
     store: HubSpotStore, table: ObjectTable, body: dict[str, Any]
 ) -> tuple[Sequence[int], int]:
-    """Search anew.
+    """Search without the cache.
 
-    Ids and times of change are columns of the index; what they leave open is looked at.
+    Ids and times of change are columns of the index; other conditions read the records.
     """
     groups = _groups(store, table, body)
     words = str(body.get("query") or "").lower().split()
     order = _order(table, body.get("sorts") or [])
 
     def fits(record: Record, properties: dict[str, str]) -> bool:
-        said = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
-        return said and _has_words(properties, words)
+        is_match = not groups or any(all(f.holds(record, properties) for f in g) for g in groups)
+        return is_match and _has_words(properties, words)
 
-    hits, unindexed = _changed(store, table, fits, order)
-    columns = table.packed(archived=False)
-    chosen = np.logical_or.reduce([_chosen(group, columns) for group in groups or [[]]])
+    hits, unindexed = _changed_since(store, table, fits, order)
+    columns = table.packed_index(archived=False)
+    chosen = np.logical_or.reduce([_candidates(group, columns) for group in groups or [[]]])
     ids = columns["hs_object_id"][chosen]
     is_told = not words and all(one.column in columns for group in groups for one in group)
     if is_told and order.name in (None, *columns):
         values = columns[order.name or "hs_object_id"][chosen]
         return _merged(ids, values, hits, order), len(ids) + len(hits) + unindexed
-    for record in table.looked(ids):
+    for record in table.read_many(ids):
         if fits(record, record.properties):
             hits.append((order.rank(record.properties), record.id))
     hits.sort(key=itemgetter(1))
@@ -91,19 +91,19 @@ def _found(
     return [id for _, id in hits], len(hits) + unindexed
 
 
-def _changed(
+def _changed_since(
     store: HubSpotStore,
     table: ObjectTable,
     fits: Callable[[Record, dict[str, str]], bool],
     order: Order,
 ) -> tuple[list[Hit], int]:
-    """Search what the packed index does not know; count what no index knows yet."""
+    """Search the records that the compressed index lacks; count those that no index has yet."""
     hits: list[Hit] = []
     unindexed = 0
-    for record in table.records.held():
+    for record in table.records.unpacked():
         properties = store.indexed(table, record)
-        known = record.properties if properties is None else properties
-        if record.archived_at is None and fits(record, known):
+        indexed = record.properties if properties is None else properties
+        if record.archived_at is None and fits(record, indexed):
             if properties is None:
                 unindexed += 1
             else:
@@ -111,14 +111,14 @@ def _changed(
     return hits, unindexed
 
 
-def _chosen(group: list[Filter], columns: dict[str, Numbers]) -> Any:
-    """Leave out what cannot fit a group."""
-    told = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
-    return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *told])
+def _candidates(group: list[Filter], columns: dict[str, Numbers]) -> Any:
+    """Remove ids that cannot match a filter group."""
+    masks = (one.holds_in(columns[one.column]) for one in group if one.column in columns)
+    return np.logical_and.reduce([np.ones(len(columns["hs_object_id"]), bool), *masks])
 
 
 def _merged(ids: Numbers, values: Numbers, hits: list[Hit], order: Order) -> "array[int]":
-    """Put what the index knows and what changed since in one order, as far as pages reach."""
+    """Merge the ids of the index and the changed records in one order, up to the last page."""
     ids = np.append(ids, np.array([id for _, id in hits], np.int64))
     ranks = np.array([rank if order.name else id for (_, rank), id in hits], np.int64)
     values = np.append(values, ranks) * (-1 if order.descending else 1)
@@ -168,7 +168,7 @@ def _association(store: HubSpotStore, table: ObjectTable, to: str, each: dict[st
 
 
 def _operator(definition: Property, each: dict[str, Any]) -> tuple[Key, Callable[[Any], Any], bool]:
-    """Give how values compare, a filter's test of one, and whether no value passes as well."""
+    """Return the key of values, the predicate of a filter, and whether NULL matches."""
     operator = each.get("operator")
     key = _key(definition)
     value = key(each.get("value"))
@@ -198,7 +198,7 @@ def _operator(definition: Property, each: dict[str, Any]) -> tuple[Key, Callable
 
 
 def _key(definition: Property) -> Key:
-    """How values of this property compare: numbers and instants as numbers, text in lower case."""
+    """Return the sort key of a property: a number for numbers and times, else lower-case text."""
 
     def number(value: Any, *, fold: bool = True) -> Comparable | None:  # noqa: ARG001
         try:

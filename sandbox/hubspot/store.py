@@ -1,7 +1,7 @@
-"""What the HubSpot account holds: records with history, associations, and logs.
+"""The state of the HubSpot account: records with history, associations, and logs.
 
-The rules that make HubSpot HubSpot live here: a lifecycle stage that only moves forward, merges
-under a new id, archived records, and a search index that may lag behind.
+HubSpot's special rules are here: a lifecycle stage that only moves forward, merges with a new id,
+archived records, and a search index that may lag.
 """
 
 import time
@@ -18,9 +18,9 @@ import orjson
 
 from sandbox.hubspot.errors import invalid_properties
 from sandbox.hubspot.schema import CONTACTS, OBJECT_TYPES, ObjectType, Property, object_type
-from sandbox.hubspot.values import BadValue, iso, stored_value
-from sandbox.storage.event_log import Timeline
-from sandbox.storage.record_store import Form, Numbers, Shelf
+from sandbox.hubspot.values import InvalidValue, iso, stored_value
+from sandbox.storage.event_log import EventLog
+from sandbox.storage.record_store import Numbers, RecordFormat, RecordStore
 
 PORTAL_ID: Final = 44237313
 _CONTENTS: Final = (
@@ -45,7 +45,7 @@ class Record:
     def __init__(
         self, id: int, properties: dict[str, str], created_at: int, updated_at: int
     ) -> None:
-        """Make a live record; instants are epoch milliseconds."""
+        """Create a live record; times are epoch milliseconds."""
         self.id = id
         self.properties = properties
         self.created_at = created_at
@@ -55,7 +55,7 @@ class Record:
 
     @classmethod
     def load(cls, line: bytes) -> "Record":
-        """Read a record as `dump` wrote it."""
+        """Parse a record that `dump` wrote."""
         present, _, past = line.partition(_TAB)
         id, created_at, updated_at, archived_at, properties = orjson.loads(present)
         record = cls(id, properties, created_at, updated_at)
@@ -63,13 +63,13 @@ class Record:
         return record
 
     def dump(self) -> bytes:
-        """Write the record as a line of JSON, and its history behind a tab: few read that."""
+        """Write the record as a line of JSON, a tab, and its history, which is parsed on demand."""
         values = (self.id, self.created_at, self.updated_at, self.archived_at, self.properties)
         return orjson.dumps(values) + _TAB + orjson.dumps(self.history)
 
     @property
     def history(self) -> History:
-        """Give the past values (at, value, source) of the properties that somebody touched."""
+        """Return the past values (at, value, source) of changed properties."""
         past = self._history
         if isinstance(past, bytes):
             past = self._history = orjson.loads(past)
@@ -80,7 +80,7 @@ class Record:
         self._history = history
 
     def past(self, name: str) -> list[tuple[int, str, str]]:
-        """Give (at, value, source), newest first; what nobody touched dates from the creation."""
+        """Return (at, value, source), newest first; an unchanged value dates from the creation."""
         if name in self.history:
             return self.history[name][::-1]
         value = self.properties.get(name)
@@ -96,7 +96,7 @@ class ObjectTable:
         self.properties: dict[str, Property] = {each.name: each for each in object_type.properties}
         self.archived_properties: dict[str, Property] = {}
         self.groups: dict[str, dict[str, Any]] = {}
-        self.records: Shelf[int, Record] = Shelf(_RECORDS)
+        self.records: RecordStore[int, Record] = RecordStore(_RECORDS)
         self.merged_into: dict[int, int] = {}
         self.version = 0
         self._archived: set[int] = set()
@@ -105,88 +105,88 @@ class ObjectTable:
         self._highest_id = 0
 
     def add(self, record: Record) -> None:
-        """Take in a new record and give it its system properties."""
+        """Add a new record and set its system properties."""
         kind = self.type
         record.properties["hs_object_id"] = str(record.id)
         record.properties[kind.created] = iso(record.created_at)
         record.properties[kind.modified] = iso(record.updated_at)
         self.records[record.id] = record
         self._highest_id = max(self._highest_id, record.id)
-        self.changed_members()
+        self.invalidate_order()
 
-    def settle(self) -> None:
-        """Pack what was added."""
-        self._archived |= {one.id for one in self.records.held() if one.archived_at is not None}
-        self.records.settle()
+    def pack(self) -> None:
+        """Compress the records that were added."""
+        self._archived |= {one.id for one in self.records.unpacked() if one.archived_at is not None}
+        self.records.pack()
         self._columns = None
 
     def contents(self) -> tuple[Any, ...]:
-        """Give what the table holds."""
+        """Return the content of the table."""
         highest = max([self._highest_id, *self.merged_into])
         return self.records, self.merged_into, self._archived, highest
 
-    def take(self, contents: tuple[Any, ...]) -> None:
-        """Hold what another table's `contents` gave."""
+    def load_contents(self, contents: tuple[Any, ...]) -> None:
+        """Take the content of another table."""
         self.records, self.merged_into, self._archived, self._highest_id = contents
         self._columns = None
-        self.changed_members()
+        self.invalidate_order()
 
-    def changed_members(self) -> None:
-        """Forget the cached order after records came, went, or were archived."""
+    def invalidate_order(self) -> None:
+        """Delete the cached order after records were added, removed or archived."""
         self._sorted.clear()
         self.version += 1
 
     def find(self, id: str | int, *, archived: bool = False) -> Record | None:
-        """Find a record by id, to change it; None where there is none in that state."""
+        """Find a record by id, to change it; None if there is none in that state."""
         number = self._number(id)
-        return self.records[number] if self._is(number, archived=archived) else None
+        return self.records[number] if self._has_state(number, archived=archived) else None
 
-    def look(self, id: str | int, *, archived: bool = False) -> Record | None:
+    def read(self, id: str | int, *, archived: bool = False) -> Record | None:
         """Find a record by id, to read it."""
-        record = self.records.look(self._number(id))
+        record = self.records.read(self._number(id))
         return record if record and (record.archived_at is not None) == archived else None
 
     def is_live(self, id: int) -> bool:
-        """Tell whether there is a live record of this very id."""
-        return self._is(id, archived=False)
+        """Return whether there is a live record with exactly this id."""
+        return self._has_state(id, archived=False)
 
-    def look_by(self, property_name: str, value: str) -> Record | None:
-        """Find a live record by a unique property, in any case; additional addresses count."""
+    def read_by(self, property_name: str, value: str) -> Record | None:
+        """Find a live record by a unique property, case-insensitively, or an additional address."""
 
         def values(record: Record) -> list[str]:
             own = record.properties.get(property_name, "").lower()
             return [own, *_additional_emails(record)] if property_name == "email" else [own]
 
-        found = self.records.where(property_name, values, value.strip().lower())
+        found = self.records.find_by(property_name, values, value.strip().lower())
         live = (record for record in found if record.archived_at is None)
         return min(live, key=lambda record: record.id, default=None)
 
     def live(self) -> Iterator[Record]:
-        """Walk over the live records by ascending id, to change them."""
+        """Iterate over the live records by ascending id, to change them."""
         return (self.records[id] for id in self.live_ids().tolist())
 
     def all_live(self) -> Iterator[Record]:
-        """Walk over the live records by ascending id, to read them."""
-        return self.looked(self.live_ids())
+        """Iterate over the live records by ascending id, to read them."""
+        return self.read_many(self.live_ids())
 
     def live_ids(self) -> Numbers:
-        """Give the ids of the live records, in order."""
+        """Return the ids of the live records, in order."""
         return self._ids(archived=False)
 
     def page(self, after: int, limit: int, *, archived: bool) -> tuple[list[Record], int | None]:
-        """Give the records from id `after` on, and where the next page starts (None: nowhere)."""
+        """Return the records from id `after` on, and the start of the next page, or None."""
         ids = self._ids(archived=archived)
         start = bisect_left(ids, after)
         chosen = ids[start : start + limit]
         more = start + limit < len(ids)
-        return list(self.looked(chosen)), int(chosen[-1]) + 1 if more else None
+        return list(self.read_many(chosen)), int(chosen[-1]) + 1 if more else None
 
     def next_id(self) -> int:
-        """Give the id of the next new record."""
+        """Return the id of the next new record."""
         return self._highest_id + 51
 
     def _number(self, id: str | int) -> int:
-        """Read an id and follow merges; what is none leads nowhere."""
+        """Parse an id and follow merges; an invalid id becomes -1."""
         try:
             number = int(id)
         except ValueError:
@@ -195,38 +195,40 @@ class ObjectTable:
             number = self.merged_into[number]
         return number
 
-    def _is(self, number: int, *, archived: bool) -> bool:
-        if self.records.is_held(number):
+    def _has_state(self, number: int, *, archived: bool) -> bool:
+        if self.records.is_unpacked(number):
             return (self.records[number].archived_at is not None) == archived
         return number in self.records and (number in self._archived) == archived
 
-    def looked(self, ids: Numbers) -> Iterator[Record]:
-        """Walk over records by their ids, to read them."""
-        return (found for id in ids.tolist() if (found := self.records.look(id)))
+    def read_many(self, ids: Numbers) -> Iterator[Record]:
+        """Iterate over records by their ids, to read them."""
+        return (found for id in ids.tolist() if (found := self.records.read(id)))
 
-    def packed(self, *, archived: bool) -> dict[str, Numbers]:
-        """Give the index of the records that nobody holds: ids and times of change, by id."""
+    def packed_index(self, *, archived: bool) -> dict[str, Numbers]:
+        """Return the index of the compressed records: ids and times of change, by id."""
         if not self._columns:
-            ids, updated = self.records.columns()
+            ids, updated = self.records.packed_columns()
             self._columns = ids, updated, np.isin(ids, list(self._archived))
         ids, updated, is_archived = self._columns
         there = is_archived == archived
-        there[np.searchsorted(ids, self.records.out_numbers())] = False
+        there[np.searchsorted(ids, self.records.unpacked_numbers())] = False
         return {"hs_object_id": ids[there], self.type.modified: updated[there]}
 
     def _ids(self, *, archived: bool) -> Numbers:
         if archived not in self._sorted:
-            packed = self.packed(archived=archived)["hs_object_id"]
-            held = [r.id for r in self.records.held() if (r.archived_at is not None) == archived]
+            packed = self.packed_index(archived=archived)["hs_object_id"]
+            held = [
+                r.id for r in self.records.unpacked() if (r.archived_at is not None) == archived
+            ]
             self._sorted[archived] = np.sort(np.append(packed, np.array(held, np.int64)))
         return self._sorted[archived]
 
 
 class HubSpotStore:
-    """One account: its tables, what is linked to what, and the settings a test may turn."""
+    """One account: its tables, its associations, and the settings that a test may change."""
 
     def __init__(self, *, now: datetime, access_token: str, rate_limits: bool) -> None:
-        """Start an empty account whose past ends at `now`."""
+        """Start an empty account whose data ends at `now`."""
         self.now = now
         self.access_token = access_token
         self.refresh_token = f"refresh-sandbox-{uuid4()}"
@@ -235,12 +237,12 @@ class HubSpotStore:
         self.tables = {each.name: ObjectTable(each) for each in OBJECT_TYPES}
         self.custom: dict[str, ObjectType] = {}
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.associations: dict[tuple[str, str], Shelf[int, list[int]]] = defaultdict(_links)
+        self.associations: dict[tuple[str, str], RecordStore[int, list[int]]] = defaultdict(_links)
         self.owners: list[dict[str, Any]] = []
         self.forms: dict[str, dict[str, Any]] = {}
-        self.submissions: dict[str, Timeline] = defaultdict(Timeline)
-        self.email_events = Timeline()
-        self.events: dict[str, Timeline] = defaultdict(Timeline)
+        self.submissions: dict[str, EventLog] = defaultdict(EventLog)
+        self.email_events = EventLog()
+        self.events: dict[str, EventLog] = defaultdict(EventLog)
         self.lists: dict[str, Any] = {}
         self.exports: dict[str, Any] = {}
         self.denied_scopes: set[str] = set()
@@ -254,46 +256,46 @@ class HubSpotStore:
         self.searches: dict[tuple[str, int, bytes], tuple[Sequence[int], int]] = {}
         self._before_index: dict[tuple[str, int], tuple[float, dict[str, str] | None]] = {}
 
-    def settle(self) -> None:
-        """Pack what was added and is about one person; links of companies go on growing."""
+    def pack(self) -> None:
+        """Compress the added records; associations of companies stay open for more people."""
         for table in self.tables.values():
-            table.settle()
+            table.pack()
         for (from_type, _), links in self.associations.items():
             if from_type != "companies":
-                links.settle()
+                links.pack()
 
     def contents(self) -> tuple[Any, ...]:
-        """Give what the account holds, apart from its settings, all of it packed."""
-        self.settle()
+        """Return the compressed content of the account, without its settings."""
+        self.pack()
         for links in self.associations.values():
-            links.settle()
+            links.pack()
         for log in (self.email_events, *self.submissions.values(), *self.events.values()):
-            log.settle()
+            log.pack()
         tables = {name: one.contents() for name, one in self.tables.items()}
         return tables, *(getattr(self, name) for name in _CONTENTS)
 
-    def take(self, contents: tuple[Any, ...]) -> None:
-        """Hold what another account's `contents` gave."""
+    def load_contents(self, contents: tuple[Any, ...]) -> None:
+        """Take the content of another account."""
         tables, *rest = contents
         for name, held in tables.items():
-            self.tables[name].take(held)
+            self.tables[name].load_contents(held)
         for name, value in zip(_CONTENTS, rest, strict=True):
             setattr(self, name, value)
 
-    def kind(self, spelling: str) -> ObjectType:
-        """Find an object type by name, singular, type id, in any case; refuse what is none."""
+    def object_type(self, spelling: str) -> ObjectType:
+        """Find an object type by name, singular or type id, case-insensitively; or raise."""
         return self.custom.get(spelling.lower()) or object_type(spelling)
 
     def table(self, spelling: str) -> ObjectTable:
-        """Give the records of an object type."""
-        return self.tables[self.kind(spelling).name]
+        """Return the records of an object type."""
+        return self.tables[self.object_type(spelling).name]
 
     def now_ms(self) -> int:
-        """Read the account's clock, in epoch milliseconds; it may be wrong by `skew_seconds`."""
+        """Return the account's time in epoch milliseconds, wrong by `skew_seconds`."""
         return time.time_ns() // 1_000_000 + int(self.skew_seconds * 1000)
 
     def expire_tokens(self) -> None:
-        """Let every OAuth access token expire now."""
+        """Expire every OAuth access token now."""
         self.oauth_tokens = dict.fromkeys(self.oauth_tokens, time.time())
 
     def associate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
@@ -307,8 +309,8 @@ class HubSpotStore:
                 linked.append(there)
 
     def associated(self, from_type: str, from_id: int, to_type: str) -> list[int]:
-        """Give the ids of the live records linked to one record."""
-        linked = self.associations[from_type, to_type].look(from_id) or []
+        """Return the ids of the live records linked to one record."""
+        linked = self.associations[from_type, to_type].read(from_id) or []
         return list(filter(self.tables[to_type].is_live, linked))
 
     def dissociate(self, from_type: str, from_id: int, to_type: str, to_id: int) -> None:
@@ -321,8 +323,10 @@ class HubSpotStore:
             if there in linked:
                 linked.remove(there)
 
-    def checked(self, table: ObjectTable, inputs: list[dict[str, Any]]) -> list[dict[str, str]]:
-        """Turn the properties of all inputs into stored values, or refuse all for the bad ones."""
+    def validate_properties(
+        self, table: ObjectTable, inputs: list[dict[str, Any]]
+    ) -> list[dict[str, str]]:
+        """Convert the properties of all inputs to stored values; raise if one is invalid."""
         problems: list[tuple[str, str, str]] = []
         checked: list[dict[str, str]] = []
         for properties in inputs:
@@ -335,7 +339,7 @@ class HubSpotStore:
                 elif value is not None:
                     try:
                         values[name] = stored_value(definition, value)
-                    except BadValue as error:
+                    except InvalidValue as error:
                         problems.append((name, error.code, error.message))
             checked.append(values)
         if problems:
@@ -343,7 +347,7 @@ class HubSpotStore:
         return checked
 
     def write(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
-        """Put checked values into a record, with history; the stage never falls."""
+        """Write valid values to a record, with history; a lifecycle stage never moves back."""
         now = self.now_ms()
         self._remember_indexed(table, record.id, dict(record.properties))
         for name, value in values.items():
@@ -357,7 +361,7 @@ class HubSpotStore:
         table.version += 1
 
     def edit(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
-        """Put values into a record as a person does in the CRM: also a stage that goes back."""
+        """Write values as a user does in the CRM: a stage may move back."""
         now = self.now_ms()
         self._remember_indexed(table, record.id, dict(record.properties))
         for name, value in values.items():
@@ -367,7 +371,7 @@ class HubSpotStore:
         table.version += 1
 
     def create(self, table: ObjectTable, values: dict[str, str]) -> Record:
-        """Make a new record of checked values; by the account's default it begins as a lead."""
+        """Create a record from valid values; a new contact starts as a lead."""
         now = self.now_ms()
         record = Record(table.next_id(), {}, now, now)
         if table.type.name in ("contacts", "companies"):
@@ -391,7 +395,7 @@ class HubSpotStore:
     def archive(self, table: ObjectTable, record: Record) -> None:
         """Move a record to the archive, where it keeps its id."""
         record.archived_at = self.now_ms()
-        table.changed_members()
+        table.invalidate_order()
 
     def erase(self, table: ObjectTable, record: Record) -> None:
         """Remove a record for good, with its associations."""
@@ -400,10 +404,10 @@ class HubSpotStore:
         for key, linked in self.associations.items():
             if key[0] == table.type.name:
                 linked.pop(record.id, None)
-        table.changed_members()
+        table.invalidate_order()
 
     def merge(self, table: ObjectTable, primary: Record, other: Record) -> Record:
-        """Merge two records into a new one with a new id; both old ids lead there from now on."""
+        """Merge two records into a new one with a new id, which both old ids then return."""
         now = self.now_ms()
         created_at = min(primary.created_at, other.created_at)
         merged = Record(table.next_id(), other.properties | primary.properties, created_at, now)
@@ -428,11 +432,11 @@ class HubSpotStore:
         return merged
 
     def indexed(self, table: ObjectTable, record: Record) -> dict[str, str] | None:
-        """Give the properties as search sees them; None while the index misses the record."""
-        known = self._before_index.get((table.type.name, record.id))
-        if known is None or time.monotonic() - known[0] >= self.index_lag_seconds:
+        """Return the properties in the search index; None while the index lacks the record."""
+        delayed = self._before_index.get((table.type.name, record.id))
+        if delayed is None or time.monotonic() - delayed[0] >= self.index_lag_seconds:
             return record.properties
-        return known[1]
+        return delayed[1]
 
     def _remember_indexed(
         self, table: ObjectTable, id: int, properties: dict[str, str] | None
@@ -452,9 +456,9 @@ class HubSpotStore:
 
 
 def _born(id: int, email: str) -> dict[str, str]:
-    """Say what a new contact knows of itself."""
-    told = {"hs_all_contact_vids": str(id), "hs_is_contact": "true", "hs_is_unworked": "true"}
-    return told | ({"hs_email_domain": email.rpartition("@")[2].lower()} if email else {})
+    """Return the system properties of a new contact."""
+    properties = {"hs_all_contact_vids": str(id), "hs_is_contact": "true", "hs_is_unworked": "true"}
+    return properties | ({"hs_email_domain": email.rpartition("@")[2].lower()} if email else {})
 
 
 def _number(id: int) -> int:
@@ -465,12 +469,14 @@ def _updated_at(record: Record) -> int:
     return record.updated_at
 
 
-_RECORDS: Final = Form(_number, _number, Record.dump, Record.load, _updated_at)
-_LINKED: Final[Form[int, list[int]]] = Form(_number, _number, orjson.dumps, orjson.loads)
+_RECORDS: Final = RecordFormat(_number, _number, Record.dump, Record.load, _updated_at)
+_LINKED: Final[RecordFormat[int, list[int]]] = RecordFormat(
+    _number, _number, orjson.dumps, orjson.loads
+)
 
 
-def _links() -> Shelf[int, list[int]]:
-    return Shelf(_LINKED)
+def _links() -> RecordStore[int, list[int]]:
+    return RecordStore(_LINKED)
 
 
 def _set(record: Record, name: str, value: str, at: int, source: str = "INTEGRATION") -> None:
@@ -482,7 +488,7 @@ def _set(record: Record, name: str, value: str, at: int, source: str = "INTEGRAT
 
 
 def _moves_forward(table: ObjectTable, record: Record, value: str) -> bool:
-    """Say whether HubSpot takes this stage: clearing and climbing yes, falling no."""
+    """Return whether HubSpot stores this stage: forward or empty, never back."""
     present = record.properties.get("lifecyclestage")
     if not value or not present:
         return True
@@ -507,8 +513,8 @@ def _join_emails(merged: Record, primary: Record, other: Record) -> None:
         *other.properties.get("hs_additional_emails", "").split(";"),
     ]
     main = merged.properties.get("email", "").lower()
-    kept = {
+    unique = {
         address.lower(): address for address in addresses if address and address.lower() != main
     }
-    if kept:
-        merged.properties["hs_additional_emails"] = ";".join(kept.values())
+    if unique:
+        merged.properties["hs_additional_emails"] = ";".join(unique.values())

@@ -1,16 +1,16 @@
-"""What an account may hold and this one does not: every such list is empty, in the usual form."""
+"""Endpoints of objects that this account does not have: empty lists."""
 
 from typing import Any, Final
 
-from sandbox.hubspot.request import Answer, Call, Handler
+from sandbox.hubspot.request import ApiRequest, ApiResponse, Handler
 from sandbox.hubspot.store import HubSpotStore
 
 
 def _always(body: dict[str, Any]) -> Handler:
-    def answer(_store: HubSpotStore, _call: Call) -> Answer:
-        return Answer(body)
+    def response(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+        return ApiResponse(body)
 
-    return answer
+    return response
 
 
 _NONE: Final = _always({"results": []})

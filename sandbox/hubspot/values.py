@@ -1,4 +1,4 @@
-"""How HubSpot writes values: all is text, instants are ISO-8601 without milliseconds of zero."""
+"""How HubSpot stores and writes values: as text; times in ISO 8601 without zero milliseconds."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,30 +6,30 @@ from typing import Any
 from sandbox.hubspot.schema import Property
 
 
-class BadValue(Exception):
-    """A value a property does not take: the code and the message of the refusal."""
+class InvalidValue(Exception):
+    """A value that is invalid for its property: code and message of the error."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Keep what the refusal will say."""
+        """Store code and message."""
         super().__init__(code, message)
         self.code = code
         self.message = message
 
 
 def milliseconds(at: datetime) -> int:
-    """Turn an aware instant into epoch milliseconds."""
+    """Convert an aware datetime to epoch milliseconds."""
     return int(at.timestamp()) * 1000 + at.microsecond // 1000
 
 
 def iso(at: int) -> str:
-    """Write epoch milliseconds as HubSpot does: no fraction where the milliseconds are zero."""
+    """Write epoch milliseconds as HubSpot does: no fraction if the milliseconds are zero."""
     seconds, fraction = divmod(at, 1000)
     text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{fraction:03}Z" if fraction else f"{text}Z"
 
 
 def parse_instant(text: str) -> int | None:
-    """Read epoch milliseconds or ISO-8601 (naive means UTC); None where it is neither."""
+    """Parse epoch milliseconds or ISO 8601 (naive means UTC); None if it is neither."""
     if text.lstrip("-").isdecimal():
         return int(text)
     try:
@@ -40,14 +40,14 @@ def parse_instant(text: str) -> int | None:
 
 
 def stored_value(definition: Property, value: Any) -> str:
-    """Turn a value of a request into the text HubSpot keeps ("" clears), or raise `BadValue`."""
+    """Convert a requested value to the stored text ("" clears). Raises: InvalidValue."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if definition.read_only:
-        raise BadValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
+        raise InvalidValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
     if text == "":
         return ""
     if definition.type != "string" and text != text.strip():
-        raise BadValue(
+        raise InvalidValue(
             "LEADING_TRAILING_WHITESPACE", f"{definition.name} has spaces around its value"
         )
     match definition.type:
@@ -67,23 +67,23 @@ def _number(text: str) -> str:
     try:
         float(text)
     except ValueError:
-        raise BadValue("INVALID_LONG", f"{text} was not a valid long.") from None
+        raise InvalidValue("INVALID_LONG", f"{text} was not a valid long.") from None
     if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-        raise BadValue("INVALID_LONG", f"{text} was not a valid long.")
+        raise InvalidValue("INVALID_LONG", f"{text} was not a valid long.")
     return text.removesuffix(".0")
 
 
 def _instant(definition: Property, text: str) -> str:
     at = parse_instant(text)
     if at is None:
-        raise BadValue("INVALID_DATE", f"{text} was not a valid date for {definition.name}.")
+        raise InvalidValue("INVALID_DATE", f"{text} was not a valid date for {definition.name}.")
     return iso(at)
 
 
 def _day(definition: Property, text: str) -> str:
     at = parse_instant(text)
     if at is None or at % 86_400_000:
-        raise BadValue(
+        raise InvalidValue(
             "INVALID_DATE", f"{text} is not midnight UTC or a day for {definition.name}."
         )
     return iso(at)[:10]
@@ -95,7 +95,7 @@ def _option(definition: Property, text: str) -> str:
     unknown = [value for value in chosen if value not in allowed]
     if unknown:
         listed = ", ".join(allowed)
-        raise BadValue(
+        raise InvalidValue(
             "INVALID_OPTION", f"{unknown[0]} was not one of the allowed options: [{listed}]"
         )
     return text
@@ -103,7 +103,7 @@ def _option(definition: Property, text: str) -> str:
 
 def _text(definition: Property, text: str) -> str:
     if definition.name == "email" and text.count("@") != 1:
-        raise BadValue("INVALID_EMAIL", f"Email address {text} is invalid")
+        raise InvalidValue("INVALID_EMAIL", f"Email address {text} is invalid")
     if len(text) > 65_536:
-        raise BadValue("PROPERTY_VALUE_TOO_LONG", f"{definition.name} is longer than 65536")
+        raise InvalidValue("PROPERTY_VALUE_TOO_LONG", f"{definition.name} is longer than 65536")
     return text.strip() if definition.name == "email" else text

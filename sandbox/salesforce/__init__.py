@@ -1,7 +1,4 @@
-"""Salesforce on loopback: REST, Composite, Bulk API 2.0 and OAuth over rows made of people.
+"""The Salesforce APIs: REST, Composite, Bulk 2.0 and 1.0, SOAP login and OAuth.
 
-Not imitated: SOAP, Apex, flows and triggers, validation and duplicate rules, sharing, record
-types, sub-queries in SELECT, GROUP BY and aggregates other than COUNT(), compound fields, composite
-graphs and references between sub-requests, upsert by external id, the Tooling API, Bulk API 1.0,
-and the expiry of locators, jobs and the recycle bin.
+README.md lists what it imitates, with sources, and what it does not.
 """

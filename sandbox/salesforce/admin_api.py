@@ -1,67 +1,68 @@
-"""What a test does to the org over HTTP: lock rows, end sessions, spend calls, hide fields."""
+"""Control endpoints of the org: lock rows, end sessions, set quotas, hide fields."""
 
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.validation_rules import duplicate_rule, validation_rule
 
 
-def locks(call: Call) -> Answer:
-    """Let the next writes that need these rows fail: `{"ids": [...], "times": 1}`."""
-    asked = call.json()
-    call.store.lock(asked["ids"], times=asked.get("times", 1))
-    return Answer({"locked": len(asked["ids"])})
+def locks(request: ApiRequest) -> ApiResponse:
+    """Create the next writes to these rows fail: `{"ids": [...], "times": 1}`."""
+    body = request.json()
+    request.store.lock(body["ids"], times=body.get("times", 1))
+    return ApiResponse({"locked": len(body["ids"])})
 
 
-def revoke(call: Call) -> Answer:
-    """End every session; logging in again helps, the token given at the start does not."""
-    call.store.revoke()
-    return Answer({"revoked": True})
+def revoke(request: ApiRequest) -> ApiResponse:
+    """End every session, also that of the token printed at the start."""
+    request.store.revoke()
+    return ApiResponse({"revoked": True})
 
 
-def rotation(call: Call) -> Answer:
-    """Let every refresh token be good once, as an administrator may set it: `{"rotate": true}`."""
-    call.store.credentials.rotates = call.json()["rotate"]
-    return Answer({"rotates": call.store.credentials.rotates})
+def rotation(request: ApiRequest) -> ApiResponse:
+    """Create each refresh token valid for one use: `{"rotate": true}`."""
+    request.store.credentials.rotates = request.json()["rotate"]
+    return ApiResponse({"rotates": request.store.credentials.rotates})
 
 
-def quota(call: Call) -> Answer:
-    """Set how many calls a day has and how many are used: `{"limit": 100, "used": 99}`."""
-    asked = call.json()
-    call.store.daily_limit = asked.get("limit", call.store.daily_limit)
-    call.store.calls_used = asked.get("used", call.store.calls_used)
-    return Answer({"limit": call.store.daily_limit, "used": call.store.calls_used})
+def quota(request: ApiRequest) -> ApiResponse:
+    """Set the daily limit and the used calls: `{"limit": 100, "used": 99}`."""
+    body = request.json()
+    request.store.daily_limit = body.get("limit", request.store.daily_limit)
+    request.store.calls_used = body.get("used", request.store.calls_used)
+    return ApiResponse({"limit": request.store.daily_limit, "used": request.store.calls_used})
 
 
-def hide(call: Call) -> Answer:
-    """Take fields out of the user's sight: `{"object": "Lead", "fields": [...]}`."""
-    asked = call.json()
-    call.store.hide(asked["object"], *asked["fields"])
-    return Answer({"hidden": len(asked["fields"])})
+def hide(request: ApiRequest) -> ApiResponse:
+    """Hide fields from the user: `{"object": "Lead", "fields": [...]}`."""
+    body = request.json()
+    request.store.hide(body["object"], *body["fields"])
+    return ApiResponse({"hidden": len(body["fields"])})
 
 
-def rules(call: Call) -> Answer:
-    """Forbid records: `{"object", "when", "message"}`, or `{"object", "duplicates": ["Email"]}`.
+def rules(request: ApiRequest) -> ApiResponse:
+    """Add a rule: `{"object", "when", "message"}` or `{"object", "duplicates": ["Email"]}`.
 
-    `when` is a condition of SOQL; `code` and `fields` make another refusal of it, `blocks` a
-    duplicate rule that no header passes.
+    when: a condition of SOQL.
+    code, fields: another error than that of a validation rule.
+    blocks: whether no header allows the duplicate.
     """
-    asked = call.json()
-    if "duplicates" in asked:
-        blocks = asked.get("blocks", False)
-        duplicate_rule(call.store, asked["object"], *asked["duplicates"], blocks=blocks)
+    body = request.json()
+    if "duplicates" in body:
+        blocks = body.get("blocks", False)
+        duplicate_rule(request.store, body["object"], *body["duplicates"], blocks=blocks)
     else:
         validation_rule(
-            call.store,
-            asked["object"],
-            asked["when"],
-            asked["message"],
-            fields=tuple(asked.get("fields", ())),
-            code=asked.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
+            request.store,
+            body["object"],
+            body["when"],
+            body["message"],
+            fields=tuple(body.get("fields", ())),
+            code=body.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
         )
-    return Answer({"rules": len(call.store.rules[asked["object"]])})
+    return ApiResponse({"rules": len(request.store.rules[body["object"]])})
 
 
-def merge(call: Call) -> Answer:
-    """Merge two records as a user would: `{"winner": "00Q...", "loser": "00Q..."}`."""
-    asked = call.json()
-    call.store.merge(asked["winner"], asked["loser"])
-    return Answer({"merged": True})
+def merge(request: ApiRequest) -> ApiResponse:
+    """Merge two records as a user does: `{"winner": "00Q...", "loser": "00Q..."}`."""
+    body = request.json()
+    request.store.merge(body["winner"], body["loser"])
+    return ApiResponse({"merged": True})

@@ -1,4 +1,4 @@
-"""The HTTP side: a table of resources, and what holds for each (session, version, quota)."""
+"""Salesforce's routes: session, version and quota around each handler."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ from sandbox.salesforce import (
     userinfo,
 )
 from sandbox.salesforce.errors import (
-    Refused,
+    ApiError,
     limit_exceeded,
     not_found,
     session_expired,
     unreadable_json,
 )
 from sandbox.salesforce.limits import DAILY_LIMIT, NEWEST_VERSION, OLDEST_VERSION
-from sandbox.salesforce.request import Answer, Call, Handler
+from sandbox.salesforce.request import ApiRequest, ApiResponse, Handler
 from sandbox.salesforce.rows import Tables
 from sandbox.salesforce.store import Credentials, SalesforceStore
-from sandbox.salesforce.values import Unreadable
+from sandbox.salesforce.values import InvalidValue
 
 _LONGEST_QUERY_STRING = 16 * 1024
 _ROOT = "/services/data/v{version}"
 _ASYNC_ROOT = "/services/async/{version}"
 
-_OPEN: dict[str, dict[str, Handler]] = {
+_WITHOUT_SESSION: dict[str, dict[str, Handler]] = {
     "/services/oauth2/token": {"POST": auth.token},
     "/services/oauth2/revoke": {"POST": auth.revoke},
     "/services/oauth2/userinfo": {"GET": auth.userinfo, "POST": auth.userinfo},
@@ -72,11 +72,11 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
     "/limits/recordCount": {"GET": limits.record_count},
     "/query": {"GET": query.query},
     "/queryAll": {"GET": query.query_all},
-    "/query/{locator}": {"GET": query.more},
-    "/queryAll/{locator}": {"GET": query.more},
+    "/query/{locator}": {"GET": query.next_page},
+    "/queryAll/{locator}": {"GET": query.next_page},
     "/sobjects": {"GET": sobjects.all_objects},
     "/sobjects/{object}": {"GET": sobjects.one_object, "POST": sobjects.create},
-    "/sobjects/{object}/describe": {"GET": sobjects.described},
+    "/sobjects/{object}/describe": {"GET": sobjects.describe_object},
     "/sobjects/{object}/updated": {"GET": sobjects.updated},
     "/sobjects/{object}/deleted": {"GET": sobjects.deleted},
     "/sobjects/{object}/{id}": {
@@ -85,16 +85,16 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
         "DELETE": sobjects.remove,
     },
     "/sobjects/{object}/{field}/{value}": {
-        "GET": sobjects.reached,
+        "GET": sobjects.read_by_external_id,
         "PATCH": sobjects.upsert,
-        "DELETE": sobjects.remove_reached,
+        "DELETE": sobjects.delete_by_external_id,
     },
     "/search": {"GET": search.search},
     "/parameterizedSearch": {"GET": search.parameterized, "POST": search.parameterized},
     "/recent": {"GET": search.recent},
     "/tooling": {"GET": tooling.resources},
-    "/tooling/query": {"GET": query.of_catalog},
-    "/tooling/query/{locator}": {"GET": query.more},
+    "/tooling/query": {"GET": query.tooling_query},
+    "/tooling/query/{locator}": {"GET": query.next_page},
     "/tooling/sobjects": {"GET": tooling.objects},
     "/tooling/sobjects/{object}/describe": {"GET": tooling.described},
     "/composite": {"POST": composite.composite},
@@ -140,9 +140,9 @@ def salesforce(
     client_secret: str,
     rate_limits: bool = True,
 ) -> tuple[list[BaseRoute], SalesforceStore]:
-    """Make an org of these rows: its routes, and the store in which a test turns its screws.
+    """Create an org with these rows: its routes, and its store.
 
-    `access_token` is the first session; others come from the token endpoint.
+    `access_token` is the first session; the token endpoint opens others.
     """
     credentials = Credentials(client_id, client_secret)
     credentials.tokens.add(access_token)
@@ -158,17 +158,17 @@ def salesforce(
 def _routes(store: SalesforceStore) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     send = partial(_send, routes, store)
-    for path, methods in _OPEN.items():
-        routes += _variants(path, _Resource(store, methods, _carry_out, send))
+    for path, methods in _WITHOUT_SESSION.items():
+        routes += _variants(path, _Resource(store, methods, _dispatch, send))
     for path, methods in _RESOURCES.items():
-        routes += _variants(_ROOT + path, _Resource(store, methods, _guarded, send))
+        routes += _variants(_ROOT + path, _Resource(store, methods, _authenticated, send))
     for path, methods in bulk_v1.ROUTES.items():
         routes += _variants(_ASYNC_ROOT + path, _Resource(store, methods, _async, send))
-    routes.append(_route("/services/{rest:path}", _Resource(store, {}, _carry_out, send)))
+    routes.append(_route("/services/{rest:path}", _Resource(store, {}, _dispatch, send)))
     return routes
 
 
-_Rule = Callable[[Call, Mapping[str, Handler]], Answer]
+_Rule = Callable[[ApiRequest, Mapping[str, Handler]], ApiResponse]
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -179,36 +179,36 @@ class _Resource:
     store: SalesforceStore
     methods: Mapping[str, Handler]
     rule: _Rule
-    send: Callable[[str, str, Any], Answer]
+    send: Callable[[str, str, Any], ApiResponse]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        call = Call(
+        http_request = Request(scope, receive)
+        request = ApiRequest(
             store=self.store,
-            method=_method(request),
-            path=request.path_params,
-            query=request.query_params,
-            headers=request.headers,
-            body=await request.body(),
-            origin=f"{request.url.scheme}://{request.url.netloc}",
+            method=_method(http_request),
+            path=http_request.path_params,
+            query=http_request.query_params,
+            headers=http_request.headers,
+            body=await http_request.body(),
+            origin=f"{http_request.url.scheme}://{http_request.url.netloc}",
             send=self.send,
         )
-        answer = self.rule(call, self.methods)
-        body = answer.encoded()
-        media = answer.media if body else None
-        response = Response(body, answer.status, dict(answer.headers), media_type=media)
-        await response(scope, receive, send)
+        response = self.rule(request, self.methods)
+        body = response.encoded()
+        media = response.media if body else None
+        http_response = Response(body, response.status, dict(response.headers), media_type=media)
+        await http_response(scope, receive, send)
 
 
 def _method(request: Request) -> str:
-    """Take the method, which clients that cannot send every one may name in the query of a POST."""
+    """Return the method; `_HttpMethod` in the query of a POST overrides it."""
     if request.method == "POST":
         return request.query_params.get("_HttpMethod", "POST").upper()
     return request.method
 
 
 def _variants(path: str, resource: _Resource) -> list[Route]:
-    """Serve a path with and without a slash at its end, as clients write it either way."""
+    """Serve a path with and without a slash at its end: clients use both."""
     return [_route(path, resource), _route(f"{path}/", resource)]
 
 
@@ -217,53 +217,53 @@ def _route(path: str, resource: _Resource) -> Route:
     return Route(path, resource, methods=_METHODS, middleware=[squeeze])
 
 
-def _guarded(call: Call, methods: Mapping[str, Handler]) -> Answer:
-    """Check the session, then the version, then the quota; what gets that far is counted."""
-    if auth.bearer(call.headers) not in call.store.credentials.tokens:
-        return _refusal(session_expired(), {"WWW-Authenticate": "Token"})
-    if len(str(call.query)) > _LONGEST_QUERY_STRING:
-        return Answer("<h1>Bad Message 414</h1>", 414, media="text/html")
+def _authenticated(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
+    """Check session, version and quota, count the call, and run the handler."""
+    if auth.bearer(request.headers) not in request.store.credentials.tokens:
+        return _error_response(session_expired(), {"WWW-Authenticate": "Token"})
+    if len(str(request.query)) > _LONGEST_QUERY_STRING:
+        return ApiResponse("<h1>Bad Message 414</h1>", 414, media="text/html")
     try:
-        _check_version(call)
-        _count(call.store)
-    except Refused as error:
-        return _refusal(error, {})
-    call.store.allows_duplicates = (
+        _check_version(request)
+        _count(request.store)
+    except ApiError as error:
+        return _error_response(error, {})
+    request.store.allows_duplicates = (
         "allowsave=true"
-        in call.headers.get("sforce-duplicate-rule-header", "").replace(" ", "").lower()
+        in request.headers.get("sforce-duplicate-rule-header", "").replace(" ", "").lower()
     )
-    answer = _carry_out(call, methods)
-    used = {"Sforce-Limit-Info": _usage(call.store)}
-    return Answer(answer.body, answer.status, {**answer.headers, **used}, answer.media)
+    response = _dispatch(request, methods)
+    used = {"Sforce-Limit-Info": _usage_header(request.store)}
+    return ApiResponse(response.body, response.status, {**response.headers, **used}, response.media)
 
 
-def _async(call: Call, methods: Mapping[str, Handler]) -> Answer:
-    """Let a call of Bulk API 1.0 in: it has a header for the session, and errors of its own."""
-    credentials, given = call.store.credentials, call.headers.get("x-sfdc-session", "")
+def _async(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
+    """Handle a call of Bulk API 1.0, which has its own session header and errors."""
+    credentials, session_id = request.store.credentials, request.headers.get("x-sfdc-session", "")
     try:
-        if given not in credentials.tokens:
-            raise Refused("InvalidSessionId", "Invalid session id")
-        _check_version(call)
-        _count(call.store)
-        handler = methods.get(call.method)
+        if session_id not in credentials.tokens:
+            raise ApiError("InvalidSessionId", "Invalid session id")
+        _check_version(request)
+        _count(request.store)
+        handler = methods.get(request.method)
         if handler is None:
-            raise _no_method(call, methods)
-        return handler(call)
-    except Refused as refused:
-        return bulk_v1.refusal(call, refused)
+            raise _no_method(request, methods)
+        return handler(request)
+    except ApiError as refused:
+        return bulk_v1.error_response(request, refused)
 
 
-def _check_version(call: Call) -> None:
-    whole, _, part = call.version.partition(".")
+def _check_version(request: ApiRequest) -> None:
+    whole, _, part = request.version.partition(".")
     is_known = whole.isdecimal() and part == "0" and int(whole) <= NEWEST_VERSION
     is_retired = is_known and int(whole) < OLDEST_VERSION
-    if "job" in call.path and (is_retired or not is_known):
-        raise Refused("InvalidVersion", f"Invalid API version {call.version}")
+    if "job" in request.path and (is_retired or not is_known):
+        raise ApiError("InvalidVersion", f"Invalid API version {request.version}")
     if not is_known:
         raise not_found()
     if is_retired:
-        said = "The requested Salesforce API version is retired"
-        raise Refused("UNSUPPORTED_API_VERSION", said, status=410)
+        message = "The requested Salesforce API version is retired"
+        raise ApiError("UNSUPPORTED_API_VERSION", message, status=410)
 
 
 def _count(store: SalesforceStore) -> None:
@@ -272,44 +272,44 @@ def _count(store: SalesforceStore) -> None:
     store.calls_used += 1
 
 
-def _usage(store: SalesforceStore) -> str:
+def _usage_header(store: SalesforceStore) -> str:
     return f"api-usage={store.calls_used}/{store.daily_limit or DAILY_LIMIT}"
 
 
-def _carry_out(call: Call, methods: Mapping[str, Handler]) -> Answer:
-    handler = methods.get(call.method)
+def _dispatch(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiResponse:
+    handler = methods.get(request.method)
     try:
         if handler is None:
-            raise _no_method(call, methods)
-        return handler(call)
-    except Refused as error:
-        return _refusal(error, {})
-    except Unreadable as error:
-        return _refusal(unreadable_json(f"Cannot deserialize: {error}"), {})
+            raise _no_method(request, methods)
+        return handler(request)
+    except ApiError as error:
+        return _error_response(error, {})
+    except InvalidValue as error:
+        return _error_response(unreadable_json(f"Cannot deserialize: {error}"), {})
 
 
-def _no_method(call: Call, methods: Mapping[str, Handler]) -> Refused:
+def _no_method(request: ApiRequest, methods: Mapping[str, Handler]) -> ApiError:
     if not methods:
         return not_found()
     allowed = ",".join(methods)
-    said = f"HTTP Method '{call.method}' not allowed. Allowed are {allowed}"
-    return Refused("METHOD_NOT_ALLOWED", said, status=405)
+    message = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed}"
+    return ApiError("METHOD_NOT_ALLOWED", message, status=405)
 
 
-def _refusal(error: Refused, headers: Mapping[str, str]) -> Answer:
-    return Answer([error.rest()], error.status, headers)
+def _error_response(error: ApiError, headers: Mapping[str, str]) -> ApiResponse:
+    return ApiResponse([error.as_rest()], error.status, headers)
 
 
 def _send(
     routes: list[BaseRoute], store: SalesforceStore, method: str, url: str, body: Any
-) -> Answer:
-    """Carry out a request that came inside another; the outer one was counted and let in."""
+) -> ApiResponse:
+    """Execute a subrequest; only the outer request is authenticated and counted."""
     parts = urlsplit(url)
     scope = {"type": "http", "method": method.upper(), "path": parts.path, "root_path": ""}
     for route in routes:
         match, found = route.matches(scope)
         if match is Match.FULL:
-            call = Call(
+            request = ApiRequest(
                 store=store,
                 method=method.upper(),
                 path=found["path_params"],
@@ -319,5 +319,5 @@ def _send(
                 origin="",
                 send=partial(_send, routes, store),
             )
-            return _carry_out(call, found["endpoint"].methods)
-    return _refusal(not_found(), {})
+            return _dispatch(request, found["endpoint"].methods)
+    return _error_response(not_found(), {})

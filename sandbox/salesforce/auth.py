@@ -1,4 +1,4 @@
-"""OAuth: four ways to a token, and who it belongs to."""
+"""OAuth: four grants, and the owner of a token."""
 
 import base64
 import binascii
@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 
 import jwt
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.records import ORGANIZATION
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.store import Credentials
 
 _AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
@@ -21,33 +21,33 @@ _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 Form = Mapping[str, str]
 
 
-def token(call: Call) -> Answer:
-    """Answer the token endpoint."""
-    form = dict(parse_qsl(call.body.decode())) | _basic(call.headers.get("authorization", ""))
+def token(request: ApiRequest) -> ApiResponse:
+    """Handle the token endpoint."""
+    form = dict(parse_qsl(request.body.decode())) | _basic(request.headers.get("authorization", ""))
     grant = _GRANTS.get(form.get("grant_type", ""))
     try:
         if grant is None:
-            raise Refused("unsupported_grant_type", "grant type not supported")
-        extra = grant(form, call.store.credentials)
-    except Refused as error:
-        return Answer({"error": error.code, "error_description": error.message}, status=400)
-    return Answer(_session(call) | extra)
+            raise ApiError("unsupported_grant_type", "grant type not supported")
+        extra = grant(form, request.store.credentials)
+    except ApiError as error:
+        return ApiResponse({"error": error.code, "error_description": error.message}, status=400)
+    return ApiResponse(_session(request) | extra)
 
 
-def revoke(call: Call) -> Answer:
-    """End the session that a client hands back."""
-    given = dict(parse_qsl(call.body.decode())).get("token", "")
-    call.store.credentials.tokens.discard(given)
-    return Answer()
+def revoke(request: ApiRequest) -> ApiResponse:
+    """End the session of a token."""
+    token_ = dict(parse_qsl(request.body.decode())).get("token", "")
+    request.store.credentials.tokens.discard(token_)
+    return ApiResponse()
 
 
-def userinfo(call: Call) -> Answer:
-    """Say who the token belongs to."""
-    if bearer(call.headers) not in call.store.credentials.tokens:
-        return Answer("Bad_OAuth_Token", status=403, media="text/plain")
-    user = call.store.tables["User"][call.store.user_id]
-    known = {
-        "sub": f"{call.origin}/id/{ORGANIZATION}/{user['Id']}",
+def userinfo(request: ApiRequest) -> ApiResponse:
+    """Return the owner of the token."""
+    if bearer(request.headers) not in request.store.credentials.tokens:
+        return ApiResponse("Bad_OAuth_Token", status=403, media="text/plain")
+    user = request.store.tables["User"][request.store.user_id]
+    claims = {
+        "sub": f"{request.origin}/id/{ORGANIZATION}/{user['Id']}",
         "user_id": user["Id"],
         "organization_id": ORGANIZATION,
         "preferred_username": user["Username"],
@@ -57,11 +57,11 @@ def userinfo(call: Call) -> Answer:
         "family_name": user["LastName"],
         "nickname": user["Username"].partition("@")[0],
         "email_verified": True,
-        "profile": f"{call.origin}/{user['Id']}",
+        "profile": f"{request.origin}/{user['Id']}",
         "picture": None,
         "photos": {},
         "address": {},
-        "urls": {"rest": f"{call.origin}/services/data/v{{version}}/"},
+        "urls": {"rest": f"{request.origin}/services/data/v{{version}}/"},
         "is_salesforce_integration_user": False,
         "zoneinfo": "Europe/Berlin",
         "locale": "en_US",
@@ -71,13 +71,13 @@ def userinfo(call: Call) -> Answer:
         "active": True,
         "user_type": "STANDARD",
     }
-    return Answer(known)
+    return ApiResponse(claims)
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """Take the token out of the Authorization header; Salesforce also takes the word OAuth."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() in ("bearer", "oauth") else ""
+    """Return the token of the Authorization header; Salesforce also accepts `OAuth`."""
+    scheme, _, token_ = headers.get("authorization", "").partition(" ")
+    return token_.strip() if scheme.lower() in ("bearer", "oauth") else ""
 
 
 def _basic(header: str) -> dict[str, str]:
@@ -91,17 +91,17 @@ def _basic(header: str) -> dict[str, str]:
     return {"client_id": client_id, "client_secret": secret}
 
 
-def _session(call: Call) -> dict[str, Any]:
-    credentials = call.store.credentials
-    identity = f"https://login.salesforce.com/id/{ORGANIZATION}/{call.store.user_id}"
-    issued_at = str(int(call.store.clock().timestamp() * 1000))
+def _session(request: ApiRequest) -> dict[str, Any]:
+    credentials = request.store.credentials
+    identity = f"https://login.salesforce.com/id/{ORGANIZATION}/{request.store.user_id}"
+    issued_at = str(int(request.store.clock().timestamp() * 1000))
     signed = hmac.digest(
         credentials.client_secret.encode(), (identity + issued_at).encode(), hashlib.sha256
     )
     return {
         "access_token": credentials.new_token(),
         "signature": base64.b64encode(signed).decode(),
-        "instance_url": call.origin,
+        "instance_url": request.origin,
         "id": identity,
         "token_type": "Bearer",
         "issued_at": issued_at,
@@ -110,9 +110,9 @@ def _session(call: Call) -> dict[str, Any]:
 
 def _check_client(form: Form, credentials: Credentials) -> None:
     if form.get("client_id") != credentials.client_id:
-        raise Refused("invalid_client_id", "client identifier invalid")
+        raise ApiError("invalid_client_id", "client identifier invalid")
     if form.get("client_secret") != credentials.client_secret:
-        raise Refused("invalid_client", "invalid client credentials")
+        raise ApiError("invalid_client", "invalid client credentials")
 
 
 def _client_credentials(form: Form, credentials: Credentials) -> dict[str, str]:
@@ -122,28 +122,28 @@ def _client_credentials(form: Form, credentials: Credentials) -> dict[str, str]:
 
 def _password(form: Form, credentials: Credentials) -> dict[str, str]:
     _check_client(form, credentials)
-    known = (credentials.password, credentials.password_and_token)
-    if form.get("username") != credentials.username or form.get("password") not in known:
-        raise Refused("invalid_grant", "authentication failure")
+    valid = (credentials.password, credentials.password_and_token)
+    if form.get("username") != credentials.username or form.get("password") not in valid:
+        raise ApiError("invalid_grant", "authentication failure")
     return {}
 
 
 def _refresh(form: Form, credentials: Credentials) -> dict[str, str]:
-    """Open a session; with rotation a refresh token is good once, and its reuse ends everything."""
+    """Open a session; with rotation, the reuse of a refresh token ends all sessions."""
     _check_client(form, credentials)
-    given = form.get("refresh_token", "")
-    if given in credentials.used_refresh_tokens:
+    refresh_token = form.get("refresh_token", "")
+    if refresh_token in credentials.used_refresh_tokens:
         credentials.tokens.clear()
         credentials.new_refresh_token()
-    elif given and given == credentials.refresh_token:
+    elif refresh_token and refresh_token == credentials.refresh_token:
         rotated = {"refresh_token": credentials.new_refresh_token()} if credentials.rotates else {}
         return {"scope": "refresh_token api"} | rotated
-    raise Refused("invalid_grant", "expired access/refresh token")
+    raise ApiError("invalid_grant", "expired access/refresh token")
 
 
 def _jwt_bearer(form: Form, credentials: Credentials) -> dict[str, str]:
     if credentials.public_key is None:
-        raise Refused("invalid_grant", "user hasn't approved this consumer")
+        raise ApiError("invalid_grant", "user hasn't approved this consumer")
     try:
         claims = jwt.decode(
             form.get("assertion", ""),
@@ -153,13 +153,13 @@ def _jwt_bearer(form: Form, credentials: Credentials) -> dict[str, str]:
             options={"require": ["exp", "iss", "sub", "aud"]},
         )
     except jwt.InvalidAudienceError as error:
-        raise Refused("invalid_grant", "audience is invalid") from error
+        raise ApiError("invalid_grant", "audience is invalid") from error
     except jwt.PyJWTError as error:
-        raise Refused("invalid_grant", "invalid assertion") from error
+        raise ApiError("invalid_grant", "invalid assertion") from error
     if claims["iss"] != credentials.client_id:
-        raise Refused("invalid_client_id", "client identifier invalid")
+        raise ApiError("invalid_client_id", "client identifier invalid")
     if claims["sub"] != credentials.username:
-        raise Refused("invalid_grant", "user hasn't approved this consumer")
+        raise ApiError("invalid_grant", "user hasn't approved this consumer")
     return {"scope": "api"}
 
 

@@ -1,4 +1,4 @@
-"""Bulk API 2.0 ingest jobs: one upload of CSV, and three lists of what became of its rows."""
+"""Bulk API 2.0 ingest jobs: one upload of CSV, and three lists of results."""
 
 import csv
 import io
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.salesforce import jobs, request_schemas, writes
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
-from sandbox.salesforce.request import CSV, Answer, Call
+from sandbox.salesforce.request import CSV, ApiRequest, ApiResponse
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.writes import WrongType
@@ -18,65 +18,65 @@ CLEAR = "#N/A"
 OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 
-def create(call: Call) -> Answer:
+def create(request: ApiRequest) -> ApiResponse:
     """Open an ingest job."""
-    asked = call.json(request_schemas.INGEST_JOB)
-    sobject = call.store.find_sobject(asked.get("object", ""))
-    if asked.get("operation") not in OPERATIONS:
-        raise Refused("InvalidJob", f"The operation must be one of {', '.join(OPERATIONS)}")
+    body = request.json(request_schemas.INGEST_JOB)
+    sobject = request.store.find_sobject(body.get("object", ""))
+    if body.get("operation") not in OPERATIONS:
+        raise ApiError("InvalidJob", f"The operation must be one of {', '.join(OPERATIONS)}")
     if sobject is None:
-        raise Refused("InvalidJob", "The object is missing or not supported")
-    external = asked.get("externalIdFieldName")
-    if asked["operation"] == "upsert" and not is_external(sobject, external):
-        raise Refused("InvalidJob", "InvalidJob : externalIdFieldName is no external id")
-    job = new_job(call, _KIND, asked, sobject=sobject.name, state="Open")
+        raise ApiError("InvalidJob", "The object is missing or not supported")
+    external = body.get("externalIdFieldName")
+    if body["operation"] == "upsert" and not is_external(sobject, external):
+        raise ApiError("InvalidJob", "InvalidJob : externalIdFieldName is not an external id")
+    job = new_job(request, _KIND, body, sobject=sobject.name, state="Open")
     job.external = external
-    # As in the service: a path without its first slash.
-    upload_to = f"{call.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
-    return Answer(job.outline() | {"contentUrl": upload_to} | job.format())
+    # Salesforce returns this path without its first slash
+    upload_to = f"{request.root.removeprefix('/')}/jobs/ingest/{job.id}/batches"
+    return ApiResponse(job.outline() | {"contentUrl": upload_to} | job.format())
 
 
 def is_external(sobject: SObject, name: str | None) -> bool:
-    """Tell whether an upsert may go by a field."""
+    """Return whether a field is a key for upserts."""
     field = sobject.by_lower_name.get((name or "").lower())
     return field is not None and (field.external or field.name == "Id")
 
 
-def listed(call: Call) -> Answer:
+def listed(request: ApiRequest) -> ApiResponse:
     """List the ingest jobs."""
-    return jobs.listed(call, _KIND)
+    return jobs.listed(request, _KIND)
 
 
-def upload(call: Call) -> Answer:
-    """Take the rows, once."""
-    job = find_job(call, _KIND)
+def upload(request: ApiRequest) -> ApiResponse:
+    """Store the rows; only one upload is allowed."""
+    job = find_job(request, _KIND)
     if job.state != "Open" or job.content is not None:
-        raise Refused("INVALIDJOBSTATE", "Data was uploaded before, or the job is not open")
-    job.content = call.body
-    return Answer(status=201)
+        raise ApiError("INVALIDJOBSTATE", "Data was uploaded before, or the job is not open")
+    job.content = request.body
+    return ApiResponse(status=201)
 
 
-def close(call: Call) -> Answer:
+def close(request: ApiRequest) -> ApiResponse:
     """End the upload, which begins the work, or abort the job."""
-    job = find_job(call, _KIND)
-    wanted = call.json(request_schemas.JOB_STATE)["state"]
+    job = find_job(request, _KIND)
+    wanted = request.json(request_schemas.JOB_STATE)["state"]
     if wanted == "Aborted" and not job.is_over:
         job.state = "Aborted"
     elif wanted == "UploadComplete" and job.state == "Open":
         job.state = "UploadComplete"
-        _work(call.store, job)
+        _work(request.store, job)
     else:
-        raise Refused("INVALIDJOBSTATE", f"Cannot go from {job.state} to {wanted}")
-    return Answer(job.outline())
+        raise ApiError("INVALIDJOBSTATE", f"Cannot go from {job.state} to {wanted}")
+    return ApiResponse(job.outline())
 
 
-def state(call: Call) -> Answer:
-    """Tell how far the job is. Complete does not mean that all rows were taken."""
-    job = find_job(call, _KIND)
+def state(request: ApiRequest) -> ApiResponse:
+    """Return the state of the job. A complete job can have failed rows."""
+    job = find_job(request, _KIND)
     job.poll()
     failed = len(job.failed) if job.is_over else 0
     processed = len(job.succeeded) + failed if job.is_over else 0
-    told = {
+    counts = {
         "jobType": "V2Ingest",
         "numberRecordsProcessed": processed,
         "numberRecordsFailed": failed,
@@ -86,47 +86,47 @@ def state(call: Call) -> Answer:
         "apexProcessingTime": 0,
     }
     reason = {"errorMessage": job.error} if job.error and job.is_over else {}
-    return Answer(job.outline() | job.format() | told | reason)
+    return ApiResponse(job.outline() | job.format() | counts | reason)
 
 
-def remove(call: Call) -> Answer:
+def remove(request: ApiRequest) -> ApiResponse:
     """Delete the job."""
-    return jobs.remove(call, _KIND)
+    return jobs.remove(request, _KIND)
 
 
-def successful(call: Call) -> Answer:
-    """List the rows that were taken, in an order of their own."""
-    job = _finished(call)
+def successful(request: ApiRequest) -> ApiResponse:
+    """List the written rows, in another order than the upload."""
+    job = _finished(request)
     return _listing(job, '"sf__Id","sf__Created",', job.succeeded)
 
 
-def failed(call: Call) -> Answer:
-    """List the rows that were not, with the reasons."""
-    job = _finished(call)
+def failed(request: ApiRequest) -> ApiResponse:
+    """List the failed rows, with their errors."""
+    job = _finished(request)
     return _listing(job, '"sf__Id","sf__Error",', job.failed)
 
 
-def unprocessed(call: Call) -> Answer:
-    """List the rows that nobody looked at."""
-    job = _finished(call)
+def unprocessed(request: ApiRequest) -> ApiResponse:
+    """List the unprocessed rows."""
+    job = _finished(request)
     return _listing(job, "", job.unprocessed)
 
 
-def _finished(call: Call) -> Job:
-    job = find_job(call, _KIND)
+def _finished(request: ApiRequest) -> Job:
+    job = find_job(request, _KIND)
     if not job.is_over:
-        raise Refused("INVALIDJOBSTATE", f"The job is in state {job.state}")
+        raise ApiError("INVALIDJOBSTATE", f"The job is in state {job.state}")
     return job
 
 
-def _listing(job: Job, first: str, rows: list[list[str]]) -> Answer:
-    """Write a list: our columns quoted, then the header line as it was uploaded."""
+def _listing(job: Job, first: str, rows: list[list[str]]) -> ApiResponse:
+    """Write a list: the quoted result columns, then the uploaded header line."""
     lines = io.StringIO(newline="")
     delimiter, ending = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
     lines.write(f"{first.replace(',', delimiter)}{job.header}{ending}")
     writer = csv.writer(lines, delimiter=delimiter, lineterminator=ending, quoting=csv.QUOTE_ALL)
     writer.writerows(rows)
-    return Answer(lines.getvalue(), media=CSV)
+    return ApiResponse(lines.getvalue(), media=CSV)
 
 
 def _work(store: SalesforceStore, job: Job) -> None:
@@ -143,7 +143,7 @@ def _work(store: SalesforceStore, job: Job) -> None:
         return
     for row in rows:
         _work_one(store, job, sobject, names, row)
-    # What runs in parallel ends in no order; the reverse is the one that nobody expects.
+    # Salesforce processes rows in parallel: results come in any order, here in reverse
     job.succeeded.reverse()
     job.failed.reverse()
 
@@ -157,11 +157,11 @@ def _work_one(
     try:
         done, is_new = written(store, sobject.name, job.operation, job.external, fields)
     except WrongType as error:
-        said = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
-        refused = Refused("INVALID_FIELD", f"{said} {error.reason}", (error.field,))
-        job.failed.append([record, refused.of_bulk(), *row])
-    except Refused as error:
-        job.failed.append([record, error.of_bulk(), *row])
+        message = f"Failed to deserialize field at col {_column(names, error.field)}. Due to,"
+        refused = ApiError("INVALID_FIELD", f"{message} {error.reason}", (error.field,))
+        job.failed.append([record, refused.as_bulk_error(), *row])
+    except ApiError as error:
+        job.failed.append([record, error.as_bulk_error(), *row])
     else:
         job.succeeded.append([done, "true" if is_new else "false", *row])
 
@@ -173,9 +173,9 @@ def written(
     external: str | None,
     fields: dict[str, Any],
 ) -> tuple[str, bool]:
-    """Write one row of a job; give its id, and whether it is new.
+    """Write one row of a job; return its id, and whether it is new.
 
-    Raises: Refused, and then nothing is written.
+    Raises: ApiError, and then nothing is written.
     """
     sobject, record = store.sobject(object), _key(fields, external)
     key = (external or "Id").lower()
@@ -187,7 +187,7 @@ def written(
 
 
 def _key(fields: dict[str, Any], external: str | None) -> str:
-    """Give what a row goes by: its id, or its external id."""
+    """Return the key of a row: its id, or its external id."""
     key = (external or "Id").lower()
     return next((value for name, value in fields.items() if name.lower() == key), "") or ""
 
@@ -205,7 +205,7 @@ def _insert(store: SalesforceStore, sobject: SObject, _: str, fields: dict[str, 
 
 def _update(store: SalesforceStore, sobject: SObject, record: str, fields: dict[str, Any]) -> str:
     if not record:
-        raise Refused("MISSING_ARGUMENT", "Id not specified in an update call")
+        raise ApiError("MISSING_ARGUMENT", "Id not specified in an update call")
     return writes.update(store, sobject, record, fields)
 
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.salesforce import jobs, request_schemas
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.jobs import DELIMITERS, LINE_ENDINGS, Job, find_job, new_job
-from sandbox.salesforce.request import CSV, Answer, Call
+from sandbox.salesforce.request import CSV, ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, Field
 from sandbox.salesforce.soql_compile import Selection, select
@@ -22,44 +22,44 @@ _LISTED = 5
 _SCIENTIFIC_FROM = 1e7
 
 
-def create(call: Call) -> Answer:
-    """Open a query job; the query is checked at once and carried out while nobody looks."""
-    asked = call.json(request_schemas.QUERY_JOB)
-    if asked.get("operation") not in ("query", "queryAll"):
-        raise Refused("InvalidJob", "The operation must be query or queryAll")
-    selection = checked(call.store, asked.get("query", ""))
+def create(request: ApiRequest) -> ApiResponse:
+    """Open a query job; the query is validated now and runs on the first poll."""
+    body = request.json(request_schemas.QUERY_JOB)
+    if body.get("operation") not in ("query", "queryAll"):
+        raise ApiError("InvalidJob", "The operation must be query or queryAll")
+    selection = checked(request.store, body.get("query", ""))
     name = selection.sobject.name
-    job = new_job(call, _KIND, asked, sobject=name, state="UploadComplete")
+    job = new_job(request, _KIND, body, sobject=name, state="UploadComplete")
     job.selection = selection
-    # Rows are replaced and never changed, so that to keep them is to keep their values of now.
-    job.rows = selection.rows(call.store, deleted=asked["operation"] == "queryAll")
-    return Answer(job.outline() | job.format())
+    # writes replace rows and never change them: this list keeps the current values
+    job.rows = selection.rows(request.store, deleted=body["operation"] == "queryAll")
+    return ApiResponse(job.outline() | job.format())
 
 
 def checked(store: SalesforceStore, text: str) -> Selection:
-    """Make a query ready. Raises: Refused for what jobs cannot ask."""
+    """Compile a query. Raises: ApiError for a query that jobs do not support."""
     selection = select(store, text)
     aggregates = selection.counts or selection.grouping
     if aggregates or selection.children or selection.query.offset is not None:
-        said = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
-        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+        message = "Aggregates, sub-queries and OFFSET are not supported by Bulk API query"
+        raise ApiError("FUNCTIONALITY_NOT_ENABLED", message)
     if any(one.field.type == "address" for one in selection.columns):
-        said = "Selecting compound data not supported in Bulk Query"
-        raise Refused("FUNCTIONALITY_NOT_ENABLED", said)
+        message = "Selecting compound data not supported in Bulk Query"
+        raise ApiError("FUNCTIONALITY_NOT_ENABLED", message)
     return selection
 
 
-def listed(call: Call) -> Answer:
+def listed(request: ApiRequest) -> ApiResponse:
     """List the query jobs."""
-    return jobs.listed(call, _KIND)
+    return jobs.listed(request, _KIND)
 
 
-def state(call: Call) -> Answer:
-    """Tell how far the job is."""
-    job = find_job(call, _KIND)
+def state(request: ApiRequest) -> ApiResponse:
+    """Return the state of the job."""
+    job = find_job(request, _KIND)
     job.poll()
     processed = len(job.rows) if job.state == "JobComplete" else 0
-    return Answer(
+    return ApiResponse(
         job.outline()
         | job.format()
         | {
@@ -71,24 +71,24 @@ def state(call: Call) -> Answer:
     )
 
 
-def abort(call: Call) -> Answer:
+def abort(request: ApiRequest) -> ApiResponse:
     """Abort the job."""
-    job = find_job(call, _KIND)
-    if call.json(request_schemas.JOB_STATE)["state"] != "Aborted" or job.is_over:
-        raise Refused("INVALIDJOBSTATE", "A job that is not over can be aborted, and no more")
+    job = find_job(request, _KIND)
+    if request.json(request_schemas.JOB_STATE)["state"] != "Aborted" or job.is_over:
+        raise ApiError("INVALIDJOBSTATE", "Only a job that is not finished can be aborted")
     job.state = "Aborted"
-    return Answer(job.outline() | job.format())
+    return ApiResponse(job.outline() | job.format())
 
 
-def remove(call: Call) -> Answer:
+def remove(request: ApiRequest) -> ApiResponse:
     """Delete the job."""
-    return jobs.remove(call, _KIND)
+    return jobs.remove(request, _KIND)
 
 
-def results(call: Call) -> Answer:
-    """Give a page of rows; the header line is on every page, and the last locator is `null`."""
-    job = _finished(call)
-    start, size = _start(call, job), _page_size(call)
+def results(request: ApiRequest) -> ApiResponse:
+    """Return a page of rows, each with the header line; the last locator is `null`."""
+    job = _finished(request)
+    start, size = _start(request, job), _page_size(request)
     page = job.rows[start : start + size]
     after = start + size
     headers = {
@@ -97,39 +97,39 @@ def results(call: Call) -> Answer:
     }
     ending, delimiter = LINE_ENDINGS[job.line_ending], DELIMITERS[job.delimiter]
     text = as_csv(job.selection, page, delimiter=delimiter, ending=ending)
-    return Answer(text, headers=headers, media=CSV)
+    return ApiResponse(text, headers=headers, media=CSV)
 
 
-def result_pages(call: Call) -> Answer:
-    """Give the addresses of up to five pages, for several to be fetched at a time."""
-    job = _finished(call)
-    here, size = f"{call.root}/jobs/query/{job.id}", call.store.result_rows
-    starts = range(_start(call, job), len(job.rows), size)
+def result_pages(request: ApiRequest) -> ApiResponse:
+    """Return the URLs of up to five pages, for parallel downloads."""
+    job = _finished(request)
+    here, size = f"{request.root}/jobs/query/{job.id}", request.store.result_rows
+    starts = range(_start(request, job), len(job.rows), size)
     locators = [_locator(job, start, size) for start in starts[: _LISTED + 1]]
     pages = [{"resultUrl": f"{here}/results?locator={one}"} for one in locators[:_LISTED]]
     more = [f"{here}/resultPages?locator={one}" for one in locators[_LISTED:]]
     following = more[0] if more else None
-    return Answer({"resultPages": pages, "nextRecordsUrl": following, "done": not more})
+    return ApiResponse({"resultPages": pages, "nextRecordsUrl": following, "done": not more})
 
 
-def _finished(call: Call) -> Job:
-    job = find_job(call, _KIND)
+def _finished(request: ApiRequest) -> Job:
+    job = find_job(request, _KIND)
     if job.state != "JobComplete":
-        raise Refused("INVALIDJOBSTATE", f"The job is in state {job.state}")
+        raise ApiError("INVALIDJOBSTATE", f"The job is in state {job.state}")
     return job
 
 
-def _page_size(call: Call) -> int:
-    asked = call.query.get("maxRecords", "")
-    return max(1, int(asked)) if asked.isdecimal() else call.store.result_rows
+def _page_size(request: ApiRequest) -> int:
+    requested = request.query.get("maxRecords", "")
+    return max(1, int(requested)) if requested.isdecimal() else request.store.result_rows
 
 
 def _locator(job: Job, start: int, size: int) -> str:
     return base64.urlsafe_b64encode(f"{start}:{size}:{job.id}".encode()).decode().rstrip("=")
 
 
-def _start(call: Call, job: Job) -> int:
-    locator = call.query.get("locator")
+def _start(request: ApiRequest, job: Job) -> int:
+    locator = request.query.get("locator")
     if not locator:
         return 0
     try:
@@ -142,8 +142,8 @@ def _start(call: Call, job: Job) -> int:
     return int(start)
 
 
-def _invalid_locator() -> Refused:
-    return Refused("INVALID_QUERY_LOCATOR", "invalid query locator")
+def _invalid_locator() -> ApiError:
+    return ApiError("INVALID_QUERY_LOCATOR", "invalid query locator")
 
 
 def as_csv(
@@ -169,7 +169,7 @@ def _cell(field: Field, value: Any) -> str:
 
 
 def _number(value: float | int) -> str:
-    """Write numbers of eight digits and more with an exponent, where they may have fractions."""
+    """Write numbers with decimals with an exponent from eight digits on."""
     if isinstance(value, int) or abs(value) < _SCIENTIFIC_FROM:
         return str(value)
     sign, digits, _ = Decimal(str(value)).normalize().as_tuple()

@@ -1,4 +1,4 @@
-"""Bulk API 1.0: jobs of batches in CSV, JSON or XML, told of in JSON or XML, as clients ask."""
+"""Bulk API 1.0: jobs with batches in CSV, JSON or XML."""
 
 import csv
 import io
@@ -11,15 +11,15 @@ import orjson
 from sandbox.salesforce import bulk_v1_xml
 from sandbox.salesforce.bulk_ingest import CLEAR, OPERATIONS, is_external, written
 from sandbox.salesforce.bulk_query import as_csv, checked
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.json_records import renderer
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.soql_compile import Selection
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.values import moment
-from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, leaves
-from sandbox.storage.record_store import Found
+from sandbox.salesforce.xml import DECLARATION, XmlError, element, leaves
+from sandbox.storage.record_store import Matches
 
 KIND: Final = "classic"
 _JSON: Final = "application/json"
@@ -35,7 +35,7 @@ _MOST_ROWS: Final = 10_000
 
 @dataclass
 class Batch:
-    """One batch: what was sent, and what became of it."""
+    """One batch: its rows or its query, and its results."""
 
     id: str
     job: str
@@ -49,8 +49,8 @@ class Batch:
     failed: int = 0
     part: slice | None = None
 
-    def told(self) -> dict[str, Any]:
-        """Say how far it is; work is done when it is first asked after."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the state of the batch; the first poll runs it."""
         return {
             "id": self.id,
             "jobId": self.job,
@@ -83,8 +83,8 @@ class ClassicJob:
     batches: dict[str, Batch] = field(default_factory=dict)
     kind: str = KIND
 
-    def told(self) -> dict[str, Any]:
-        """Say what it is, and how many of its batches are where."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the job and the number of batches in each state."""
         states = [one.state for one in self.batches.values()]
         return {
             "id": self.id,
@@ -114,191 +114,197 @@ class ClassicJob:
         }
 
 
-def refusal(call: Call, refused: Refused) -> Answer:
-    """Write a refusal as this interface does: other keys, and XML unless JSON was sent."""
-    said = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
-    return _told("error", said, in_json=_speaks_json(call), status=refused.status)
+def error_response(request: ApiRequest, refused: ApiError) -> ApiResponse:
+    """Write an error as this API does: other keys, and XML unless JSON was sent."""
+    error = {"exceptionCode": refused.code, "exceptionMessage": refused.message}
+    return _describe("error", error, in_json=_speaks_json(request), status=refused.status)
 
 
-def create(call: Call) -> Answer:
+def create(request: ApiRequest) -> ApiResponse:
     """Open a job."""
-    asked = _sent(call)
-    operation, content_type = asked.get("operation"), asked.get("contentType", "XML")
+    body = _sent(request)
+    operation, content_type = body.get("operation"), body.get("contentType", "XML")
     if operation not in (*_QUERIES, *OPERATIONS):
-        raise Refused("InvalidJob", f"Unsupported operation: {operation}")
+        raise ApiError("InvalidJob", f"Unsupported operation: {operation}")
     if content_type not in _MEDIA:
-        raise Refused("InvalidJob", f"Unsupported content type: {content_type}")
-    sobject = call.store.find_sobject(asked.get("object") or "")
+        raise ApiError("InvalidJob", f"Unsupported content type: {content_type}")
+    sobject = request.store.find_sobject(body.get("object") or "")
     if sobject is None:
-        said = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
-        raise Refused("InvalidEntity", said)
-    external = asked.get("externalIdFieldName") or None
+        message = f"Entity '{body.get('object')}' is not supported by the Bulk API."
+        raise ApiError("InvalidEntity", message)
+    external = body.get("externalIdFieldName") or None
     if operation == "upsert" and not is_external(sobject, external):
-        raise Refused("InvalidJob", "External ID was blank for upsert")
+        raise ApiError("InvalidJob", "External ID was blank for upsert")
     job = ClassicJob(
-        id=call.store.new_id("750"),
-        version=call.version,
+        id=request.store.new_id("750"),
+        version=request.version,
         operation=operation,
         object=sobject.name,
         content_type=content_type,
         external=external,
-        created_at=call.store.stamp(),
-        created_by=call.store.user_id,
-        chunk=_chunk(call) if operation in _QUERIES else None,
+        created_at=request.store.stamp(),
+        created_by=request.store.user_id,
+        chunk=_chunk(request) if operation in _QUERIES else None,
     )
-    call.store.jobs[job.id] = job
-    return _told("jobInfo", job.told(), in_json=_speaks_json(call), status=201)
+    request.store.jobs[job.id] = job
+    return _describe("jobInfo", job.as_json(), in_json=_speaks_json(request), status=201)
 
 
-def _chunk(call: Call) -> int | None:
-    """Read how many rows are to be in a chunk; a header that says so cuts queries by their ids."""
-    said = call.headers.get(_CHUNKS, "").strip()
-    if said.lower() in ("", "false"):
+def _chunk(request: ApiRequest) -> int | None:
+    """Return the chunk size of the header for primary key chunking."""
+    header = request.headers.get(_CHUNKS, "").strip()
+    if header.lower() in ("", "false"):
         return None
-    _, _, size = said.partition("chunkSize=")
-    asked = size.partition(";")[0].strip()
-    return min(int(asked), _MOST_IN_CHUNK) if asked.isdecimal() and int(asked) else _CHUNK
+    _, _, size = header.partition("chunkSize=")
+    requested = size.partition(";")[0].strip()
+    return (
+        min(int(requested), _MOST_IN_CHUNK) if requested.isdecimal() and int(requested) else _CHUNK
+    )
 
 
-def state(call: Call) -> Answer:
-    """Tell of a job."""
-    return _told("jobInfo", _job(call).told(), in_json=_speaks_json(call))
+def state(request: ApiRequest) -> ApiResponse:
+    """Return a job."""
+    return _describe("jobInfo", _job(request).as_json(), in_json=_speaks_json(request))
 
 
-def change(call: Call) -> Answer:
+def change(request: ApiRequest) -> ApiResponse:
     """Close or abort a job."""
-    job, wanted = _job(call), _sent(call).get("state")
+    job, wanted = _job(request), _sent(request).get("state")
     if wanted not in ("Closed", "Aborted") or job.state == "Aborted":
-        raise Refused("InvalidJobState", f"Cannot go from {job.state} to {wanted}")
+        raise ApiError("InvalidJobState", f"Cannot go from {job.state} to {wanted}")
     job.state = wanted
-    return _told("jobInfo", job.told(), in_json=_speaks_json(call))
+    return _describe("jobInfo", job.as_json(), in_json=_speaks_json(request))
 
 
-def add_batch(call: Call) -> Answer:
-    """Take a query, or rows to write."""
-    job = _job(call)
+def add_batch(request: ApiRequest) -> ApiResponse:
+    """Add a batch: a query, or rows to write."""
+    job = _job(request)
     if job.state != "Open":
-        raise Refused("InvalidJobState", f"The job is {job.state}")
-    batch = _new_batch(call, job)
+        raise ApiError("InvalidJobState", f"The job is {job.state}")
+    batch = _new_batch(request, job)
     if job.chunk:
-        _cut(call, job, batch, job.chunk)
-    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON", status=201)
+        _cut(request, job, batch, job.chunk)
+    return _describe("batchInfo", batch.as_json(), in_json=job.content_type == "JSON", status=201)
 
 
-def _new_batch(call: Call, job: ClassicJob, part: slice | None = None) -> Batch:
+def _new_batch(request: ApiRequest, job: ClassicJob, part: slice | None = None) -> Batch:
     batch = Batch(
-        id=call.store.new_id("751"),
+        id=request.store.new_id("751"),
         job=job.id,
-        created_at=call.store.stamp(),
-        sent=call.body,
-        result=call.store.new_id("752"),
+        created_at=request.store.stamp(),
+        sent=request.body,
+        result=request.store.new_id("752"),
         part=part,
     )
     job.batches[batch.id] = batch
     return batch
 
 
-def _cut(call: Call, job: ClassicJob, whole: Batch, size: int) -> None:
-    """Make a batch of each chunk; the one that was sent is never carried out itself."""
-    selection = checked(call.store, call.body.decode(errors="replace"))
-    count = len(selection.rows(call.store, deleted=job.operation == "queryAll"))
+def _cut(request: ApiRequest, job: ClassicJob, whole: Batch, size: int) -> None:
+    """Add a batch for each chunk; the sent batch itself is not processed."""
+    selection = checked(request.store, request.body.decode(errors="replace"))
+    count = len(selection.rows(request.store, deleted=job.operation == "queryAll"))
     whole.state = "NotProcessed"
     for start in range(0, count, size):
-        _new_batch(call, job, slice(start, start + size))
+        _new_batch(request, job, slice(start, start + size))
 
 
-def batches(call: Call) -> Answer:
-    """Tell of all batches of a job."""
-    job = _job(call)
-    told = [_done(call, job, one).told() for one in job.batches.values()]
-    return _told("batchInfoList", {"batchInfo": told}, in_json=job.content_type == "JSON")
+def batches(request: ApiRequest) -> ApiResponse:
+    """Return all batches of a job."""
+    job = _job(request)
+    batch_infos = [_done(request, job, one).as_json() for one in job.batches.values()]
+    return _describe(
+        "batchInfoList", {"batchInfo": batch_infos}, in_json=job.content_type == "JSON"
+    )
 
 
-def batch_state(call: Call) -> Answer:
-    """Tell of one batch."""
-    job, batch = _batch(call)
-    return _told("batchInfo", batch.told(), in_json=job.content_type == "JSON")
+def batch_state(request: ApiRequest) -> ApiResponse:
+    """Return one batch."""
+    job, batch = _batch(request)
+    return _describe("batchInfo", batch.as_json(), in_json=job.content_type == "JSON")
 
 
-def request(call: Call) -> Answer:
-    """Give back what was sent."""
-    job, batch = _batch(call)
+def batch_request(request: ApiRequest) -> ApiResponse:
+    """Return the sent content of a batch."""
+    job, batch = _batch(request)
     return _data(batch.sent, job.content_type)
 
 
-def result(call: Call) -> Answer:
-    """Name the results of a query, or say what became of each row, in the order they came."""
-    job, batch = _batch(call)
+def result(request: ApiRequest) -> ApiResponse:
+    """Return the result ids of a query, or the result of each row, in the order of the rows."""
+    job, batch = _batch(request)
     if batch.state == "Failed":
-        raise Refused("InvalidBatch", batch.error or "")
+        raise ApiError("InvalidBatch", batch.error or "")
     if job.operation not in _QUERIES:
         return _data(_WRITTEN[job.content_type](batch.content), job.content_type)
     in_json = job.content_type == "JSON"
     results: Any = [batch.result] if in_json else {"result": [batch.result]}
-    return _told("result-list", results, in_json=in_json)
+    return _describe("result-list", results, in_json=in_json)
 
 
-def rows(call: Call) -> Answer:
-    """Give the rows that a query found."""
-    job, batch = _batch(call)
-    if call.path["result"] != batch.result or batch.state != "Completed":
-        raise Refused("InvalidResult", "There is no such result")
+def rows(request: ApiRequest) -> ApiResponse:
+    """Return the rows of a query."""
+    job, batch = _batch(request)
+    if request.path["result"] != batch.result or batch.state != "Completed":
+        raise ApiError("InvalidResult", "There is no such result")
     return _data(batch.content, job.content_type)
 
 
-def _job(call: Call) -> ClassicJob:
-    job = call.store.jobs.get(call.path["job"])
+def _job(request: ApiRequest) -> ClassicJob:
+    job = request.store.jobs.get(request.path["job"])
     if not isinstance(job, ClassicJob):
-        raise Refused("InvalidJob", f"Unable to find object: {call.path['job']}")
+        raise ApiError("InvalidJob", f"Unable to find object: {request.path['job']}")
     return job
 
 
-def _batch(call: Call) -> tuple[ClassicJob, Batch]:
-    job = _job(call)
-    batch = job.batches.get(call.path["batch"])
+def _batch(request: ApiRequest) -> tuple[ClassicJob, Batch]:
+    job = _job(request)
+    batch = job.batches.get(request.path["batch"])
     if batch is None:
-        raise Refused("InvalidBatch", f"Unable to find object: {call.path['batch']}")
-    return job, _done(call, job, batch)
+        raise ApiError("InvalidBatch", f"Unable to find object: {request.path['batch']}")
+    return job, _done(request, job, batch)
 
 
-def _done(call: Call, job: ClassicJob, batch: Batch) -> Batch:
-    """Carry a batch out when it is first asked after."""
+def _done(request: ApiRequest, job: ClassicJob, batch: Batch) -> Batch:
+    """Process a batch on its first poll."""
     if batch.state == "Queued":
         try:
             work = _find if job.operation in _QUERIES else _write
-            work(call, job, batch)
+            work(request, job, batch)
             batch.state = "Completed"
-        except Refused as refused:
+        except ApiError as refused:
             what = "process query: " if job.operation in _QUERIES else "parse batch: "
             batch.error = f"InvalidBatch : Failed to {what}{refused.code}: {refused.message}"
             batch.state = "Failed"
     return batch
 
 
-def _find(call: Call, job: ClassicJob, batch: Batch) -> None:
-    selection = checked(call.store, batch.sent.decode(errors="replace"))
-    found = selection.rows(call.store, deleted=job.operation == "queryAll")
+def _find(request: ApiRequest, job: ClassicJob, batch: Batch) -> None:
+    selection = checked(request.store, batch.sent.decode(errors="replace"))
+    found = selection.rows(request.store, deleted=job.operation == "queryAll")
     if batch.part:
-        found = found.part(_by_id(found)[batch.part])
+        found = found.select(_by_id(found)[batch.part])
     batch.taken = len(found)
     if job.content_type == "CSV":
         batch.content = as_csv(selection, found) if found else _NOTHING_FOUND
         return
-    render = renderer(call.store, selection, f"/services/data/v{job.version}")
+    render = renderer(request.store, selection, f"/services/data/v{job.version}")
     if job.content_type == "XML":
-        batch.content = bulk_v1_xml.found(selection.sobject.name, [render(row) for row in found])
+        batch.content = bulk_v1_xml.parse_rows(
+            selection.sobject.name, [render(row) for row in found]
+        )
     else:
         batch.content = [_in_milliseconds(selection, render(row)) for row in found]
 
 
-def _by_id(found: Found[Row]) -> list[int]:
-    """Give the places of rows in the order of their ids."""
+def _by_id(found: Matches[Row]) -> list[int]:
+    """Return the indexes of the rows in the order of their ids."""
     ids = [row["Id"] for row in found]
     return sorted(range(len(ids)), key=ids.__getitem__)
 
 
 def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, Any]:
-    """Write instants and days as JSON of this interface has them: milliseconds since 1970."""
+    """Write times and dates as JSON of this API does: milliseconds since 1970."""
     for column in selection.columns:
         if column.field.type not in ("datetime", "date"):
             continue
@@ -311,11 +317,11 @@ def _in_milliseconds(selection: Selection, record: dict[str, Any]) -> dict[str, 
     return record
 
 
-def _write(call: Call, job: ClassicJob, batch: Batch) -> None:
+def _write(request: ApiRequest, job: ClassicJob, batch: Batch) -> None:
     sent = _READ[job.content_type](batch.sent)
     if len(sent) > _MOST_ROWS:
-        raise Refused("ExceededQuota", f"Too many rows: at most {_MOST_ROWS}")
-    batch.content = [_written(call.store, job, one) for one in sent]
+        raise ApiError("ExceededQuota", f"Too many rows: at most {_MOST_ROWS}")
+    batch.content = [_written(request.store, job, one) for one in sent]
     batch.failed = sum(not one["success"] for one in batch.content)
     batch.taken = len(sent) - batch.failed
 
@@ -323,8 +329,13 @@ def _write(call: Call, job: ClassicJob, batch: Batch) -> None:
 def _written(store: SalesforceStore, job: ClassicJob, fields: dict[str, Any]) -> dict[str, Any]:
     try:
         id, is_new = written(store, job.object, job.operation, job.external, fields)
-    except Refused as refused:
-        return {"success": False, "created": False, "id": None, "errors": [refused.of_record()]}
+    except ApiError as refused:
+        return {
+            "success": False,
+            "created": False,
+            "id": None,
+            "errors": [refused.as_record_error()],
+        }
     return {"success": True, "created": is_new, "id": id, "errors": []}
 
 
@@ -332,14 +343,14 @@ def _json_rows(sent: bytes) -> list[dict[str, Any]]:
     try:
         read = orjson.loads(sent)
     except orjson.JSONDecodeError as error:
-        raise Refused("InvalidBatch", "no JSON") from error
+        raise ApiError("InvalidBatch", "no JSON") from error
     if not isinstance(read, list) or not all(isinstance(one, dict) for one in read):
-        raise Refused("InvalidBatch", "a list of records is expected")
+        raise ApiError("InvalidBatch", "a list of records is expected")
     return [{k: v for k, v in one.items() if k != "attributes"} for one in read]
 
 
 def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
-    """Read rows; an empty value leaves a field as it is, `#N/A` clears it."""
+    """Parse rows; an empty value leaves a field unchanged, `#N/A` clears it."""
     read = csv.DictReader(io.StringIO(sent.decode(errors="replace"), newline=""))
     return [
         {name: None if value == CLEAR else value for name, value in row.items() if value}
@@ -347,11 +358,11 @@ def _csv_rows(sent: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def _csv_told(told: list[dict[str, Any]]) -> str:
+def _csv_outcomes(results: list[dict[str, Any]]) -> str:
     lines = io.StringIO(newline="")
     writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(("Id", "Success", "Created", "Error"))
-    for one in told:
+    for one in results:
         errors = [
             f"{e['statusCode']}:{e['message']}:{','.join(e['fields'])} --" for e in one["errors"]
         ]
@@ -360,8 +371,8 @@ def _csv_told(told: list[dict[str, Any]]) -> str:
     return lines.getvalue()
 
 
-def _json_told(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return told
+def _json_outcomes(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return results
 
 
 _READ: Final[dict[str, Callable[[bytes], list[dict[str, Any]]]]] = {
@@ -370,55 +381,55 @@ _READ: Final[dict[str, Callable[[bytes], list[dict[str, Any]]]]] = {
     "XML": bulk_v1_xml.rows,
 }
 _WRITTEN: Final[dict[str, Callable[[list[dict[str, Any]]], Any]]] = {
-    "CSV": _csv_told,
-    "JSON": _json_told,
+    "CSV": _csv_outcomes,
+    "JSON": _json_outcomes,
     "XML": bulk_v1_xml.outcomes,
 }
 
 
-def _data(content: Any, content_type: str) -> Answer:
-    """Write rows; their type is named without a charset, and clients compare it as it is."""
-    return Answer(content, headers={"Content-Type": _MEDIA[content_type]})
+def _data(content: Any, content_type: str) -> ApiResponse:
+    """Write rows; the media type has no charset, because clients compare the whole header."""
+    return ApiResponse(content, headers={"Content-Type": _MEDIA[content_type]})
 
 
-def _sent(call: Call) -> dict[str, Any]:
-    """Read what a job is to be, in JSON or XML."""
-    if _speaks_json(call):
-        return call.json()
+def _sent(request: ApiRequest) -> dict[str, Any]:
+    """Parse the JSON or XML of a job."""
+    if _speaks_json(request):
+        return request.json()
     try:
-        return dict(leaves(call.body))
-    except NoMarkup as error:
-        raise Refused("InvalidXML", str(error)) from error
+        return dict(leaves(request.body))
+    except XmlError as error:
+        raise ApiError("InvalidXML", str(error)) from error
 
 
-def _speaks_json(call: Call) -> bool:
-    return "json" in call.headers.get("content-type", "").lower()
+def _speaks_json(request: ApiRequest) -> bool:
+    return "json" in request.headers.get("content-type", "").lower()
 
 
-def _told(name: str, told: Any, *, in_json: bool, status: int = 200) -> Answer:
+def _describe(name: str, content: Any, *, in_json: bool, status: int = 200) -> ApiResponse:
     if in_json:
-        return Answer(told, status=status, media=_JSON)
-    text = DECLARATION + element(name, _without_nulls(told), bulk_v1_xml.NAMESPACE)
-    return Answer(text, status=status, media=_XML)
+        return ApiResponse(content, status=status, media=_JSON)
+    text = DECLARATION + element(name, _without_nulls(content), bulk_v1_xml.NAMESPACE)
+    return ApiResponse(text, status=status, media=_XML)
 
 
-def _without_nulls(told: Any) -> Any:
-    """Leave out of XML what JSON says is null."""
-    match told:
+def _without_nulls(value: Any) -> Any:
+    """Leave null values out of XML."""
+    match value:
         case dict():
-            return {name: _without_nulls(one) for name, one in told.items() if one is not None}
+            return {name: _without_nulls(one) for name, one in value.items() if one is not None}
         case list():
-            return [_without_nulls(one) for one in told]
-    return told
+            return [_without_nulls(one) for one in value]
+    return value
 
 
-Handlers = dict[str, dict[str, Callable[[Call], Answer]]]
+Handlers = dict[str, dict[str, Callable[[ApiRequest], ApiResponse]]]
 ROUTES: Final[Handlers] = {
     "/job": {"POST": create},
     "/job/{job}": {"GET": state, "POST": change},
     "/job/{job}/batch": {"GET": batches, "POST": add_batch},
     "/job/{job}/batch/{batch}": {"GET": batch_state},
-    "/job/{job}/batch/{batch}/request": {"GET": request},
+    "/job/{job}/batch/{batch}/request": {"GET": batch_request},
     "/job/{job}/batch/{batch}/result": {"GET": result},
     "/job/{job}/batch/{batch}/result/{result}": {"GET": rows},
 }

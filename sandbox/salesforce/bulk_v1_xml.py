@@ -1,34 +1,34 @@
-"""Rows of Bulk API 1.0 in XML: what was found, what is to be written, what became of each."""
+"""XML of Bulk API 1.0: query rows, rows to write, and results."""
 
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from sandbox.salesforce.errors import Refused
-from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, refuse_entities
+from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.xml import DECLARATION, XmlError, element, refuse_entities
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _NIL = f"{{{_INSTANCE}}}nil"
 
 
-def found(kind: str, records: list[dict[str, Any]]) -> str:
-    """Write the records that a query found."""
+def parse_rows(kind: str, records: list[dict[str, Any]]) -> str:
+    """Write the records of a query."""
     rows = "".join(f'<records xsi:type="sObject">{_row(kind, one)}</records>' for one in records)
     return _whole("queryResult", rows)
 
 
-def outcomes(told: list[dict[str, Any]]) -> str:
-    """Write what became of each row, in the order they came."""
-    return _whole("results", "".join(element("result", _outcome(one)) for one in told))
+def outcomes(results: list[dict[str, Any]]) -> str:
+    """Write the result of each row, in the order of the rows."""
+    return _whole("results", "".join(element("result", _outcome(one)) for one in results))
 
 
 def rows(sent: bytes) -> list[dict[str, Any]]:
-    """Read rows to write; what is nil clears a field, what is empty leaves it."""
+    """Parse rows to write; a nil value clears a field, an empty one leaves it unchanged."""
     try:
         refuse_entities(sent)
         root = fromstring(sent)  # noqa: S314 (what defines entities was refused above)
-    except (NoMarkup, ParseError) as error:
-        raise Refused("InvalidBatch", f"Failed to parse XML: {error}") from error
+    except (XmlError, ParseError) as error:
+        raise ApiError("InvalidBatch", f"Failed to parse XML: {error}") from error
     return [
         {_local(field): None if _is_nil(field) else field.text for field in record if _given(field)}
         for record in root

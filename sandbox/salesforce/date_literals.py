@@ -1,8 +1,8 @@
-"""The words of SOQL for days that move: TODAY, LAST_N_DAYS:7, THIS_MONTH and their like."""
+"""Date literals of SOQL: TODAY, LAST_N_DAYS:7, THIS_MONTH and others."""
 
 from datetime import date, timedelta
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _UNITS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 _NEAR = {"LAST": -1, "THIS": 0, "NEXT": 1}
@@ -10,19 +10,19 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def days_of(word: str, today: date) -> tuple[date, date]:
-    """Give the first day that a word means and the first one after it; weeks begin on Sunday.
+    """Return the first day of a literal and the first one after it; weeks start on Sunday.
 
-    Raises: Refused with MALFORMED_QUERY where there is no such word.
+    Raises: ApiError with MALFORMED_QUERY where there is no such word.
     """
     name, _, number = word.upper().partition(":")
     unit, first, after = _span(name, int(number or 0))
     if unit not in _UNITS or bool(number) != ("N" in name.split("_")):
-        raise Refused("MALFORMED_QUERY", f"unexpected token: {word}")
+        raise ApiError("MALFORMED_QUERY", f"unexpected token: {word}")
     return _start(unit, first, today), _start(unit, after, today)
 
 
 def _span(name: str, number: int) -> tuple[str, int, int]:
-    """Give a unit, and its first and last instance counted from the present one."""
+    """Return a unit, and its first and last instance relative to the present one."""
     match name.split("_"):
         case ["TODAY"]:
             return "DAY", 0, 1

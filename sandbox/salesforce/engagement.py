@@ -1,4 +1,4 @@
-"""What happened to a person, as this CRM logs it: activities, mails, campaign members, deals."""
+"""Generate activities, e-mails, campaign members and opportunities from events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped
 from sandbox.salesforce.values import instant
-from sandbox.seed.people import Happening, Person
+from sandbox.seed.people import Event, Person
 
 ARCHIVED_AFTER = timedelta(days=365)
 
@@ -35,8 +35,8 @@ _MEETINGS = {"meeting_booked": "Scheduled", "meeting_held": "Held", "meeting_no_
 
 
 @dataclass
-class Journal:
-    """One person's log while it is being written."""
+class EngagementLog:
+    """The activity rows of one person, while they are generated."""
 
     person: Person
     who: Row
@@ -48,44 +48,44 @@ class Journal:
     opportunity: Row | None = None
     first_opportunity_id: str | None = None
     members: dict[str, Row] = field(default_factory=dict)
-    """The person as a member of campaigns, by their ids."""
+    """The person's campaign members, by campaign id."""
 
     def next_id(self, prefix: str) -> str:
-        """Give the id of the person's next record; those of one happening share a number."""
+        """Return the id of the next row of the person; rows of one event share a number."""
         return record_id(prefix, self.person.number * _LOGGED_AT_MOST + self.serial)
 
     def add(self, sobject: str, row: Row, created: datetime, modified: datetime) -> Row:
-        """Store a row, made by the person's owner."""
+        """Store a row, created by the person's owner."""
         stamped(row, created, modified, self.who["OwnerId"])
         self.tables[sobject][row["Id"]] = row
         return row
 
 
-def log(journal: Journal) -> datetime | None:
-    """Log everything that this CRM hears of; give when it last heard of something."""
+def log_event(log: EngagementLog) -> datetime | None:
+    """Add the rows of all events that Salesforce logs; return the time of the last one."""
     last = None
-    for happening in journal.person.happenings:
-        writer = _WRITERS.get(happening.kind)
-        if writer is None or happening.crm == "hubspot":
+    for event in log.person.events:
+        writer = _WRITERS.get(event.kind)
+        if writer is None or event.crm == "hubspot":
             continue
-        journal.serial += 1
-        last = heard_at(happening)
-        writer(journal, happening, last)
+        log.serial += 1
+        last = logged_at(event)
+        writer(log, event, last)
     return last
 
 
-def heard_at(happening: Happening) -> datetime:
-    """Say when this CRM logged it: later, where both did."""
-    late = happening.skew_seconds if happening.crm == "both" else 0
-    return happening.at + timedelta(seconds=late)
+def logged_at(event: Event) -> datetime:
+    """Return when Salesforce logged an event: later if both CRMs did."""
+    late = event.skew_seconds if event.crm == "both" else 0
+    return event.at + timedelta(seconds=late)
 
 
-def _task(journal: Journal, subtype: str, kind: str, subject: str, at: datetime) -> Row:
+def _task(log: EngagementLog, subtype: str, kind: str, subject: str, at: datetime) -> Row:
     day = at.date().isoformat()
     row = {
-        "Id": journal.next_id("00T"),
-        "WhoId": journal.who["Id"],
-        "OwnerId": journal.who["OwnerId"],
+        "Id": log.next_id("00T"),
+        "WhoId": log.who["Id"],
+        "OwnerId": log.who["OwnerId"],
         "Subject": subject,
         "Status": "Completed",
         "Priority": "Normal",
@@ -95,76 +95,79 @@ def _task(journal: Journal, subtype: str, kind: str, subject: str, at: datetime)
         "CompletedDateTime": instant(at),
         "IsClosed": True,
     }
-    _place(journal, row, at)
-    return journal.add("Task", row, at, at)
+    _place(log, row, at)
+    return log.add("Task", row, at, at)
 
 
-def _place(journal: Journal, activity: Row, at: datetime) -> None:
-    if account := journal.who.get("AccountId"):
+def _place(log: EngagementLog, activity: Row, at: datetime) -> None:
+    if account := log.who.get("AccountId"):
         activity["AccountId"] = account
-    if journal.now - at > ARCHIVED_AFTER:
+    if log.now - at > ARCHIVED_AFTER:
         activity["IsArchived"] = True
-    journal.who["LastActivityDate"] = at.date().isoformat()
+    log.who["LastActivityDate"] = at.date().isoformat()
 
 
-def _call(journal: Journal, happening: Happening, at: datetime) -> None:
-    direction, disposition, seconds = _CALLS[happening.kind]
-    task = _task(journal, "Call", "Call", happening.detail, at)
+def _call(log: EngagementLog, event: Event, at: datetime) -> None:
+    direction, disposition, seconds = _CALLS[event.kind]
+    task = _task(log, "Call", "Call", event.detail, at)
     task["CallType"] = direction
     task["CallDisposition"] = disposition
     task["CallDurationInSeconds"] = seconds
 
 
-def _mail(journal: Journal, happening: Happening, at: datetime) -> None:
-    incoming = happening.kind == "email_reply"
-    task = _task(journal, "Email", "Email", f"Email: {happening.detail}", at)
-    theirs, ours = journal.person.email, journal.tables["User"][journal.who["OwnerId"]]["Email"]
+def _mail(log: EngagementLog, event: Event, at: datetime) -> None:
+    incoming = event.kind == "email_reply"
+    task = _task(log, "Email", "Email", f"Email: {event.detail}", at)
+    person_address, owner_address = (
+        log.person.email,
+        log.tables["User"][log.who["OwnerId"]]["Email"],
+    )
     row = {
-        "Id": journal.next_id("02s"),
+        "Id": log.next_id("02s"),
         "ActivityId": task["Id"],
-        "Subject": happening.detail,
-        "FromAddress": theirs if incoming else ours,
-        "ToAddress": ours if incoming else theirs,
+        "Subject": event.detail,
+        "FromAddress": person_address if incoming else owner_address,
+        "ToAddress": owner_address if incoming else person_address,
         "Incoming": incoming,
         "Status": "1" if incoming else "3",
         "MessageDate": instant(at),
-        "MessageIdentifier": happening.message_id,
+        "MessageIdentifier": event.message_id,
     }
-    journal.add("EmailMessage", row, at, at)
+    log.add("EmailMessage", row, at, at)
     relation = {
-        "Id": journal.next_id("0Dx"),
+        "Id": log.next_id("0Dx"),
         "EmailMessageId": row["Id"],
-        "RelationId": journal.who["Id"],
+        "RelationId": log.who["Id"],
         "RelationType": "FromAddress" if incoming else "ToAddress",
-        "RelationAddress": theirs,
-        "RelationObjectType": "Contact" if journal.is_contact else "Lead",
+        "RelationAddress": person_address,
+        "RelationObjectType": "Contact" if log.is_contact else "Lead",
     }
-    journal.add("EmailMessageRelation", relation, at, at)
+    log.add("EmailMessageRelation", relation, at, at)
     if not incoming:
-        journal.sent = row
+        log.sent = row
 
 
-def _opened(journal: Journal, _: Happening, at: datetime) -> None:
-    if journal.sent is not None:
-        journal.sent.setdefault("FirstOpenedDate", instant(at))
-        journal.sent["LastOpenedDate"] = journal.sent["SystemModstamp"] = instant(at)
-        journal.sent["IsOpened"] = journal.sent["IsTracked"] = True
+def _opened(log: EngagementLog, _: Event, at: datetime) -> None:
+    if log.sent is not None:
+        log.sent.setdefault("FirstOpenedDate", instant(at))
+        log.sent["LastOpenedDate"] = log.sent["SystemModstamp"] = instant(at)
+        log.sent["IsOpened"] = log.sent["IsTracked"] = True
 
 
-def _bounced(journal: Journal, _: Happening, at: datetime) -> None:
-    journal.who["EmailBouncedDate"] = instant(at)
-    if journal.sent is not None:
-        journal.sent["IsBounced"] = True
-        journal.sent["SystemModstamp"] = instant(at)
+def _bounced(log: EngagementLog, _: Event, at: datetime) -> None:
+    log.who["EmailBouncedDate"] = instant(at)
+    if log.sent is not None:
+        log.sent["IsBounced"] = True
+        log.sent["SystemModstamp"] = instant(at)
 
 
-def _meeting(journal: Journal, happening: Happening, at: datetime) -> None:
-    starts = at + timedelta(days=3) if happening.kind == "meeting_booked" else at
+def _meeting(log: EngagementLog, event: Event, at: datetime) -> None:
+    starts = at + timedelta(days=3) if event.kind == "meeting_booked" else at
     row = {
-        "Id": journal.next_id("00U"),
-        "WhoId": journal.who["Id"],
-        "OwnerId": journal.who["OwnerId"],
-        "Subject": happening.detail,
+        "Id": log.next_id("00U"),
+        "WhoId": log.who["Id"],
+        "OwnerId": log.who["OwnerId"],
+        "Subject": event.detail,
         "Type": "Meeting",
         "EventSubtype": "Event",
         "ShowAs": "Busy",
@@ -172,51 +175,51 @@ def _meeting(journal: Journal, happening: Happening, at: datetime) -> None:
         "EndDateTime": instant(starts + timedelta(minutes=45)),
         "DurationInMinutes": 45,
         "ActivityDate": starts.date().isoformat(),
-        "Outcome__c": _MEETINGS[happening.kind],
+        "Outcome__c": _MEETINGS[event.kind],
     }
-    _place(journal, row, at)
-    journal.add("Event", row, at, at)
+    _place(log, row, at)
+    log.add("Event", row, at, at)
 
 
-def _todo(journal: Journal, happening: Happening, at: datetime) -> None:
-    task = _task(journal, "Task", "Other", happening.detail, at)
-    if journal.now - at < timedelta(days=14):
+def _todo(log: EngagementLog, event: Event, at: datetime) -> None:
+    task = _task(log, "Task", "Other", event.detail, at)
+    if log.now - at < timedelta(days=14):
         task.update(Status="Not Started", IsClosed=False, CompletedDateTime=None)
 
 
-def _note(journal: Journal, happening: Happening, at: datetime) -> None:
-    _task(journal, "Task", "Note", happening.detail, at)
+def _note(log: EngagementLog, event: Event, at: datetime) -> None:
+    _task(log, "Task", "Note", event.detail, at)
 
 
-def _form(journal: Journal, happening: Happening, at: datetime) -> None:
-    _task(journal, "Task", "Web Form", f"{happening.kind}: {happening.detail}", at)
+def _form(log: EngagementLog, event: Event, at: datetime) -> None:
+    _task(log, "Task", "Web Form", f"{event.kind}: {event.detail}", at)
 
 
-def _response(journal: Journal, happening: Happening, at: datetime) -> None:
-    """A person is a member of a campaign once: who registered and came is a member who came."""
-    campaign = _campaign(journal.tables, happening, at)
-    side = "ContactId" if journal.is_contact else "LeadId"
-    row = journal.members.get(campaign["Id"])
+def _response(log: EngagementLog, event: Event, at: datetime) -> None:
+    """Add a campaign member, once a campaign: attending updates a registration."""
+    campaign = _campaign(log.tables, event, at)
+    side = "ContactId" if log.is_contact else "LeadId"
+    row = log.members.get(campaign["Id"])
     if row is None:
-        number = number_of(f"{campaign['Id']}{journal.person.number}")
+        number = number_of(f"{campaign['Id']}{log.person.number}")
         row = {"Id": record_id("00v", number), "CampaignId": campaign["Id"]}
-        row[side] = journal.who["Id"]
-        journal.members[campaign["Id"]] = journal.add("CampaignMember", row, at, at)
-    row["Status"] = _MEMBER_STATUSES.get(happening.kind, "Responded")
+        row[side] = log.who["Id"]
+        log.members[campaign["Id"]] = log.add("CampaignMember", row, at, at)
+    row["Status"] = _MEMBER_STATUSES.get(event.kind, "Responded")
     row["LastModifiedDate"] = row["SystemModstamp"] = instant(at)
-    if happening.kind != "webinar_registered":
+    if event.kind != "webinar_registered":
         row["HasResponded"] = True
         row.setdefault("FirstRespondedDate", at.date().isoformat())
 
 
-def _campaign(tables: Tables, happening: Happening, at: datetime) -> Row:
-    found = tables["Campaign"].get(record_id("701", number_of(happening.detail)))
+def _campaign(tables: Tables, event: Event, at: datetime) -> Row:
+    found = tables["Campaign"].get(record_id("701", number_of(event.detail)))
     if found is not None:
         return found
     row: Row = {
-        "Id": record_id("701", number_of(happening.detail)),
-        "Name": happening.detail,
-        "Type": _CAMPAIGN_TYPES.get(happening.kind, "Other"),
+        "Id": record_id("701", number_of(event.detail)),
+        "Name": event.detail,
+        "Type": _CAMPAIGN_TYPES.get(event.kind, "Other"),
         "Status": "Completed",
         "IsActive": True,
         "OwnerId": record_id("005", 1),
@@ -226,57 +229,57 @@ def _campaign(tables: Tables, happening: Happening, at: datetime) -> Row:
     return row
 
 
-def _deal_opened(journal: Journal, happening: Happening, at: datetime) -> None:
-    if not journal.is_contact:
+def _deal_opened(log: EngagementLog, event: Event, at: datetime) -> None:
+    if not log.is_contact:
         return
-    person = journal.person
+    person = log.person
     row = {
-        "Id": journal.next_id("006"),
-        "Name": f"{person.company or person.last_name}: {happening.detail}",
-        "AccountId": journal.who.get("AccountId"),
+        "Id": log.next_id("006"),
+        "Name": f"{person.company or person.last_name}: {event.detail}",
+        "AccountId": log.who.get("AccountId"),
         "StageName": "Qualification",
         "Amount": person.budget,
         "CloseDate": (at + timedelta(days=60)).date().isoformat(),
-        "OwnerId": journal.who["OwnerId"],
+        "OwnerId": log.who["OwnerId"],
     }
-    journal.opportunity = journal.add("Opportunity", row, at, at)
-    journal.first_opportunity_id = journal.first_opportunity_id or row["Id"]
+    log.opportunity = log.add("Opportunity", row, at, at)
+    log.first_opportunity_id = log.first_opportunity_id or row["Id"]
     role = {
-        "Id": journal.next_id("00K"),
+        "Id": log.next_id("00K"),
         "OpportunityId": row["Id"],
-        "ContactId": journal.who["Id"],
+        "ContactId": log.who["Id"],
         "Role": "Decision Maker",
         "IsPrimary": True,
     }
-    journal.add("OpportunityContactRole", role, at, at)
-    _deal_moved(journal, row, at)
+    log.add("OpportunityContactRole", role, at, at)
+    _deal_moved(log, row, at)
 
 
-def _deal_closed(journal: Journal, happening: Happening, at: datetime) -> None:
-    if journal.opportunity is None:
-        _deal_opened(journal, happening, at)
-    deal, journal.opportunity = journal.opportunity, None
+def _deal_closed(log: EngagementLog, event: Event, at: datetime) -> None:
+    if log.opportunity is None:
+        _deal_opened(log, event, at)
+    deal, log.opportunity = log.opportunity, None
     if deal is None:
         return
-    won = happening.kind == "opportunity_won"
+    won = event.kind == "opportunity_won"
     deal["StageName"] = "Closed Won" if won else "Closed Lost"
     deal["IsWon"], deal["IsClosed"] = won, True
     deal["CloseDate"] = at.date().isoformat()
     deal["LastModifiedDate"] = deal["SystemModstamp"] = instant(at)
-    journal.serial += 1
-    _deal_moved(journal, deal, at)
+    log.serial += 1
+    _deal_moved(log, deal, at)
 
 
-def _deal_moved(journal: Journal, deal: Row, at: datetime) -> None:
+def _deal_moved(log: EngagementLog, deal: Row, at: datetime) -> None:
     row = {
-        "Id": journal.next_id("008"),
+        "Id": log.next_id("008"),
         "OpportunityId": deal["Id"],
         **{name: deal[name] for name in ("StageName", "Amount", "CloseDate")},
     }
-    journal.add("OpportunityHistory", row, at, at)
+    log.add("OpportunityHistory", row, at, at)
 
 
-_Writer = Callable[[Journal, Happening, datetime], None]
+_Writer = Callable[[EngagementLog, Event, datetime], None]
 
 _WRITERS: dict[str, _Writer] = {
     **dict.fromkeys(_CALLS, _call),

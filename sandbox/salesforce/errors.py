@@ -1,12 +1,12 @@
-"""What Salesforce says when it refuses, with the status and the words it uses."""
+"""Salesforce's errors: codes, messages and statuses."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
-class Refused(Exception):
-    """A request or a record that Salesforce turns down."""
+class ApiError(Exception):
+    """An error of a request or of a record."""
 
     code: str
     message: str
@@ -14,13 +14,13 @@ class Refused(Exception):
     status: int = 400
     more: dict[str, Any] = field(default_factory=dict)
 
-    def rest(self) -> dict[str, Any]:
+    def as_rest(self) -> dict[str, Any]:
         """Write the error as single-record resources do."""
         body: dict[str, Any] = {"message": self.message, "errorCode": self.code, **self.more}
         return body if self.fields is None else body | {"fields": list(self.fields)}
 
-    def of_record(self) -> dict[str, Any]:
-        """Write the error as collections do, where the code has another name."""
+    def as_record_error(self) -> dict[str, Any]:
+        """Write the error as collections do: the key of the code is `statusCode`."""
         return {
             "statusCode": self.code,
             "message": self.message,
@@ -28,41 +28,41 @@ class Refused(Exception):
             **self.more,
         }
 
-    def of_bulk(self) -> str:
+    def as_bulk_error(self) -> str:
         """Write the error as the column `sf__Error` of a bulk job does."""
         return f"{self.code}:{self.message}:{','.join(self.fields or ())} --".replace(": --", ":--")
 
 
-def session_expired() -> Refused:
-    """Refuse a request whose token is unknown or no longer good."""
-    return Refused("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+def session_expired() -> ApiError:
+    """Build the error of an unknown or expired token."""
+    return ApiError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
 
 
-def not_found(what: str = "The requested resource does not exist") -> Refused:
-    """Refuse a path, an object, a version or a record that is not there."""
-    return Refused("NOT_FOUND", what, status=404)
+def not_found(what: str = "The requested resource does not exist") -> ApiError:
+    """Build the error of an unknown path, object, version or record."""
+    return ApiError("NOT_FOUND", what, status=404)
 
 
-def deleted() -> Refused:
-    """Refuse a write to a record in the recycle bin."""
-    return Refused("ENTITY_IS_DELETED", "entity is deleted", (), status=404)
+def deleted() -> ApiError:
+    """Build the error of a write to a record in the recycle bin."""
+    return ApiError("ENTITY_IS_DELETED", "entity is deleted", (), status=404)
 
 
-def malformed_id(text: str) -> Refused:
-    """Refuse an id of the wrong length, suffix or object."""
-    return Refused("MALFORMED_ID", f"Record ID: id value of incorrect type: {text}", ("Id",))
+def malformed_id(text: str) -> ApiError:
+    """Build the error of an id with a wrong length, suffix or object."""
+    return ApiError("MALFORMED_ID", f"Record ID: id value of incorrect type: {text}", ("Id",))
 
 
-def no_such_column(name: str, sobject: str) -> Refused:
-    """Refuse to write a field that is not there or that this user may not see."""
-    return Refused("INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject}")
+def no_such_column(name: str, sobject: str) -> ApiError:
+    """Build the error of a write to an unknown or hidden field."""
+    return ApiError("INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject}")
 
 
-def unreadable_json(message: str) -> Refused:
-    """Refuse a body that is no JSON, or holds a value of another type than its field."""
-    return Refused("JSON_PARSER_ERROR", message)
+def unreadable_json(message: str) -> ApiError:
+    """Build the error of a body that is not JSON, or has a value of a wrong type."""
+    return ApiError("JSON_PARSER_ERROR", message)
 
 
-def limit_exceeded() -> Refused:
-    """Refuse a call after the last one of the day."""
-    return Refused("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
+def limit_exceeded() -> ApiError:
+    """Build the error of a call over the daily limit."""
+    return ApiError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)

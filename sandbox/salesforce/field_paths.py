@@ -1,4 +1,4 @@
-"""A field of a row or of its parents: how the schema spells it, and how to read it."""
+"""Field paths: a field of a row or of a parent, and how to read it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sandbox.salesforce.store import SalesforceStore
 
 @dataclass(frozen=True)
 class Column:
-    """A field of the row or of a parent: its path as the schema spells it, and how to read it."""
+    """A field of the row or of a parent: its path in the schema, and how to read it."""
 
     path: tuple[str, ...]
     field: Field
@@ -22,12 +22,12 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Give the path as a CSV header has it."""
+        """Return the path as a CSV header writes it."""
         return ".".join(self.path)
 
 
 def column(store: SalesforceStore, parents: tuple[Field, ...], field: Field) -> Column:
-    """Make the column of a field, with the references that lead to its record."""
+    """Build the column of a field, with the references to its record."""
     path = (*(one.relationship or "" for one in parents), field.name)
     return Column(path, field, parents, _reader(store, parents, field))
 
@@ -59,7 +59,7 @@ def _reader(
 def sort_key(
     field: Field, read: Callable[[Row], Any], ordering: Ordering
 ) -> Callable[[Row], tuple[int, Any]]:
-    """Put nulls where they belong whichever way the rest is sorted."""
+    """Return a sort key that puts nulls first or last."""
     null_rank = 1 if ordering.nulls_last != ordering.descending else -1
 
     def key(row: Row) -> tuple[int, Any]:

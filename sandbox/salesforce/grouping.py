@@ -1,11 +1,11 @@
-"""GROUP BY and the aggregate functions: rows made into groups, and what is told of each."""
+"""GROUP BY and aggregate functions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.field_paths import Column, sort_key
 from sandbox.salesforce.predicates import comparing, key_of
 from sandbox.salesforce.rows import Row
@@ -13,17 +13,17 @@ from sandbox.salesforce.schema import NUMBERS, Field
 from sandbox.salesforce.soql import (
     Aggregate,
     Aliased,
+    AllOf,
+    AnyOf,
     Comparison,
     Condition,
-    Every,
     Name,
     Negation,
     Ordering,
     Query,
-    Some,
 )
 from sandbox.salesforce.store import SalesforceStore
-from sandbox.storage.record_store import Found
+from sandbox.storage.record_store import Matches
 
 Resolve = Callable[[Name], Column]
 
@@ -41,7 +41,7 @@ _NUMBER = Field("figure", "double")
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of a group: under which name, and how to get it from the group's rows."""
+    """One value of a group: its name, and how to compute it from the rows of the group."""
 
     name: str
     of: Callable[[Sequence[Row]], Any]
@@ -49,36 +49,36 @@ class Figure:
 
 @dataclass(frozen=True)
 class Grouping:
-    """What makes a group, what is told of it, which groups are told, and in which order."""
+    """A compiled GROUP BY: keys, values, HAVING, and order."""
 
     keys: tuple[Column, ...]
     figures: tuple[Figure, ...]
     holds: Callable[[Sequence[Row]], bool]
     ordering: tuple[tuple[Field, Callable[[Sequence[Row]], Any], Ordering], ...]
 
-    def records(self, rows: Found[Row]) -> list[dict[str, Any]]:
-        """Answer with one record per group."""
+    def records(self, rows: Matches[Row]) -> list[dict[str, Any]]:
+        """Return one record per group."""
         groups: dict[tuple[Any, ...], list[int]] = {} if self.keys else {(): []}
         for at, row in enumerate(rows):
             key = tuple(key_of(one.field, one.read(row)) for one in self.keys)
             groups.setdefault(key, []).append(at)
-        told = [group for group in map(rows.part, groups.values()) if self.holds(group)]
+        kept_groups = [group for group in map(rows.select, groups.values()) if self.holds(group)]
         for field, read, ordering in reversed(self.ordering):
-            told.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
+            kept_groups.sort(key=sort_key(field, read, ordering), reverse=ordering.descending)  # type: ignore[arg-type]  # groups for rows
         return [
             {"attributes": {"type": "AggregateResult"}}
             | {figure.name: figure.of(group) for figure in self.figures}
-            for group in told
+            for group in kept_groups
         ]
 
 
 def is_grouped(query: Query) -> bool:
-    """Tell whether a query answers with groups."""
+    """Return whether a query has groups."""
     return bool(query.group) or any(isinstance(one, Aggregate) for one in query.columns or ())
 
 
 def grouping(store: SalesforceStore, query: Query, resolve: Resolve) -> Grouping:
-    """Make the groups of a query ready. Raises: Refused, as Salesforce would."""
+    """Compile the groups of a query. Raises: ApiError as Salesforce does."""
     keys = tuple(resolve(one) for one in query.group)
     return Grouping(
         keys=keys,
@@ -90,43 +90,47 @@ def grouping(store: SalesforceStore, query: Query, resolve: Resolve) -> Grouping
 
 def _figures(query: Query, keys: tuple[Column, ...], resolve: Resolve) -> Iterator[Figure]:
     numbers = count()
-    for asked in query.columns or ():
-        match asked:
+    for selected in query.columns or ():
+        match selected:
             case Aggregate():
-                name = asked.alias or f"expr{next(numbers)}"
-                yield Figure(name, _of(asked, resolve))
+                name = selected.alias or f"expr{next(numbers)}"
+                yield Figure(name, _of(selected, resolve))
             case Name() | Aliased():
                 alias, named = (
-                    (asked.alias, asked.name) if isinstance(asked, Aliased) else (None, asked)
+                    (selected.alias, selected.name)
+                    if isinstance(selected, Aliased)
+                    else (None, selected)
                 )
                 key = _key(named, keys, resolve)
                 yield Figure(alias or key.path[-1], _shared(key))
             case _:
-                raise Refused("MALFORMED_QUERY", "Grouped query cannot select this")
+                raise ApiError("MALFORMED_QUERY", "Grouped query cannot select this")
 
 
 def _shared(key: Column) -> Callable[[Sequence[Row]], Any]:
-    """Read what all rows of a group have in common."""
+    """Read a value that all rows of a group share."""
     return lambda rows: key.read(rows[0])
 
 
 def _key(name: Name, keys: tuple[Column, ...], resolve: Resolve) -> Column:
     column = resolve(name)
     if column.path not in [one.path for one in keys]:
-        said = f"Field must be grouped or aggregated: {column.name}"
-        raise Refused("MALFORMED_QUERY", said)
+        message = f"Field must be grouped or aggregated: {column.name}"
+        raise ApiError("MALFORMED_QUERY", message)
     return column
 
 
-def _of(asked: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
-    if asked.name is None:
-        if asked.function != "count":
-            raise Refused("MALFORMED_QUERY", "unexpected token: )")
+def _of(aggregate: Aggregate, resolve: Resolve) -> Callable[[Sequence[Row]], Any]:
+    if aggregate.name is None:
+        if aggregate.function != "count":
+            raise ApiError("MALFORMED_QUERY", "unexpected token: )")
         return len
-    column, function = resolve(asked.name), _FUNCTIONS[asked.function]
-    if asked.function in _OF_NUMBERS and column.field.type not in NUMBERS:
-        said = f"field {column.name} does not support aggregate operator {asked.function.upper()}"
-        raise Refused("MALFORMED_QUERY", said)
+    column, function = resolve(aggregate.name), _FUNCTIONS[aggregate.function]
+    if aggregate.function in _OF_NUMBERS and column.field.type not in NUMBERS:
+        message = (
+            f"field {column.name} does not support aggregate operator {aggregate.function.upper()}"
+        )
+        raise ApiError("MALFORMED_QUERY", message)
 
     def figure(rows: Sequence[Row]) -> Any:
         return function([value for row in rows if (value := column.read(row)) is not None])
@@ -149,10 +153,10 @@ def _holds(
     match condition:
         case None:
             return lambda _rows: True
-        case Every(parts):
+        case AllOf(parts):
             every = [_holds(store, part, resolve) for part in parts]
             return lambda rows: all(test(rows) for test in every)
-        case Some(parts):
+        case AnyOf(parts):
             some = [_holds(store, part, resolve) for part in parts]
             return lambda rows: any(test(rows) for test in some)
         case Negation(part):
@@ -167,4 +171,4 @@ def _holds(
             test = comparing(column.field, operator, value, store.clock())
             return lambda rows: test(column.read(rows[0]))
         case _:
-            raise Refused("MALFORMED_QUERY", "HAVING takes comparisons only")
+            raise ApiError("MALFORMED_QUERY", "HAVING takes comparisons only")

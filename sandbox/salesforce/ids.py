@@ -1,4 +1,4 @@
-"""Record ids as Salesforce writes them: 15 characters whose case counts, and 3 to repair it."""
+"""Record ids: 15 case-sensitive characters, and 3 that encode their case."""
 
 import string
 from functools import lru_cache
@@ -12,7 +12,7 @@ _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 
 
 def record_id(prefix: str, number: int) -> str:
-    """Give the 18-character id of the `number`-th record of an object; ids ascend with numbers."""
+    """Return the 18-character id of record `number` of an object; ids ascend with numbers."""
     digits = ""
     while number:
         number, digit = divmod(number, 62)
@@ -21,7 +21,7 @@ def record_id(prefix: str, number: int) -> str:
 
 
 def number_in(prefix: str, record: Any) -> int | None:
-    """Give the number that `record_id` made this id of; None where it made none like it."""
+    """Return the number from which `record_id` built this id, or None."""
     if not isinstance(record, str) or record[:6] != prefix + _POD or normalised(record) != record:
         return None
     number = 0
@@ -31,12 +31,12 @@ def number_in(prefix: str, record: Any) -> int | None:
 
 
 def to_18(id15: str) -> str:
-    """Add the three characters that say which of the 15 are upper case."""
+    """Add the three characters that encode which of the 15 are upper case."""
     return id15 + _letter(id15[:5]) + _letter(id15[5:10]) + _letter(id15[10:15])
 
 
 def normalised(text: str) -> str | None:
-    """Give the 18-character form of what may be an id, or None where it cannot be one."""
+    """Return the 18-character form of an id, or None if it is not an id."""
     if len(text) not in (15, 18) or not _VALID.issuperset(text):
         return None
     full = to_18(text[:15])

@@ -1,11 +1,11 @@
-"""Bulk API 2.0 jobs: their life from creation to results, which both kinds share."""
+"""Bulk API 2.0 jobs: what query jobs and ingest jobs share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.salesforce.errors import Refused, not_found
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.errors import ApiError, not_found
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 
 JOB_PREFIX = "750"
@@ -24,7 +24,7 @@ _POLLS_UNTIL_DONE = 2
 
 @dataclass
 class Job:
-    """One job of either kind. Work is done at once; polls only tell of it bit by bit."""
+    """A query or ingest job. It is processed at once; polls report the progress in steps."""
 
     id: str
     kind: str
@@ -49,11 +49,11 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether its state is final."""
+        """Return whether the state is final."""
         return self.state in ("JobComplete", "Failed", "Aborted")
 
     def outline(self) -> dict[str, Any]:
-        """Say what every answer about the job says."""
+        """Return the JSON of the job that all responses share."""
         return {
             "id": self.id,
             "operation": self.operation,
@@ -69,59 +69,61 @@ class Job:
         }
 
     def format(self) -> dict[str, Any]:
-        """Say how the CSV is written."""
+        """Return the format of the CSV."""
         return {"lineEnding": self.line_ending, "columnDelimiter": self.delimiter}
 
     def poll(self) -> None:
-        """Move on as time would: waiting, in progress, over."""
+        """Advance the state by one step: uploaded, in progress, complete."""
         if self.state in ("UploadComplete", "InProgress"):
             self.polls += 1
             done = "Failed" if self.error else "JobComplete"
             self.state = done if self.polls >= _POLLS_UNTIL_DONE else "InProgress"
 
 
-def new_job(call: Call, kind: str, asked: dict[str, Any], *, sobject: str, state: str) -> Job:
-    """Open a job. Raises: Refused where its CSV is to be written in no known way."""
-    ending, delimiter = asked.get("lineEnding", "LF"), asked.get("columnDelimiter", "COMMA")
+def new_job(
+    request: ApiRequest, kind: str, body: dict[str, Any], *, sobject: str, state: str
+) -> Job:
+    """Open a job. Raises: ApiError for an unknown CSV format."""
+    ending, delimiter = body.get("lineEnding", "LF"), body.get("columnDelimiter", "COMMA")
     if ending not in LINE_ENDINGS or delimiter not in DELIMITERS:
-        raise Refused("InvalidJob", "Invalid lineEnding or columnDelimiter")
+        raise ApiError("InvalidJob", "Invalid lineEnding or columnDelimiter")
     job = Job(
-        id=call.store.new_id(JOB_PREFIX),
+        id=request.store.new_id(JOB_PREFIX),
         kind=kind,
-        operation=asked["operation"],
+        operation=body["operation"],
         object=sobject,
-        version=call.version,
-        created_at=call.store.stamp(),
-        created_by=call.store.user_id,
+        version=request.version,
+        created_at=request.store.stamp(),
+        created_by=request.store.user_id,
         state=state,
         line_ending=ending,
         delimiter=delimiter,
     )
-    call.store.jobs[job.id] = job
+    request.store.jobs[job.id] = job
     return job
 
 
-def find_job(call: Call, kind: str) -> Job:
-    """Find the job of a path. Raises: Refused: NOT_FOUND, or 409 for another API version."""
-    job = call.store.jobs.get(call.path["job"])
+def find_job(request: ApiRequest, kind: str) -> Job:
+    """Find the job of a path. Raises: ApiError: NOT_FOUND, or 409 for another API version."""
+    job = request.store.jobs.get(request.path["job"])
     if not isinstance(job, Job) or job.kind != kind:
         raise not_found()
-    if job.version != call.version:
-        said = f"The job was created with API version {job.version}"
-        raise Refused("API_VERSION_MISMATCH", said, status=409)
+    if job.version != request.version:
+        message = f"The job was created with API version {job.version}"
+        raise ApiError("API_VERSION_MISMATCH", message, status=409)
     return job
 
 
-def listed(call: Call, kind: str) -> Answer:
+def listed(request: ApiRequest, kind: str) -> ApiResponse:
     """List the jobs of a kind."""
-    jobs = [one.outline() for one in call.store.jobs.values() if one.kind == kind]
-    return Answer({"done": True, "records": jobs, "nextRecordsUrl": None})
+    jobs = [one.outline() for one in request.store.jobs.values() if one.kind == kind]
+    return ApiResponse({"done": True, "records": jobs, "nextRecordsUrl": None})
 
 
-def remove(call: Call, kind: str) -> Answer:
-    """Delete a job that is over."""
-    job = find_job(call, kind)
+def remove(request: ApiRequest, kind: str) -> ApiResponse:
+    """Delete a finished job."""
+    job = find_job(request, kind)
     if not job.is_over and job.state != "Open":
-        raise Refused("INVALIDJOBSTATE", "Only a job that is over can be deleted")
-    del call.store.jobs[job.id]
-    return Answer(status=204)
+        raise ApiError("INVALIDJOBSTATE", "Only a job that is over can be deleted")
+    del request.store.jobs[job.id]
+    return ApiResponse(status=204)

@@ -1,4 +1,4 @@
-"""Rows as records of a JSON answer: attributes first, then the fields asked for, parents nested."""
+"""Rows as JSON records: attributes, then the requested fields, with nested parents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Render = Callable[[Row], dict[str, Any]]
 
 
 def renderer(store: SalesforceStore, selection: Selection, root: str) -> Render:
-    """Make what turns a row into a record; `root` is the path of the API version."""
+    """Return a function from a row to a record; `root` is the path of the API version."""
     plain = _renderer(store, selection.sobject.name, selection.columns, root, depth=0)
     if not selection.children:
         return plain
@@ -22,7 +22,7 @@ def renderer(store: SalesforceStore, selection: Selection, root: str) -> Render:
 
 
 def _lister(store: SalesforceStore, child: Child, root: str) -> Callable[[Row], Any]:
-    """Make what gives the rows below a row as a query's result, or null where there are none."""
+    """Return a function from a row to the result of a child query, or null without rows."""
     selection, render = child.selection, renderer(store, child.selection, root)
     found = selection.found(store, deleted=False)
     by_parent: dict[str, list[int]] = {}

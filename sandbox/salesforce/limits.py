@@ -1,8 +1,8 @@
-"""The resources about the API itself: versions, quotas, how many records there are."""
+"""Resources of the API itself: versions, limits, record counts."""
 
 from sandbox.salesforce import bulk_v1
 from sandbox.salesforce.records import ORGANIZATION
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 DAILY_LIMIT = 100_000
@@ -49,16 +49,16 @@ _UNUSED = {
     "SingleEmail": 5_000,
     "StreamingApiConcurrentClients": 20,
 }
-"""Limits of what the sandbox has not got, and nobody uses up."""
+"""Limits of features that the sandbox does not have."""
 
 
-def versions(_: Call) -> Answer:
-    """List the versions that are served; no session is needed."""
-    return Answer([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
+def versions(_: ApiRequest) -> ApiResponse:
+    """List the API versions; this needs no session."""
+    return ApiResponse([_version(number) for number in range(OLDEST_VERSION, NEWEST_VERSION + 1)])
 
 
 def _version(number: int) -> dict[str, str]:
-    """Name a version by its season: 31.0 was Summer '14, and there are three a year."""
+    """Return the label of a version: 31.0 was Summer '14, and there are three a year."""
     years, season = divmod(number - OLDEST_VERSION, len(_SEASONS))
     year = 14 + years + (season > 0)
     return {
@@ -68,21 +68,21 @@ def _version(number: int) -> dict[str, str]:
     }
 
 
-def resources(call: Call) -> Answer:
-    """List what the version offers."""
-    user = f"{call.origin}/id/{ORGANIZATION}/{call.store.user_id}"
-    return Answer({name: f"{call.root}/{name}" for name in _RESOURCES} | {"identity": user})
+def resources(request: ApiRequest) -> ApiResponse:
+    """List the resources of the version."""
+    user = f"{request.origin}/id/{ORGANIZATION}/{request.store.user_id}"
+    return ApiResponse({name: f"{request.root}/{name}" for name in _RESOURCES} | {"identity": user})
 
 
-def limits(call: Call) -> Answer:
-    """Tell what is left of the day."""
-    store = call.store
+def limits(request: ApiRequest) -> ApiResponse:
+    """Return the limits and what remains of them."""
+    store = request.store
     limit = store.daily_limit or DAILY_LIMIT
     spent = sum(1 for one in store.jobs.values() if one.kind == "query")
     batches = sum(len(one.batches) for one in store.jobs.values() if one.kind == bulk_v1.KIND)
-    # called so since version 49
-    named = "DailyBulkApiBatches" if float(call.version) >= 49 else "DailyBulkApiRequests"
-    return Answer(
+    # this key exists since version 49
+    named = "DailyBulkApiBatches" if float(request.version) >= 49 else "DailyBulkApiRequests"
+    return ApiResponse(
         {
             "DailyApiRequests": {"Max": limit, "Remaining": max(0, limit - store.calls_used)},
             named: {"Max": _BULK_BATCHES, "Remaining": _BULK_BATCHES - batches},
@@ -93,14 +93,14 @@ def limits(call: Call) -> Answer:
     )
 
 
-def record_count(call: Call) -> Answer:
-    """Tell how many rows objects have; here they are counted and not hours old."""
-    asked = call.query.get("sObjects", "")
-    names = [one for one in asked.split(",") if one] or list(call.store.schema)
-    known = [call.store.find_sobject(name) for name in names]
+def record_count(request: ApiRequest) -> ApiResponse:
+    """Return the number of rows of objects; Salesforce's own count is hours old."""
+    requested = request.query.get("sObjects", "")
+    names = [one for one in requested.split(",") if one] or list(request.store.schema)
+    sobjects = [request.store.find_sobject(name) for name in names]
     counts = [
-        {"count": len(call.store.tables[one.name]), "name": one.name}
-        for one in known
+        {"count": len(request.store.tables[one.name]), "name": one.name}
+        for one in sobjects
         if one is not None
     ]
-    return Answer({"sObjects": counts})
+    return ApiResponse({"sObjects": counts})

@@ -1,4 +1,4 @@
-"""The objects of the sandbox's org: what is standard, and the custom fields our admin added."""
+"""The objects of the org: standard fields, and the custom fields of onefunnel."""
 
 from sandbox.salesforce import standard_fields
 from sandbox.salesforce.schema import Field, SObject
@@ -15,7 +15,7 @@ LEAD_STATUSES = (
 
 
 def org() -> dict[str, SObject]:
-    """Give every object by its name; the dictionary is the caller's to change."""
+    """Return every object by its name, in a new dictionary."""
     return {one.name: one for one in _objects()}
 
 
@@ -46,7 +46,7 @@ def _fixed(name: str, type_: str, length: int = 0) -> Field:
 
 
 def _once(name: str, *to: str, required: bool = False) -> Field:
-    """Make a reference that an insert sets for good."""
+    """Build a reference that only an insert can set."""
     return Field(name, "reference", 18, to=to, writable=False, createable=True, required=required)
 
 
@@ -96,7 +96,7 @@ _PERSON = (
 )
 
 _EXTERNAL_ID = Field("Legacy_Id__c", "string", 40, external=True)
-"""The id a record had in the system before this one: what upserts go by."""
+"""An external id for upserts: the id of the record in an older system."""
 
 _ACTIVITY = (
     _text("Subject", 255),
@@ -149,7 +149,7 @@ def _objects() -> list[SObject]:
 
 
 def _without_records() -> list[SObject]:
-    """Give what every org has and other programs read, and nobody here fills."""
+    """Return standard objects without records, which other programs read."""
     named = (_text("Name", 255, required=True), _flag("IsActive"))
     product = (_reference("Product2Id", "Product2"), _money("UnitPrice"))
     return [

@@ -1,6 +1,6 @@
-"""One condition of a query as a Python predicate over the value of its field.
+"""Conditions of a query as Python predicates over the value of a field.
 
-Salesforce's logic has two values: what is empty is unequal to every text, and `NOT` takes it in.
+Salesforce has two-valued logic: NULL is unequal to every text, and `NOT` of that is true.
 """
 
 import re
@@ -10,7 +10,7 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from sandbox.salesforce.date_literals import days_of
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field
 from sandbox.salesforce.soql import Literal, unquoted
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def comparing(field: Field, operator: str, literal: Literal, now: datetime) -> Test:
-    """Make the test of `field operator literal`. Raises: Refused where the types do not fit."""
+    """Compile `field operator literal`. Raises: ApiError if the types do not match."""
     if literal.kind == "null":
         return _against_null(field, operator)
     _check(field, literal)
@@ -40,13 +40,13 @@ def comparing(field: Field, operator: str, literal: Literal, now: datetime) -> T
 
 
 def containing(field: Field, values: Iterable[Any]) -> Test:
-    """Make the test of `field IN values`; values are as `comparable` gives them."""
+    """Compile `field IN values`; the values come from `comparable`."""
     wanted, key = frozenset(values), _key(field)
     return lambda value: value in wanted if value is None else key(value) in wanted
 
 
 def comparable(field: Field, literal: Literal) -> Any:
-    """Give a literal in the form in which values of the field are compared."""
+    """Convert a literal to the form in which values of the field are compared."""
     if literal.kind == "null":
         return None
     _check(field, literal)
@@ -66,7 +66,7 @@ def comparable(field: Field, literal: Literal) -> Any:
 
 
 def key_of(field: Field, value: Any) -> Any:
-    """Give a stored value in the form in which it is compared and ordered."""
+    """Convert a stored value to the form in which it is compared and sorted."""
     return None if value is None else _key(field)(value)
 
 
@@ -90,7 +90,7 @@ def _check(field: Field, literal: Literal) -> None:
         kind, should = "string", "should be enclosed in quotes"
     else:
         kind, should = field.xsd.removeprefix("xsd:"), "should not be enclosed in quotes"
-    raise Refused(
+    raise ApiError(
         "INVALID_FIELD",
         f"value of filter criterion for field '{field.name}' must be of type {kind} and {should}",
     )
@@ -99,12 +99,12 @@ def _check(field: Field, literal: Literal) -> None:
 def _id(text: str) -> str:
     full = normalised(text)
     if full is None and text:
-        raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}")
+        raise ApiError("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}")
     return full or ""
 
 
 def _instant(text: str) -> str:
-    """Keep the fraction, unlike what is stored: a row of that second is earlier."""
+    """Keep the fraction of a literal: stored times have none, so their second is earlier."""
     at = moment(text)
     return instant(at).replace(".000", f".{at.microsecond // 1000:03}")
 
@@ -115,7 +115,7 @@ def _against_null(field: Field, operator: str) -> Test:
         return lambda value: value is None or value == "" or value is empty
     if operator == "!=":
         return lambda value: not (value is None or value == "" or value is empty)
-    raise Refused("MALFORMED_QUERY", "unexpected token: null")
+    raise ApiError("MALFORMED_QUERY", "unexpected token: null")
 
 
 def _against(operator: str, wanted: Any, key: Callable[[Any], Any]) -> Test:
@@ -148,7 +148,7 @@ def _bound(field: Field, day: date) -> str:
 
 def _like(field: Field, pattern: str) -> Test:
     if field.type not in TEXTS:
-        raise Refused("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field: like")
+        raise ApiError("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field: like")
     expression = re.compile(_expression(pattern), re.IGNORECASE | re.DOTALL)
     return lambda value: value is not None and expression.fullmatch(value) is not None
 

@@ -1,13 +1,13 @@
-"""People as this CRM knows them: leads, contacts, what became of them, accounts.
+"""Generate leads, contacts and accounts from people, with merges and conversions.
 
-Every id follows from the person's number, so that a world's size changes nobody's records.
+The number of a person determines the ids, so a larger data set has the same records.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.salesforce.engagement import Journal, heard_at, log
+from sandbox.salesforce.engagement import EngagementLog, log_event, logged_at
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.objects import LIFECYCLE_STAGES, org
 from sandbox.salesforce.rows import Row, Tables, number_of, stamped, table
@@ -26,33 +26,33 @@ _LEAD_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "
 _QUALIFICATION = ("Budget__c", "Authority__c", "Need__c", "Timeline__c")
 _LOWEST_STATUS = "Open - Not Contacted"
 _SHARED = {"User", "Account", "Campaign"}
-"""Objects whose rows several people have in common."""
+"""Objects whose rows several people share."""
 
 
 class Org:
-    """An org that hears of one person after the other. Fields without a value are left out."""
+    """An org to which people are added one after the other; rows leave out empty fields."""
 
     def __init__(self, now: datetime) -> None:
-        """Begin with the users."""
+        """Start with the users."""
         self._now = now
         self._tables = {name: table(sobject.prefix) for name, sobject in org().items()}
         self._tables["User"].update((row["Id"], row) for row in _users(now))
         self._tables["Organization"][ORGANIZATION] = _organization(now)
 
     def add(self, person: Person) -> None:
-        """Make the rows of a person."""
+        """Add the rows of a person."""
         if person.salesforce_as is not None:
             _add_person(person, self._tables, self._now)
 
-    def settle(self) -> None:
-        """Pack what is about one person."""
+    def pack(self) -> None:
+        """Compress the rows that belong to one person."""
         for name in self._tables.keys() - _SHARED:
-            self._tables[name].settle()
+            self._tables[name].pack()
 
     def tables(self) -> Tables:
-        """Give the rows of every object, packed, by object and id."""
+        """Return the compressed rows, by object and id."""
         for rows in self._tables.values():
-            rows.settle()
+            rows.pack()
         return self._tables
 
 
@@ -98,12 +98,12 @@ def _add_person(person: Person, tables: Tables, now: datetime) -> None:
     is_contact = person.salesforce_as != "Lead"
     sobject = "Contact" if is_contact else "Lead"
     row = _contact(person, tables) if is_contact else _lead(person)
-    journal = Journal(person, row, tables, now, is_contact)
-    last = log(journal)
+    log = EngagementLog(person, row, tables, now, is_contact)
+    last = log_event(log)
     changes = _changes(row, person)
     if person.salesforce_as == "ConvertedLead":
-        changes = _add_converted(row, changes, journal)
-    _add(sobject, row, changes, tables, seen=last)
+        changes = _add_converted(row, changes, log)
+    _add(sobject, row, changes, tables, last_event_at=last)
     if person.salesforce_duplicate:
         _add_duplicate(person, tables, now)
     if person.salesforce_merged:
@@ -137,9 +137,9 @@ def _without_empty(row: Row) -> Row:
 
 
 def _opted_out_here(person: Person) -> bool:
-    """Sales never hears of those who unsubscribed with a click in a mailing of the other CRM."""
-    told = [entry.crm for entry in person.happenings if entry.kind == "unsubscribed"]
-    return person.opted_out and (not told or any(crm != "hubspot" for crm in told))
+    """Return the opt-out in Salesforce: a click in a HubSpot mailing is not copied."""
+    crms = [entry.crm for entry in person.events if entry.kind == "unsubscribed"]
+    return person.opted_out and (not crms or any(crm != "hubspot" for crm in crms))
 
 
 def _lead(person: Person) -> Row:
@@ -192,19 +192,24 @@ class _Change:
 
 
 def _add(
-    sobject: str, row: Row, changes: list[_Change], tables: Tables, *, seen: datetime | None = None
+    sobject: str,
+    row: Row,
+    changes: list[_Change],
+    tables: Tables,
+    *,
+    last_event_at: datetime | None = None,
 ) -> None:
-    """Store a row with its history, whose first entry is the creation."""
+    """Store a row with its history; the first entry is the creation."""
     for serial, change in enumerate(changes):
         _add_history(sobject, row, serial, change, tables)
     changed = changes[-1].at
     stamped(row, changes[0].at, changed, row["OwnerId"])
-    row["SystemModstamp"] = instant(max(changed, seen or changed))
+    row["SystemModstamp"] = instant(max(changed, last_event_at or changed))
     tables[sobject][row["Id"]] = row
 
 
 def _changes(row: Row, person: Person) -> list[_Change]:
-    """Retrace how the tracked fields came to their values, spread over what this CRM saw happen."""
+    """Generate the history of tracked fields, spread over the events in Salesforce."""
     steps: list[tuple[str, Any, Any]] = [("created", None, None)]
     ladder = _way_to(row.get("Lifecycle_Stage__c"))
     steps += [
@@ -214,7 +219,7 @@ def _changes(row: Row, person: Person) -> list[_Change]:
     if row.get("Status", _LOWEST_STATUS) != _LOWEST_STATUS:
         steps.append(("Status", _LOWEST_STATUS, row["Status"]))
     steps += [(name, None, row[name]) for name in _QUALIFICATION if row.get(name) is not None]
-    heard = [heard_at(one) for one in person.happenings if one.crm != "hubspot"]
+    heard = [logged_at(one) for one in person.events if one.crm != "hubspot"]
     moments = [person.created_at, *(at for at in heard if at > person.created_at)]
     last = len(moments) - 1
     return [
@@ -239,14 +244,14 @@ def _add_history(sobject: str, row: Row, serial: int, change: _Change, tables: T
     tables[f"{sobject}History"][history_id] = stamped(entry, change.at, change.at, row["OwnerId"])
 
 
-def _add_converted(contact: Row, changes: list[_Change], journal: Journal) -> list[_Change]:
-    """Add the lead that became the contact, and give the part of the history that is the contact's.
+def _add_converted(contact: Row, changes: list[_Change], log: EngagementLog) -> list[_Change]:
+    """Add the converted lead, and return the part of the history that belongs to the contact.
 
-    What was logged for the lead has moved to the contact; its history has not.
+    Activity of the lead belongs to the contact now; the lead keeps its own history.
     """
-    person = journal.person
-    at = _converted_at(person, journal)
-    account, deal = contact.get("AccountId"), journal.first_opportunity_id
+    person = log.person
+    at = _converted_at(person, log)
+    account, deal = contact.get("AccountId"), log.first_opportunity_id
     lead = _lead(person) | {
         "Status": "Qualified",
         "IsConverted": True,
@@ -255,18 +260,18 @@ def _add_converted(contact: Row, changes: list[_Change], journal: Journal) -> li
         **_without_empty({"ConvertedAccountId": account, "ConvertedOpportunityId": deal}),
     }
     before = [one for one in changes if one.at < at]
-    _add("Lead", lead, [*before, _Change("leadConverted", None, None, at)], journal.tables)
+    _add("Lead", lead, [*before, _Change("leadConverted", None, None, at)], log.tables)
     return [_Change("created", None, None, at), *changes[len(before) :]]
 
 
-def _converted_at(person: Person, journal: Journal) -> datetime:
-    deals = [heard_at(one) for one in person.happenings if one.kind == "opportunity_opened"]
+def _converted_at(person: Person, log: EngagementLog) -> datetime:
+    deals = [logged_at(one) for one in person.events if one.kind == "opportunity_opened"]
     later = person.created_at + timedelta(days=21)
-    return max(person.created_at + timedelta(minutes=5), min([*deals, later, journal.now]))
+    return max(person.created_at + timedelta(minutes=5), min([*deals, later, log.now]))
 
 
 def _add_duplicate(person: Person, tables: Tables, now: datetime) -> None:
-    """Add the lead somebody typed in again, with the address spelt in another case."""
+    """Add a duplicate lead, with the address in another case."""
     lead = _lead(person) | {"Id": record_id("00Q", DUPLICATES_FROM + person.number)}
     lead["Status"] = _LOWEST_STATUS
     for name in ("Lifecycle_Stage__c", *_QUALIFICATION):
@@ -279,7 +284,7 @@ def _add_duplicate(person: Person, tables: Tables, now: datetime) -> None:
 
 
 def _add_losers(person: Person, sobject: str, winner: Row, tables: Tables, now: datetime) -> None:
-    """Add what was merged into the winner; of every third winner the loser had won one before."""
+    """Add the rows merged into the winner; every third loser was a winner before."""
     merged_at = now - timedelta(days=person.number % 10, hours=7)
     loser = _loser(person, sobject, LOSERS_FROM, winner, merged_at)
     tables[sobject][loser["Id"]] = loser

@@ -1,4 +1,4 @@
-"""A request and its answer, apart from HTTP, so that a composite request can hold others."""
+"""Request and response without HTTP, so that a composite request can have subrequests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ CSV = "text/csv; charset=UTF-8"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What goes back: text and bytes as they are, None as no body, all else as JSON."""
+class ApiResponse:
+    """A response: text and bytes unchanged, None without a body, other values as JSON."""
 
     body: Any = None
     status: int = 200
@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request. `origin` is the host the client asked; header names are in lower case."""
 
     store: SalesforceStore
@@ -47,26 +47,26 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     origin: str
-    send: Callable[[str, str, Any], Answer]
+    send: Callable[[str, str, Any], ApiResponse]
 
     @property
     def version(self) -> str:
-        """Give the API version of the path, such as `60.0`."""
+        """Return the API version of the path, such as `60.0`."""
         return self.path["version"]
 
     @property
     def root(self) -> str:
-        """Give the path that all resources of the version begin with."""
+        """Return the start of the paths of the API version."""
         return f"/services/data/v{self.version}"
 
     def json(self, shape: TypeAdapter[Any] | None = None) -> dict[str, Any]:
-        """Read the body as an object of a shape. Raises: Refused with JSON_PARSER_ERROR."""
+        """Parse the body as an object of a schema. Raises: ApiError (JSON_PARSER_ERROR)."""
         try:
             read = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise unreadable_json(f"Unexpected character at [{error.lineno}]") from error
         if not isinstance(read, dict):
-            raise unreadable_json("The HTTP entity body is required, but this one is no object")
+            raise unreadable_json("The HTTP entity body is required, but this one is not an object")
         if shape is not None:
             try:
                 shape.validate_python(read)
@@ -77,4 +77,4 @@ class Call:
         return read
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[ApiRequest], ApiResponse]

@@ -1,4 +1,4 @@
-"""The shapes of request bodies; what has another one is no body Salesforce can read."""
+"""The schemas of request bodies."""
 
 from typing import Any, Final, Literal, NotRequired
 
@@ -7,7 +7,7 @@ from typing_extensions import TypedDict  # pydantic needs this one below Python 
 
 
 class Attributes(TypedDict):
-    """What a record says of itself."""
+    """Type and URL of a record."""
 
     type: str
 
@@ -22,21 +22,21 @@ class Record(TypedDict):
 
 
 class Collection(TypedDict):
-    """Records to write; that there must be some is said in words of their own."""
+    """Records to write; an empty list has its own error message."""
 
     records: NotRequired[list[Record]]
     allOrNone: NotRequired[bool]
 
 
 class Retrieval(TypedDict):
-    """Records to read, and what of them."""
+    """Records to read, and their fields."""
 
     ids: list[str]
     fields: list[str]
 
 
 class SubRequest(TypedDict):
-    """One request of a composite one."""
+    """One subrequest."""
 
     method: str
     url: str
@@ -60,7 +60,7 @@ class Graph(TypedDict):
 
 
 class Graphs(TypedDict):
-    """Graphs that know nothing of each other."""
+    """Independent graphs."""
 
     graphs: list[Graph]
 
@@ -74,14 +74,14 @@ class BatchRequest(TypedDict):
 
 
 class Batch(TypedDict):
-    """Requests that know nothing of each other."""
+    """Independent requests."""
 
     batchRequests: NotRequired[list[BatchRequest]]
     haltOnError: NotRequired[bool]
 
 
 class QueryJob(TypedDict, total=False):
-    """A query to be carried out in bulk."""
+    """A query of a bulk job."""
 
     operation: str
     query: str
@@ -91,7 +91,7 @@ class QueryJob(TypedDict, total=False):
 
 
 class IngestJob(TypedDict, total=False):
-    """Rows to be written in bulk."""
+    """Rows to write in a bulk job."""
 
     object: str
     operation: str
@@ -102,26 +102,26 @@ class IngestJob(TypedDict, total=False):
 
 
 class JobState(TypedDict):
-    """What a job is to become."""
+    """The new state of a job."""
 
     state: str
 
 
 class TreeNode(TypedDict):
-    """What a record of a tree is, and what the client calls it."""
+    """Type and reference id of a record in a tree."""
 
     type: str
     referenceId: str
 
 
 class TreeRecord(TypedDict):
-    """A record of a tree, with fields and records below it."""
+    """A record of a tree, with fields and child records."""
 
     attributes: TreeNode
 
 
 class Tree(TypedDict):
-    """Records with others below them."""
+    """Records with child records."""
 
     records: list[TreeRecord]
 

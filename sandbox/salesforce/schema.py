@@ -1,4 +1,4 @@
-"""What an sObject is made of, and how `describe` says it."""
+"""sObjects and their fields, and their `describe`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ _SOAP_TYPES = {
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an sObject, with Salesforce's own names for types."""
+    """One field of an sObject, with Salesforce's names of types."""
 
     name: str
     type: str = "string"
@@ -42,28 +42,28 @@ class Field:
 
     @property
     def custom(self) -> bool:
-        """Tell fields an admin added from those Salesforce ships."""
+        """Return whether an admin added the field."""
         return self.name.endswith("__c")
 
     @property
     def relationship(self) -> str | None:
-        """Name the parent as queries do: `OwnerId` leads to `Owner`, `Deal__c` to `Deal__r`."""
+        """Return the relationship name: `Owner` for `OwnerId`, `Deal__r` for `Deal__c`."""
         if not self.to:
             return None
         return f"{self.name[:-3]}__r" if self.custom else self.name.removesuffix("Id")
 
     @property
     def empty(self) -> Any:
-        """Give what a field without a value reads as: booleans have no null."""
+        """Return the value of an empty field: false for booleans, else null."""
         return False if self.type == "boolean" else None
 
     @property
     def xsd(self) -> str:
-        """Name the type as error messages do."""
+        """Return the name of the type in error messages."""
         return _SOAP_TYPES.get(self.type, "xsd:string")
 
     def may_be_created(self) -> bool:
-        """Tell whether an insert may give it: some, like a task's kind, never change afterwards."""
+        """Return whether an insert may set it: some fields can only be set then."""
         return self.writable if self.createable is None else self.createable
 
 
@@ -78,40 +78,40 @@ class SObject:
 
     @cached_property
     def by_lower_name(self) -> dict[str, Field]:
-        """Find fields as queries spell them: in any case."""
+        """Return the fields by lower-case name: queries are case-insensitive."""
         return {name.lower(): one for name, one in self.fields.items()}
 
     @cached_property
     def parents(self) -> dict[str, Field]:
-        """Find the reference behind a relationship's name, in lower case."""
+        """Return the references by the lower-case name of their relationship."""
         return {one.relationship.lower(): one for one in self if one.relationship is not None}
 
     def below(self, reference: Field) -> str:
-        """Name these records as their parent's queries do: `Contacts`, `Opportunities`."""
+        """Return the child relationship name: `Contacts`, `Opportunities`."""
         if reference.custom:
             return f"{self.name.removesuffix('__c')}s__r"
         return f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name}s"
 
     def __iter__(self) -> Iterator[Field]:
-        """Go through the fields in order."""
+        """Iterate over the fields in order."""
         return iter(self.fields.values())
 
     def without(self, *names: str) -> "SObject":
-        """Give the object as a user sees it who may not see these fields."""
+        """Return the object without hidden fields."""
         visible = {name: one for name, one in self.fields.items() if name not in names}
         return replace(self, fields=visible)
 
     def with_field(self, added: Field) -> "SObject":
-        """Give the object with one field more, or one changed."""
+        """Return the object with one more or one changed field."""
         return replace(self, fields={**self.fields, added.name: added})
 
 
 def describe(
     sobject: SObject, root: str, below: Iterable[tuple[str, str, str]] = ()
 ) -> dict[str, Any]:
-    """Answer `describe` of one object; `root` is the path of the API version, `below` its children.
+    """Return the `describe` of one object; `root` is the path of the API version.
 
-    A child is its relationship's name, its object, and the reference that leads up.
+    below: children as (relationship name, object, reference to the parent).
     """
     return summary(sobject, root) | {
         "fields": [_described(one, sobject) for one in sobject],
@@ -146,7 +146,7 @@ def describe(
 
 
 def summary(sobject: SObject, root: str) -> dict[str, Any]:
-    """Give what the list of all objects says about one."""
+    """Return the entry of an object in the list of all objects."""
     changeable = any(one.writable for one in sobject)
     here = f"{root}/sobjects/{sobject.name}"
     return {

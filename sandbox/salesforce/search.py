@@ -1,4 +1,4 @@
-"""The search resources: words looked for in the texts of records, by SOSL or by parameters."""
+"""Search resources: full-text search by SOSL or by parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from sandbox.salesforce import sosl
-from sandbox.salesforce.errors import Refused, unreadable_json
+from sandbox.salesforce.errors import ApiError, unreadable_json
 from sandbox.salesforce.json_records import renderer
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import TEXTS, SObject
 from sandbox.salesforce.soql_compile import select
@@ -19,93 +19,95 @@ _NAMED_SINCE = 37
 _NAMES = ("Name", "FirstName", "LastName")
 
 
-def search(call: Call) -> Answer:
-    """Answer a search in SOSL."""
-    if not call.query.get("q"):
-        raise Refused("MALFORMED_SEARCH", "The search string must be specified")
-    return _answer(call, sosl.parse(call.query["q"]))
+def search(request: ApiRequest) -> ApiResponse:
+    """Handle a search in SOSL."""
+    if not request.query.get("q"):
+        raise ApiError("MALFORMED_SEARCH", "The search string must be specified")
+    return _response(request, sosl.parse(request.query["q"]))
 
 
-def parameterized(call: Call) -> Answer:
-    """Answer a search that is written as parameters, or as a body."""
-    asked = _asked(call)
-    words = str(asked.get("q") or "")
+def parameterized(request: ApiRequest) -> ApiResponse:
+    """Handle a search with parameters or with a body."""
+    search_ = _parse_search(request)
+    words = str(search_.get("q") or "")
     sosl.check(words)
-    usual = asked.get("fields") or []
+    usual = search_.get("fields") or []
     kinds = tuple(
-        _kind(one, usual, asked.get("defaultLimit")) for one in asked.get("sobjects") or ()
+        _kind(one, usual, search_.get("defaultLimit")) for one in search_.get("sobjects") or ()
     )
-    scope = str(asked.get("in") or "ALL").upper()
-    return _answer(call, Search(words, scope, kinds, _whole(asked.get("overallLimit"))))
+    scope = str(search_.get("in") or "ALL").upper()
+    return _response(request, Search(words, scope, kinds, _whole(search_.get("overallLimit"))))
 
 
-def recent(_: Call) -> Answer:
-    """List what the user looked at of late: the integration looks at nothing."""
-    return Answer([])
+def recent(_: ApiRequest) -> ApiResponse:
+    """List the recently viewed records: none."""
+    return ApiResponse([])
 
 
-def _asked(call: Call) -> dict[str, Any]:
-    if call.method == "POST":
-        return call.json()
-    asked: dict[str, Any] = dict(call.query)
-    if isinstance(fields := asked.get("fields"), str):
-        asked["fields"] = fields.split(",")
-    names = [one for one in asked.pop("sobject", "").split(",") if one]
-    asked["sobjects"] = [
+def _parse_search(request: ApiRequest) -> dict[str, Any]:
+    if request.method == "POST":
+        return request.json()
+    parameters: dict[str, Any] = dict(request.query)
+    if isinstance(fields := parameters.get("fields"), str):
+        parameters["fields"] = fields.split(",")
+    names = [one for one in parameters.pop("sobject", "").split(",") if one]
+    parameters["sobjects"] = [
         {"name": name}
         | {
-            part: asked[f"{name}.{part}"]
+            part: parameters[f"{name}.{part}"]
             for part in ("fields", "limit", "where")
-            if f"{name}.{part}" in asked
+            if f"{name}.{part}" in parameters
         }
         for name in names
     ]
-    return asked
+    return parameters
 
 
-def _kind(said: Any, usual: list[str], most: Any) -> Kind:
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-        raise unreadable_json(f"Cannot deserialize sobjects: {orjson.dumps(said).decode()}")
-    fields = said.get("fields") or usual
+def _kind(value: Any, usual: list[str], most: Any) -> Kind:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        raise unreadable_json(f"Cannot deserialize sobjects: {orjson.dumps(value).decode()}")
+    fields = value.get("fields") or usual
     names = fields.split(",") if isinstance(fields, str) else fields
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise unreadable_json("Cannot deserialize fields")
-    condition = f"WHERE {said['where']} " if said.get("where") else ""
-    limit = _whole(said.get("limit") or most)
+    condition = f"WHERE {value['where']} " if value.get("where") else ""
+    limit = _whole(value.get("limit") or most)
     tail = condition + (f"LIMIT {limit}" if limit else "")
-    return Kind(said["name"], tuple(one.strip() for one in names), tail)
+    return Kind(value["name"], tuple(one.strip() for one in names), tail)
 
 
-def _whole(said: Any) -> int | None:
-    if said is None or str(said).isdecimal():
-        return None if said is None else int(said)
-    raise unreadable_json(f"Cannot deserialize a whole number from {said}")
+def _whole(value: Any) -> int | None:
+    if value is None or str(value).isdecimal():
+        return None if value is None else int(value)
+    raise unreadable_json(f"Cannot deserialize a whole number from {value}")
 
 
-def _answer(call: Call, asked: Search) -> Answer:
-    kinds = asked.kinds or tuple(
-        Kind(one.name) for one in call.store.schema.values() if any(field.writable for field in one)
+def _response(request: ApiRequest, search_: Search) -> ApiResponse:
+    kinds = search_.kinds or tuple(
+        Kind(one.name)
+        for one in request.store.schema.values()
+        if any(field.writable for field in one)
     )
-    found = [record for kind in kinds for record in _found(call, asked, kind)]
-    found = found[: _MOST if asked.limit is None else min(asked.limit, _MOST)]
-    named = float(call.version) >= _NAMED_SINCE
-    return Answer({"searchRecords": found} if named else found)
+    found = [record for kind in kinds for record in _matching_rows(request, search_, kind)]
+    found = found[: _MOST if search_.limit is None else min(search_.limit, _MOST)]
+    named = float(request.version) >= _NAMED_SINCE
+    return ApiResponse({"searchRecords": found} if named else found)
 
 
-def _found(call: Call, asked: Search, kind: Kind) -> list[dict[str, Any]]:
+def _matching_rows(request: ApiRequest, search_: Search, kind: Kind) -> list[dict[str, Any]]:
     names = ", ".join(kind.fields or ("Id",))
     query = f"SELECT {names} FROM {kind.name} {kind.tail}"  # noqa: S608 (of the caller's own words)
-    selection = select(call.store, query)
-    matches = _matcher(selection.sobject, asked)
-    rows = [row for row in selection.found(call.store, deleted=False) if matches(row)]
+    selection = select(request.store, query)
+    matches = _matcher(selection.sobject, search_)
+    rows = [row for row in selection.found(request.store, deleted=False) if matches(row)]
     start, limit = selection.query.offset or 0, selection.query.limit
-    render = renderer(call.store, selection, call.root)
+    render = renderer(request.store, selection, request.root)
     return [render(row) for row in rows[start : None if limit is None else start + limit]]
 
 
-def _matcher(sobject: SObject, asked: Search) -> Callable[[Row], bool]:
-    names = [one.name for one in sobject if _is_searched(one.name, one.type, asked.scope)]
-    patterns = sosl.pattern(asked.words)
+def _matcher(sobject: SObject, search_: Search) -> Callable[[Row], bool]:
+    names = [one.name for one in sobject if _is_searched(one.name, one.type, search_.scope)]
+    patterns = sosl.pattern(search_.words)
 
     def matches(row: Row) -> bool:
         texts = [str(row[name]) for name in names if row.get(name)]

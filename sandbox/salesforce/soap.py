@@ -1,11 +1,11 @@
-"""SOAP, as far as older clients need it: the login by user name, password and security token."""
+"""SOAP: only the login by user name, password and security token, for older clients."""
 
 from typing import Any, Final
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.records import ORGANIZATION
-from sandbox.salesforce.request import Answer, Call
-from sandbox.salesforce.xml import DECLARATION, NoMarkup, element, leaves
+from sandbox.salesforce.request import ApiRequest, ApiResponse
+from sandbox.salesforce.xml import DECLARATION, XmlError, element, leaves
 
 XML: Final = "text/xml;charset=UTF-8"
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -20,44 +20,44 @@ _NEW_PLACE = (
 )
 
 
-def login(call: Call) -> Answer:
-    """Open a session for a user; every other SOAP call is refused."""
+def login(request: ApiRequest) -> ApiResponse:
+    """Open a session for a user; other SOAP calls are errors."""
     try:
-        return _answer(_logged_in(call))
-    except Refused as refused:
+        return _response(_logged_in(request))
+    except ApiError as refused:
         return _fault(refused)
 
 
-def _logged_in(call: Call) -> dict[str, Any]:
+def _logged_in(request: ApiRequest) -> dict[str, Any]:
     try:
-        given = leaves(call.body)
-    except NoMarkup as error:
-        raise Refused("soapenv:Client", str(error)) from error
-    if not {"username", "password"} <= given.keys():
-        raise Refused("soapenv:Client", "login() is the only operation here")
-    if float(call.version) >= _FIRST_WITHOUT_LOGIN:
-        said = "login() is not supported in this API version"
-        raise Refused("UNSUPPORTED_API_VERSION", said)
-    credentials = call.store.credentials
-    at_home = given.get("organizationId", "")[:15] == ORGANIZATION[:15]
-    if given["username"] != credentials.username:
-        raise Refused("INVALID_LOGIN", _INVALID)
-    if given["password"] == credentials.password and not at_home:
-        raise Refused("LOGIN_MUST_USE_SECURITY_TOKEN", _NEW_PLACE)
-    if given["password"] not in (credentials.password, credentials.password_and_token):
-        raise Refused("INVALID_LOGIN", _INVALID)
-    return _session(call)
+        texts = leaves(request.body)
+    except XmlError as error:
+        raise ApiError("soapenv:Client", str(error)) from error
+    if not {"username", "password"} <= texts.keys():
+        raise ApiError("soapenv:Client", "login() is the only operation here")
+    if float(request.version) >= _FIRST_WITHOUT_LOGIN:
+        message = "login() is not supported in this API version"
+        raise ApiError("UNSUPPORTED_API_VERSION", message)
+    credentials = request.store.credentials
+    at_home = texts.get("organizationId", "")[:15] == ORGANIZATION[:15]
+    if texts["username"] != credentials.username:
+        raise ApiError("INVALID_LOGIN", _INVALID)
+    if texts["password"] == credentials.password and not at_home:
+        raise ApiError("LOGIN_MUST_USE_SECURITY_TOKEN", _NEW_PLACE)
+    if texts["password"] not in (credentials.password, credentials.password_and_token):
+        raise ApiError("INVALID_LOGIN", _INVALID)
+    return _session(request)
 
 
-def _session(call: Call) -> dict[str, Any]:
-    user = call.store.tables["User"][call.store.user_id]
-    soap = f"{call.origin}/services/Soap"
+def _session(request: ApiRequest) -> dict[str, Any]:
+    user = request.store.tables["User"][request.store.user_id]
+    soap = f"{request.origin}/services/Soap"
     return {
-        "metadataServerUrl": f"{soap}/m/{call.version}/{ORGANIZATION[:15]}",
+        "metadataServerUrl": f"{soap}/m/{request.version}/{ORGANIZATION[:15]}",
         "passwordExpired": False,
         "sandbox": False,
-        "serverUrl": f"{soap}/u/{call.version}/{ORGANIZATION[:15]}",
-        "sessionId": call.store.credentials.new_token(),
+        "serverUrl": f"{soap}/u/{request.version}/{ORGANIZATION[:15]}",
+        "sessionId": request.store.credentials.new_token(),
         "userId": user["Id"],
         "userInfo": {
             "accessibilityMode": False,
@@ -78,20 +78,24 @@ def _session(call: Call) -> dict[str, Any]:
     }
 
 
-def _answer(result: dict[str, Any]) -> Answer:
+def _response(result: dict[str, Any]) -> ApiResponse:
     body = element("loginResponse", {"result": result})
-    return Answer(_envelope(body, f'xmlns="{_PARTNER}"'), media=XML)
+    return ApiResponse(_envelope(body, f'xmlns="{_PARTNER}"'), media=XML)
 
 
-def _fault(refused: Refused) -> Answer:
-    """Write a refusal; its code comes twice, and clients read the inner one."""
+def _fault(refused: ApiError) -> ApiResponse:
+    """Write an error; its code appears twice, and clients read the inner one."""
     code = refused.code if ":" in refused.code else f"sf:{refused.code}"
     detail = element("sf:exceptionCode", refused.code)
     detail += element("sf:exceptionMessage", refused.message)
-    said = element("faultcode", code) + element("faultstring", f"{refused.code}: {refused.message}")
-    fault = f"{said}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail>"
+    content = element("faultcode", code) + element(
+        "faultstring", f"{refused.code}: {refused.message}"
+    )
+    fault = f"{content}<detail><sf:LoginFault>{detail}</sf:LoginFault></detail>"
     body = f"<soapenv:Fault>{fault}</soapenv:Fault>"
-    return Answer(_envelope(body, f'xmlns:sf="urn:fault.{_PARTNER[4:]}"'), status=500, media=XML)
+    return ApiResponse(
+        _envelope(body, f'xmlns:sf="urn:fault.{_PARTNER[4:]}"'), status=500, media=XML
+    )
 
 
 def _envelope(body: str, namespace: str) -> str:

@@ -1,13 +1,13 @@
-"""Two hundred records in one call: each has its own outcome, told apart by position only."""
+"""Collections: up to 200 records in one call, results by position."""
 
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
 from sandbox.salesforce import request_schemas, writes
-from sandbox.salesforce.errors import Refused, malformed_id
+from sandbox.salesforce.errors import ApiError, malformed_id
 from sandbox.salesforce.ids import normalised
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.sobjects import as_record, sent_fields
 from sandbox.salesforce.store import SalesforceStore
@@ -15,7 +15,7 @@ from sandbox.salesforce.store import SalesforceStore
 _MOST_RECORDS = 200
 _MOST_CHUNKS = 10
 _MOST_READ = 2000
-_ROLLED_BACK = Refused(
+_ROLLED_BACK = ApiError(
     "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "Record rolled back because not all records were valid and the request was using AllOrNone"
     " header",
@@ -24,70 +24,70 @@ _ROLLED_BACK = Refused(
 Record = dict[str, Any]
 
 
-def create(call: Call) -> Answer:
+def create(request: ApiRequest) -> ApiResponse:
     """Create records."""
-    body = call.json(request_schemas.COLLECTION)
+    body = request.json(request_schemas.COLLECTION)
     records = _records(body)
-    return _answer(call, records, _create_one, all_or_none=_all_or_none(body))
+    return _response(request, records, _create_one, all_or_none=_all_or_none(body))
 
 
-def change(call: Call) -> Answer:
+def change(request: ApiRequest) -> ApiResponse:
     """Change records."""
-    body = call.json(request_schemas.COLLECTION)
+    body = request.json(request_schemas.COLLECTION)
     records = _records(body)
-    seen: set[str] = set()
+    ids: set[str] = set()
 
     def change_one(store: SalesforceStore, record: Record) -> str:
-        return _change_one(store, record, seen)
+        return _change_one(store, record, ids)
 
-    return _answer(call, records, change_one, all_or_none=_all_or_none(body))
+    return _response(request, records, change_one, all_or_none=_all_or_none(body))
 
 
-def upsert(call: Call) -> Answer:
-    """Change or make records by an external id, which each of them names."""
-    sobject = call.store.sobject(call.path["object"])
-    field = call.path["field"]
-    body = call.json(request_schemas.COLLECTION)
+def upsert(request: ApiRequest) -> ApiResponse:
+    """Update or create records by an external id."""
+    sobject = request.store.sobject(request.path["object"])
+    field = request.path["field"]
+    body = request.json(request_schemas.COLLECTION)
     made: list[bool] = []
 
     def upsert_one(store: SalesforceStore, record: Record) -> str:
         value = next((record[one] for one in record if one.lower() == field.lower()), None)
         if value is None:
-            raise Refused("MISSING_ARGUMENT", f"{field} not specified")
+            raise ApiError("MISSING_ARGUMENT", f"{field} not specified")
         fields = {name: one for name, one in sent_fields(record).items() if name != field}
         id, is_new = writes.upsert(store, sobject, (field, str(value)), fields)
         made.append(is_new)
         return id
 
     records = _records(body)
-    told = _answer(call, records, upsert_one, all_or_none=_all_or_none(body)).body
+    results = _response(request, records, upsert_one, all_or_none=_all_or_none(body)).body
     news = iter(made)
-    return Answer([one | {"created": one["success"] and next(news)} for one in told])
+    return ApiResponse([one | {"created": one["success"] and next(news)} for one in results])
 
 
-def remove(call: Call) -> Answer:
+def remove(request: ApiRequest) -> ApiResponse:
     """Delete records of any objects by their ids."""
-    ids = [one for one in call.query.get("ids", "").split(",") if one]
+    ids = [one for one in request.query.get("ids", "").split(",") if one]
     _check_size(ids)
-    all_or_none = call.query.get("allOrNone", "false").lower() == "true"
-    return _answer(call, [{"id": one} for one in ids], _remove_one, all_or_none=all_or_none)
+    all_or_none = request.query.get("allOrNone", "false").lower() == "true"
+    return _response(request, [{"id": one} for one in ids], _remove_one, all_or_none=all_or_none)
 
 
-def read(call: Call) -> Answer:
-    """Read records of one object in the order asked for, with null where there is none."""
-    sobject = call.store.sobject(call.path["object"])
-    if call.method == "GET":
-        ids, fields = (call.query.get(name, "").split(",") for name in ("ids", "fields"))
+def read(request: ApiRequest) -> ApiResponse:
+    """Read records of one object in the requested order, with null for unknown ids."""
+    sobject = request.store.sobject(request.path["object"])
+    if request.method == "GET":
+        ids, fields = (request.query.get(name, "").split(",") for name in ("ids", "fields"))
     else:
-        body = call.json(request_schemas.RETRIEVAL)
+        body = request.json(request_schemas.RETRIEVAL)
         ids, fields = body["ids"], body["fields"]
     if len(ids) > _MOST_READ:
-        raise Refused("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")
-    table = call.store.tables[sobject.name]
+        raise ApiError("EXCEEDED_ID_LIMIT", f"Too many IDs requested. The limit is {_MOST_READ}")
+    table = request.store.tables[sobject.name]
     names = ["Id", *(name for name in fields if name.lower() != "id")]
-    found = [_live(table.look(normalised(one) or "")) for one in ids]
-    return Answer(
-        [None if row is None else as_record(sobject, row, names, call.root) for row in found]
+    found = [_live(table.read(normalised(one) or "")) for one in ids]
+    return ApiResponse(
+        [None if row is None else as_record(sobject, row, names, request.root) for row in found]
     )
 
 
@@ -104,49 +104,49 @@ def _records(body: dict[str, Any]) -> list[Record]:
     _check_size(records)
     kinds = [one["attributes"]["type"] for one in records]
     if sum(1 for _ in groupby(kinds)) > _MOST_CHUNKS:
-        said = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
-        raise Refused("LIMIT_EXCEEDED", f"{said} Please rearrange the data to reduce chunking.")
+        message = f"Cannot have more than {_MOST_CHUNKS} chunks in a single operation."
+        raise ApiError("LIMIT_EXCEEDED", f"{message} Please rearrange the data to reduce chunking.")
     return records
 
 
 def _check_size(records: list[Any]) -> None:
     if not records:
-        raise Refused("REQUIRED_FIELD_MISSING", "At least 1 record is required")
+        raise ApiError("REQUIRED_FIELD_MISSING", "At least 1 record is required")
     if len(records) > _MOST_RECORDS:
-        said = "record limit reached. cannot submit more than 200 records in this request"
-        raise Refused("EXCEEDED_ID_LIMIT", said)
+        message = "record limit reached. cannot submit more than 200 records in this request"
+        raise ApiError("EXCEEDED_ID_LIMIT", message)
 
 
-def _answer(
-    call: Call,
+def _response(
+    request: ApiRequest,
     records: list[Record],
     write: Callable[[SalesforceStore, Record], str],
     *,
     all_or_none: bool,
-) -> Answer:
-    """Write one by one; a value of a wrong type refuses the whole call and nothing is written."""
+) -> ApiResponse:
+    """Write record by record; a value of a wrong type fails the whole call."""
     try:
-        with call.store.transaction():
-            outcomes = [_outcome(call.store, one, write) for one in records]
-            if all_or_none and any(isinstance(one, Refused) for one in outcomes):
+        with request.store.transaction():
+            outcomes = [_outcome(request.store, one, write) for one in records]
+            if all_or_none and any(isinstance(one, ApiError) for one in outcomes):
                 raise _ROLLED_BACK
-    except Refused:
-        outcomes = [one if isinstance(one, Refused) else _ROLLED_BACK for one in outcomes]
-    return Answer([_told(one) for one in outcomes])
+    except ApiError:
+        outcomes = [one if isinstance(one, ApiError) else _ROLLED_BACK for one in outcomes]
+    return ApiResponse([_result(one) for one in outcomes])
 
 
 def _outcome(
     store: SalesforceStore, record: Record, write: Callable[[SalesforceStore, Record], str]
-) -> str | Refused:
+) -> str | ApiError:
     try:
         return write(store, record)
-    except Refused as error:
+    except ApiError as error:
         return error
 
 
-def _told(outcome: str | Refused) -> dict[str, Any]:
-    if isinstance(outcome, Refused):
-        return {"success": False, "errors": [outcome.of_record()]}
+def _result(outcome: str | ApiError) -> dict[str, Any]:
+    if isinstance(outcome, ApiError):
+        return {"success": False, "errors": [outcome.as_record_error()]}
     return {"id": outcome, "success": True, "errors": []}
 
 
@@ -154,15 +154,15 @@ def _create_one(store: SalesforceStore, record: Record) -> str:
     return writes.create(store, _kind(store, record), sent_fields(record))
 
 
-def _change_one(store: SalesforceStore, record: Record, seen: set[str]) -> str:
-    given = record.get("id") or record.get("Id")
-    if not given:
-        raise Refused("MISSING_ARGUMENT", "Id not specified in an update call")
-    full = normalised(given) or given
-    if full in seen:
-        raise Refused("DUPLICATE_VALUE", f"duplicate id in the request: {full}")
-    seen.add(full)
-    return writes.update(store, _kind(store, record), given, sent_fields(record))
+def _change_one(store: SalesforceStore, record: Record, ids: set[str]) -> str:
+    id_text = record.get("id") or record.get("Id")
+    if not id_text:
+        raise ApiError("MISSING_ARGUMENT", "Id not specified in an update call")
+    full = normalised(id_text) or id_text
+    if full in ids:
+        raise ApiError("DUPLICATE_VALUE", f"duplicate id in the request: {full}")
+    ids.add(full)
+    return writes.update(store, _kind(store, record), id_text, sent_fields(record))
 
 
 def _remove_one(store: SalesforceStore, record: Record) -> str:
@@ -176,5 +176,5 @@ def _kind(store: SalesforceStore, record: Record) -> Any:
     name = record["attributes"]["type"]
     found = store.find_sobject(name)
     if found is None:
-        raise Refused("INVALID_TYPE", f"sObject type '{name}' is not supported.", ())
+        raise ApiError("INVALID_TYPE", f"sObject type '{name}' is not supported.", ())
     return found

@@ -1,4 +1,4 @@
-"""SOQL as text: a grammar, and the tree a query becomes. What names mean is not known here."""
+"""The grammar of SOQL and its syntax tree; `soql_compile` resolves the names."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _GRAMMAR = r"""
 query: "SELECT"i selection _FROM name where? group? having? order? limit? offset?
@@ -71,7 +71,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "%": "\\%", "
 
 @dataclass(frozen=True)
 class Name:
-    """A field, a path of relationships to a field, or an object; and where it stands."""
+    """A field, a path to a field, or an object; and its position in the text."""
 
     text: str
     line: int
@@ -80,7 +80,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A function over the rows of a group; without a field it counts them. `function` is lower."""
+    """An aggregate; without a field it counts rows. `function` is in lower case."""
 
     function: str
     name: Name | None
@@ -89,7 +89,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Aliased:
-    """A grouped field under another name."""
+    """A grouped field with an alias."""
 
     name: Name
     alias: str
@@ -97,14 +97,14 @@ class Aliased:
 
 @dataclass(frozen=True)
 class Children:
-    """A query of the rows below each row, by the name of their relationship."""
+    """A child query, by the name of the relationship."""
 
     query: "Query"
 
 
 @dataclass(frozen=True)
 class Literal:
-    """A value as written. `kind` is the grammar's name for it, in lower case."""
+    """A literal. `kind` is its name in the grammar, in lower case."""
 
     kind: str
     text: str
@@ -112,7 +112,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A field, or after HAVING an aggregate, against a value."""
+    """A comparison of a field (in HAVING also an aggregate) with a value."""
 
     name: Name | Aggregate
     operator: str
@@ -121,7 +121,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Member:
-    """A field against a list of values or the one column of another query."""
+    """IN: a field, and a list of values or a subquery with one column."""
 
     name: Name
     values: "tuple[Literal, ...] | Query"
@@ -129,38 +129,38 @@ class Member:
 
 @dataclass(frozen=True)
 class Negation:
-    """The opposite of a condition."""
+    """NOT."""
 
     part: "Condition"
 
 
 @dataclass(frozen=True)
-class Every:
-    """Conditions that must all hold."""
+class AllOf:
+    """Conditions joined by AND."""
 
     parts: "tuple[Condition, ...]"
 
 
 @dataclass(frozen=True)
-class Some:
-    """Conditions of which one must hold."""
+class AnyOf:
+    """Conditions joined by OR."""
 
     parts: "tuple[Condition, ...]"
 
 
-Condition = Comparison | Member | Negation | Every | Some
+Condition = Comparison | Member | Negation | AllOf | AnyOf
 
 
 @dataclass(frozen=True)
 class AllFields:
-    """The function FIELDS(), with what stands between its parentheses."""
+    """The function FIELDS() with its argument."""
 
     which: Name
 
 
 @dataclass(frozen=True)
 class Ordering:
-    """One key of ORDER BY; without a word about them, nulls come first."""
+    """One key of ORDER BY; nulls come first by default."""
 
     name: Name | Aggregate
     descending: bool = False
@@ -172,7 +172,7 @@ Selected = Name | Aliased | Aggregate | Children | AllFields
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query; `columns` is None where only the count is asked for."""
+    """A whole query; `columns` is None for COUNT()."""
 
     text: str
     columns: tuple[Selected, ...] | None
@@ -186,23 +186,23 @@ class Query:
 
 
 def parse(text: str) -> Query:
-    """Read a query. Raises: Refused with MALFORMED_QUERY."""
+    """Parse a query. Raises: ApiError (MALFORMED_QUERY)."""
     try:
         tree = _PARSER.parse(text)
     except UnexpectedToken as error:
         token = "<EOF>" if error.token.type == "$END" else str(error.token)
-        raise Refused("MALFORMED_QUERY", f"unexpected token: {token}") from error
+        raise ApiError("MALFORMED_QUERY", f"unexpected token: {token}") from error
     except UnexpectedCharacters as error:
-        said = f"line {error.line}:{error.column} no viable alternative at character"
-        raise Refused("MALFORMED_QUERY", f"{said} '{error.char}'") from error
+        message = f"line {error.line}:{error.column} no viable alternative at character"
+        raise ApiError("MALFORMED_QUERY", f"{message} '{error.char}'") from error
     except UnexpectedEOF as error:
-        raise Refused("MALFORMED_QUERY", "unexpected token: <EOF>") from error
+        raise ApiError("MALFORMED_QUERY", "unexpected token: <EOF>") from error
     query: Query = _Builder(text).transform(tree)
     return query
 
 
 def unquoted(literal: str) -> str:
-    """Give the text of a string literal; the escaped wildcards of LIKE keep their backslash."""
+    """Unescape a string literal; escaped wildcards of LIKE keep their backslash."""
     characters = iter(literal[1:-1])
     return "".join(
         _ESCAPES.get(after := next(characters), after) if one == "\\" else one for one in characters
@@ -211,10 +211,10 @@ def unquoted(literal: str) -> str:
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """Turn the parser's tree into ours, from the leaves up."""
+    """Builds the syntax tree, from the leaves up."""
 
     def __init__(self, text: str) -> None:
-        """Build the tree of this text."""
+        """Build the tree of this query."""
         super().__init__()
         self._text = text
 
@@ -242,11 +242,11 @@ class _Builder(Transformer[Token, Any]):
     def negation(self, part: Condition) -> Negation:
         return Negation(part)
 
-    def every(self, *parts: Condition) -> Every:
-        return Every(parts)
+    def every(self, *parts: Condition) -> AllOf:
+        return AllOf(parts)
 
-    def some(self, *parts: Condition) -> Some:
-        return Some(parts)
+    def some(self, *parts: Condition) -> AnyOf:
+        return AnyOf(parts)
 
     def aggregate(self, function: Token, name: Name | None = None) -> Aggregate:
         return Aggregate(function.lower(), name)
@@ -275,8 +275,8 @@ class _Builder(Transformer[Token, Any]):
         return {"nulls_last": token.type == "LAST"}
 
     def ordering(self, name: Name | Aggregate, *options: dict[str, bool]) -> Ordering:
-        given = {key: value for option in options for key, value in option.items()}
-        return Ordering(name, **given)
+        parts_ = {key: value for option in options for key, value in option.items()}
+        return Ordering(name, **parts_)
 
     def order(self, *orderings: Ordering) -> dict[str, Any]:
         return {"order": orderings}
@@ -296,10 +296,13 @@ class _Builder(Transformer[Token, Any]):
     def query(
         self, columns: tuple[Selected, ...] | None, source: Name, *clauses: dict[str, Any]
     ) -> Query:
-        given = dict.fromkeys(("where", "having", "limit", "offset")) | {"group": (), "order": ()}
+        by_clause = dict.fromkeys(("where", "having", "limit", "offset")) | {
+            "group": (),
+            "order": (),
+        }
         for clause in clauses:
-            given |= clause
-        return Query(self._text, columns, source, **given)  # type: ignore[arg-type]  # by clause
+            by_clause |= clause
+        return Query(self._text, columns, source, **by_clause)  # type: ignore[arg-type]  # by clause
 
 
 _PARSER = Lark(_GRAMMAR, start="query", parser="lalr")

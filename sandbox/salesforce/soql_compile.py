@@ -1,4 +1,4 @@
-"""SOQL with its meaning: names found in the schema, conditions made into Python predicates."""
+"""Compile SOQL: resolve names in the schema, turn conditions into Python predicates."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.field_paths import Column, column, sort_key
 from sandbox.salesforce.grouping import Grouping, grouping, is_grouped
 from sandbox.salesforce.predicates import comparable, comparing, containing, key_of
@@ -15,10 +15,11 @@ from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.soql import (
     Aggregate,
     AllFields,
+    AllOf,
+    AnyOf,
     Children,
     Comparison,
     Condition,
-    Every,
     Literal,
     Member,
     Name,
@@ -26,11 +27,10 @@ from sandbox.salesforce.soql import (
     Ordering,
     Query,
     Selected,
-    Some,
     parse,
 )
 from sandbox.salesforce.store import NAMED, SalesforceStore
-from sandbox.storage.record_store import Found, Numbers
+from sandbox.storage.record_store import Matches, Numbers
 
 _NAME_FIELDS = {
     "id": Field("Id", "id"),
@@ -53,7 +53,7 @@ Predicate = Callable[[Row], bool]
 
 @dataclass(frozen=True)
 class Child:
-    """The rows below each row: the relationship's name, the reference up, and what of them."""
+    """A child query: name of the relationship, reference to the parent, and selection."""
 
     name: str
     reference: str
@@ -62,7 +62,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Selection:
-    """A query made ready: which rows, in which order, and what of them."""
+    """A compiled query: rows, order and columns."""
 
     query: Query
     sobject: SObject
@@ -70,29 +70,29 @@ class Selection:
     matches: Predicate
     ordering: tuple[tuple[Column, Ordering], ...]
     stamped: Callable[[Numbers], Any]
-    """Says by when they changed which rows may match."""
+    """Returns from the times of change which rows may match."""
 
     children: tuple[Child, ...] = ()
     grouping: Grouping | None = None
 
     @property
     def counts(self) -> bool:
-        """Tell whether only the number of rows was asked for."""
+        """Return whether the query is COUNT()."""
         return self.query.columns is None
 
-    def rows(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
-        """Find the rows between offset and limit."""
+    def rows(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
+        """Return the rows between offset and limit."""
         found = self.found(store, deleted=deleted)
         start = self.query.offset or 0
-        found.cut(start, None if self.query.limit is None else start + self.query.limit)
+        found.slice(start, None if self.query.limit is None else start + self.query.limit)
         return found
 
-    def found(self, store: SalesforceStore, *, deleted: bool) -> Found[Row]:
-        """Find all rows that match, in order; deleted and archived ones only where asked for."""
-        found = store.tables[self.sobject.name].found(
+    def found(self, store: SalesforceStore, *, deleted: bool) -> Matches[Row]:
+        """Return all matching rows in order, with deleted and archived ones on request."""
+        found = store.tables[self.sobject.name].filter(
             lambda row: (deleted or is_live(row)) and self.matches(row),
             lambda stamps: self.stamped(np.abs(stamps) if deleted else stamps),
-            is_told=self.query.where is None,
+            index_is_exact=self.query.where is None,
         )
         for by, ordering in reversed(self.ordering):
             found.sort(sort_key(by.field, by.read, ordering), reverse=ordering.descending)
@@ -100,17 +100,17 @@ class Selection:
 
 
 def select(store: SalesforceStore, text: str) -> Selection:
-    """Make a query ready. Raises: Refused, as Salesforce would."""
+    """Compile a query. Raises: ApiError as Salesforce does."""
     return _ready(store, parse(text))
 
 
 def _ready(store: SalesforceStore, query: Query) -> Selection:
     sobject = store.find_sobject(query.source.text)
     if sobject is None:
-        raise Refused("INVALID_TYPE", _pointing(query, query.source, _no_type(query.source)))
+        raise ApiError("INVALID_TYPE", _pointing(query, query.source, _no_type(query.source)))
     if query.offset is not None and query.offset > _OFFSET_LIMIT:
-        said = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
-        raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said)
+        message = f"Maximum SOQL offset allowed is {_OFFSET_LIMIT}"
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", message)
     scope = _Scope(store, query, sobject)
     matches = scope.predicate(query.where) if query.where else _any_row
     if is_grouped(query):
@@ -119,7 +119,7 @@ def _ready(store: SalesforceStore, query: Query) -> Selection:
         made = grouping(store, query, scope.column)
         return Selection(query, sobject, (), matches, (), scope.stamped, grouping=made)
     if query.having is not None:
-        raise Refused("MALFORMED_QUERY", "HAVING needs GROUP BY")
+        raise ApiError("MALFORMED_QUERY", "HAVING needs GROUP BY")
     return Selection(
         query=query,
         sobject=sobject,
@@ -139,7 +139,7 @@ def _any_row(_row: Row) -> bool:
 
 def _plain(name: Name | Aggregate) -> Name:
     if isinstance(name, Aggregate):
-        raise Refused("MALFORMED_QUERY", "aggregate functions need GROUP BY here")
+        raise ApiError("MALFORMED_QUERY", "aggregate functions need GROUP BY here")
     return name
 
 
@@ -152,41 +152,41 @@ def _no_type(source: Name) -> str:
 
 
 def _pointing(query: Query, name: Name, message: str) -> str:
-    """Show the line of the query with a caret under the name, as the parser of Salesforce does."""
+    """Return the line of the query with a caret under the name, as Salesforce does."""
     line = query.text.splitlines()[name.line - 1]
     start = max(0, name.column - 33)
     caret = " " * (name.column - 1 - start) + "^"
-    shown = line[start : name.column + 40]
-    return f"\n{shown}\n{caret}\nERROR at Row:{name.line}:Column:{name.column}\n{message}"
+    excerpt = line[start : name.column + 40]
+    return f"\n{excerpt}\n{caret}\nERROR at Row:{name.line}:Column:{name.column}\n{message}"
 
 
 def _columns(scope: "_Scope", query: Query) -> Iterator[Column]:
     taken: set[tuple[str, ...]] = set()
-    for asked in query.columns or ():
-        for one in () if isinstance(asked, Children) else scope.columns(asked):
+    for selected in query.columns or ():
+        for one in () if isinstance(selected, Children) else scope.columns(selected):
             if one.path in taken:
-                raise Refused("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
+                raise ApiError("MALFORMED_QUERY", f"duplicate field selected: {one.name}")
             taken.add(one.path)
             yield one
 
 
 @dataclass(frozen=True)
 class _Scope:
-    """One query's names."""
+    """The names of one query."""
 
     store: SalesforceStore
     query: Query
     sobject: SObject
 
-    def columns(self, asked: Selected) -> list[Column]:
-        if isinstance(asked, Name):
-            return [self.column(asked)]
-        if not isinstance(asked, AllFields):
-            raise Refused("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
-        which = asked.which.text.upper()
+    def columns(self, selected: Selected) -> list[Column]:
+        if isinstance(selected, Name):
+            return [self.column(selected)]
+        if not isinstance(selected, AllFields):
+            raise ApiError("MALFORMED_QUERY", "only aggregate expressions use field aliasing")
+        which = selected.which.text.upper()
         if which != "STANDARD" and (self.query.limit or _FIELDS_LIMIT + 1) > _FIELDS_LIMIT:
-            said = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
-            raise Refused("MALFORMED_QUERY", said)
+            message = f"The SOQL FIELDS function must have a LIMIT of at most {_FIELDS_LIMIT}"
+            raise ApiError("MALFORMED_QUERY", message)
         kinds = {"ALL": (True, False), "STANDARD": (False,), "CUSTOM": (True,)}.get(which, ())
         return [column(self.store, (), one) for one in self.sobject if one.custom in kinds]
 
@@ -199,8 +199,8 @@ class _Scope:
         for step in way:
             reference = here.parents.get(step.lower()) if here else None
             if reference is None:
-                said = f"Didn't understand relationship '{step}' in field path."
-                raise self._refusal(name, said)
+                message = f"Didn't understand relationship '{step}' in field path."
+                raise self._refusal(name, message)
             parents.append(reference)
             here = None if len(reference.to) > 1 else self.store.schema[reference.to[0]]
         fields = here.by_lower_name if here else _NAME_FIELDS
@@ -211,25 +211,25 @@ class _Scope:
         return column(self.store, tuple(parents), field)
 
     def children(self, query: Query) -> Child:
-        """Make a query of the rows below ready; its source is the name of the relationship."""
+        """Compile a child query; its source is the name of the relationship."""
         name = query.source.text.rpartition(".")[2]
         below = self.store.children(self.sobject).get(name.lower())
         if below is None:
-            said = f"Didn't understand relationship '{name}' in FROM part of query call."
-            raise Refused("INVALID_TYPE", _pointing(self.query, query.source, said))
+            message = f"Didn't understand relationship '{name}' in FROM part of query call."
+            raise ApiError("INVALID_TYPE", _pointing(self.query, query.source, message))
         relationship, sobject, reference = below
         source = replace(query.source, text=sobject)
         return Child(relationship, reference, _ready(self.store, replace(query, source=source)))
 
-    def _refusal(self, name: Name, message: str) -> Refused:
-        return Refused("INVALID_FIELD", _pointing(self.query, name, message))
+    def _refusal(self, name: Name, message: str) -> ApiError:
+        return ApiError("INVALID_FIELD", _pointing(self.query, name, message))
 
     def predicate(self, condition: Condition) -> Predicate:
         match condition:
-            case Every(parts):
+            case AllOf(parts):
                 tests = [self.predicate(part) for part in parts]
                 return lambda row: all(test(row) for test in tests)
-            case Some(parts):
+            case AnyOf(parts):
                 tests = [self.predicate(part) for part in parts]
                 return lambda row: any(test(row) for test in tests)
             case Negation(part):
@@ -243,10 +243,10 @@ class _Scope:
                 return _on(one, containing(one.field, self._members(one, values)))
 
     def stamped(self, stamps: Numbers) -> Any:
-        """Say which rows may match by when they changed; a part of a second is left to the row."""
+        """Return which rows may match by their time of change; fractions are checked later."""
         where = self.query.where
         there = stamps > 0
-        for part in where.parts if isinstance(where, Every) else (where,):
+        for part in where.parts if isinstance(where, AllOf) else (where,):
             match part:
                 case Comparison(Name(text), way, Literal("datetime") as at) if (
                     text.lower() == _STAMP.name.lower() and way[0] in "<>"
@@ -256,11 +256,11 @@ class _Scope:
         return there
 
     def usable(self, name: Name, deed: str = "filtered") -> Column:
-        """Find a field by which rows may be filtered, sorted or grouped."""
+        """Return a field that can be filtered, sorted or grouped."""
         found = self.column(name)
         if not found.field.filterable:
-            said = f"field '{found.field.name}' can not be {deed} in a query call"
-            raise self._refusal(name, said)
+            message = f"field '{found.field.name}' can not be {deed} in a query call"
+            raise self._refusal(name, message)
         return found
 
     def _members(self, of: Column, values: Any) -> list[Any]:
@@ -268,7 +268,7 @@ class _Scope:
             return [comparable(of.field, one) for one in values]
         inner = _ready(self.store, values)
         if len(inner.columns) != 1:
-            raise Refused("MALFORMED_QUERY", "A semi join must select exactly one column")
+            raise ApiError("MALFORMED_QUERY", "A semi join must select exactly one column")
         only = inner.columns[0]
         found = inner.rows(self.store, deleted=False)
         return [key_of(only.field, only.read(row)) for row in found]

@@ -1,4 +1,4 @@
-"""SOSL as text: a grammar, and what a search asks for. Its conditions are SOQL's own."""
+"""The grammar of SOSL; its conditions are those of SOQL."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 
 _GRAMMAR = r"""
 search: "FIND"i TERM scope? returning? limit?
@@ -34,7 +34,7 @@ _SHORTEST = 2
 
 @dataclass(frozen=True)
 class Kind:
-    """An object to look in, what of its records to give, and the rest of a query of them."""
+    """One object of RETURNING: its fields, and the rest of its query."""
 
     name: str
     fields: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, in which fields, in which objects (none: in all), and how many."""
+    """A search: text, fields, objects (none: all objects), and limit."""
 
     words: str
     scope: str = "ALL"
@@ -52,29 +52,29 @@ class Search:
 
 
 def parse(text: str) -> Search:
-    """Read a search. Raises: Refused with MALFORMED_SEARCH."""
+    """Parse a search. Raises: ApiError (MALFORMED_SEARCH)."""
     if "{" not in text:
-        said = "No search term found. The search term must be enclosed in braces."
-        raise Refused("MALFORMED_SEARCH", said)
+        message = "No search term found. The search term must be enclosed in braces."
+        raise ApiError("MALFORMED_SEARCH", message)
     try:
         tree = _PARSER.parse(text)
     except UnexpectedInput as error:
-        said = f"unexpected token at line {error.line}, column {error.column}"
-        raise Refused("MALFORMED_SEARCH", said) from error
+        message = f"unexpected token at line {error.line}, column {error.column}"
+        raise ApiError("MALFORMED_SEARCH", message) from error
     search: Search = _Builder(text).transform(tree)
     check(search.words)
     return search
 
 
 def check(words: str) -> None:
-    """Refuse to look for next to nothing."""
+    """Raise if the search text is too short."""
     if len(words.strip(" *?")) < _SHORTEST:
-        said = f"search term must be longer than one character: {words}"
-        raise Refused("MALFORMED_SEARCH", said)
+        message = f"search term must be longer than one character: {words}"
+        raise ApiError("MALFORMED_SEARCH", message)
 
 
 def pattern(words: str) -> list[re.Pattern[str]]:
-    """Make what finds each word, or phrase in quotes, at the borders of words; * and ? stand in."""
+    """Compile the words and quoted phrases of a search; * and ? are wildcards."""
     phrases = re.findall(r'"([^"]+)"|(\S+)', words)
     plain = [quoted or word for quoted, word in phrases if word.upper() != "AND"]
     return [re.compile(rf"(?<!\w){_wild(one)}(?!\w)", re.IGNORECASE) for one in plain]
@@ -93,8 +93,8 @@ class _Builder(Transformer[Token, Any]):
         self.text = text
 
     def search(self, term: Token, *parts: Any) -> Search:
-        given = dict(parts)
-        return Search(words=term[1:-1].replace("\\", ""), **given)
+        clauses = dict(parts)
+        return Search(words=term[1:-1].replace("\\", ""), **clauses)
 
     def scope(self, scope: Token) -> tuple[str, str]:
         return "scope", scope.upper()

@@ -1,6 +1,6 @@
-"""Standard fields that every org has and nobody here fills, addresses among them.
+"""Standard fields that the sandbox never fills, and compound addresses.
 
-Programs of others name them in their queries, and a query that names one that is not there fails.
+Third-party programs query them, and a query of a missing field fails.
 """
 
 from typing import Any
@@ -41,12 +41,14 @@ def _to(name: str, *objects: str) -> Field:
 
 
 def _address(prefix: str = "") -> tuple[Field, ...]:
-    """Make an address: the whole, which is read only, and its parts."""
+    """Build a compound address, which is read-only, and its parts."""
     whole = f"{prefix}Address"
 
     def read(row: dict[str, Any]) -> dict[str, Any] | None:
-        told = {part: row.get(f"{prefix}{part[0].upper()}{part[1:]}") for part in _PARTS + _WORDS}
-        return told if any(value is not None for value in told.values()) else None
+        address = {
+            part: row.get(f"{prefix}{part[0].upper()}{part[1:]}") for part in _PARTS + _WORDS
+        }
+        return address if any(value is not None for value in address.values()) else None
 
     return (
         Field(f"{prefix}Street", "textarea", 255, compound=whole),

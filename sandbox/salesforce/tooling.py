@@ -1,12 +1,12 @@
-"""The catalog as records: EntityDefinition, FieldDefinition and CustomField, in queries.
+"""The catalog as records for queries: EntityDefinition, FieldDefinition and CustomField.
 
-The Tooling API has them, and queries of the data API find the first two as well. Nothing else of
-the Tooling API is here.
+The Tooling API has all three, queries of the data API the first two. The rest of the Tooling API is
+missing.
 """
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import record_id
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field, SObject, describe, summary
 from sandbox.salesforce.soql import parse
@@ -79,32 +79,32 @@ _OBJECTS = (_ENTITY, _FIELD, _CUSTOM)
 
 
 def catalog(store: SalesforceStore, text: str, *, of_data: bool) -> SalesforceStore:
-    """Give where a query is to look: in the records, or in the catalog as records."""
+    """Return the store of a query: the records, or the catalog as records."""
     if of_data and parse(text).source.text.lower() not in _IN_DATA:
         return store
     return _as_records(store)
 
 
-def resources(call: Call) -> Answer:
-    """List what there is of the Tooling API."""
-    here = f"{call.root}/tooling"
-    return Answer({name: f"{here}/{name}" for name in ("query", "sobjects")})
+def resources(request: ApiRequest) -> ApiResponse:
+    """List the resources of the Tooling API."""
+    here = f"{request.root}/tooling"
+    return ApiResponse({name: f"{here}/{name}" for name in ("query", "sobjects")})
 
 
-def objects(call: Call) -> Answer:
+def objects(request: ApiRequest) -> ApiResponse:
     """List the objects of the Tooling API."""
-    here = f"{call.root}/tooling"
+    here = f"{request.root}/tooling"
     listed = [summary(one, here) for one in _OBJECTS]
-    return Answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
+    return ApiResponse({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
 
 
-def described(call: Call) -> Answer:
+def described(request: ApiRequest) -> ApiResponse:
     """Describe an object of the Tooling API."""
-    wanted = call.path["object"].lower()
+    wanted = request.path["object"].lower()
     for one in _OBJECTS:
         if one.name.lower() == wanted:
-            return Answer(describe(one, f"{call.root}/tooling"))
-    raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
+            return ApiResponse(describe(one, f"{request.root}/tooling"))
+    raise ApiError("NOT_FOUND", "The requested resource does not exist", status=404)
 
 
 def _as_records(store: SalesforceStore) -> SalesforceStore:
@@ -154,7 +154,7 @@ def _entity(sobject: SObject) -> Row:
 
 
 def _field(sobject: SObject, field: Field) -> Row:
-    told = _TYPES.get(field.type, field.type.title())
+    type_label = _TYPES.get(field.type, field.type.title())
     label = field.name.removesuffix("__c").replace("_", " ")
     return {
         "DurableId": f"{sobject.name}.{field.name}",
@@ -162,7 +162,9 @@ def _field(sobject: SObject, field: Field) -> Row:
         "DeveloperName": field.name.removesuffix("__c"),
         "Label": label,
         "MasterLabel": label,
-        "DataType": told.format(length=field.length, scale=field.scale, to=",".join(field.to)),
+        "DataType": type_label.format(
+            length=field.length, scale=field.scale, to=",".join(field.to)
+        ),
         "ValueTypeId": field.type,
         "RelationshipName": field.relationship,
         "Length": field.length,

@@ -1,11 +1,11 @@
-"""Who a token belongs to: the address in a token's answer, and what a token still is."""
+"""The owner of a token (`/id/...`), and the introspection of a token."""
 
 from typing import Any
 from urllib.parse import parse_qsl
 
 from sandbox.salesforce.auth import bearer
 from sandbox.salesforce.records import ORGANIZATION
-from sandbox.salesforce.request import Answer, Call
+from sandbox.salesforce.request import ApiRequest, ApiResponse
 
 _RESOURCES = {
     "enterprise": "/services/Soap/c/{version}/" + ORGANIZATION,
@@ -21,18 +21,18 @@ _RESOURCES = {
 }
 
 
-def identity(call: Call) -> Answer:
-    """Describe the user; only the organization and the user of the token are known here."""
-    if bearer(call.headers) not in call.store.credentials.tokens:
-        return Answer("Bad_OAuth_Token", status=403, media="text/plain")
-    user = call.store.tables["User"][call.store.user_id]
-    if call.path["organization"][:15] != ORGANIZATION[:15]:
-        return Answer("Bad_Id", status=403, media="text/plain")
-    if call.path["user"][:15] != user["Id"][:15]:
-        return Answer("Bad_Id", status=403, media="text/plain")
-    urls = {name: call.origin + path for name, path in _RESOURCES.items()}
-    urls["profile"] = f"{call.origin}/{user['Id']}"
-    told: dict[str, Any] = {
+def identity(request: ApiRequest) -> ApiResponse:
+    """Describe the user of the token; other ids are unknown."""
+    if bearer(request.headers) not in request.store.credentials.tokens:
+        return ApiResponse("Bad_OAuth_Token", status=403, media="text/plain")
+    user = request.store.tables["User"][request.store.user_id]
+    if request.path["organization"][:15] != ORGANIZATION[:15]:
+        return ApiResponse("Bad_Id", status=403, media="text/plain")
+    if request.path["user"][:15] != user["Id"][:15]:
+        return ApiResponse("Bad_Id", status=403, media="text/plain")
+    urls = {name: request.origin + path for name, path in _RESOURCES.items()}
+    urls["profile"] = f"{request.origin}/{user['Id']}"
+    description: dict[str, Any] = {
         "id": f"https://login.salesforce.com/id/{ORGANIZATION}/{user['Id']}",
         "asserted_user": True,
         "user_id": user["Id"],
@@ -63,30 +63,30 @@ def identity(call: Call) -> Answer:
         "utcOffset": 3_600_000,
         "last_modified_date": user["LastModifiedDate"],
     }
-    return Answer(told)
+    return ApiResponse(description)
 
 
-def introspect(call: Call) -> Answer:
-    """Say whether a token is still good; only who knows the client's secret may ask."""
-    form, known = dict(parse_qsl(call.body.decode())), call.store.credentials
+def introspect(request: ApiRequest) -> ApiResponse:
+    """Return whether a token is valid; the call needs the client secret."""
+    form, credentials = dict(parse_qsl(request.body.decode())), request.store.credentials
     if (form.get("client_id"), form.get("client_secret")) != (
-        known.client_id,
-        known.client_secret,
+        credentials.client_id,
+        credentials.client_secret,
     ):
-        said = {"error": "invalid_client", "error_description": "invalid client credentials"}
-        return Answer(said, status=401)
-    if form.get("token") not in known.tokens:
-        return Answer({"active": False})
-    now = int(call.store.clock().timestamp())
-    told = {
+        error = {"error": "invalid_client", "error_description": "invalid client credentials"}
+        return ApiResponse(error, status=401)
+    if form.get("token") not in credentials.tokens:
+        return ApiResponse({"active": False})
+    now = int(request.store.clock().timestamp())
+    description = {
         "active": True,
         "scope": "api refresh_token",
-        "client_id": known.client_id,
-        "username": known.username,
-        "sub": f"https://login.salesforce.com/id/{ORGANIZATION}/{call.store.user_id}",
+        "client_id": credentials.client_id,
+        "username": credentials.username,
+        "sub": f"https://login.salesforce.com/id/{ORGANIZATION}/{request.store.user_id}",
         "token_type": "access_token",
         "exp": now + 7200,
         "iat": now,
         "nbf": now,
     }
-    return Answer(told)
+    return ApiResponse(description)

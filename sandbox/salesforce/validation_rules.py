@@ -1,13 +1,13 @@
-"""What an administrator forbids: validation rules, flows that fail, and duplicates.
+"""Rules of the administrator: validation rules, failing flows, and duplicate rules.
 
-A rule's condition is that of a query: a record that would match it is refused.
+The condition of a rule is one of SOQL: a record that matches it fails.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.predicates import key_of
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import SObject
@@ -21,7 +21,7 @@ _BLOCK = "You're creating a duplicate record. We recommend you use an existing r
 
 @dataclass(frozen=True)
 class ValidationRule:
-    """Refuses records that match, with the administrator's own words; a flow with another code."""
+    """Fails records that match, with the administrator's message; a flow has another code."""
 
     matches: Callable[[Row], bool]
     message: str
@@ -29,28 +29,30 @@ class ValidationRule:
     code: str = _CUSTOM
 
     def check(self, _store: SalesforceStore, _sobject: SObject, row: Row, _given: Row) -> None:
-        """Refuse a row as it would be after the write."""
+        """Raise if the row after the write matches."""
         if self.matches(row):
-            raise Refused(self.code, self.message, self.fields)
+            raise ApiError(self.code, self.message, self.fields)
 
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """Refuses records equal in some fields; what only alerts lets pass who says so."""
+    """Fails records that are equal in some fields; a header allows them unless it blocks."""
 
     name: str
     fields: tuple[str, ...]
     blocks: bool = False
 
-    def check(self, store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
-        """Refuse a row whose fields were written and are another live row's as well."""
-        if not given.keys() & set(self.fields) or (store.allows_duplicates and not self.blocks):
+    def check(self, store: SalesforceStore, sobject: SObject, row: Row, written: Row) -> None:
+        """Raise if another live row has the same values in the written fields."""
+        if not written.keys() & set(self.fields) or (store.allows_duplicates and not self.blocks):
             return
         wanted = self._key(sobject, row)
         if None in wanted:
             return
         name = ",".join(self.fields)
-        same = store.tables[sobject.name].where(name, lambda one: [self._key(sobject, one)], wanted)
+        same = store.tables[sobject.name].find_by(
+            name, lambda one: [self._key(sobject, one)], wanted
+        )
         twins = [one for one in same if one["Id"] != row.get("Id") and not one.get("IsDeleted")]
         if twins:
             raise self._refusal(sobject, twins)
@@ -58,8 +60,8 @@ class DuplicateRule:
     def _key(self, sobject: SObject, row: Row) -> tuple[Any, ...]:
         return tuple(key_of(sobject.fields[name], row.get(name)) for name in self.fields)
 
-    def _refusal(self, sobject: SObject, twins: list[Row]) -> Refused:
-        said = _BLOCK if self.blocks else _ALERT
+    def _refusal(self, sobject: SObject, twins: list[Row]) -> ApiError:
+        message = _BLOCK if self.blocks else _ALERT
         matched = {
             "entityType": sobject.name,
             "errors": [],
@@ -81,11 +83,11 @@ class DuplicateRule:
             "allowSave": not self.blocks,
             "duplicateRule": self.name,
             "duplicateRuleEntityType": sobject.name,
-            "errorMessage": said,
+            "errorMessage": message,
             "matchResults": [matched],
         }
-        # the API spells the key like this
-        return Refused("DUPLICATES_DETECTED", said, (), more={"duplicateResut": result})
+        # the API has this spelling
+        return ApiError("DUPLICATES_DETECTED", message, (), more={"duplicateResut": result})
 
 
 def validation_rule(
@@ -97,7 +99,7 @@ def validation_rule(
     fields: tuple[str, ...] = (),
     code: str = _CUSTOM,
 ) -> None:
-    """Refuse records of an object for which a condition of SOQL would hold."""
+    """Build a rule that fails records of an object that match a SOQL condition."""
     query = f"SELECT Id FROM {sobject} WHERE {when}"  # noqa: S608  # the administrator writes it
     matches = select(store, query).matches
     store.rules[sobject].append(ValidationRule(matches, message, fields, code))
@@ -106,11 +108,11 @@ def validation_rule(
 def duplicate_rule(
     store: SalesforceStore, sobject: str, *fields: str, blocks: bool = False
 ) -> None:
-    """Refuse records of an object that are equal to another in all of these fields."""
+    """Build a rule that fails records equal to another one in all of these fields."""
     store.rules[sobject].append(DuplicateRule(f"{sobject}_duplicates", fields, blocks))
 
 
-def check_rules(store: SalesforceStore, sobject: SObject, row: Row, given: Row) -> None:
-    """Refuse a row, as it would be after `given` was written, where a rule says so."""
+def check_rules(store: SalesforceStore, sobject: SObject, row: Row, written: Row) -> None:
+    """Raise if a rule fails the row after the write."""
     for rule in store.rules[sobject.name]:
-        rule.check(store, sobject, row, given)
+        rule.check(store, sobject, row, written)

@@ -1,4 +1,4 @@
-"""How Salesforce writes instants and dates, and what it makes of a value sent to a field."""
+"""How Salesforce writes times and dates, and how it stores a value."""
 
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -7,28 +7,28 @@ from typing import Any
 from sandbox.salesforce.schema import NUMBERS, Field
 
 
-class Unreadable(ValueError):
-    """A value that is not one of its field's type."""
+class InvalidValue(ValueError):
+    """A value that does not match the type of its field."""
 
 
 def instant(at: datetime) -> str:
-    """Write an instant as REST does. Fractions of a second are dropped, as Salesforce drops them.
+    """Write a time as REST does. Salesforce drops fractions of a second.
 
-    All instants look alike, so their order as text is their order in time.
+    All times have the same format, so their order as text is their order in time.
     """
     return f"{at.astimezone(UTC).isoformat()[:19]}.000+0000"
 
 
 def moment(text: str) -> datetime:
-    """Read an instant in any of the spellings Salesforce takes; without an offset it is UTC."""
+    """Parse a time in any format that Salesforce accepts; without an offset it is UTC."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def stored(value: Any, field: Field) -> Any:
-    """Give what the field holds after this value was sent: trimmed, rounded, or None for empty.
+    """Return the stored form of a value: trimmed, rounded, or None for an empty value.
 
-    Raises: Unreadable where the value is not of the field's type.
+    Raises: InvalidValue if the value is not of the field's type.
     """
     if isinstance(value, str):
         value = value.strip()
@@ -37,7 +37,7 @@ def stored(value: Any, field: Field) -> Any:
     try:
         return _typed(value, field)
     except (ValueError, TypeError, LookupError, InvalidOperation) as error:
-        raise Unreadable(f"'{value}' is not a valid value for the type {field.xsd}") from error
+        raise InvalidValue(f"'{value}' is not a valid value for the type {field.xsd}") from error
 
 
 def _typed(value: Any, field: Field) -> Any:

@@ -1,8 +1,8 @@
-"""Making, changing and deleting one record: what is checked, what moves, what history remembers."""
+"""Create, update and delete one record: validation, time stamps and field history."""
 
 from typing import Any
 
-from sandbox.salesforce.errors import Refused, deleted, malformed_id, no_such_column, not_found
+from sandbox.salesforce.errors import ApiError, deleted, malformed_id, no_such_column, not_found
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.objects import LEAD_STATUSES
 from sandbox.salesforce.predicates import key_of
@@ -10,7 +10,7 @@ from sandbox.salesforce.rows import Row
 from sandbox.salesforce.schema import NUMBERS, TEXTS, Field, SObject
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.salesforce.validation_rules import check_rules
-from sandbox.salesforce.values import Unreadable, stored
+from sandbox.salesforce.values import InvalidValue, stored
 
 _PRECISION = 18
 _DEFAULTS: dict[str, Row] = {
@@ -20,26 +20,26 @@ _DEFAULTS: dict[str, Row] = {
 }
 
 
-class WrongType(Unreadable):
-    """A value that is not one of its field's type; REST and Bulk say so in different ways."""
+class WrongType(InvalidValue):
+    """A value of a wrong type; REST and Bulk report it with different errors."""
 
     def __init__(self, field: str, reason: str) -> None:
-        """Name the field, and say what is wrong without it."""
+        """Store the field, and the message without it."""
         super().__init__(reason)
         self.field = field
         self.reason = reason
 
 
 def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
-    """Store a new record and give its id. Raises: Refused, WrongType."""
-    given = _checked(store, sobject, values, creating=True)
-    row = _DEFAULTS.get(sobject.name, {}) | given
+    """Create a record and return its id. Raises: ApiError, WrongType."""
+    stored_values = _checked(store, sobject, values, creating=True)
+    row = _DEFAULTS.get(sobject.name, {}) | stored_values
     missing = [one.name for one in sobject if one.required and row.get(one.name) is None]
     if missing:
         raise _missing(missing)
     if "OwnerId" in sobject.fields:
         row.setdefault("OwnerId", store.user_id)
-    check_rules(store, sobject, row | _derived(sobject, row), given)
+    check_rules(store, sobject, row | _derived(sobject, row), stored_values)
     row["Id"] = store.new_id(sobject.prefix)
     row["CreatedDate"], row["CreatedById"] = store.stamp(), store.user_id
     _store(store, sobject, row)
@@ -50,21 +50,21 @@ def create(store: SalesforceStore, sobject: SObject, values: Row) -> str:
 def update(
     store: SalesforceStore, sobject: SObject, record: str, values: Row, *, single: bool = False
 ) -> str:
-    """Change a record and give its id in 18 characters. Raises: Refused, WrongType.
+    """Update a record and return its 18-character id. Raises: ApiError, WrongType.
 
-    Equal values are written like all others: the time stamps move, history stays silent.
+    A write of equal values changes the time stamps and adds no history.
     """
-    given = _checked(store, sobject, values, creating=False)
+    stored_values = _checked(store, sobject, values, creating=False)
     before = find(store, sobject, record, single=single)
     if before.get("IsConverted"):
-        raise Refused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
+        raise ApiError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ())
     _refuse_locked(store, before)
-    emptied = [name for name, value in given.items() if value is None]
+    emptied = [name for name, value in stored_values.items() if value is None]
     if missing := [name for name in emptied if sobject.fields[name].required]:
         raise _missing(missing)
-    check_rules(store, sobject, before | given, given)
-    _store(store, sobject, before | given)
-    for name, value in given.items():
+    check_rules(store, sobject, before | stored_values, stored_values)
+    _store(store, sobject, before | stored_values)
+    for name, value in stored_values.items():
         if sobject.fields[name].tracked and value != before.get(name):
             _remember(store, sobject, before["Id"], name, before.get(name), value)
     return str(before["Id"])
@@ -73,9 +73,9 @@ def update(
 def upsert(
     store: SalesforceStore, sobject: SObject, key: tuple[str, str], values: Row
 ) -> tuple[str, bool]:
-    """Change the one record with this external id (field, value), or make it; say which it was.
+    """Update or create the record with an external id (field, value); return whether it is new.
 
-    Raises: Refused: also with MULTIPLE_CHOICES where several records have it; WrongType.
+    Raises: ApiError: also with MULTIPLE_CHOICES where several records have it; WrongType.
     """
     name, value = key
     field = _external(sobject, name)
@@ -88,9 +88,9 @@ def upsert(
 
 
 def by_external_id(store: SalesforceStore, sobject: SObject, key: tuple[str, str]) -> Row:
-    """Find the one live record with this external id (field, value), to read it.
+    """Find the live record with an external id (field, value), for reading only.
 
-    Raises: Refused: also with MULTIPLE_CHOICES where several records have it.
+    Raises: ApiError: also with MULTIPLE_CHOICES where several records have it.
     """
     name, value = key
     field = _external(sobject, name)
@@ -105,27 +105,27 @@ def by_external_id(store: SalesforceStore, sobject: SObject, key: tuple[str, str
 def _external(sobject: SObject, name: str) -> Field:
     field = sobject.by_lower_name.get(name.lower())
     if field is None or not (field.external or field.name == "Id"):
-        said = "Provided external ID field does not exist or is not accessible"
-        raise not_found(f"{said}: {name}")
+        message = "Provided external ID field does not exist or is not accessible"
+        raise not_found(f"{message}: {name}")
     return field
 
 
 def _with_external_id(
     store: SalesforceStore, sobject: SObject, field: Field, value: str
 ) -> Row | None:
-    same = store.tables[sobject.name].where(
+    same = store.tables[sobject.name].find_by(
         field.name, lambda row: [key_of(field, row.get(field.name))], key_of(field, value)
     )
     found = [row for row in same if not row.get("IsDeleted")]
     if len(found) > 1:
         ids = ", ".join(row["Id"] for row in found)
-        said = f"{field.name}: more than one record found for external id field: [{ids}]"
-        raise Refused("DUPLICATE_EXTERNAL_ID", said, (), status=300)
+        message = f"{field.name}: more than one record found for external id field: [{ids}]"
+        raise ApiError("DUPLICATE_EXTERNAL_ID", message, (), status=300)
     return found[0] if found else None
 
 
 def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> str:
-    """Move a record to the recycle bin and give its id. Raises: Refused."""
+    """Move a record to the recycle bin and return its id. Raises: ApiError."""
     row = find(store, sobject, record, single=single)
     _refuse_locked(store, row)
     _store(store, sobject, row | {"IsDeleted": True})
@@ -133,28 +133,28 @@ def delete(store: SalesforceStore, sobject: SObject, record: str, *, single: boo
 
 
 def find(store: SalesforceStore, sobject: SObject, record: str, *, single: bool = False) -> Row:
-    """Find a record that may be changed; a single-record resource misses it in words of its own."""
+    """Find a record to change; single-record resources have their own error for no match."""
     full = normalised(record)
     if full is None or not full.startswith(sobject.prefix):
         raise malformed_id(record)
-    row = store.tables[sobject.name].look(full)
+    row = store.tables[sobject.name].read(full)
     if row is None:
-        gone = Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
-        raise not_found() if single else gone
+        unknown = ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        raise not_found() if single else unknown
     if row.get("IsDeleted"):
         raise deleted()
     return row
 
 
-def _missing(names: list[str]) -> Refused:
-    said = f"Required fields are missing: [{', '.join(names)}]"
-    return Refused("REQUIRED_FIELD_MISSING", said, tuple(names))
+def _missing(names: list[str]) -> ApiError:
+    message = f"Required fields are missing: [{', '.join(names)}]"
+    return ApiError("REQUIRED_FIELD_MISSING", message, tuple(names))
 
 
 def _refuse_locked(store: SalesforceStore, row: Row) -> None:
     if store.is_locked(row):
-        said = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
-        raise Refused("UNABLE_TO_LOCK_ROW", said, ())
+        message = f"unable to obtain exclusive access to this record or 1 records: {row['Id']}"
+        raise ApiError("UNABLE_TO_LOCK_ROW", message, ())
 
 
 def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating: bool) -> Row:
@@ -163,7 +163,7 @@ def _checked(store: SalesforceStore, sobject: SObject, values: Row, *, creating:
         one.name for one in fields if not (one.may_be_created() if creating else one.writable)
     ]
     if refused:
-        raise Refused(
+        raise ApiError(
             "INVALID_FIELD_FOR_INSERT_UPDATE",
             f"Unable to create/update fields: {', '.join(refused)}. Please check the security "
             "settings of this field and verify that it is read/write for your profile or "
@@ -186,15 +186,15 @@ def _field(sobject: SObject, name: str) -> Field:
 def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
     try:
         value = stored(sent, field)
-    except Unreadable as error:
+    except InvalidValue as error:
         raise WrongType(field.name, str(error)) from error
     if value is None:
         return None
     if field.type in TEXTS:
         _check_text(field, value)
     elif field.type in NUMBERS and abs(value) >= 10 ** (_PRECISION - field.scale):
-        said = f"{_label(field)}: value outside of valid range on numeric field: {value}"
-        raise Refused("NUMBER_OUTSIDE_VALID_RANGE", said, (field.name,))
+        message = f"{_label(field)}: value outside of valid range on numeric field: {value}"
+        raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", message, (field.name,))
     elif field.type == "reference":
         return _referred(store, field, value)
     return value
@@ -202,14 +202,14 @@ def _accepted(store: SalesforceStore, field: Field, sent: Any) -> Any:
 
 def _check_text(field: Field, value: str) -> None:
     if field.restricted and value not in field.values:
-        said = f"{_label(field)}: bad value for restricted picklist field: {value}"
-        raise Refused("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", said, (field.name,))
+        message = f"{_label(field)}: bad value for restricted picklist field: {value}"
+        raise ApiError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, (field.name,))
     if field.length and len(value) > field.length:
-        said = f"{_label(field)}: data value too large: {value} (max length={field.length})"
-        raise Refused("STRING_TOO_LONG", said, (field.name,))
+        message = f"{_label(field)}: data value too large: {value} (max length={field.length})"
+        raise ApiError("STRING_TOO_LONG", message, (field.name,))
     if field.type == "email" and not _looks_like_email(value):
-        said = f"{_label(field)}: invalid email address: {value}"
-        raise Refused("INVALID_EMAIL_ADDRESS", said, (field.name,))
+        message = f"{_label(field)}: invalid email address: {value}"
+        raise ApiError("INVALID_EMAIL_ADDRESS", message, (field.name,))
 
 
 def _looks_like_email(value: str) -> bool:
@@ -221,11 +221,11 @@ def _referred(store: SalesforceStore, field: Field, value: str) -> str:
     full = normalised(value)
     owner = None if full is None else store.owner_of(full)
     if full is None or owner is None or owner.name not in field.to:
-        said = f"{_label(field)}: id value of incorrect type: {value}"
-        raise Refused("MALFORMED_ID", said, (field.name,))
-    target = store.tables[owner.name].look(full)
+        message = f"{_label(field)}: id value of incorrect type: {value}"
+        raise ApiError("MALFORMED_ID", message, (field.name,))
+    target = store.tables[owner.name].read(full)
     if target is None or target.get("IsDeleted"):
-        raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
+        raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ())
     return full
 
 

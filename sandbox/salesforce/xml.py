@@ -1,4 +1,4 @@
-"""XML, as far as the older interfaces speak it: values in and out, without schemas."""
+"""XML of the older APIs: values in and out, without schemas."""
 
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -7,12 +7,12 @@ from xml.sax.saxutils import escape
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
-class NoMarkup(ValueError):
-    """Text that is no XML."""
+class XmlError(ValueError):
+    """A text that is not XML."""
 
 
 def element(name: str, content: Any, namespace: str = "") -> str:
-    """Write a value under a name: dicts as elements inside, lists as one after the other."""
+    """Write a value as an element: dicts as nested elements, lists as repeated elements."""
     opening = f'{name} xmlns="{namespace}"' if namespace else name
     match content:
         case None:
@@ -29,22 +29,22 @@ def element(name: str, content: Any, namespace: str = "") -> str:
 
 
 def leaves(body: bytes) -> dict[str, str]:
-    """Read the text of every innermost element by its name, whatever its namespace.
+    """Return the text of every innermost element by its local name.
 
-    Raises: NoMarkup for what is no XML, and for XML that defines entities.
+    Raises: XmlError for what is no XML, and for XML that defines entities.
     """
     refuse_entities(body)
     try:
         root = fromstring(body)  # noqa: S314 (what defines entities was refused above)
     except ParseError as error:
-        raise NoMarkup(str(error)) from error
+        raise XmlError(str(error)) from error
     return {_local(one): one.text or "" for one in root.iter() if not len(one)}
 
 
 def refuse_entities(body: bytes) -> None:
-    """Refuse XML that could define entities. Raises: NoMarkup."""
+    """Raise XmlError for XML that could define entities."""
     if b"<!" in body.replace(b"<![CDATA[", b"").replace(b"<!--", b""):
-        raise NoMarkup("a document type is not supported")
+        raise XmlError("a document type is not supported")
 
 
 def _local(one: Element) -> str:

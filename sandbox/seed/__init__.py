@@ -1,1 +1,1 @@
-"""Seeded people and what happened to them, before any CRM logs it."""
+"""Generated people and their events, independent of a CRM."""

@@ -1,4 +1,4 @@
-"""The diary of a person: what happened, when, and which CRM logs it."""
+"""The events of one person: what, when, and which CRM logs it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,12 +28,13 @@ _BY_ADDRESS: Final = (_WEB_KINDS | _WRITTEN_KINDS | {"webinar_registered"}) - {"
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One thing that happened between a person and us.
+class Event:
+    """One event of a person, such as a page view or a call.
 
-    `at` is aware UTC with whole milliseconds. `message_id` is the RFC 5322 Message-ID of e-mails
-    between two people (a mailing has none); the same mail in both CRMs carries the same one.
-    `skew_seconds` says how much later the second CRM logs it when `crm` is "both".
+    at: UTC, in whole milliseconds.
+    message_id: the RFC 5322 Message-ID of an e-mail between two people, equal in both CRMs; None
+        for a mailing.
+    skew_seconds: how much later the second CRM logs the event, if `crm` is "both".
     """
 
     kind: str
@@ -44,43 +45,43 @@ class Happening:
     detail: str
 
 
-class Diary:
-    """Collects the happenings of one person and decides which CRM logs each of them."""
+class ActivityLog:
+    """Collects the events of one person and decides which CRM logs each of them."""
 
     def __init__(
         self, rng: Random, created_at: datetime, now: datetime, *, crms: Crm, has_email: bool
     ) -> None:
-        """Start an empty diary of a person known since `created_at` to `crms`."""
+        """Start without events; the person exists in `crms` since `created_at`."""
         self.rng = rng
         self.created_at = created_at
         self.now = now
         self.crms: Crm = crms
         self.has_email = has_email
-        self._entries: list[Happening] = []
+        self._entries: list[Event] = []
 
     def add(
         self, kind: str, at: datetime, detail: str, *, crm: Crm | None = None, personal: bool = True
     ) -> None:
-        """Write one happening down, unless it lies in the future or no CRM would know of it."""
+        """Add one event, unless it is in the future or no CRM would log it."""
         crm = crm or self._logged_by(kind)
         if not self.has_email and kind in _BY_ADDRESS:
             return
-        at = to_milliseconds(at)
+        at = truncate_to_milliseconds(at)
         if crm is None or not self.created_at <= at <= self.now:
             return
         message_id = None
         if personal and kind in _WRITTEN_KINDS:
             message_id = f"<{self.rng.getrandbits(80):020x}@mail.onefunnel.example>"
         self._entries.append(
-            Happening(kind, at, crm, message_id, self._skew() if crm == "both" else 0, detail)
+            Event(kind, at, crm, message_id, self._skew() if crm == "both" else 0, detail)
         )
 
-    def happenings(self) -> tuple[Happening, ...]:
-        """Give what was written down, oldest first."""
+    def events(self) -> tuple[Event, ...]:
+        """Return the events, oldest first."""
         return tuple(sorted(self._entries, key=lambda entry: entry.at))
 
     def owner_of_deal(self) -> Crm:
-        """Choose the CRM in which a deal of this person is kept: mostly where sales works."""
+        """Choose the CRM that has a deal of this person: mostly Salesforce."""
         if self.crms != "both":
             return self.crms
         return self.rng.choices(("salesforce", "both", "hubspot"), (6, 3, 1))[0]
@@ -101,6 +102,6 @@ class Diary:
         return self.rng.randint(121, 900) if self.rng.random() < 0.04 else self.rng.randint(0, 90)
 
 
-def to_milliseconds(at: datetime) -> datetime:
-    """Cut an instant to whole milliseconds."""
+def truncate_to_milliseconds(at: datetime) -> datetime:
+    """Truncate a time to whole milliseconds."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,7 +1,7 @@
-"""Who people are: names, addresses, companies and jobs from many countries.
+"""Names, addresses, companies and jobs of people from many countries.
 
-Accents, right-to-left and Asian scripts, emoji, decomposed Unicode, capitals in addresses, shared
-role addresses and free-mail domains all occur, because CRMs are full of them.
+They have accents, right-to-left and Asian scripts, emoji, decomposed Unicode, capitals in
+addresses, shared role addresses and free-mail domains, as real CRMs do.
 """
 
 import re
@@ -17,7 +17,7 @@ from mimesis import Person as Faker
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """A country people come from: how names sound there and how telephones are written."""
+    """A country: the locale of its names, and the format of its telephone numbers."""
 
     name: str
     code: str
@@ -76,7 +76,14 @@ JOBS: Final = (
     "Owner",
     "Consultant",
 )
-FREE_MAIL: Final = ("gmail.com", "outlook.com", "gmx.de", "yahoo.com", "web.de", "proton.me")
+FREE_EMAIL_DOMAINS: Final = (
+    "gmail.com",
+    "outlook.com",
+    "gmx.de",
+    "yahoo.com",
+    "web.de",
+    "proton.me",
+)
 _TRADES: Final = (
     "Systems",
     "Works",
@@ -94,7 +101,7 @@ _EMOJI: Final = ("🚀", "🌟", "👩‍💻", "☕")
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """An employer; people of one company share it."""
+    """An employer of one or more people."""
 
     number: int
     name: str
@@ -106,7 +113,7 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One human as a business card shows them; None where the card is silent."""
+    """Name, addresses and job of one person; None for missing values."""
 
     first_name: str
     last_name: str
@@ -119,14 +126,14 @@ class Identity:
 
 
 def make_identity(rng: Random, number: int, seed: int) -> Identity:
-    """Invent the person with this number; the same arguments give the same person."""
+    """Generate the person with this number; the same arguments give the same person."""
     employed = rng.random() < 0.9
     company = _company(rng.randint(0, number // 3), seed) if employed else None
     country = company.country if company and rng.random() < 0.85 else _country(rng)
     first_name, last_name = _name(rng, country, seed)
     email = _email(rng, number, first_name, last_name, company)
     extra = (
-        (f"{_ascii(last_name) or 'user'}.{number}@{rng.choice(FREE_MAIL)}",)
+        (f"{_ascii(last_name) or 'user'}.{number}@{rng.choice(FREE_EMAIL_DOMAINS)}",)
         if rng.random() < 0.05
         else ()
     )
@@ -196,8 +203,8 @@ def _email(
     if company and rng.random() < 0.012:
         return f"info@{company.domain}"
     name = ".".join(part for part in (_ascii(first_name), _ascii(last_name)) if part) or "contact"
-    local = f"{name}.{number}"  # the number keeps two people of one name apart
-    domain = company.domain if company and rng.random() < 0.9 else rng.choice(FREE_MAIL)
+    local = f"{name}.{number}"  # the number makes the addresses of namesakes different
+    domain = company.domain if company and rng.random() < 0.9 else rng.choice(FREE_EMAIL_DOMAINS)
     address = f"{local}@{domain}"
     return address.title() if rng.random() < 0.04 else address
 
@@ -216,6 +223,6 @@ def _phone(rng: Random, country: Country) -> str:
 
 
 def _ascii(text: str) -> str:
-    """Fold to lower-case ASCII letters; a script without Latin letters gives nothing."""
+    """Fold to lower-case ASCII letters; a non-Latin script gives an empty text."""
     folded = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     return re.sub("[^a-z]", "", folded)

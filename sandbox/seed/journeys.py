@@ -1,8 +1,8 @@
-"""What happens between a person and us: two years of B2B history, before any CRM logs it.
+"""The events of a person over two years of B2B history.
 
-A journey is a row of episodes (browsing, a download, a webinar, a direct request and its follow-up,
-a deal). The calendar of mailings, webinars and fairs is the same for everybody, so that activity
-comes in bursts.
+A journey is a sequence of episodes: browsing, a download, a webinar, a direct request and its
+follow-up, a deal. All people share the dates of mailings, webinars and fairs, so that activity has
+peaks.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from sandbox.seed.activity_log import Diary, to_milliseconds
+from sandbox.seed.activity_log import ActivityLog, truncate_to_milliseconds
 
 HISTORY_DAYS: Final = 730
 WEBINARS: Final = tuple(
@@ -48,90 +48,90 @@ PAGES: Final = (
 ROBOT: Final = " (robot)"
 
 
-def live(diary: Diary, archetype: str) -> None:
-    """Fill the diary with the journey of one archetype (a key of `ARCHETYPES`)."""
-    ARCHETYPES[archetype][1](diary)
+def simulate(log: ActivityLog, archetype: str) -> None:
+    """Add the events of one archetype (a key of `ARCHETYPES`)."""
+    ARCHETYPES[archetype][1](log)
 
 
-def random_start(rng: Random, now: datetime) -> datetime:
-    """Draw when a person became known: any day, or within hours of a webinar or fair."""
+def random_created_at(rng: Random, now: datetime) -> datetime:
+    """Draw the creation time of a person: any day, or within hours of a webinar or a fair."""
     if rng.random() < 0.3:
         _, days_back = rng.choice(WEBINARS + FAIRS)
         at = now - timedelta(days=days_back, hours=rng.uniform(-30, 48))
     else:
         at = now - timedelta(days=HISTORY_DAYS * rng.random() ** 1.15, seconds=rng.random() * 86400)
-    return to_milliseconds(min(at, now - timedelta(hours=1)))
+    return truncate_to_milliseconds(min(at, now - timedelta(hours=1)))
 
 
-def _silent(diary: Diary) -> None:
-    _mailings(diary, receives=0.25, opens=0.1, clicks=0.0)
-    if diary.rng.random() < 0.25:
-        _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 60)))
+def _silent(log: ActivityLog) -> None:
+    _mailings(log, receives=0.25, opens=0.1, clicks=0.0)
+    if log.rng.random() < 0.25:
+        _cold_outreach(log, log.created_at + timedelta(days=log.rng.uniform(1, 60)))
 
 
-def _browser(diary: Diary) -> None:
-    start = diary.created_at
-    _first_action(diary, start)
-    for _ in range(diary.rng.randint(1, 3)):
-        _visits(diary, start, pages=diary.rng.randint(1, 5))
-        start += timedelta(days=diary.rng.expovariate(1 / 25))
-    _mailings(diary, receives=0.7, opens=0.4, clicks=0.1)
+def _browser(log: ActivityLog) -> None:
+    start = log.created_at
+    _first_action(log, start)
+    for _ in range(log.rng.randint(1, 3)):
+        _visits(log, start, pages=log.rng.randint(1, 5))
+        start += timedelta(days=log.rng.expovariate(1 / 25))
+    _mailings(log, receives=0.7, opens=0.4, clicks=0.1)
 
 
-def _engaged(diary: Diary) -> None:
-    start = diary.created_at
-    _first_action(diary, start)
-    for _ in range(diary.rng.randint(2, 5)):
-        diary.rng.choice((_download, _download, _account, _form))(diary, start)
-        _visits(diary, start, pages=diary.rng.randint(2, 7))
-        start += timedelta(days=diary.rng.expovariate(1 / 14))
-    _webinars(diary, joins=0.35)
-    _fairs(diary, comes=0.2)
-    _mailings(diary, receives=0.8, opens=0.6, clicks=0.25)
+def _engaged(log: ActivityLog) -> None:
+    start = log.created_at
+    _first_action(log, start)
+    for _ in range(log.rng.randint(2, 5)):
+        log.rng.choice((_download, _download, _account, _form))(log, start)
+        _visits(log, start, pages=log.rng.randint(2, 7))
+        start += timedelta(days=log.rng.expovariate(1 / 14))
+    _webinars(log, joins=0.35)
+    _fairs(log, comes=0.2)
+    _mailings(log, receives=0.8, opens=0.6, clicks=0.25)
 
 
-def _asking(diary: Diary) -> None:
-    _engaged(diary)
-    asked_at = diary.created_at + timedelta(days=diary.rng.expovariate(1 / 40))
-    _direct_request(diary, asked_at)
+def _asking(log: ActivityLog) -> None:
+    _engaged(log)
+    asked_at = log.created_at + timedelta(days=log.rng.expovariate(1 / 40))
+    _direct_request(log, asked_at)
 
 
-def _buying(diary: Diary) -> None:
-    _asking(diary)
-    opened_at = diary.created_at + timedelta(days=20 + diary.rng.expovariate(1 / 45))
-    _deal(diary, opened_at, won=True)
+def _buying(log: ActivityLog) -> None:
+    _asking(log)
+    opened_at = log.created_at + timedelta(days=20 + log.rng.expovariate(1 / 45))
+    _deal(log, opened_at, won=True)
 
 
-def _losing(diary: Diary) -> None:
-    _asking(diary)
-    opened_at = diary.created_at + timedelta(days=15 + diary.rng.expovariate(1 / 45))
-    _deal(diary, opened_at, won=False)
+def _losing(log: ActivityLog) -> None:
+    _asking(log)
+    opened_at = log.created_at + timedelta(days=15 + log.rng.expovariate(1 / 45))
+    _deal(log, opened_at, won=False)
 
 
-def _returning(diary: Diary) -> None:
-    """Engaged, then quiet for five to eleven months, then back; some ask when they are back."""
-    start = diary.created_at
-    _first_action(diary, start)
-    _visits(diary, start, pages=4)
-    _download(diary, start + timedelta(days=3))
-    if diary.rng.random() < 0.4:
-        _direct_request(diary, start + timedelta(days=8))
-    back = start + timedelta(days=diary.rng.uniform(150, 330))
-    _visits(diary, back, pages=6)
-    _download(diary, back + timedelta(days=1))
-    if diary.rng.random() < 0.5:
-        _direct_request(diary, back + timedelta(days=4))
+def _returning(log: ActivityLog) -> None:
+    """Engaged, then silent for five to eleven months, then active; some send a request."""
+    start = log.created_at
+    _first_action(log, start)
+    _visits(log, start, pages=4)
+    _download(log, start + timedelta(days=3))
+    if log.rng.random() < 0.4:
+        _direct_request(log, start + timedelta(days=8))
+    back = start + timedelta(days=log.rng.uniform(150, 330))
+    _visits(log, back, pages=6)
+    _download(log, back + timedelta(days=1))
+    if log.rng.random() < 0.5:
+        _direct_request(log, back + timedelta(days=4))
 
 
-def _cold(diary: Diary) -> None:
-    """Known to sales only: fairs and cold calls, some of which are answered."""
-    _fairs(diary, comes=0.6)
-    _cold_outreach(diary, diary.created_at + timedelta(days=diary.rng.uniform(1, 30)))
-    if diary.rng.random() < 0.4:
-        _follow_up(diary, diary.created_at + timedelta(days=diary.rng.uniform(40, 200)))
+def _cold(log: ActivityLog) -> None:
+    """In Salesforce only: fairs and cold calls, some of them answered."""
+    _fairs(log, comes=0.6)
+    _cold_outreach(log, log.created_at + timedelta(days=log.rng.uniform(1, 30)))
+    if log.rng.random() < 0.4:
+        _follow_up(log, log.created_at + timedelta(days=log.rng.uniform(40, 200)))
 
 
-ARCHETYPES: Final[dict[str, tuple[int, Callable[[Diary], None]]]] = {
+ARCHETYPES: Final[dict[str, tuple[int, Callable[[ActivityLog], None]]]] = {
     "silent": (28, _silent),
     "browser": (24, _browser),
     "engaged": (18, _engaged),
@@ -143,97 +143,89 @@ ARCHETYPES: Final[dict[str, tuple[int, Callable[[Diary], None]]]] = {
 }
 
 
-def _first_action(diary: Diary, at: datetime) -> None:
-    kind, detail = diary.rng.choice(
+def _first_action(log: ActivityLog, at: datetime) -> None:
+    kind, detail = log.rng.choice(
         (
             ("newsletter_signup", "Newsletter"),
-            ("white_paper", diary.rng.choice(PAPERS)),
+            ("white_paper", log.rng.choice(PAPERS)),
             ("account_created", "Free account"),
             ("newsletter_signup", "Newsletter"),
         )
     )
-    diary.add(kind, at, detail)
+    log.add(kind, at, detail)
 
 
-def _visits(diary: Diary, start: datetime, *, pages: int) -> None:
-    at = start + timedelta(hours=diary.rng.uniform(-2, 60))
+def _visits(log: ActivityLog, start: datetime, *, pages: int) -> None:
+    at = start + timedelta(hours=log.rng.uniform(-2, 60))
     for _ in range(pages):
-        diary.add("page_view", at, diary.rng.choice(PAGES))
-        at += timedelta(seconds=diary.rng.expovariate(1 / 90))
-        if diary.rng.random() < 0.2:
-            at += timedelta(days=diary.rng.uniform(0.3, 9))
+        log.add("page_view", at, log.rng.choice(PAGES))
+        at += timedelta(seconds=log.rng.expovariate(1 / 90))
+        if log.rng.random() < 0.2:
+            at += timedelta(days=log.rng.uniform(0.3, 9))
 
 
-def _download(diary: Diary, start: datetime) -> None:
-    diary.add(
-        "white_paper", start + timedelta(hours=diary.rng.uniform(0, 90)), diary.rng.choice(PAPERS)
-    )
+def _download(log: ActivityLog, start: datetime) -> None:
+    log.add("white_paper", start + timedelta(hours=log.rng.uniform(0, 90)), log.rng.choice(PAPERS))
 
 
-def _account(diary: Diary, start: datetime) -> None:
-    diary.add("account_created", start + timedelta(hours=diary.rng.uniform(1, 120)), "Free account")
+def _account(log: ActivityLog, start: datetime) -> None:
+    log.add("account_created", start + timedelta(hours=log.rng.uniform(1, 120)), "Free account")
 
 
-def _form(diary: Diary, start: datetime) -> None:
-    diary.add("detailed_form", start + timedelta(hours=diary.rng.uniform(1, 120)), "Assessment")
+def _form(log: ActivityLog, start: datetime) -> None:
+    log.add("detailed_form", start + timedelta(hours=log.rng.uniform(1, 120)), "Assessment")
 
 
-def _webinars(diary: Diary, *, joins: float) -> None:
+def _webinars(log: ActivityLog, *, joins: float) -> None:
     for title, days_back in WEBINARS:
-        held_at = diary.now - timedelta(days=days_back) + timedelta(hours=15)
-        if held_at < diary.created_at or diary.rng.random() > joins:
+        held_at = log.now - timedelta(days=days_back) + timedelta(hours=15)
+        if held_at < log.created_at or log.rng.random() > joins:
             continue
-        diary.add("webinar_registered", held_at - timedelta(hours=diary.rng.uniform(1, 200)), title)
-        if diary.rng.random() < 0.6:
-            diary.add(
-                "webinar_attended", held_at + timedelta(seconds=diary.rng.randint(0, 900)), title
-            )
+        log.add("webinar_registered", held_at - timedelta(hours=log.rng.uniform(1, 200)), title)
+        if log.rng.random() < 0.6:
+            log.add("webinar_attended", held_at + timedelta(seconds=log.rng.randint(0, 900)), title)
 
 
-def _fairs(diary: Diary, *, comes: float) -> None:
+def _fairs(log: ActivityLog, *, comes: float) -> None:
     for title, days_back in FAIRS:
-        if diary.rng.random() < comes:
-            at = diary.now - timedelta(days=days_back) + timedelta(hours=diary.rng.uniform(9, 17))
-            diary.add("campaign_response", at, title)
+        if log.rng.random() < comes:
+            at = log.now - timedelta(days=days_back) + timedelta(hours=log.rng.uniform(9, 17))
+            log.add("campaign_response", at, title)
 
 
-def _mailings(diary: Diary, *, receives: float, opens: float, clicks: float) -> None:
-    if diary.crms == "salesforce":
+def _mailings(log: ActivityLog, *, receives: float, opens: float, clicks: float) -> None:
+    if log.crms == "salesforce":
         return
     has_robot = (
-        diary.rng.random() < 0.12
-    )  # a mail gateway that opens and clicks everything within seconds
+        log.rng.random() < 0.12
+    )  # a mail gateway that opens and clicks every link within seconds
     for title, days_back in MAILINGS:
         sent_at = (
-            diary.now
+            log.now
             - timedelta(days=days_back)
-            + timedelta(hours=7, seconds=diary.rng.randint(0, 1200))
+            + timedelta(hours=7, seconds=log.rng.randint(0, 1200))
         )
-        if sent_at < diary.created_at or diary.rng.random() > receives:
+        if sent_at < log.created_at or log.rng.random() > receives:
             continue
-        diary.add("email_sent", sent_at, title, crm="hubspot", personal=False)
+        log.add("email_sent", sent_at, title, crm="hubspot", personal=False)
         if has_robot:
-            diary.add("email_open", sent_at + timedelta(seconds=1.5), title + ROBOT)
-            diary.add("email_click", sent_at + timedelta(seconds=2.1), title + ROBOT)
-        if diary.rng.random() < opens:
-            opened_at = sent_at + timedelta(hours=diary.rng.expovariate(1 / 9))
-            diary.add("email_open", opened_at, title)
-            if diary.rng.random() < clicks:
-                diary.add(
-                    "email_click", opened_at + timedelta(seconds=diary.rng.uniform(2, 90)), title
-                )
+            log.add("email_open", sent_at + timedelta(seconds=1.5), title + ROBOT)
+            log.add("email_click", sent_at + timedelta(seconds=2.1), title + ROBOT)
+        if log.rng.random() < opens:
+            opened_at = sent_at + timedelta(hours=log.rng.expovariate(1 / 9))
+            log.add("email_open", opened_at, title)
+            if log.rng.random() < clicks:
+                log.add("email_click", opened_at + timedelta(seconds=log.rng.uniform(2, 90)), title)
 
 
-def _cold_outreach(diary: Diary, start: datetime) -> None:
-    for number in range(diary.rng.randint(1, 4)):
-        kind = diary.rng.choice(("email_sent", "call_attempted"))
-        diary.add(
-            kind, _office_hours(diary.rng, start + timedelta(days=number * 3)), "Introduction"
-        )
+def _cold_outreach(log: ActivityLog, start: datetime) -> None:
+    for number in range(log.rng.randint(1, 4)):
+        kind = log.rng.choice(("email_sent", "call_attempted"))
+        log.add(kind, _office_hours(log.rng, start + timedelta(days=number * 3)), "Introduction")
 
 
-def _direct_request(diary: Diary, at: datetime) -> None:
-    kind, detail = diary.rng.choice(
+def _direct_request(log: ActivityLog, at: datetime) -> None:
+    kind, detail = log.rng.choice(
         (
             ("demo_request", "Demo"),
             ("demo_request", "Demo"),
@@ -241,66 +233,66 @@ def _direct_request(diary: Diary, at: datetime) -> None:
             ("detailed_form", "Assessment"),
         )
     )
-    diary.add(kind, at, detail)
-    if diary.rng.random() < 0.85:  # the rest nobody calls back: what the product is to find
-        _follow_up(diary, at)
+    log.add(kind, at, detail)
+    if log.rng.random() < 0.85:  # the others get no follow-up
+        _follow_up(log, at)
 
 
-def _follow_up(diary: Diary, asked_at: datetime) -> None:
-    rng = diary.rng
+def _follow_up(log: ActivityLog, asked_at: datetime) -> None:
+    rng = log.rng
     at = _office_hours(rng, asked_at + timedelta(hours=rng.expovariate(1 / 20)))
-    diary.add("email_sent", at, "Your request")
+    log.add("email_sent", at, "Your request")
     for _ in range(rng.randint(0, 3)):
         at = _office_hours(rng, at + timedelta(days=rng.uniform(0.5, 3)))
-        diary.add("call_attempted", at, "Follow-up call")
+        log.add("call_attempted", at, "Follow-up call")
     if rng.random() < 0.6:
-        diary.add("email_reply", _office_hours(rng, at + timedelta(hours=20)), "Re: Your request")
+        log.add("email_reply", _office_hours(rng, at + timedelta(hours=20)), "Re: Your request")
     if rng.random() < 0.6:
         kind = rng.choice(("call_connected", "call_connected", "call_inbound"))
-        diary.add(kind, _office_hours(rng, at + timedelta(days=2)), "Qualification call")
+        log.add(kind, _office_hours(rng, at + timedelta(days=2)), "Qualification call")
     if rng.random() < 0.25:
-        diary.add(
+        log.add(
             "note",
             at + timedelta(minutes=25),
             rng.choice(("Asked for references", "WhatsApp: sent the agenda")),
         )
     if rng.random() < 0.35:
-        diary.add("task", at + timedelta(minutes=30), "Send proposal")
+        log.add("task", at + timedelta(minutes=30), "Send proposal")
     if rng.random() < 0.5:
-        _meeting(diary, at + timedelta(days=rng.uniform(1, 10)))
+        _meeting(log, at + timedelta(days=rng.uniform(1, 10)))
 
 
-def _meeting(diary: Diary, at: datetime) -> None:
-    held_at = _office_hours(diary.rng, at).replace(minute=0, second=0, microsecond=0)
-    if diary.rng.random() < 0.5:
-        diary.add(
-            "meeting_booked", held_at - timedelta(days=diary.rng.uniform(0.5, 6)), "Intro meeting"
+def _meeting(log: ActivityLog, at: datetime) -> None:
+    held_at = _office_hours(log.rng, at).replace(minute=0, second=0, microsecond=0)
+    if log.rng.random() < 0.5:
+        log.add(
+            "meeting_booked", held_at - timedelta(days=log.rng.uniform(0.5, 6)), "Intro meeting"
         )
-    diary.add(
-        "meeting_held" if diary.rng.random() < 0.75 else "meeting_no_show", held_at, "Intro meeting"
+    log.add(
+        "meeting_held" if log.rng.random() < 0.75 else "meeting_no_show", held_at, "Intro meeting"
     )
 
 
-def _deal(diary: Diary, opened_at: datetime, *, won: bool) -> None:
-    rng = diary.rng
-    crm = diary.owner_of_deal()
+def _deal(log: ActivityLog, opened_at: datetime, *, won: bool) -> None:
+    rng = log.rng
+    crm = log.owner_of_deal()
     opened_at = _office_hours(rng, opened_at)
     title = rng.choice(("Starter", "Team", "Enterprise"))
-    diary.add("opportunity_opened", opened_at, title, crm=crm)
+    log.add("opportunity_opened", opened_at, title, crm=crm)
     at = opened_at
     for _ in range(rng.randint(1, 3)):
         at = _office_hours(rng, at + timedelta(days=rng.uniform(2, 12)))
-        diary.add(
+        log.add(
             rng.choice(("email_sent", "call_connected", "email_reply")), at, f"{title} proposal"
         )
-    _meeting(diary, at + timedelta(days=4))
-    if rng.random() < 0.85:  # the rest is still open
+    _meeting(log, at + timedelta(days=4))
+    if rng.random() < 0.85:  # the others are still open
         closed_at = _office_hours(rng, at + timedelta(days=rng.uniform(5, 50)))
-        diary.add("opportunity_won" if won else "opportunity_lost", closed_at, title, crm=crm)
+        log.add("opportunity_won" if won else "opportunity_lost", closed_at, title, crm=crm)
 
 
 def _office_hours(rng: Random, at: datetime) -> datetime:
-    """Move to office hours of a weekday, on a whole second, at most minutes before `at`."""
+    """Move a time to office hours of a weekday, on a whole second."""
     day = at if at.hour < 16 else at + timedelta(days=1)
     day += timedelta(days=7 - day.weekday() if day.weekday() > 4 else 0)
     hour = rng.randint(max(8, at.hour), 16) if day == at else rng.randint(8, 16)

@@ -1,7 +1,6 @@
-"""The sandbox's world: people with journeys, from which both CRMs make their own records.
+"""The generated people, from which both CRMs generate their own records.
 
-Everything follows from (count, seed, now); person k is the same in a world of twenty and of two
-thousand.
+Seed, number and `now` determine a person: person 7 is the same with 20 people as with 2,000.
 """
 
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final, overload
 
-from sandbox.seed.activity_log import Crm, Diary, Happening
+from sandbox.seed.activity_log import ActivityLog, Crm, Event
 from sandbox.seed.identities import Identity, make_identity
-from sandbox.seed.journeys import ARCHETYPES, live, random_start
+from sandbox.seed.journeys import ARCHETYPES, random_created_at, simulate
 
-__all__ = ["Everybody", "Happening", "Person", "make_people"]
+__all__ = ["Event", "People", "Person", "make_people"]
 
 AUTHORITIES: Final = ("decision maker", "influencer", "user", "unknown")
 NEEDS: Final = (
@@ -27,8 +26,8 @@ NEEDS: Final = (
 _MQL, _SQL = "marketingqualifiedlead", "salesqualifiedlead"
 _OPEN, _WORKING = "Open - Not Contacted", "Working - Contacted"
 
-# What the teams left in their CRMs, by what the person really reached: mostly one step behind the
-# truth, sometimes ahead of it, sometimes nothing.
+# The stage in each CRM, by the step that the person has reached: mostly one step behind, sometimes
+# ahead, sometimes empty.
 _HUBSPOT_STAGES: Final[dict[str, tuple[str | None, ...]]] = {
     "quiet": ("subscriber", "lead", "lead", None, "other"),
     "engaged": ("lead", "lead", _MQL, "subscriber", _SQL),
@@ -58,12 +57,12 @@ _SALES_ARCHETYPES: Final = frozenset(("asking", "buying", "losing", "cold"))
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A human with a journey, and how each CRM knows them.
+    """A person: identity, events, and the records in each CRM.
 
-    `hubspot_records`: 0 not there, 1 one contact, 2 a duplicate contact as well. `hubspot_merged`:
-    how many earlier contacts were merged into the first one. `salesforce_as`: None, "Lead",
-    "Contact" or "ConvertedLead" (a converted Lead plus its Contact). `hubspot_stage` and
-    `salesforce_stage` are what each team last left, often stale.
+    hubspot_records: 0 none, 1 a contact, 2 a contact and a duplicate.
+    hubspot_merged: number of earlier contacts merged into the first one.
+    salesforce_as: None, "Lead", "Contact" or "ConvertedLead" (a converted lead and its contact).
+    hubspot_stage, salesforce_stage: the stage that each team set last, often outdated.
     """
 
     number: int
@@ -95,19 +94,19 @@ class Person:
     authority: str | None
     need: str | None
     timeline: date | None
-    happenings: tuple[Happening, ...]
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True)
-class Everybody(Sequence[Person]):
-    """The people of a world, each made when asked for: a large world does not hold them."""
+class People(Sequence[Person]):
+    """A sequence of people, each generated on access: a million people need no memory."""
 
     size: int
     seed: int
     now: datetime
 
     def __len__(self) -> int:
-        """Say how many there are."""
+        """Return the number of people."""
         return self.size
 
     @overload
@@ -115,7 +114,7 @@ class Everybody(Sequence[Person]):
     @overload
     def __getitem__(self, number: slice) -> list[Person]: ...
     def __getitem__(self, number: int | slice) -> Person | list[Person]:
-        """Make one or several."""
+        """Generate one or several people."""
         chosen = range(self.size)[number]
         if isinstance(chosen, range):
             return [_make_person(one, self.seed, self.now) for one in chosen]
@@ -123,7 +122,7 @@ class Everybody(Sequence[Person]):
 
 
 def make_people(count: int, seed: int, now: datetime) -> list[Person]:
-    """Make the world as it stands at `now`, a UTC midnight."""
+    """Generate `count` people with events up to `now`, a UTC midnight."""
     return [_make_person(number, seed, now) for number in range(count)]
 
 
@@ -131,12 +130,10 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
     rng = Random(f"{seed}/person/{number}")
     identity = make_identity(rng, number, seed)
     archetype = rng.choices(list(ARCHETYPES), [share for share, _ in ARCHETYPES.values()])[0]
-    crms = _known_to(rng, archetype)
-    created_at = random_start(rng, now)
-    happenings = _happenings(
-        rng, archetype, crms, created_at, now, has_email=identity.email is not None
-    )
-    reached = _reached(archetype, happenings)
+    crms = _choose_crms(rng, archetype)
+    created_at = random_created_at(rng, now)
+    events = _events(rng, archetype, crms, created_at, now, has_email=identity.email is not None)
+    reached = _reached(archetype, events)
     in_salesforce = crms != "hubspot"
     in_hubspot = crms != "salesforce"
     company = identity.company
@@ -165,8 +162,8 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
         hubspot_stage=_hubspot_stage(rng, reached) if in_hubspot else None,
         salesforce_stage=_salesforce_stage(rng, reached) if in_salesforce else None,
         lead_status=_lead_status(rng, reached),
-        opted_out=any(entry.kind == "unsubscribed" for entry in happenings) or rng.random() < 0.01,
-        bounced=any(entry.kind == "email_bounced" for entry in happenings),
+        opted_out=any(entry.kind == "unsubscribed" for entry in events) or rng.random() < 0.01,
+        bounced=any(entry.kind == "email_bounced" for entry in events),
         budget=float(rng.choice((1000, 3000, 5000, 12500, 40000)))
         if qualified and rng.random() < 0.5
         else None,
@@ -175,11 +172,11 @@ def _make_person(number: int, seed: int, now: datetime) -> Person:
         timeline=(now + timedelta(days=rng.randint(-90, 300))).date()
         if qualified and rng.random() < 0.4
         else None,
-        happenings=happenings,
+        events=events,
     )
 
 
-def _known_to(rng: Random, archetype: str) -> Crm:
+def _choose_crms(rng: Random, archetype: str) -> Crm:
     if archetype == "cold":
         return "salesforce"
     if archetype in _SALES_ARCHETYPES:
@@ -190,20 +187,20 @@ def _known_to(rng: Random, archetype: str) -> Crm:
     return "salesforce" if draw < 0.47 else "hubspot"
 
 
-def _happenings(
+def _events(
     rng: Random, archetype: str, crms: Crm, created_at: datetime, now: datetime, *, has_email: bool
-) -> tuple[Happening, ...]:
-    diary = Diary(rng, created_at, now, crms=crms, has_email=has_email)
-    live(diary, archetype)
+) -> tuple[Event, ...]:
+    log = ActivityLog(rng, created_at, now, crms=crms, has_email=has_email)
+    simulate(log, archetype)
     if rng.random() < 0.03:
-        diary.add("unsubscribed", created_at + timedelta(days=rng.uniform(5, 300)), "All mailings")
+        log.add("unsubscribed", created_at + timedelta(days=rng.uniform(5, 300)), "All mailings")
     if rng.random() < 0.02:
-        diary.add("email_bounced", created_at + timedelta(days=rng.uniform(1, 200)), "Mailing 07")
-    return diary.happenings()
+        log.add("email_bounced", created_at + timedelta(days=rng.uniform(1, 200)), "Mailing 07")
+    return log.events()
 
 
-def _reached(archetype: str, happenings: tuple[Happening, ...]) -> str:
-    kinds = {entry.kind for entry in happenings}
+def _reached(archetype: str, events: tuple[Event, ...]) -> str:
+    kinds = {entry.kind for entry in events}
     if "opportunity_won" in kinds:
         return "bought"
     if "opportunity_lost" in kinds:

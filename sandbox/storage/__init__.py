@@ -1,1 +1,1 @@
-"""Where the sandbox keeps records: compressed, with changes on top."""
+"""Compressed storage of records and events."""

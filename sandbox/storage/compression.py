@@ -1,4 +1,4 @@
-"""Lines of JSON, compressed: a tenth of the memory that objects take."""
+"""Compressed lines of JSON: a tenth of the memory of Python objects."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ import lz4.block
 import pyarrow as pa
 
 _SAMPLE: Final = 1 << 14
-"""Bytes of the first lines by which the others are told: of most of them little else is new."""
+"""Size of the compression dictionary: the first lines, which resemble all others."""
 
 _PACKED: Final = b"\0"
-"""Marks what is compressed: no JSON begins with it."""
+"""First byte of a compressed line: JSON never starts with it."""
 
 _BOUNDS: Final = Struct("<II")
 _ZSTD: Final = pa.Codec("zstd")
 
 
 class Lines(ABC):
-    """Lines that are added and never change, by their place; full blocks of them are packed."""
+    """Append-only lines by index; full blocks are compressed."""
 
     _SIZE: ClassVar[int]
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         self._blocks: list[bytes] = []
         self._last: list[bytes] = []
 
@@ -34,50 +34,50 @@ class Lines(ABC):
         return len(self._blocks) * self._SIZE + len(self._last)
 
     def add(self, line: bytes) -> None:
-        """Add a line, which holds no line break, as JSON holds none."""
+        """Add a line without a line break."""
         self._last.append(line)
         if len(self._last) == self._SIZE:
-            self._blocks.append(self._packed(self._last))
+            self._blocks.append(self._pack(self._last))
             self._last = []
 
     def __getitem__(self, place: int) -> bytes:
-        """Give the line at a place."""
+        """Return the line at an index."""
         at, line = divmod(place, self._SIZE)
-        return self._last[line] if at == len(self._blocks) else self._unpacked(at, line)
+        return self._last[line] if at == len(self._blocks) else self._unpack(at, line)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Go through all lines in order."""
+        """Iterate over all lines in order."""
         return map(self.__getitem__, range(len(self)))
 
     @abstractmethod
-    def _packed(self, lines: list[bytes]) -> bytes: ...
+    def _pack(self, lines: list[bytes]) -> bytes: ...
 
     @abstractmethod
-    def _unpacked(self, at: int, line: int) -> bytes: ...
+    def _unpack(self, at: int, line: int) -> bytes: ...
 
 
-class Packed(Lines):
-    """Lines that are each packed alone, to be read in any order."""
+class RandomAccessLines(Lines):
+    """Lines that are compressed one by one, to be read in any order."""
 
     _SIZE = 256
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         super().__init__()
         self._sample = b""
 
-    def _packed(self, lines: list[bytes]) -> bytes:
-        """Write where each line begins and where it ends, and then the lines."""
+    def _pack(self, lines: list[bytes]) -> bytes:
+        """Write the offsets of the lines, and then the lines."""
         self._sample = self._sample or b"".join(lines)[:_SAMPLE]
-        alone = [self._shorter(line) for line in lines]
+        alone = [self._compress(line) for line in lines]
         bounds = accumulate(map(len, alone), initial=4 * (self._SIZE + 1))
         return pack(f"<{self._SIZE + 1}I", *bounds) + b"".join(alone)
 
-    def _shorter(self, line: bytes) -> bytes:
+    def _compress(self, line: bytes) -> bytes:
         packed: bytes = _PACKED + lz4.block.compress(line, dict=self._sample)
         return min(packed, line, key=len)
 
-    def _unpacked(self, at: int, line: int) -> bytes:
+    def _unpack(self, at: int, line: int) -> bytes:
         block = self._blocks[at]
         begin, end = _BOUNDS.unpack_from(block, 4 * line)
         alone = block[begin:end]
@@ -87,26 +87,26 @@ class Packed(Lines):
         return unpacked
 
 
-class TightlyPacked(Lines):
-    """Lines that are packed with their neighbours, in half the memory, to be read in order."""
+class SequentialLines(Lines):
+    """Lines that are compressed in blocks, in half the memory, to be read in order."""
 
     _SIZE = 64
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without content."""
         super().__init__()
         self._seen: tuple[int, list[bytes]] = -1, []
 
-    def _packed(self, lines: list[bytes]) -> bytes:
+    def _pack(self, lines: list[bytes]) -> bytes:
         text = b"\n".join(lines)
         packed: bytes = _ZSTD.compress(text, asbytes=True)
         return pack("<I", len(text)) + packed
 
-    def _unpacked(self, at: int, line: int) -> bytes:
-        seen = self._seen
-        if seen[0] != at:
+    def _unpack(self, at: int, line: int) -> bytes:
+        block = self._seen
+        if block[0] != at:
             packed = memoryview(self._blocks[at])
             size = int.from_bytes(packed[:4], "little")
             text: bytes = _ZSTD.decompress(packed[4:], size, asbytes=True)
-            seen = self._seen = at, text.split(b"\n")
-        return seen[1][line]
+            block = self._seen = at, text.split(b"\n")
+        return block[1][line]

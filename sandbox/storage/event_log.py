@@ -1,4 +1,4 @@
-"""What happened, newest first: entries that are packed, with those that somebody holds on top."""
+"""A log of events, newest first: compressed entries, and changed entries uncompressed."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -9,21 +9,21 @@ from typing import Any, Final, overload
 import numpy as np
 import orjson
 
-from sandbox.storage.compression import TightlyPacked
+from sandbox.storage.compression import SequentialLines
 
 Entry = dict[str, Any]
 _WEEK: Final = 7 * 86_400_000
 
 
-class Timeline(Sequence[Entry]):
-    """A log by time; instants are epoch milliseconds. What is added shows once it is settled."""
+class EventLog(Sequence[Entry]):
+    """A log by time in epoch milliseconds. Added entries are readable after `pack`."""
 
     def __init__(self) -> None:
-        """Start empty."""
-        self._weeks: dict[int, tuple[array[int], TightlyPacked]] = defaultdict(_week)
-        self._ago = array("q")
-        self._packed = TightlyPacked()
-        self._held: dict[int, Entry] = {}
+        """Start without content."""
+        self._weeks: dict[int, tuple[array[int], SequentialLines]] = defaultdict(_week)
+        self._negated_times = array("q")
+        self._packed = SequentialLines()
+        self._unpacked: dict[int, Entry] = {}
 
     def add(self, at: int, entry: Entry) -> None:
         """Add an entry, in any order."""
@@ -31,48 +31,50 @@ class Timeline(Sequence[Entry]):
         ago.append(-at)
         packed.add(orjson.dumps(entry))
 
-    def settle(self) -> None:
-        """Put all entries in order, week by week; what came first stays first in a tie."""
+    def pack(self) -> None:
+        """Sort and compress all entries, week by week; the sort is stable."""
         for week in sorted(self._weeks, reverse=True):
             ago, packed = self._weeks.pop(week)
             lines = list(packed)
             for at in np.argsort(np.array(ago), kind="stable").tolist():
-                self._ago.append(ago[at])
+                self._negated_times.append(ago[at])
                 self._packed.add(lines[at])
 
     def between(self, since: int, until: int) -> range:
-        """Give the places of what lies in [since, until]."""
-        return range(bisect_left(self._ago, -until), bisect_right(self._ago, -since))
+        """Return the indexes of the entries in [since, until]."""
+        return range(
+            bisect_left(self._negated_times, -until), bisect_right(self._negated_times, -since)
+        )
 
-    def at(self, place: int) -> int:
-        """Give the instant of an entry."""
-        return -self._ago[place]
+    def timestamp(self, place: int) -> int:
+        """Return the time of an entry."""
+        return -self._negated_times[place]
 
-    def look(self, place: int) -> Entry:
-        """Give an entry to read."""
-        entry: Entry = self._held.get(place) or orjson.loads(self._packed[place])
+    def read(self, place: int) -> Entry:
+        """Return an entry for reading only."""
+        entry: Entry = self._unpacked.get(place) or orjson.loads(self._packed[place])
         return entry
 
     def __len__(self) -> int:
         """Count the entries."""
-        return len(self._ago)
+        return len(self._negated_times)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Go through the entries to read them."""
+        """Iterate over the entries for reading only."""
         lines = enumerate(self._packed)
-        return (self._held.get(place) or orjson.loads(line) for place, line in lines)
+        return (self._unpacked.get(place) or orjson.loads(line) for place, line in lines)
 
     @overload
     def __getitem__(self, place: int) -> Entry: ...
     @overload
     def __getitem__(self, place: slice) -> list[Entry]: ...
     def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
-        """Give an entry, or several, to hold: what is changed in it is changed."""
+        """Return an entry, or several; changes to it are kept."""
         if isinstance(place, slice):
             return [self[one] for one in range(len(self))[place]]
         place = range(len(self))[place]
-        return self._held.setdefault(place, self.look(place))
+        return self._unpacked.setdefault(place, self.read(place))
 
 
-def _week() -> "tuple[array[int], TightlyPacked]":
-    return array("q"), TightlyPacked()
+def _week() -> "tuple[array[int], SequentialLines]":
+    return array("q"), SequentialLines()

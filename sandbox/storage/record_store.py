@@ -1,7 +1,7 @@
-"""Where a world keeps its records: packed, with what somebody holds or changed on top.
+"""The records of an object: compressed, and changed records as ordinary objects.
 
-`shelf[key]` is for who may change what he gets: from then on that object is the record. `look`,
-`all` and `found` are for reading only, and hold nothing.
+`store[key]` returns a record that the caller may change; the store keeps that object from then on.
+`read`, `all` and `filter` return records for reading only, and keep nothing uncompressed.
 """
 
 from array import array
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.storage.compression import Packed
+from sandbox.storage.compression import RandomAccessLines
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -21,15 +21,15 @@ Numbers = npt.NDArray[np.int64]
 
 
 def no_stamp(_value: Any) -> int:
-    """Know no more than the key."""
+    """Return 0: the records have no stamp."""
     return 0
 
 
 @dataclass(frozen=True)
-class Form(Generic[Key, Value]):
-    """How records are written as lines of JSON, and their keys as numbers (None: cannot be).
+class RecordFormat(Generic[Key, Value]):
+    """How records become lines of JSON, and keys become numbers (None: no number).
 
-    A stamp is another number that is known of a record without unpacking it.
+    A stamp is another number of a record that can be read without decompressing it.
     """
 
     number: Callable[[Key], int | None]
@@ -39,23 +39,23 @@ class Form(Generic[Key, Value]):
     stamp: Callable[[Value], int] = no_stamp
 
 
-class Shelf(MutableMapping[Key, Value]):
-    """Records by key, in the order in which they came."""
+class RecordStore(MutableMapping[Key, Value]):
+    """Records by key, in the order of insertion."""
 
-    def __init__(self, form: Form[Key, Value]) -> None:
-        """Start empty."""
+    def __init__(self, form: RecordFormat[Key, Value]) -> None:
+        """Start without content."""
         self._form = form
-        self._packed = Packed()
+        self._packed = RandomAccessLines()
         self._numbers = array("q")
         self._stamps = array("q")
         self._sorted: tuple[array[int], Numbers | None] | None = None
         self._indexes: dict[str, tuple[Numbers, Numbers]] = {}
-        self._held: dict[Key, Value] = {}
+        self._unpacked: dict[Key, Value] = {}
         self._new: dict[Key, Value] = {}
-        self._gone: set[Key] = set()
+        self._deleted: set[Key] = set()
 
-    def settle(self) -> None:
-        """Pack what is new: nobody holds it any longer."""
+    def pack(self) -> None:
+        """Compress new records; objects that callers hold are no longer the records."""
         for key, value in self._new.items():
             number = self._form.number(key)
             if number is None:
@@ -68,140 +68,141 @@ class Shelf(MutableMapping[Key, Value]):
         self._indexes.clear()
 
     def __getitem__(self, key: Key) -> Value:
-        """Give a record to hold."""
-        if key in self._held:
-            return self._held[key]
+        """Return a record that the caller may change."""
+        if key in self._unpacked:
+            return self._unpacked[key]
         if key in self._new:
             return self._new[key]
         place = self._place(key)
         if place is None:
             raise KeyError(key)
-        return self._held.setdefault(key, self._form.load(self._packed[place]))
+        return self._unpacked.setdefault(key, self._form.load(self._packed[place]))
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        """Put a record in place of what was there, or behind all others."""
-        if key not in self._held and self._place(key) is None:
+        """Replace a record, or add a new one at the end."""
+        if key not in self._unpacked and self._place(key) is None:
             self._new[key] = value
         else:
-            self._held[key] = value
+            self._unpacked[key] = value
 
     def __delitem__(self, key: Key) -> None:
-        """Take a record away."""
+        """Delete a record."""
         if key not in self:
             raise KeyError(key)
-        self._held.pop(key, None)
+        self._unpacked.pop(key, None)
         self._new.pop(key, None)
-        self._gone.add(key)
+        self._deleted.add(key)
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether there is a record."""
-        return key in self._held or key in self._new or self._place(key) is not None  # type: ignore[arg-type]  # any object may be asked for
+        """Return whether the key exists."""
+        return key in self._unpacked or key in self._new or self._place(key) is not None  # type: ignore[arg-type]  # any object may be asked for
 
     def __len__(self) -> int:
         """Count the records."""
-        gone = sum(self._packed_at(key) is not None for key in self._gone)
-        return len(self._packed) - gone + len(self._new)
+        deleted = sum(self._packed_at(key) is not None for key in self._deleted)
+        return len(self._packed) - deleted + len(self._new)
 
     def __iter__(self) -> Iterator[Key]:
-        """Go through the keys."""
+        """Iterate over the keys."""
         for number in self._numbers:
             key = self._form.key(number)
-            if key not in self._gone:
+            if key not in self._deleted:
                 yield key
         yield from list(self._new)
 
     def clear(self) -> None:
-        """Take everything away."""
-        self.__dict__ = Shelf(self._form).__dict__
+        """Delete all records."""
+        self.__dict__ = RecordStore(self._form).__dict__
 
-    def look(self, key: Key) -> Value | None:
-        """Give a record to read; None where there is none."""
-        value = self._held.get(key)
+    def read(self, key: Key) -> Value | None:
+        """Return a record for reading only, or None."""
+        value = self._unpacked.get(key)
         if value is None:
             value = self._new.get(key)
         if value is None and (place := self._place(key)) is not None:
             value = self._form.load(self._packed[place])
         return value
 
-    def now(self, key: Key, seen: Value) -> Value | None:
-        """Give what is there in place of a record seen earlier; None where it is gone."""
-        value = self._held.get(key) or self._new.get(key)
-        return seen if value is None and key not in self._gone else value
+    def current(self, key: Key, earlier: Value) -> Value | None:
+        """Return the current version of a record read earlier; None if it is deleted."""
+        value = self._unpacked.get(key) or self._new.get(key)
+        return earlier if value is None and key not in self._deleted else value
 
     def all(self) -> Iterator[Value]:
-        """Go through the records to read them."""
-        out = self._out()
+        """Iterate over the records for reading only."""
+        out = self._unpacked_places()
         for place, line in enumerate(self._packed):
             if place not in out:
                 yield self._form.load(line)
-            elif out[place] in self._held:
-                yield self._held[out[place]]
+            elif out[place] in self._unpacked:
+                yield self._unpacked[out[place]]
         yield from list(self._new.values())
 
-    def found(
+    def filter(
         self,
         test: Callable[[Value], bool],
         among: Callable[[Numbers], Any] = np.ones_like,
         *,
-        is_told: bool = False,
-    ) -> "Found[Value]":
-        """Find records; the answer stays as it is, whatever is put in their places later.
+        index_is_exact: bool = False,
+    ) -> "Matches[Value]":
+        """Return the matching records; later changes do not affect the result.
 
-        `among` says by the stamps which packed ones may pass the test; where `is_told`, they do.
+        `among` selects by their stamps the compressed records that can match. With
+        `index_is_exact` all of them do, and `test` is not called for them.
         """
-        found: Found[Value] = Found(self._packed, self._form.load)
-        out = self._out()
+        found: Matches[Value] = Matches(self._packed, self._form.load)
+        out = self._unpacked_places()
         there = np.array(among(np.array(self._stamps, np.int64)), bool)
         there[list(out)] = True
         for place in np.flatnonzero(there).tolist():
             if place in out:
-                if out[place] in self._held and test(self._held[out[place]]):
-                    found.add_held(self._held[out[place]])
-            elif is_told or test(self._form.load(self._packed[place])):
+                if out[place] in self._unpacked and test(self._unpacked[out[place]]):
+                    found.add_unpacked(self._unpacked[out[place]])
+            elif index_is_exact or test(self._form.load(self._packed[place])):
                 found.add(place)
         for value in list(self._new.values()):
             if test(value):
-                found.add_held(value)
+                found.add_unpacked(value)
         return found
 
-    def where(
+    def find_by(
         self, name: str, values: Callable[[Value], Iterable[Hashable]], wanted: Hashable
     ) -> Iterator[Value]:
-        """Go through the records of which one of the `values`, called `name` here, is `wanted`."""
+        """Iterate over the records with `wanted` among their `values`; `name` names the index."""
         for key in self._indexed(name, values, wanted):
-            value = self.look(key)
+            value = self.read(key)
             if value is not None and wanted in values(value):
                 yield value
 
-    def is_held(self, key: Key) -> bool:
-        """Tell whether a record is out of its package."""
-        return key in self._held or key in self._new
+    def is_unpacked(self, key: Key) -> bool:
+        """Return whether a record is an uncompressed object."""
+        return key in self._unpacked or key in self._new
 
-    def columns(self) -> tuple[Numbers, Numbers]:
-        """Give the numbers and stamps of all that was packed, by number."""
+    def packed_columns(self) -> tuple[Numbers, Numbers]:
+        """Return numbers and stamps of all compressed records, by number."""
         numbers, stamps = np.array(self._numbers, np.int64), np.array(self._stamps, np.int64)
         order = np.argsort(numbers, kind="stable")
         return numbers[order], stamps[order]
 
-    def out_numbers(self) -> Numbers:
-        """Give the numbers of what was packed and is now held, or gone."""
-        return np.array([self._numbers[place] for place in self._out()], np.int64)
+    def unpacked_numbers(self) -> Numbers:
+        """Return the numbers of compressed records that are now uncompressed or deleted."""
+        return np.array([self._numbers[place] for place in self._unpacked_places()], np.int64)
 
-    def held(self) -> list[Value]:
-        """Give the records that are out of their packages."""
-        return [*self._held.values(), *self._new.values()]
+    def unpacked(self) -> list[Value]:
+        """Return the uncompressed records."""
+        return [*self._unpacked.values(), *self._new.values()]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is made when it is needed."""
+        """Leave out the indexes, which are built on demand."""
         return self.__dict__ | {"_sorted": None, "_indexes": {}}
 
-    def _out(self) -> dict[int, Key]:
-        """Tell which packed records are held or gone."""
-        places = ((self._packed_at(key), key) for key in (*self._held, *self._gone))
+    def _unpacked_places(self) -> dict[int, Key]:
+        """Return the places of compressed records that are now uncompressed or deleted."""
+        places = ((self._packed_at(key), key) for key in (*self._unpacked, *self._deleted))
         return {place: key for place, key in places if place is not None}
 
     def _place(self, key: Key) -> int | None:
-        return None if key in self._gone else self._packed_at(key)
+        return None if key in self._deleted else self._packed_at(key)
 
     def _packed_at(self, key: Key) -> int | None:
         number = self._form.number(key)
@@ -225,7 +226,7 @@ class Shelf(MutableMapping[Key, Value]):
     def _indexed(
         self, name: str, values: Callable[[Value], Iterable[Hashable]], wanted: Hashable
     ) -> list[Key]:
-        """Give the keys of what may have a value; the index is built when it is first needed."""
+        """Return the keys of records that may have a value; the index is built on first use."""
         if name not in self._indexes:
             places, hashes = array("q"), array("q")
             for place, line in enumerate(self._packed):
@@ -235,36 +236,36 @@ class Shelf(MutableMapping[Key, Value]):
             order = np.argsort(np.array(hashes, np.int64), kind="stable")
             index = np.array(hashes, np.int64)[order], np.array(places, np.int64)[order]
             self._indexes[name] = index
-        known, at = self._indexes[name]
-        start, stop = (int(np.searchsorted(known, hash(wanted), side)) for side in _SIDES)
+        value_hashes, at = self._indexes[name]
+        start, stop = (int(np.searchsorted(value_hashes, hash(wanted), side)) for side in _SIDES)
         keys = (self._form.key(self._numbers[place]) for place in at[start:stop])
-        return list(dict.fromkeys([*keys, *self._held, *self._new]))
+        return list(dict.fromkeys([*keys, *self._unpacked, *self._new]))
 
 
 _SIDES: Any = ("left", "right")
 
 
-class Found(Sequence[Value]):
-    """Records that were found, as they were then; unpacked while somebody looks."""
+class Matches(Sequence[Value]):
+    """The result of `filter`: records at that time, decompressed while they are read."""
 
-    def __init__(self, packed: Packed, load: Callable[[bytes], Value]) -> None:
-        """Start with none."""
+    def __init__(self, packed: RandomAccessLines, load: Callable[[bytes], Value]) -> None:
+        """Start empty."""
         self._packed = packed
         self._load = load
         self._places = array("q")
         self._values: list[Value] = []
 
     def add(self, place: int) -> None:
-        """Take in what is packed."""
+        """Add a compressed record."""
         self._places.append(place)
 
-    def add_held(self, value: Value) -> None:
-        """Take in what is not."""
+    def add_unpacked(self, value: Value) -> None:
+        """Add an uncompressed record."""
         self._values.append(value)
         self._places.append(-len(self._values))
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of records."""
         return len(self._places)
 
     @overload
@@ -272,25 +273,25 @@ class Found(Sequence[Value]):
     @overload
     def __getitem__(self, at: slice) -> list[Value]: ...
     def __getitem__(self, at: int | slice) -> Value | list[Value]:
-        """Read one or several."""
+        """Return one or several records."""
         if isinstance(at, slice):
             return [self._read(place) for place in self._places[at]]
         return self._read(self._places[at])
 
     def sort(self, key: Callable[[Value], Any], *, reverse: bool) -> None:
-        """Put them in order."""
+        """Sort the records."""
         keys = [key(value) for value in self]
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
-        self._places = self.part(order)._places
+        self._places = self.select(order)._places
 
-    def part(self, chosen: Iterable[int]) -> "Found[Value]":
-        """Give some of them."""
-        part = Found(self._packed, self._load)
+    def select(self, chosen: Iterable[int]) -> "Matches[Value]":
+        """Return some of the records."""
+        part = Matches(self._packed, self._load)
         part._values, part._places = self._values, array("q", map(self._places.__getitem__, chosen))
         return part
 
-    def cut(self, start: int, stop: int | None) -> None:
-        """Keep a part."""
+    def slice(self, start: int, stop: int | None) -> None:
+        """Keep the records of a range."""
         self._places = self._places[start:stop]
 
     def _read(self, place: int) -> Value:

@@ -1,4 +1,4 @@
-"""Requests that make no sense are refused: none of them breaks the sandbox."""
+"""Invalid requests get an error response; none of them breaks the sandbox."""
 
 import re
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(("method", "path"), HUBSPOT)
-def test_hubspot_has_an_answer_for_it(box: Sandbox, method: str, path: str) -> None:
-    """For numbers that are none, bodies of any shape, and objects that are none."""
+def test_hubspot_returns_an_error(box: Sandbox, method: str, path: str) -> None:
+    """For invalid numbers, bodies of any shape, and unknown objects."""
     headers = {"Authorization": f"Bearer {box.hubspot_token}"}
     paths = [re.sub(r"\{\w+\}", name, path) for name in ("contacts", "nothing")]
     bodies = (None,) if method in ("GET", "DELETE") else BODIES
@@ -65,8 +65,8 @@ def test_hubspot_has_an_answer_for_it(box: Sandbox, method: str, path: str) -> N
 
 
 @pytest.mark.parametrize("path", SALESFORCE)
-def test_salesforce_has_an_answer_for_it(box: Sandbox, path: str) -> None:
-    """With 400, or 404 where there is nothing."""
+def test_salesforce_returns_an_error(box: Sandbox, path: str) -> None:
+    """With 400, or 404 for unknown records."""
     headers = {"Authorization": f"Bearer {box.salesforce_token}"}
     answer = requests.get(box.url + REST + path, headers=headers, timeout=10)
 

@@ -1,4 +1,4 @@
-"""Faults on demand, people who edit in mid-run, wrong clocks, and the hard worlds."""
+"""Planned faults, manual changes during a run, wrong clocks, and the scenarios."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import requests
 
 from sandbox.faults import Fault, Faults
 from sandbox.mutations import Edit, apply_edit
-from sandbox.scenarios import IMPORTED, WORLDS, link_later
+from sandbox.scenarios import IMPORT_SIZE, SCENARIOS, link_later
 from sandbox.server import Sandbox
 
 pytest_plugins = ["sandbox.pytest_plugin"]
@@ -29,19 +29,19 @@ def get(box: Sandbox, path: str, **query: Any) -> requests.Response:
 
 
 def soql(box: Sandbox, query: str) -> list[dict[str, Any]]:
-    """Ask Salesforce."""
-    told = get(box, "/services/data/v60.0/query", q=query).json()
-    records: list[dict[str, Any]] = told["records"]
+    """Query Salesforce."""
+    response = get(box, "/services/data/v60.0/query", q=query).json()
+    records: list[dict[str, Any]] = response["records"]
     return records
 
 
-def test_an_error_rate_strikes_some_calls_and_the_same_ones_again() -> None:
-    """By the seed; another seed strikes others."""
+def test_a_probability_fails_the_same_calls_again() -> None:
+    """The seed decides which; another seed fails others."""
 
     def struck(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.plan(Fault(path="/contacts", probability=0.3, times=None))
-        return [faults.strike("GET", CONTACTS) is not None for _ in range(200)]
+        return [faults.take("GET", CONTACTS) is not None for _ in range(200)]
 
     assert struck(1) == struck(1)
     assert struck(1) != struck(2)
@@ -49,7 +49,7 @@ def test_an_error_rate_strikes_some_calls_and_the_same_ones_again() -> None:
 
 
 def test_faults_are_planned_by_the_fixture_and_by_a_list_over_http(crms: Start) -> None:
-    """One call planned each."""
+    """Each fails one call."""
     box = crms(faults=[Fault(path="/contacts", status=502)])
     planned = [{"path": "/companies", "status": 500}, {"path": "/deals", "status": 504}]
     requests.post(f"{box.url}/_sandbox/faults", json=planned, timeout=10)
@@ -60,8 +60,8 @@ def test_faults_are_planned_by_the_fixture_and_by_a_list_over_http(crms: Start) 
     assert get(box, "/crm/v3/objects/deals").status_code == 504
 
 
-def test_a_slow_body_comes_whole_and_late(crms: Start) -> None:
-    """Its head comes at once."""
+def test_a_slow_body_is_complete_and_late(crms: Start) -> None:
+    """Its headers arrive at once."""
     box = crms(faults=[Fault(path=CONTACTS, effect="slow_body", seconds=0.5)])
     began = time.monotonic()
     answer = get(box, CONTACTS, limit=100)
@@ -71,7 +71,7 @@ def test_a_slow_body_comes_whole_and_late(crms: Start) -> None:
     assert len(answer.json()["results"]) > 5
 
 
-def test_clocks_may_be_wrong(crms: Start) -> None:
+def test_clocks_can_be_skewed(crms: Start) -> None:
     """In the header Date and in time stamps of both CRMs."""
     box = crms()
     requests.post(f"{box.url}/_sandbox/clock", json={"skew_seconds": -3600}, timeout=10)
@@ -85,14 +85,14 @@ def test_clocks_may_be_wrong(crms: Start) -> None:
     )
 
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    told = parsedate_to_datetime(answer.headers["Date"])
-    assert abs(told - an_hour_ago) < timedelta(seconds=30)
+    date = parsedate_to_datetime(answer.headers["Date"])
+    assert abs(date - an_hour_ago) < timedelta(seconds=30)
     assert abs(box.salesforce.clock() - an_hour_ago) < timedelta(seconds=30)
     assert contact.history["city"][-1][0] / 1000 < an_hour_ago.timestamp() + 30
 
 
-def test_a_person_edits_in_front_of_a_call(crms: Start) -> None:
-    """A stage goes backwards then, which no call can do, and the history says who it was."""
+def test_a_user_edits_a_record_before_a_call(crms: Start) -> None:
+    """A user can move a stage back, an API call cannot; the history names the user."""
     edit = {"crm": "hubspot", "object": "contacts", "set": {"lifecyclestage": "subscriber"}}
     box = crms(faults=[Fault(path="/owners", effect="edit", edit=edit)])
     contact = next(box.hubspot.tables["contacts"].live())
@@ -103,7 +103,7 @@ def test_a_person_edits_in_front_of_a_call(crms: Start) -> None:
 
 
 def test_a_field_is_renamed_and_an_option_removed_in_both_crms(crms: Start) -> None:
-    """Values move along with a name; records keep a value that is no option any more."""
+    """A renamed field keeps its values; records keep the value of a removed option."""
     box = crms(people=40)
     drift = [
         {"crm": "hubspot", "object": "contacts", "rename": {"bant_need": "need"}},
@@ -126,8 +126,8 @@ def test_a_field_is_renamed_and_an_option_removed_in_both_crms(crms: Start) -> N
     assert soql(box, "SELECT Id FROM Lead WHERE Needs__c != null")
 
 
-def test_the_day_can_be_used_up_at_once(crms: Start) -> None:
-    """Each CRM then refuses in its own words."""
+def test_an_edit_can_use_up_the_daily_limit(crms: Start) -> None:
+    """Each CRM then returns its own error."""
     box = crms()
     apply_edit(Edit(crm="hubspot", spend_quota=True), box)
     apply_edit(Edit(crm="salesforce", spend_quota=True), box)
@@ -138,21 +138,21 @@ def test_the_day_can_be_used_up_at_once(crms: Start) -> None:
 
 
 def test_a_lead_is_converted_between_two_runs(crms: Start) -> None:
-    """It points to a contact of a new account, and its activity went there."""
+    """It refers to a contact of a new account, which has its activity."""
     box = crms(people=60)
     busy = soql(box, "SELECT WhoId FROM Task WHERE Who.Type = 'Lead'")
     leads = box.salesforce.tables["Lead"]
     lead = next(one["WhoId"] for one in busy if not leads[one["WhoId"]].get("IsConverted"))
     apply_edit(Edit(crm="salesforce", object="Lead", ids=(lead,), convert=True), box)
-    [told] = soql(box, f"SELECT IsConverted, ConvertedContactId FROM Lead WHERE Id = '{lead}'")
+    [converted] = soql(box, f"SELECT IsConverted, ConvertedContactId FROM Lead WHERE Id = '{lead}'")
 
-    assert told["IsConverted"] is True
+    assert converted["IsConverted"] is True
     assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{lead}'") == []
-    assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{told['ConvertedContactId']}'")
+    assert soql(box, f"SELECT Id FROM Task WHERE WhoId = '{converted['ConvertedContactId']}'")
 
 
-def test_an_edit_of_nothing_that_exists_is_refused(crms: Start) -> None:
-    """With a word about what is wrong."""
+def test_an_edit_of_an_unknown_record_is_an_error(crms: Start) -> None:
+    """The message says what is wrong."""
     box = crms()
     edit = {"crm": "hubspot", "object": "contacts", "rename": {"nothing": "something"}}
     answer = requests.post(f"{box.url}/_sandbox/edit", json=edit, timeout=10)
@@ -161,18 +161,18 @@ def test_an_edit_of_nothing_that_exists_is_refused(crms: Start) -> None:
 
 
 def test_an_import_has_one_time_stamp(crms: Start) -> None:
-    """More records than a search finds."""
-    box = crms(people=5, now=NOW, world="one_timestamp")
+    """More records than a search returns."""
+    box = crms(people=5, now=NOW, scenario="one_timestamp")
     stamps = [one.updated_at for one in box.hubspot.tables["contacts"].live()]
     query = "SELECT COUNT(Id) n FROM Lead GROUP BY SystemModstamp HAVING COUNT(Id) > 1000"
 
-    assert stamps.count(stamps[-1]) == IMPORTED
-    assert [one["n"] for one in soql(box, query)] == [IMPORTED]
+    assert stamps.count(stamps[-1]) == IMPORT_SIZE
+    assert [one["n"] for one in soql(box, query)] == [IMPORT_SIZE]
 
 
 def test_merges_form_chains(crms: Start) -> None:
-    """A loser's winner lost as well; every old id leads to the last."""
-    box = crms(people=60, world="merge_chains")
+    """The winner of a merge lost a later one; every old id returns the last record."""
+    box = crms(people=60, scenario="merge_chains")
     rows = box.salesforce.tables["Lead"]
     lost = [one["MasterRecordId"] for one in rows.values() if one.get("MasterRecordId")]
     longest = max(
@@ -192,7 +192,7 @@ def contacts(box: Sandbox) -> list[Any]:
 
 def test_a_formula_changes_without_a_time_stamp(crms: Start) -> None:
     """It is read-only and calculated."""
-    box = crms(people=40, world="formula")
+    box = crms(people=40, scenario="formula")
     [before] = soql(box, "SELECT Id, Fit_Formula__c, SystemModstamp FROM Lead LIMIT 1")
     box.salesforce.tables["Lead"][before["Id"]]["NumberOfEmployees"] = 9900
     [after] = soql(box, "SELECT Id, Fit_Formula__c, SystemModstamp FROM Lead LIMIT 1")
@@ -201,9 +201,9 @@ def test_a_formula_changes_without_a_time_stamp(crms: Start) -> None:
     assert after["SystemModstamp"] == before["SystemModstamp"]
 
 
-def test_links_may_come_after_what_they_link(crms: Start) -> None:
-    """The e-mails' time stamps stay."""
-    box = crms(people=60, world="unlinked")
+def test_associations_can_be_added_later(crms: Start) -> None:
+    """The time stamps of the e-mails stay."""
+    box = crms(people=60, scenario="unlinked")
     emails = list(box.hubspot.tables["emails"].live())
     stamps = [one.updated_at for one in emails]
     before = [box.hubspot.associated("emails", one.id, "contacts") for one in emails]
@@ -214,17 +214,17 @@ def test_links_may_come_after_what_they_link(crms: Start) -> None:
     assert [one.updated_at for one in emails] == stamps
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_every_hard_world_is_served_by_both(crms: Start, world: str) -> None:
-    """Also where it holds nobody else."""
-    box = crms(people=12, now=NOW, world=world)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_both_crms_serve_every_scenario(crms: Start, scenario: str) -> None:
+    """Also without other people."""
+    box = crms(people=12, now=NOW, scenario=scenario)
 
     page = get(box, CONTACTS, limit=100, properties="firstname,lastname").json()["results"]
     assert page
     assert soql(box, "SELECT Id, FirstName, LastName FROM Lead LIMIT 50")
 
 
-def test_an_empty_portal_is_served_by_both(crms: Start) -> None:
+def test_both_crms_serve_an_empty_account(crms: Start) -> None:
     """No records, and the whole catalog."""
     box = crms(people=0)
 
@@ -246,8 +246,8 @@ def test_an_empty_portal_is_served_by_both(crms: Start) -> None:
         pytest.param("hubspot", "none", id="no settings"),
     ],
 )
-def test_a_control_that_cannot_be_read_is_refused(crms: Start, control: str, body: str) -> None:
-    """And says why; nothing is planned."""
+def test_an_invalid_control_call_is_an_error(crms: Start, control: str, body: str) -> None:
+    """The response says why; no fault is planned."""
     box = crms()
     answer = requests.post(f"{box.url}/_sandbox/{control}", data=body, timeout=10)
 

@@ -1,4 +1,4 @@
-"""The HubSpot twin, seen over real HTTP by HubSpot's own client and by plain requests."""
+"""The HubSpot API, called by HubSpot's own client and by plain requests."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,22 +26,22 @@ CONTACTS = "/crm/v3/objects/contacts"
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Sandbox]:
-    """One server for the whole file; tests put things back by working on records of their own."""
+def server() -> Iterator[Sandbox]:
+    """One server for the whole file; each test changes its own records only."""
     with running(people=150, seed=11, now=NOW, rate_limits=False) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(world: Sandbox) -> Iterator[Sandbox]:
-    """The server without faults and with its settings as they were."""
-    world.faults.reset()
-    yield world
-    world.faults.reset()
-    world.hubspot.denied_scopes = set()
-    world.hubspot.index_lag_seconds = 0.0
-    world.hubspot.rate_limits = False
-    world.hubspot.daily_used = 0
+def box(server: Sandbox) -> Iterator[Sandbox]:
+    """The server without faults and with its default settings."""
+    server.faults.reset()
+    yield server
+    server.faults.reset()
+    server.hubspot.denied_scopes = set()
+    server.hubspot.index_lag_seconds = 0.0
+    server.hubspot.rate_limits = False
+    server.hubspot.daily_used = 0
 
 
 @pytest.fixture
@@ -66,65 +66,64 @@ class Http(requests.Session):
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[Http]:
-    """Plain requests, for what a client library hides."""
+    """Plain requests, for details that a client library hides."""
     with Http(box) as session:
         yield session
 
 
 @pytest.fixture
 def contact(http: Http) -> Iterator[str]:
-    """The id of a contact that only this test knows."""
+    """The id of a contact that only this test uses."""
     made = http.post(CONTACTS, json={"properties": {"firstname": "Anna"}}).json()["id"]
     yield made
     http.delete(f"{CONTACTS}/{made}")
 
 
 def ids_of(answer: requests.Response) -> list[str]:
-    """Give the ids of an answer's results."""
+    """Return the ids of the results of a response."""
     return [result["id"] for result in answer.json()["results"]]
 
 
 def codes_of(answer: requests.Response) -> list[str]:
-    """Give the error codes of a refused write."""
+    """Return the error codes of a failed write."""
     return [error["code"] for error in answer.json()["errors"]]
 
 
 class TestPeople:
-    """The world behind both CRMs."""
+    """The generated people."""
 
     def test_the_same_seed_gives_equal_people(self) -> None:
-        """Everything follows from count, seed and now."""
+        """Count, seed and now determine everything."""
         assert make_people(40, 3, NOW) == make_people(40, 3, NOW)
 
-    def test_a_person_is_the_same_in_a_world_of_any_size(self) -> None:
-        """Person k does not depend on how many others there are."""
+    def test_a_person_does_not_depend_on_the_number_of_people(self) -> None:
+        """Person 7 is the same with 20 people as with 2,000."""
         assert make_people(60, 3, NOW)[:20] == make_people(20, 3, NOW)
 
     def test_another_seed_gives_other_people(self) -> None:
         """The seed decides."""
         assert make_people(5, 3, NOW) != make_people(5, 4, NOW)
 
-    def test_happenings_lie_between_creation_and_now_in_order(self) -> None:
-        """A journey is ascending, inside the two years before now, in whole milliseconds."""
+    def test_events_are_ordered_between_creation_and_now(self) -> None:
+        """Ascending, within the two years before now, in whole milliseconds."""
         people = make_people(200, 3, NOW)
 
         moments = [
-            [person.created_at, *(entry.at for entry in person.happenings), NOW]
-            for person in people
+            [person.created_at, *(entry.at for entry in person.events), NOW] for person in people
         ]
         assert moments == [sorted(each) for each in moments]
         assert {at.microsecond % 1000 for each in moments for at in each} == {0}
 
     def test_mail_between_people_has_a_message_id_and_mailings_have_none(self) -> None:
-        """A Message-ID is what two CRMs recognise one mail by."""
-        entries = [entry for person in make_people(300, 3, NOW) for entry in person.happenings]
+        """Two CRMs match the same mail by its Message-ID."""
+        entries = [entry for person in make_people(300, 3, NOW) for entry in person.events]
 
         assert all(entry.message_id for entry in entries if entry.kind == "email_reply")
         assert not any(entry.message_id for entry in entries if entry.detail.startswith("Mailing"))
 
-    def test_only_what_both_crms_log_is_skewed(self) -> None:
-        """The skew is between two CRMs."""
-        entries = [entry for person in make_people(300, 3, NOW) for entry in person.happenings]
+    def test_only_events_in_both_crms_are_skewed(self) -> None:
+        """The skew is the difference between the CRMs."""
+        entries = [entry for person in make_people(300, 3, NOW) for entry in person.events]
 
         assert {entry.crm for entry in entries if entry.skew_seconds} == {"both"}
 
@@ -148,7 +147,7 @@ class TestReading:
 
         assert answer.json() == {"results": []}
 
-    def test_the_link_of_the_next_page_is_followed_on_our_own_host(
+    def test_the_link_of_the_next_page_has_the_host_of_the_sandbox(
         self, http: Http, box: Sandbox
     ) -> None:
         """Some clients follow the link instead of the cursor."""
@@ -159,11 +158,11 @@ class TestReading:
         assert ids_of(second)[0] > first["results"][-1]["id"]
         assert link.startswith(box.url)
 
-    def test_a_contact_shows_six_properties_unless_asked(self, http: Http) -> None:
-        """The usual ones of a list without `properties`."""
-        shown = http.get(f"{CONTACTS}?limit=1").json()["results"][0]["properties"]
+    def test_a_contact_has_six_properties_by_default(self, http: Http) -> None:
+        """Those of a list without `properties`."""
+        returned = http.get(f"{CONTACTS}?limit=1").json()["results"][0]["properties"]
 
-        assert set(shown) == {
+        assert set(returned) == {
             "createdate",
             "email",
             "firstname",
@@ -172,8 +171,8 @@ class TestReading:
             "lastname",
         }
 
-    def test_unknown_properties_are_left_out_of_a_read(self, http: Http) -> None:
-        """Reading is forgiving where writing is not."""
+    def test_a_read_ignores_unknown_properties(self, http: Http) -> None:
+        """A write does not."""
         answer = http.get(f"{CONTACTS}?limit=1&properties=email,nonsense").json()
 
         assert set(answer["results"][0]["properties"]) == {
@@ -191,27 +190,27 @@ class TestReading:
         types = {type(value) for each in results for value in each["properties"].values()}
         assert types == {str, type(None)}
 
-    def test_instants_leave_out_milliseconds_of_zero(self, http: Http) -> None:
-        """A parser that insists on a fraction breaks here."""
+    def test_times_have_no_zero_milliseconds(self, http: Http) -> None:
+        """A parser that requires a fraction fails here."""
         results = http.get("/crm/v3/objects/meetings?limit=100&properties=hs_timestamp").json()
 
         assert {len(each["properties"]["hs_timestamp"]) for each in results["results"]} == {20}
 
     @pytest.mark.parametrize("spelling", ["contacts", "CONTACT", "Contact", "0-1"])
-    def test_an_object_type_has_many_spellings(self, http: Http, spelling: str) -> None:
+    def test_an_object_type_has_many_names(self, http: Http, spelling: str) -> None:
         """Name, singular, any case, type id."""
         assert http.get(f"/crm/v3/objects/{spelling}?limit=1").status_code == 200
 
-    def test_an_unknown_object_type_is_refused_without_a_category(self, http: Http) -> None:
-        """Every field of an error but the message may be missing."""
+    def test_the_error_of_an_unknown_object_type_has_no_category(self, http: Http) -> None:
+        """Every key of an error but the message may be missing."""
         answer = http.get("/crm/v3/objects/butterflies")
 
         assert answer.status_code == 400
         assert answer.json()["message"] == "Unable to infer object type from: butterflies"
         assert "category" not in answer.json()
 
-    def test_date_versioned_paths_mean_the_same(self, http: Http) -> None:
-        """HubSpot releases its paths by date as well."""
+    def test_date_versioned_paths_are_equal(self, http: Http) -> None:
+        """HubSpot also versions its paths by date."""
         dated = http.get("/crm/objects/2026-03/contacts?limit=3")
 
         assert ids_of(dated) == ids_of(http.get(f"{CONTACTS}?limit=3"))
@@ -231,34 +230,32 @@ class TestReading:
         assert http.get(f"{CONTACTS}?limit={most}{query}").status_code == 200
         assert http.get(f"{CONTACTS}?limit={most + 1}{query}").status_code == 400
 
-    def test_archived_contacts_are_listed_apart(self, http: Http) -> None:
-        """With `archivedAt`, and nowhere else."""
+    def test_archived_contacts_have_their_own_list(self, http: Http) -> None:
+        """With `archivedAt`; other lists leave them out."""
         archived = http.get(f"{CONTACTS}?archived=true&limit=100").json()["results"]
 
         assert archived
         assert all("archivedAt" in each for each in archived)
         assert http.get(f"{CONTACTS}/{archived[0]['id']}").status_code == 404
 
-    def test_a_record_that_is_not_there_is_a_page_of_html(self, http: Http) -> None:
-        """Whoever parses it as JSON breaks."""
+    def test_an_unknown_record_returns_html(self, http: Http) -> None:
+        """A client that parses it as JSON fails."""
         answer = http.get(f"{CONTACTS}/7")
 
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "text/html;charset=iso-8859-1"
 
-    def test_a_contact_is_found_by_any_spelling_of_its_address(
-        self, http: Http, contact: str
-    ) -> None:
-        """Addresses match without case."""
+    def test_a_contact_is_found_by_its_address_in_any_case(self, http: Http, contact: str) -> None:
+        """Addresses are case-insensitive."""
         http.patch(f"{CONTACTS}/{contact}", json={"properties": {"email": "Anna@one.example"}})
 
         found = http.get(f"{CONTACTS}/anna@ONE.example?idProperty=email").json()
         assert found["id"] == contact
 
-    def test_batch_read_answers_in_another_order_and_names_what_is_missing(
+    def test_batch_read_returns_another_order_and_names_unknown_ids(
         self, client: HubSpot, http: Http
     ) -> None:
-        """Join by id; 207 where an id does not exist."""
+        """Join by id; 207 for an unknown id."""
         ids = ids_of(http.get(f"{CONTACTS}?limit=3"))
         inputs = [{"id": id} for id in [*ids, "7"]]
         body = BatchReadInputSimplePublicObjectId(
@@ -269,8 +266,8 @@ class TestReading:
         assert [each.id for each in answer.results] == ids[::-1]
         assert answer.errors[0].context == {"ids": ["7"]}
 
-    def test_history_is_newest_first_and_ends_with_the_present_value(self, http: Http) -> None:
-        """What a definition asks "since when" about has a real history."""
+    def test_history_is_newest_first(self, http: Http) -> None:
+        """A lifecycle definition reads since when a value is set."""
         query = "propertiesWithHistory=lifecyclestage&limit=50"
         results = http.get(f"{CONTACTS}?{query}").json()["results"]
 
@@ -287,7 +284,7 @@ class TestReading:
 
 
 class TestSearch:
-    """Filters, paging and the wall."""
+    """Filters, paging and the limit of 10,000."""
 
     def test_the_client_searches_by_modification_date(self, client: HubSpot) -> None:
         """The cursor of an incremental load."""
@@ -349,7 +346,7 @@ class TestSearch:
 
         assert [each["properties"]["name"] for each in answer["results"]] == found
 
-    def test_records_are_found_by_whom_they_belong_to(self, http: Http, box: Sandbox) -> None:
+    def test_records_are_found_by_their_associations(self, http: Http, box: Sandbox) -> None:
         """The pseudo-property `associations.contact`."""
         links = box.hubspot.associations["calls", "contacts"]
         call, (contact, *_) = next(iter(links.items()))
@@ -366,8 +363,8 @@ class TestSearch:
 
         assert answer["paging"] == {"next": {"after": "2"}}
 
-    def test_nothing_is_found_beyond_ten_thousand(self, http: Http) -> None:
-        """The wall stands whatever the limit."""
+    def test_a_search_ends_after_ten_thousand_records(self, http: Http) -> None:
+        """For every page size."""
         answer = http.post(f"{CONTACTS}/search", json={"limit": 1, "after": "10000"})
 
         assert answer.status_code == 400
@@ -388,12 +385,12 @@ class TestSearch:
             ),
         ],
     )
-    def test_a_search_that_asks_too_much_is_refused(self, http: Http, body: dict[str, Any]) -> None:
+    def test_a_search_over_the_limits_is_an_error(self, http: Http, body: dict[str, Any]) -> None:
         """The documented limits."""
         assert http.post(f"{CONTACTS}/search", json=body).status_code == 400
 
-    def test_the_index_may_lag_behind_a_write(self, http: Http, box: Sandbox) -> None:
-        """The total knows of a new contact before the results do."""
+    def test_the_search_index_can_lag(self, http: Http, box: Sandbox) -> None:
+        """The total counts a new contact before the results have it."""
         box.hubspot.index_lag_seconds = 60
         made = http.post(CONTACTS, json={"properties": {"jobtitle": "Lagging"}}).json()["id"]
         wanted = {"propertyName": "jobtitle", "operator": "EQ", "value": "lagging"}
@@ -404,10 +401,10 @@ class TestSearch:
 
 
 class TestWriting:
-    """Batches, refusals, and what HubSpot does on its own."""
+    """Batches, errors, and HubSpot's own changes."""
 
     def test_the_client_updates_a_batch(self, client: HubSpot, contact: str) -> None:
-        """The answer holds what was sent and some system properties."""
+        """The response has the sent values and some system properties."""
         body = BatchInputSimplePublicObjectBatchInput(
             inputs=[{"id": contact, "properties": {"onefunnel_score": 64, "bant_need": "Data"}}]
         )
@@ -416,8 +413,8 @@ class TestWriting:
         assert answer.results[0].properties["onefunnel_score"] == "64"
         assert "firstname" not in answer.results[0].properties
 
-    def test_an_unknown_id_is_an_error_of_its_own(self, http: Http, contact: str) -> None:
-        """207: the good record is written."""
+    def test_an_unknown_id_is_an_error_entry(self, http: Http, contact: str) -> None:
+        """207: the other record is written."""
         inputs = [{"id": id, "properties": {"bant_need": "Speed"}} for id in (contact, "7")]
         answer = http.post(f"{CONTACTS}/batch/update", json={"inputs": inputs})
 
@@ -438,10 +435,10 @@ class TestWriting:
             ({"email": "nobody"}, "INVALID_EMAIL"),
         ],
     )
-    def test_one_bad_value_refuses_the_whole_batch(
+    def test_one_invalid_value_fails_the_whole_batch(
         self, http: Http, contact: str, properties: dict[str, str], code: str
     ) -> None:
-        """Nothing is written, and no id says whose value it was."""
+        """Nothing is written, and the error has no record id."""
         inputs = [
             {"id": contact, "properties": {"bant_need": "kept out"}},
             {"id": "51", "properties": properties},
@@ -453,7 +450,7 @@ class TestWriting:
         assert codes_of(answer) == [code]
         assert kept["properties"]["bant_need"] is None
 
-    def test_the_same_id_twice_refuses_the_batch(self, http: Http, contact: str) -> None:
+    def test_a_repeated_id_fails_the_batch(self, http: Http, contact: str) -> None:
         """Ids must be unique."""
         inputs = [{"id": contact, "properties": {}}] * 2
         answer = http.post(f"{CONTACTS}/batch/update", json={"inputs": inputs})
@@ -462,7 +459,7 @@ class TestWriting:
         assert answer.json()["context"] == {"ids": [contact]}
 
     def test_a_batch_has_at_most_a_hundred_inputs(self, http: Http) -> None:
-        """One more is refused."""
+        """One more is an error."""
         inputs = [{"id": str(number), "properties": {}} for number in range(101)]
 
         assert http.post(f"{CONTACTS}/batch/update", json={"inputs": inputs}).status_code == 400
@@ -480,20 +477,20 @@ class TestWriting:
             ({"bant_need": None}, None),
         ],
     )
-    def test_a_value_is_kept_as_text_of_its_type(
+    def test_a_value_is_stored_as_text_of_its_type(
         self, http: Http, contact: str, sent: dict[str, Any], kept: str | None
     ) -> None:
-        """Epoch milliseconds, ISO, numbers and booleans are all understood."""
+        """From epoch milliseconds, ISO, numbers and booleans."""
         (name,) = sent
         http.patch(f"{CONTACTS}/{contact}", json={"properties": sent})
 
         read = http.get(f"{CONTACTS}/{contact}?properties={name}").json()
         assert read["properties"][name] == kept
 
-    def test_a_write_moves_the_modification_date_and_enters_the_history(
+    def test_a_write_changes_the_modification_date_and_the_history(
         self, http: Http, contact: str
     ) -> None:
-        """What an incremental load and "since when" live on."""
+        """An incremental extract depends on it."""
         before = http.get(f"{CONTACTS}/{contact}").json()["updatedAt"]
         http.patch(f"{CONTACTS}/{contact}", json={"properties": {"bant_need": "one"}})
         http.patch(f"{CONTACTS}/{contact}", json={"properties": {"bant_need": ""}})
@@ -505,8 +502,8 @@ class TestWriting:
             "one",
         ]
 
-    def test_a_stage_does_not_fall(self, http: Http, contact: str) -> None:
-        """Success is answered, with the value that was sent, and nothing changes."""
+    def test_a_stage_does_not_move_back(self, http: Http, contact: str) -> None:
+        """The response is a success with the sent value, and nothing changes."""
         customer = {"properties": {"lifecyclestage": "customer"}}
         lead = {"properties": {"lifecyclestage": "lead"}}
         http.patch(f"{CONTACTS}/{contact}", json=customer)
@@ -516,8 +513,8 @@ class TestWriting:
         assert (answer.status_code, answer.json()["properties"]["lifecyclestage"]) == (200, "lead")
         assert kept["properties"]["lifecyclestage"] == "customer"
 
-    def test_a_stage_that_was_cleared_may_start_again(self, http: Http, contact: str) -> None:
-        """The way back: clear, then set, in two requests."""
+    def test_a_cleared_stage_can_be_set_again(self, http: Http, contact: str) -> None:
+        """The way back: clear it, then set it, in two requests."""
         for stage in ("customer", "", "lead"):
             body = {"properties": {"lifecyclestage": stage}}
             assert http.patch(f"{CONTACTS}/{contact}", json=body).status_code == 200
@@ -525,8 +522,8 @@ class TestWriting:
         kept = http.get(f"{CONTACTS}/{contact}?properties=lifecyclestage").json()
         assert kept["properties"]["lifecyclestage"] == "lead"
 
-    def test_a_new_contact_is_a_lead_and_its_answer_counts_milliseconds(self, http: Http) -> None:
-        """The account's default stage; this one date comes as epoch milliseconds."""
+    def test_a_new_contact_is_a_lead(self, http: Http) -> None:
+        """The default stage; its date is written in epoch milliseconds."""
         answer = http.post(CONTACTS, json={"properties": {"email": "new@two.example"}})
         http.delete(f"{CONTACTS}/{answer.json()['id']}")
 
@@ -535,9 +532,9 @@ class TestWriting:
         assert answer.json()["properties"]["lifecyclestage"] == "lead"
         assert answer.json()["properties"]["hs_lifecyclestage_lead_date"].isdecimal()
 
-    def test_an_address_that_is_known_is_a_conflict(self, http: Http, contact: str) -> None:
-        """409 names the contact that has it."""
-        properties = {"properties": {"email": "known@three.example"}}
+    def test_an_existing_address_is_a_conflict(self, http: Http, contact: str) -> None:
+        """The error names the contact that has it."""
+        properties = {"properties": {"email": "accepted@three.example"}}
         http.patch(f"{CONTACTS}/{contact}", json=properties)
         answer = http.post(CONTACTS, json=properties)
 
@@ -562,15 +559,15 @@ class TestWriting:
             "objectWriteTraceId": ["0"],
         }
 
-    def test_archiving_twice_is_answered_twice(self, http: Http, contact: str) -> None:
-        """204 both times; the record is then in the archive only."""
+    def test_archiving_twice_succeeds_twice(self, http: Http, contact: str) -> None:
+        """204 both times; only the archive has the record then."""
         answers = [http.delete(f"{CONTACTS}/{contact}").status_code for _ in range(2)]
 
         assert answers == [204, 204]
         assert http.get(f"{CONTACTS}/{contact}?archived=true").json()["archived"] is True
 
-    def test_a_merge_makes_a_new_record_that_old_ids_lead_to(self, http: Http) -> None:
-        """Two requested ids may give one record, under a third id."""
+    def test_a_merge_creates_a_record_that_old_ids_return(self, http: Http) -> None:
+        """Two requested ids may return one record, with a third id."""
         old = [
             http.post(CONTACTS, json={"properties": {"email": f"{name}@five.example"}}).json()["id"]
             for name in ("first", "second")
@@ -591,8 +588,8 @@ class TestWriting:
         assert properties["hs_merged_object_ids"] == ";".join(old)
         assert properties["hs_additional_emails"] == "second@five.example"
 
-    def test_ids_merged_before_lead_to_the_survivor(self, http: Http, box: Sandbox) -> None:
-        """The world has merges of its own."""
+    def test_old_merged_ids_return_the_survivor(self, http: Http, box: Sandbox) -> None:
+        """The generated data has merges."""
         table = box.hubspot.tables["contacts"]
         old, new = next(
             (old, new)
@@ -602,8 +599,8 @@ class TestWriting:
 
         assert http.get(f"{CONTACTS}/{old}").json()["id"] == str(new)
 
-    def test_an_erased_contact_is_nowhere(self, http: Http, contact: str) -> None:
-        """Not even in the archive."""
+    def test_an_erased_contact_is_not_in_the_archive(self, http: Http, contact: str) -> None:
+        """No endpoint returns it."""
         answer = http.post(f"{CONTACTS}/gdpr-delete", json={"objectId": contact})
 
         assert answer.status_code == 204
@@ -611,12 +608,12 @@ class TestWriting:
 
 
 class TestAssociations:
-    """Who is linked to whom."""
+    """Associations."""
 
-    def test_the_client_reads_links_and_is_told_of_none_as_an_error(
+    def test_a_record_without_associations_is_an_error_entry(
         self, client: HubSpot, box: Sandbox, contact: str
     ) -> None:
-        """No association is normal, and turns the answer into 207."""
+        """This is normal, and makes the response a 207."""
         links = box.hubspot.associations["contacts", "companies"]
         linked, (company, *_) = next(iter(links.items()))
         body = BatchInputPublicFetchAssociationsBatchRequest(
@@ -629,19 +626,21 @@ class TestAssociations:
         assert answer.errors[0].context["fromObjectId"] == [contact]
 
     def test_ids_in_associations_are_numbers(self, http: Http, box: Sandbox) -> None:
-        """Everywhere else they are text."""
+        """In other responses they are text."""
         deal = next(iter(box.hubspot.tables["deals"].records))
         answer = http.get(f"/crm/v4/objects/deals/{deal}/associations/contacts").json()
 
         assert isinstance(answer["results"][0]["toObjectId"], int)
 
-    def test_links_are_made_and_removed(self, http: Http, box: Sandbox, contact: str) -> None:
-        """An id that does not exist is an error of its own."""
+    def test_associations_are_created_and_removed(
+        self, http: Http, box: Sandbox, contact: str
+    ) -> None:
+        """An unknown id is an error entry."""
         company = str(next(iter(box.hubspot.tables["companies"].records)))
         path = "/crm/v4/associations/contacts/companies/batch"
         pair = {"from": {"id": contact}, "to": {"id": company}, "types": []}
-        wrong = pair | {"from": {"id": "7"}}
-        made = http.post(f"{path}/create", json={"inputs": [pair, wrong]})
+        unknown_pair = pair | {"from": {"id": "7"}}
+        made = http.post(f"{path}/create", json={"inputs": [pair, unknown_pair]})
         removed = http.post(
             f"{path}/archive", json={"inputs": [{"from": {"id": contact}, "to": [{"id": company}]}]}
         )
@@ -649,8 +648,8 @@ class TestAssociations:
         assert (made.status_code, removed.status_code) == (207, 204)
         assert made.json()["errors"][0]["message"] == "CONTACT=7 is not valid"
 
-    def test_labels_tell_the_type_ids(self, http: Http) -> None:
-        """Nobody needs to hard-code them."""
+    def test_labels_have_the_type_ids(self, http: Http) -> None:
+        """A client need not hard-code them."""
         answer = http.get("/crm/v4/associations/contacts/companies/labels").json()
 
         assert [each["typeId"] for each in answer["results"]] == [1, 279]
@@ -659,8 +658,8 @@ class TestAssociations:
 class TestLogs:
     """Forms, marketing e-mail, page views."""
 
-    def test_submissions_are_newest_first_and_name_an_address(self, http: Http) -> None:
-        """There is no filter by date: a reader stops at what it knows."""
+    def test_submissions_are_newest_first_and_have_an_address(self, http: Http) -> None:
+        """There is no filter by date: a reader stops at a accepted submission."""
         forms = http.get("/marketing/v3/forms/?limit=100").json()["results"]
         guid = next(form["id"] for form in forms if form["name"] == "White paper")
         answer = http.get(f"/form-integrations/v1/submissions/forms/{guid}?limit=50").json()
@@ -670,7 +669,7 @@ class TestLogs:
         assert all(each["values"][0]["name"] == "email" for each in answer["results"])
 
     def test_email_events_page_through_a_closed_window(self, http: Http, box: Sandbox) -> None:
-        """Both ends count; the offset leads to the rest."""
+        """The window includes both ends; the offset continues it."""
         stamps = sorted(event["created"] for event in box.hubspot.email_events)
         since, until = stamps[10], stamps[-10]
         path = f"/email/public/v1/events?limit=200&startTimestamp={since}&endTimestamp={until}"
@@ -683,15 +682,15 @@ class TestLogs:
         assert found[0] == until
         assert found[:400] == [at for at in stamps[::-1] if since <= at <= until][:400]
 
-    def test_events_of_robots_are_mostly_marked(self, http: Http) -> None:
-        """HubSpot recognises some robots and misses others."""
+    def test_most_events_of_bots_are_marked(self, http: Http) -> None:
+        """HubSpot marks some bots and misses others."""
         path = "/email/public/v1/events?limit=1000&eventType=OPEN"
         every = http.get(path).json()["events"]
         human = http.get(f"{path}&excludeFilteredEvents=true").json()["events"]
 
         assert 0 < len(human) < len(every)
 
-    def test_page_views_come_after_an_instant(self, http: Http) -> None:
+    def test_page_views_start_after_a_time(self, http: Http) -> None:
         """Newest first, with the contact's id."""
         path = "/events/v3/events/?objectType=contact&eventType=e_visited_page&limit=100"
         answer = http.get(f"{path}&occurredAfter=2026-01-01T00:00:00Z").json()
@@ -701,7 +700,7 @@ class TestLogs:
         assert {each["objectType"] for each in answer["results"]} == {"CONTACT"}
 
     def test_event_types_are_listed(self, http: Http) -> None:
-        """Those of the account itself too."""
+        """Custom ones of the account too."""
         types = http.get("/events/v3/events/event-types").json()["eventTypes"]
 
         assert "e_visited_page" in types
@@ -711,7 +710,7 @@ class TestAccount:
     """Properties, pipelines, owners, usage."""
 
     def test_the_client_reads_all_properties(self, client: HubSpot) -> None:
-        """What is writable, and which values it takes."""
+        """With the writable ones and their options."""
         definitions = {
             each.name: each for each in client.crm.properties.core_api.get_all("contacts").results
         }
@@ -722,7 +721,7 @@ class TestAccount:
         assert standing.hubspot_defined is None
 
     def test_an_admin_adds_changes_and_archives_a_property(self, http: Http) -> None:
-        """From then on reads and writes know it, or no longer do."""
+        """Reads and writes find it afterwards, or no longer."""
         path = "/crm/v3/properties/contacts"
         body = {
             "name": "segment",
@@ -735,14 +734,14 @@ class TestAccount:
         made = http.post(path, json=body).status_code
         again = http.post(f"{path}/batch/create", json={"inputs": [body]})
         changed = http.patch(f"{path}/segment", json={"options": []}).json()
-        gone = http.delete(f"{path}/segment").status_code
+        deleted = http.delete(f"{path}/segment").status_code
 
-        assert (made, again.status_code, changed["options"], gone) == (201, 207, [], 204)
+        assert (made, again.status_code, changed["options"], deleted) == (201, 207, [], 204)
         assert again.json()["errors"][0]["message"] == "A property named 'segment' already exists."
         assert http.get(f"{path}/segment").status_code == 404
 
     def test_stages_of_contacts_are_a_pipeline(self, http: Http) -> None:
-        """In the order in which they may rise."""
+        """In their order."""
         (pipeline,) = http.get("/crm/v3/pipelines/contacts").json()["results"]
 
         assert [stage["id"] for stage in pipeline["stages"]][:2] == ["subscriber", "lead"]
@@ -763,32 +762,30 @@ class TestAccount:
         assert found == [owner["id"] for owner in box.hubspot.owners]
 
     def test_usage_counts_the_calls_of_the_day(self, http: Http) -> None:
-        """The call itself included."""
+        """Including this call."""
         path = "/account-info/v3/api-usage/daily/private-apps"
         first, second = (http.get(path).json()["results"][0]["currentUsage"] for _ in range(2))
 
         assert second == first + 1
 
-    def test_details_name_the_time_zone_of_the_day(self, http: Http) -> None:
-        """The daily limit starts anew at its midnight."""
+    def test_details_have_the_time_zone_of_the_daily_limit(self, http: Http) -> None:
+        """The daily limit resets at its midnight."""
         assert http.get("/account-info/v3/details").json()["timeZone"] == "Europe/Berlin"
 
 
 class TestAccess:
     """Tokens, scopes and rate limits."""
 
-    def test_a_wrong_token_is_refused(self, box: Sandbox) -> None:
-        """401, as the client raises it."""
-        client = HubSpot(access_token="pat-wrong", host=box.url)
+    def test_a_wrong_token_is_an_error(self, box: Sandbox) -> None:
+        """401, which the client raises."""
+        client = HubSpot(access_token="pat-unknown_pair", host=box.url)
 
         with pytest.raises(ApiException) as raised:
             client.crm.contacts.basic_api.get_page()
         assert raised.value.status == 401
 
-    def test_a_missing_scope_is_named_and_costs_no_limit_headers(
-        self, http: Http, box: Sandbox
-    ) -> None:
-        """403 in front of the rate limits."""
+    def test_a_missing_scope_is_named_without_limit_headers(self, http: Http, box: Sandbox) -> None:
+        """HubSpot checks it before the rate limits."""
         box.hubspot.denied_scopes = {"crm.objects.contacts.write"}
         answer = http.patch(f"{CONTACTS}/51", json={"properties": {}})
 
@@ -797,8 +794,8 @@ class TestAccess:
         assert context == {"requiredGranularScopes": ["crm.objects.contacts.write"]}
         assert "X-HubSpot-RateLimit-Max" not in answer.headers
 
-    def test_a_refresh_token_buys_half_an_hour(self, http: Http, box: Sandbox) -> None:
-        """OAuth calls see no day; their tokens expire in the middle of things."""
+    def test_a_refresh_token_gives_a_token_for_half_an_hour(self, http: Http, box: Sandbox) -> None:
+        """OAuth calls have no daily headers; their tokens expire during a run."""
         form = {
             "grant_type": "refresh_token",
             "client_id": box.client_id,
@@ -815,21 +812,19 @@ class TestAccess:
         assert "X-HubSpot-RateLimit-Daily" not in good.headers
         assert (late.status_code, late.json()["category"]) == (401, "EXPIRED_AUTHENTICATION")
 
-    def test_a_wrong_secret_buys_nothing(self, http: Http) -> None:
+    def test_a_wrong_secret_is_an_error(self, http: Http) -> None:
         """400 from the token endpoint."""
         assert http.post("/oauth/v1/token", data={"client_id": "?"}).status_code == 400
 
-    def test_a_search_answer_has_daily_headers_only(self, http: Http) -> None:
-        """Its own limit shows in no header."""
+    def test_a_search_response_has_daily_headers_only(self, http: Http) -> None:
+        """No header shows its own limit."""
         answer = http.post(f"{CONTACTS}/search", json={})
 
         limits = [name for name in answer.headers if "RateLimit" in name]
         assert limits == ["X-HubSpot-RateLimit-Daily", "X-HubSpot-RateLimit-Daily-Remaining"]
 
-    def test_a_sixth_search_in_a_second_is_refused_with_little_to_go_by(
-        self, http: Http, box: Sandbox
-    ) -> None:
-        """No policy name, no Retry-After."""
+    def test_a_sixth_search_in_a_second_is_an_error(self, http: Http, box: Sandbox) -> None:
+        """Without policy name and Retry-After."""
         box.hubspot.rate_limits = True
         answers = [http.post(f"{CONTACTS}/search", json={"limit": 1}) for _ in range(6)]
 
@@ -837,44 +832,44 @@ class TestAccess:
         assert set(answers[5].json()) == {"status", "message", "correlationId", "category"}
 
     def test_the_burst_ends_after_190_calls_in_ten_seconds(self, http: Http, box: Sandbox) -> None:
-        """The policy is named; the calls of other tests in this window do not count."""
+        """The error has the policy; calls of other tests in the window do not count."""
         box.hubspot.rate_limits = True
         answers = [http.get("/crm/v3/owners/0") for _ in range(191)]
 
         assert [answer.status_code for answer in answers] == [404] * 190 + [429]
         assert answers[190].json()["policyName"] == "TEN_SECONDLY_ROLLING"
 
-    def test_the_day_ends_when_its_calls_are_spent(self, http: Http, box: Sandbox) -> None:
-        """Waiting does not help: the policy says so."""
+    def test_a_call_over_the_daily_limit_is_an_error(self, http: Http, box: Sandbox) -> None:
+        """Waiting does not help: the policy is DAILY."""
         box.hubspot.rate_limits = True
         box.hubspot.daily_used = box.hubspot.daily_limit
         answer = http.get("/crm/v3/owners")
 
         assert (answer.status_code, answer.json()["policyName"]) == (429, "DAILY")
 
-    def test_settings_are_turned_from_outside(self, http: Http, box: Sandbox) -> None:
-        """What a test sets in process another process sets by a call."""
+    def test_another_process_changes_the_settings(self, http: Http, box: Sandbox) -> None:
+        """By a control call."""
         settings = {"denied_scopes": ["forms"], "index_lag_seconds": 2}
-        known = http.post("/_sandbox/hubspot", json=settings).status_code
+        accepted = http.post("/_sandbox/hubspot", json=settings).status_code
         unknown = http.post("/_sandbox/hubspot", json={"access_token": "x"}).status_code
 
-        assert (known, unknown) == (200, 400)
+        assert (accepted, unknown) == (200, 400)
         assert box.hubspot.denied_scopes == {"forms"}
 
 
 class TestFaults:
-    """Planned trouble, for both CRMs."""
+    """Planned faults of both CRMs."""
 
-    def test_a_refusal_strikes_as_often_as_planned(self, http: Http) -> None:
-        """After the calls that are to pass first."""
+    def test_a_fault_fails_the_planned_number_of_calls(self, http: Http) -> None:
+        """After the calls that succeed first."""
         fault = {"path": "/owners", "status": 429, "body": {}, "after": 1, "times": 2}
         http.post("/_sandbox/faults", json=fault)
 
         answers = [http.get("/crm/v3/owners").status_code for _ in range(4)]
         assert answers == [200, 429, 429, 200]
 
-    def test_a_refusal_carries_its_body_and_headers(self, http: Http, box: Sandbox) -> None:
-        """As the fault describes them."""
+    def test_a_fault_has_body_and_headers(self, http: Http, box: Sandbox) -> None:
+        """As planned."""
         headers = {"Retry-After": "7"}
         box.faults.plan(Fault("/owners", status=503, body="<html>", headers=headers))
         answer = http.get("/crm/v3/owners")
@@ -882,10 +877,10 @@ class TestFaults:
         assert (answer.status_code, answer.text) == (503, "<html>")
         assert answer.headers["Retry-After"] == "7"
 
-    def test_a_dropped_answer_was_a_write_that_happened(
+    def test_a_dropped_response_was_a_successful_write(
         self, http: Http, box: Sandbox, contact: str
     ) -> None:
-        """The client cannot know, and must read back."""
+        """The client must read the record back."""
         box.faults.plan(Fault(CONTACTS, "PATCH", "commit_then_drop"))
         with pytest.raises(requests.ConnectionError):
             http.patch(f"{CONTACTS}/{contact}", json={"properties": {"bant_need": "done"}})
@@ -893,10 +888,8 @@ class TestFaults:
         kept = http.get(f"{CONTACTS}/{contact}?properties=bant_need").json()
         assert kept["properties"]["bant_need"] == "done"
 
-    def test_a_reset_was_a_write_that_did_not_happen(
-        self, http: Http, box: Sandbox, contact: str
-    ) -> None:
-        """Looks the same to the client."""
+    def test_a_reset_was_no_write(self, http: Http, box: Sandbox, contact: str) -> None:
+        """The client sees the same error."""
         box.faults.plan(Fault(CONTACTS, "PATCH", "reset"))
         with pytest.raises(requests.ConnectionError):
             http.patch(f"{CONTACTS}/{contact}", json={"properties": {"bant_need": "done"}})
@@ -904,15 +897,15 @@ class TestFaults:
         kept = http.get(f"{CONTACTS}/{contact}?properties=bant_need").json()
         assert kept["properties"]["bant_need"] is None
 
-    def test_a_delayed_answer_comes_late(self, http: Http, box: Sandbox) -> None:
-        """Whoever waits less sees a timeout."""
+    def test_a_delayed_response_is_late(self, http: Http, box: Sandbox) -> None:
+        """A client with a shorter timeout raises."""
         box.faults.plan(Fault("/owners", effect="delay", seconds=0.3))
 
         with pytest.raises(requests.ReadTimeout):
             http.get("/crm/v3/owners", timeout=0.1)
 
-    def test_calls_are_counted_by_what_the_server_saw(self, http: Http) -> None:
-        """Per CRM, with ids left out; refused calls count, control calls do not."""
+    def test_the_server_counts_calls(self, http: Http) -> None:
+        """Per CRM, without ids; failed calls count, control calls do not."""
         http.post("/_sandbox/reset")
         http.get("/crm/v3/owners/1")
         http.get("/crm/v3/owners/2")
@@ -924,15 +917,13 @@ class TestFaults:
             "GET /crm/v3/objects/contacts": 1,
         }
 
-    def test_a_fault_that_is_no_fault_is_refused(self, http: Http) -> None:
-        """A misspelt plan must not pass silently."""
+    def test_an_invalid_fault_is_an_error(self, http: Http) -> None:
+        """A typing error must not pass silently."""
         assert http.post("/_sandbox/faults", json={"paht": "/owners"}).status_code == 400
 
 
-def test_records_past_the_first_page_of_search_stay_put_while_nothing_is_written(
-    http: Http, box: Sandbox
-) -> None:
-    """Pages of one query fit together; the answer of a query is kept until a write."""
+def test_pages_of_a_search_are_consistent_between_writes(http: Http, box: Sandbox) -> None:
+    """The result of a query is cached until a write."""
     table = box.hubspot.tables["tasks"]
     for number in range(5):
         table.add(Record(90_000_000_000 + number, {"hs_task_subject": "page"}, number, number))
@@ -946,16 +937,16 @@ def test_records_past_the_first_page_of_search_stay_put_while_nothing_is_written
     assert len({id for page in pages for id in ids_of(page)}) == 5
 
 
-def test_headers_are_spelt_as_the_vendor_spells_them(http: Http) -> None:
-    """A client that looks for them letter by letter finds them."""
+def test_header_names_have_the_vendors_capitals(http: Http) -> None:
+    """Some clients compare them case-sensitively."""
     names = set(http.get(CONTACTS, params={"limit": 1}).headers)
 
     assert {"Content-Type", "X-HubSpot-Correlation-Id", "X-HubSpot-RateLimit-Max"} <= names
 
 
 @pytest.mark.parametrize("direction", ["ASCENDING", "DESCENDING"])
-def test_search_finds_what_was_just_changed_in_its_place(direction: str) -> None:
-    """Among all that changed in a span of time, and in the order of the changes."""
+def test_a_search_returns_a_changed_record_in_its_order(direction: str) -> None:
+    """Among all records changed in a time span, in the order of change."""
     with running(people=40, seed=7, now=NOW) as own:
         store, table = own.hubspot, own.hubspot.tables["contacts"]
         first, second = islice(table.live(), 2)
@@ -970,13 +961,13 @@ def test_search_finds_what_was_just_changed_in_its_place(direction: str) -> None
             ),
         )
         wanted = {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(since)}
-        asked = {
+        query = {
             "filterGroups": [{"filters": [wanted]}],
             "sorts": [{"propertyName": "lastmodifieddate", "direction": direction}],
             "limit": 100,
         }
         with Http(own) as session:
-            found = session.post(f"{CONTACTS}/search", json=asked)
+            found = session.post(f"{CONTACTS}/search", json=query)
 
     assert found.json()["total"] == len(expected)
     assert ids_of(found) == [str(one.id) for one in expected]

@@ -1,4 +1,4 @@
-"""Kinds of objects that an account adds, groups, merges and links of version 3, over HTTP."""
+"""Custom objects, property groups, merges and associations v3, over HTTP."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -41,8 +41,8 @@ def call(box: Sandbox) -> Call:
     return sent
 
 
-def test_a_kind_of_object_has_records_under_all_its_names(call: Call) -> None:
-    """Its own, the one with the account in it, and its type id."""
+def test_a_custom_object_has_records_under_all_its_names(call: Call) -> None:
+    """Name, full name with the account, and type id."""
     kind = call("POST", "/crm/v3/schemas", CAR)
     made = call("POST", "/crm/v3/objects/car", {"properties": {"vin": "1", "doors": 4}})
     names = ("car", kind.json()["fullyQualifiedName"], kind.json()["objectTypeId"])
@@ -55,8 +55,8 @@ def test_a_kind_of_object_has_records_under_all_its_names(call: Call) -> None:
     assert [one[0]["properties"]["doors"] for one in listed] == ["4", "4", "4"]
 
 
-def test_a_record_without_what_its_kind_requires_is_refused(call: Call) -> None:
-    """Alone and in a batch."""
+def test_a_custom_record_without_required_properties_is_an_error(call: Call) -> None:
+    """Singly and in a batch."""
     call("POST", "/crm/v3/schemas", CAR)
     alone = call("POST", "/crm/v3/objects/car", {"properties": {"doors": 4}})
     batch = {"inputs": [{"properties": {"doors": 4}}]}
@@ -66,8 +66,8 @@ def test_a_record_without_what_its_kind_requires_is_refused(call: Call) -> None:
     assert alone.json()["context"] == {"properties": ["vin"]}
 
 
-def test_kinds_are_listed_changed_and_removed(call: Call) -> None:
-    """One that has records stays."""
+def test_custom_objects_are_listed_changed_and_deleted(call: Call) -> None:
+    """One with records cannot be deleted."""
     call("POST", "/crm/v3/schemas", CAR)
     renamed = call("PATCH", "/crm/v3/schemas/car", {"labels": {"singular": "Auto"}})
     record = call("POST", "/crm/v3/objects/car", {"properties": {"vin": "1"}}).json()
@@ -82,8 +82,8 @@ def test_kinds_are_listed_changed_and_removed(call: Call) -> None:
     assert call("GET", "/crm/v3/objects/car").status_code == 400
 
 
-def test_own_records_are_linked_and_searched(box: Sandbox, call: Call) -> None:
-    """As any others."""
+def test_custom_records_are_associated_and_searched(box: Sandbox, call: Call) -> None:
+    """Like all others."""
     contact = next(box.hubspot.tables["contacts"].live()).id
     call("POST", "/crm/v3/schemas", CAR)
     car = call("POST", "/crm/v3/objects/car", {"properties": {"vin": "1"}}).json()["id"]
@@ -96,28 +96,28 @@ def test_own_records_are_linked_and_searched(box: Sandbox, call: Call) -> None:
     assert call("POST", "/crm/v3/objects/car/search", by_vin).json()["total"] == 1
 
 
-def test_links_of_version_3_have_names(box: Sandbox, call: Call) -> None:
-    """In a batch they come and go as well."""
+def test_associations_v3_have_names(box: Sandbox, call: Call) -> None:
+    """Batches create and delete them too."""
     contact = next(box.hubspot.tables["contacts"].live()).id
     deal = next(box.hubspot.tables["deals"].live()).id
     pair = {"from": {"id": str(contact)}, "to": {"id": str(deal)}, "type": "contact_to_deal"}
     root = "/crm/v3/associations/contacts/deals"
     made = call("POST", f"{root}/batch/create", {"inputs": [pair]})
-    nobody = {"inputs": [pair | {"to": {"id": "1"}}]}
+    unknown_pair = {"inputs": [pair | {"to": {"id": "1"}}]}
     path = f"/crm/v3/objects/contacts/{contact}/associations/deals"
     linked = call("GET", path).json()["results"]
 
     assert (made.status_code, made.json()["results"]) == (201, [pair])
     assert {"id": str(deal), "type": "contact_to_deal"} in linked
-    assert call("POST", f"{root}/batch/create", nobody).status_code == 207
+    assert call("POST", f"{root}/batch/create", unknown_pair).status_code == 207
     assert call("POST", f"{root}/batch/archive", {"inputs": [pair]}).status_code == 204
     assert {"id": str(deal), "type": "contact_to_deal"} not in call("GET", path).json()["results"]
     assert call("GET", f"{root}/types").json()["results"][0]["name"] == "contact_to_deal"
 
 
 @pytest.mark.parametrize("name", ["companies", "deals"])
-def test_records_of_any_kind_are_merged(box: Sandbox, call: Call, name: str) -> None:
-    """Both old ids lead to the new record."""
+def test_records_of_any_object_are_merged(box: Sandbox, call: Call, name: str) -> None:
+    """Both old ids return the new record."""
     one, other = [each.id for each in box.hubspot.tables[name].live()][:2]
     both = {"primaryObjectId": str(one), "objectIdToMerge": str(other)}
     merged = call("POST", f"/crm/v3/objects/{name}/merge", both)
@@ -130,22 +130,22 @@ def test_records_of_any_kind_are_merged(box: Sandbox, call: Call, name: str) -> 
     assert again.status_code == 400
 
 
-def test_groups_of_properties_are_made_changed_and_archived(call: Call) -> None:
-    """One that holds properties stays."""
+def test_property_groups_are_created_changed_and_archived(call: Call) -> None:
+    """One with properties cannot be archived."""
     root = "/crm/v3/properties/contacts/groups"
-    made = call("POST", root, {"name": "mine", "label": "Mine"})
-    again = call("POST", root, {"name": "mine", "label": "Mine"})
-    changed = call("PATCH", f"{root}/mine", {"label": "Ours"})
+    made = call("POST", root, {"name": "custom", "label": "Mine"})
+    again = call("POST", root, {"name": "custom", "label": "Mine"})
+    changed = call("PATCH", f"{root}/custom", {"label": "Ours"})
 
     assert (made.status_code, again.status_code) == (201, 409)
     assert changed.json()["label"] == "Ours"
-    assert call("DELETE", f"{root}/mine").status_code == 204
-    assert call("GET", f"{root}/mine").status_code == 404
+    assert call("DELETE", f"{root}/custom").status_code == 204
+    assert call("GET", f"{root}/custom").status_code == 404
     assert call("DELETE", f"{root}/contactinformation").status_code == 400
 
 
-def test_a_new_record_tells_of_itself_what_was_recorded(call: Call) -> None:
-    """A contact and a company begin as leads."""
+def test_a_new_record_has_the_recorded_properties(call: Call) -> None:
+    """A contact and a company start as leads."""
     values = {"email": "test@example.org", "lastname": "User"}
     contact = call("POST", "/crm/v3/objects/contacts", {"properties": values}).json()["properties"]
     company = call("POST", "/crm/v3/objects/companies", {"properties": {"name": "N"}}).json()
@@ -165,20 +165,20 @@ def test_a_new_record_tells_of_itself_what_was_recorded(call: Call) -> None:
     assert company["properties"]["lifecyclestage"] == "lead"
 
 
-def test_a_list_is_made_renamed_emptied_and_removed(box: Sandbox, call: Call) -> None:
-    """Its members are those that were added by hand."""
+def test_a_list_is_created_renamed_cleared_and_deleted(box: Sandbox, call: Call) -> None:
+    """Its members were added one by one."""
     id = str(next(box.hubspot.tables["contacts"].live()).id)
-    asked = {"name": "mine", "objectTypeId": "0-1", "processingType": "MANUAL"}
-    made = call("POST", "/crm/v3/lists/", asked)
+    body = {"name": "custom", "objectTypeId": "0-1", "processingType": "MANUAL"}
+    made = call("POST", "/crm/v3/lists/", body)
     path = f"/crm/v3/lists/{made.json()['list']['listId']}"
     change = {"recordIdsToAdd": [id], "recordIdsToRemove": []}
     added = call("PUT", f"{path}/memberships/add-and-remove", change)
     of_record = call("GET", f"/crm/v3/lists/records/0-1/{id}/memberships").json()["results"]
 
-    assert call("POST", "/crm/v3/lists/", asked).status_code == 409
+    assert call("POST", "/crm/v3/lists/", body).status_code == 409
     assert added.json()["recordsIdsAdded"] == [id]
     assert path.rpartition("/")[2] in [one["listId"] for one in of_record]
-    assert call("PUT", f"{path}/update-list-name?listName=ours").status_code == 200
+    assert call("PUT", f"{path}/update-list-name?listName=renamed").status_code == 200
     assert call("DELETE", f"{path}/memberships").status_code == 204
     assert call("GET", f"{path}/memberships").json()["results"] == []
     assert call("DELETE", path).status_code == 204

@@ -42,13 +42,13 @@ def call(box: Sandbox) -> Call:
 
 
 def customers(box: Sandbox) -> list[str]:
-    """Say who is one, by id."""
+    """Return the ids of the customers."""
     stages = ("customer", "evangelist")
     live = box.hubspot.tables["contacts"].live()
     return [str(one.id) for one in live if one.properties.get("lifecyclestage") in stages]
 
 
-def test_a_list_is_found_by_its_name_and_tells_its_size(box: Sandbox, call: Call) -> None:
+def test_a_list_is_found_by_its_name_and_has_its_size(box: Sandbox, call: Call) -> None:
     """Sizes are text, as all additional properties."""
     found = call("POST", "/crm/v3/lists/search", {"query": "cust"}).json()
 
@@ -58,7 +58,7 @@ def test_a_list_is_found_by_its_name_and_tells_its_size(box: Sandbox, call: Call
 
 
 def test_the_members_of_a_list_come_in_pages(call: Call) -> None:
-    """Until one has no paging."""
+    """The last page has no paging."""
     every = call("GET", "/crm/v3/lists/3/memberships").json()
     first = call("GET", "/crm/v3/lists/3/memberships?limit=2").json()
     after = first["paging"]["next"]["after"]
@@ -68,8 +68,8 @@ def test_the_members_of_a_list_come_in_pages(call: Call) -> None:
     assert "paging" not in rest
 
 
-def test_only_a_list_filled_by_hand_takes_members(box: Sandbox, call: Call) -> None:
-    """Ids of nobody are told."""
+def test_only_a_static_list_accepts_members(box: Sandbox, call: Call) -> None:
+    """Unknown ids are reported."""
     id = customers(box)[0]
     added = call("PUT", "/crm/v3/lists/4/memberships/add", [id, "404404"]).json()
     removed = call("PUT", "/crm/v3/lists/4/memberships/remove", [id]).json()
@@ -79,8 +79,8 @@ def test_only_a_list_filled_by_hand_takes_members(box: Sandbox, call: Call) -> N
     assert call("PUT", "/crm/v3/lists/1/memberships/add", [id]).status_code == 400
 
 
-def test_an_export_is_made_while_nobody_looks(box: Sandbox, call: Call) -> None:
-    """Its file lies at an address that needs no token; one export at a time."""
+def test_an_export_runs_in_the_background(box: Sandbox, call: Call) -> None:
+    """The URL of its file needs no token; only one export runs at a time."""
     started = call("POST", "/crm/v3/exports/export/async", EXPORT)
     second = call("POST", "/crm/v3/exports/export/async", EXPORT)
     states = [state(call, started) for _ in range(2)]
@@ -93,12 +93,12 @@ def test_an_export_is_made_while_nobody_looks(box: Sandbox, call: Call) -> None:
 
 
 def state(call: Call, started: requests.Response) -> Any:
-    """Ask how far an export is."""
+    """Return the state of an export."""
     return call("GET", f"/crm/v3/exports/export/async/tasks/{started.json()['id']}/status").json()
 
 
-def test_two_records_are_linked_and_unlinked(box: Sandbox, call: Call) -> None:
-    """By the usual type of link; a link to nobody is refused."""
+def test_two_records_are_associated_and_dissociated(box: Sandbox, call: Call) -> None:
+    """By the default type; an unknown id is an error."""
     contact = customers(box)[0]
     deal = next(box.hubspot.tables["deals"].live()).id
     path = f"/crm/v4/objects/contacts/{contact}/associations"
@@ -112,16 +112,16 @@ def test_two_records_are_linked_and_unlinked(box: Sandbox, call: Call) -> None:
     assert call("PUT", f"{path}/default/deals/404").status_code == 400
 
 
-def test_a_token_tells_what_it_may(box: Sandbox, call: Call) -> None:
-    """A wrong one is refused."""
-    told = call("GET", f"/oauth/v1/access-tokens/{box.hubspot_token}").json()
+def test_a_token_has_its_scopes(box: Sandbox, call: Call) -> None:
+    """A wrong token is an error."""
+    description = call("GET", f"/oauth/v1/access-tokens/{box.hubspot_token}").json()
 
-    assert "crm.objects.contacts.read" in told["scopes"]
+    assert "crm.objects.contacts.read" in description["scopes"]
     assert call("GET", "/oauth/v1/access-tokens/nonsense").status_code == 401
 
 
 def test_a_list_is_found_by_its_whole_name(call: Call) -> None:
-    """Of its kind of object; another name is none."""
+    """Of its object type; part of the name does not match."""
     path = "/crm/v3/lists/object-type-id/0-1/name"
 
     assert call("GET", f"{path}/Customers").json()["list"]["listId"] == "1"
@@ -129,15 +129,17 @@ def test_a_list_is_found_by_its_whole_name(call: Call) -> None:
 
 
 def test_properties_are_read_and_archived_by_their_names(call: Call) -> None:
-    """What is not there makes the answer a 207, and HubSpot's own cannot be archived."""
+    """An unknown name makes a 207; HubSpot's own properties cannot be archived."""
     path = "/crm/v3/properties/contacts/batch"
-    gone = call("POST", f"{path}/archive", {"inputs": [{"name": "bant_need"}, {"name": "none"}]})
-    asked = {"archived": False, "inputs": [{"name": "email"}, {"name": "bant_need"}]}
-    read = call("POST", f"{path}/read", asked)
-    archived = call("POST", f"{path}/read", asked | {"archived": True})
+    archived_ = call(
+        "POST", f"{path}/archive", {"inputs": [{"name": "bant_need"}, {"name": "none"}]}
+    )
+    body = {"archived": False, "inputs": [{"name": "email"}, {"name": "bant_need"}]}
+    read = call("POST", f"{path}/read", body)
+    archived = call("POST", f"{path}/read", body | {"archived": True})
     own = call("POST", f"{path}/archive", {"inputs": [{"name": "email"}]})
 
-    assert (gone.status_code, read.status_code, own.status_code) == (204, 207, 400)
+    assert (archived_.status_code, read.status_code, own.status_code) == (204, 207, 400)
     assert read.json()["errors"][0]["context"] == {"name": ["bant_need"]}
     assert [one["name"] for one in archived.json()["results"]] == ["bant_need"]
 
@@ -153,15 +155,15 @@ def test_properties_are_read_and_archived_by_their_names(call: Call) -> None:
         "/email/public/v1/campaigns/1",
     ],
 )
-def test_one_that_is_not_there_is_not_found(call: Call, path: str) -> None:
-    """Told in JSON."""
+def test_an_unknown_one_is_not_found(call: Call, path: str) -> None:
+    """The error is JSON."""
     answer = call("GET", path)
 
     assert (answer.status_code, answer.json()["message"]) == (404, "resource not found")
 
 
 def test_a_mail_event_is_read_by_the_two_parts_of_its_key(box: Sandbox, call: Call) -> None:
-    """Its id alone names none."""
+    """Its id alone is not a key."""
     event = box.hubspot.email_events[0]
     path = f"/email/public/v1/events/{event['created']}/{event['id']}"
 

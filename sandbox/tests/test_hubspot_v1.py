@@ -1,4 +1,4 @@
-"""The older APIs of HubSpot, which extractors and clients still read, over HTTP."""
+"""Reading HubSpot's older APIs over HTTP."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -33,18 +33,18 @@ def get(box: Sandbox) -> Get:
 
 
 def ids(box: Sandbox, name: str) -> list[int]:
-    """Give the ids of the live records of a kind."""
+    """Return the ids of the live records of an object."""
     return [one.id for one in box.hubspot.tables[name].live()]
 
 
 def paged(get: Get, path: str, key: str, more: str, **query: Any) -> list[dict[str, Any]]:
-    """Read all pages that go on by `offset`."""
+    """Read all pages by `offset`."""
     page = get(path, **query)
     rest = paged(get, path, key, more, **query | {"offset": page["offset"]}) if page[more] else []
     return [*page[key], *rest]
 
 
-def test_companies_come_in_pages_with_the_properties_asked_for(box: Sandbox, get: Get) -> None:
+def test_companies_come_in_pages_with_the_requested_properties(box: Sandbox, get: Get) -> None:
     """Each value with its time and source."""
     found = paged(
         get, "/companies/v2/companies/paged", "companies", "has-more", limit=7, properties="name"
@@ -55,7 +55,7 @@ def test_companies_come_in_pages_with_the_properties_asked_for(box: Sandbox, get
     assert isinstance(found[0]["properties"]["name"]["timestamp"], int)
 
 
-def test_a_company_alone_shows_every_value(box: Sandbox, get: Get) -> None:
+def test_a_single_company_has_every_value(box: Sandbox, get: Get) -> None:
     """With its versions."""
     id = ids(box, "companies")[0]
     found = get(f"/companies/v2/companies/{id}")
@@ -64,11 +64,18 @@ def test_a_company_alone_shows_every_value(box: Sandbox, get: Get) -> None:
     assert found["properties"]["name"]["versions"][0]["name"] == "name"
 
 
-def test_deals_say_who_they_are_linked_to_where_asked(box: Sandbox, get: Get) -> None:
+def test_deals_have_their_associations_on_request(box: Sandbox, get: Get) -> None:
     """Else the lists are empty."""
     linked, plain = (
-        paged(get, "/deals/v1/deal/paged", "deals", "hasMore", limit=2, includeAssociations=asked)
-        for asked in ("true", "false")
+        paged(
+            get,
+            "/deals/v1/deal/paged",
+            "deals",
+            "hasMore",
+            limit=2,
+            includeAssociations=is_requested,
+        )
+        for is_requested in ("true", "false")
     )
 
     assert [one["dealId"] for one in linked] == ids(box, "deals")
@@ -77,8 +84,8 @@ def test_deals_say_who_they_are_linked_to_where_asked(box: Sandbox, get: Get) ->
 
 
 @pytest.mark.parametrize("path", ["/companies/v2/companies", "/deals/v1/deal"])
-def test_what_changed_of_late_comes_newest_first(get: Get, path: str) -> None:
-    """And says how many there are."""
+def test_recent_changes_come_newest_first(get: Get, path: str) -> None:
+    """With their number."""
     page = get(f"{path}/recent/modified", count=3)
     changed = [one["properties"]["hs_lastmodifieddate"]["value"] for one in page["results"]]
 
@@ -89,8 +96,8 @@ def test_what_changed_of_late_comes_newest_first(get: Get, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/companies/v2/companies/1", "/deals/v1/deal/1", "/engagements/v1/engagements/1"]
 )
-def test_a_missing_record_is_told_in_json(box: Sandbox, path: str) -> None:
-    """Unlike today's API, which sends a page of HTML."""
+def test_an_unknown_record_is_a_json_error(box: Sandbox, path: str) -> None:
+    """Today's API returns a page of HTML."""
     headers = {"Authorization": f"Bearer {box.hubspot_token}"}
     answer = requests.get(box.url + path, headers=headers, timeout=10)
 
@@ -105,15 +112,15 @@ def test_a_missing_record_is_told_in_json(box: Sandbox, path: str) -> None:
         "/properties/v2/contact/properties",
     ],
 )
-def test_definitions_are_a_plain_list(get: Get, path: str) -> None:
-    """With the flags where they once were."""
+def test_definitions_are_a_list(get: Get, path: str) -> None:
+    """With the flags at their old places."""
     found = {one["name"]: one for one in get(path)}
 
     assert found["hs_object_id"]["readOnlyValue"]
     assert not found["hs_object_id"]["deleted"]
 
 
-def test_pipelines_are_told_in_three_ways(get: Get) -> None:
+def test_pipelines_have_three_formats(get: Get) -> None:
     """Of one account."""
     first, second = get("/deals/v1/pipelines"), get("/crm-pipelines/v1/pipelines/deals")
     today = get("/crm/v3/pipelines/deals")["results"][0]["stages"]
@@ -124,8 +131,8 @@ def test_pipelines_are_told_in_three_ways(get: Get) -> None:
     ]
 
 
-def test_engagement_of_all_kinds_is_one_log(box: Sandbox, get: Get) -> None:
-    """Each with whom it belongs to, and what is its kind's."""
+def test_engagements_of_all_types_are_one_log(box: Sandbox, get: Get) -> None:
+    """Each with its associations and the metadata of its type."""
     found = paged(get, "/engagements/v1/engagements/paged", "results", "hasMore", limit=50)
     kinds = ("emails", "calls", "meetings", "notes", "tasks")
 
@@ -134,8 +141,8 @@ def test_engagement_of_all_kinds_is_one_log(box: Sandbox, get: Get) -> None:
     assert get(f"/engagements/v1/engagements/{found[0]['engagement']['id']}") == found[0]
 
 
-def test_engagement_is_read_on_from_an_instant(get: Get) -> None:
-    """The cursor of a page leads behind its last entry; nothing is lost and nothing comes twice."""
+def test_engagements_are_read_from_a_time(get: Get) -> None:
+    """The cursor starts after the last entry; none is lost, and none comes twice."""
     path = "/engagements/v1/engagements/modified/after"
     pages = [get(path, after=0, limit=20)]
     while pages[-1]["hasMore"]:
@@ -147,8 +154,8 @@ def test_engagement_is_read_on_from_an_instant(get: Get) -> None:
     assert recent["results"][0]["engagement"]["id"] == found[-1]
 
 
-def test_mailings_count_what_became_of_them(get: Get) -> None:
-    """The list names them, each alone has its numbers."""
+def test_mailings_have_the_counts_of_their_events(get: Get) -> None:
+    """The list has the ids, each single mailing its counts."""
     found = get("/email/public/v1/campaigns/by-id", limit=500)["campaigns"]
     one = get(f"/email/public/v1/campaigns/{found[0]['id']}")
 
@@ -156,14 +163,14 @@ def test_mailings_count_what_became_of_them(get: Get) -> None:
     assert one["counters"]["sent"] == one["numIncluded"] > 0
 
 
-def test_who_unsubscribed_is_a_timeline(box: Sandbox, get: Get) -> None:
-    """Of addresses, from a list of what one can subscribe to."""
-    told = get("/email/public/v1/subscriptions/timeline", limit=1000)["timeline"]
+def test_opt_outs_are_a_timeline(box: Sandbox, get: Get) -> None:
+    """Of addresses and subscription types."""
+    opt_outs = get("/email/public/v1/subscriptions/timeline", limit=1000)["timeline"]
     definition = get("/email/public/v1/subscriptions")["subscriptionDefinitions"][0]
     left = [one for one in box.hubspot.email_events if one["type"] == "STATUSCHANGE"]
 
-    assert [one["recipient"] for one in told] == [one["recipient"] for one in left]
-    assert {one["changes"][0]["subscriptionId"] for one in told} == {definition["id"]}
+    assert [one["recipient"] for one in opt_outs] == [one["recipient"] for one in left]
+    assert {one["changes"][0]["subscriptionId"] for one in opt_outs} == {definition["id"]}
 
 
 @pytest.mark.parametrize(
@@ -177,12 +184,12 @@ def test_who_unsubscribed_is_a_timeline(box: Sandbox, get: Get) -> None:
         pytest.param("/crm/v3/owners?archived=true", "results", id="former owners"),
     ],
 )
-def test_what_the_account_does_not_have_is_an_empty_list(get: Get, path: str, key: str) -> None:
+def test_a_missing_feature_is_an_empty_list(get: Get, path: str, key: str) -> None:
     """Not an error."""
     assert get(path)[key] == []
 
 
-def test_forms_users_and_teams_are_there(box: Sandbox, get: Get) -> None:
+def test_forms_users_and_teams_exist(box: Sandbox, get: Get) -> None:
     """Users are the owners."""
     forms, users = get("/forms/v2/forms"), get("/settings/v3/users", limit=5)
     [team] = get("/settings/v3/users/teams")["results"]
@@ -192,16 +199,16 @@ def test_forms_users_and_teams_are_there(box: Sandbox, get: Get) -> None:
     assert len(get("/settings/v3/users", limit=500)["results"]) == len(team["userIds"])
 
 
-def test_a_kind_of_object_is_described_with_its_properties(box: Sandbox, get: Get) -> None:
-    """Under its number as well."""
-    said = get("/crm-object-schemas/v3/schemas/0-1")
+def test_an_object_type_is_described_with_its_properties(box: Sandbox, get: Get) -> None:
+    """Also by its type id."""
+    schema = get("/crm-object-schemas/v3/schemas/0-1")
 
-    assert said["fullyQualifiedName"] == "CONTACT"
-    assert len(said["properties"]) == len(box.hubspot.tables["contacts"].properties)
+    assert schema["fullyQualifiedName"] == "CONTACT"
+    assert len(schema["properties"]) == len(box.hubspot.tables["contacts"].properties)
 
 
-def test_version_3_of_links_knows_names_instead_of_labels(box: Sandbox, get: Get) -> None:
-    """The same links; many are read in one call, and who has none makes it a 207."""
+def test_associations_v3_have_names_instead_of_labels(box: Sandbox, get: Get) -> None:
+    """A batch reads many; a record without one makes a 207."""
     companies = ids(box, "companies")
     inputs = [{"id": str(one)} for one in [*companies, 1]]
     answer = requests.post(
@@ -218,8 +225,8 @@ def test_version_3_of_links_knows_names_instead_of_labels(box: Sandbox, get: Get
     assert first["to"][0]["type"] == "company_to_contact"
 
 
-def test_a_path_that_is_none_answers_a_page(box: Sandbox) -> None:
-    """As what stands in front of the API does."""
+def test_an_unknown_path_returns_html(box: Sandbox) -> None:
+    """HubSpot's gateway does so."""
     answer = requests.get(f"{box.url}/crm/v9/nothing", timeout=10)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (

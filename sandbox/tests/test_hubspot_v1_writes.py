@@ -1,4 +1,4 @@
-"""HubSpot's first API over HTTP, as old clients write with it; shapes are from recorded traffic."""
+"""Writing with HubSpot's first API over HTTP; the schemas come from recorded traffic."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -32,21 +32,21 @@ def call(box: Sandbox) -> Call:
 
 
 def contact(**values: str) -> dict[str, Any]:
-    """Write a contact as this API takes it."""
+    """Build a contact in the format of this API."""
     return {"properties": [{"property": name, "value": value} for name, value in values.items()]}
 
 
 def record(**values: str) -> dict[str, Any]:
-    """Write a company or a deal as this API takes it."""
+    """Build a company or a deal in the format of this API."""
     return {"properties": [{"name": name, "value": value} for name, value in values.items()]}
 
 
 def vids(box: Sandbox) -> list[int]:
-    """Give the ids of the live contacts."""
+    """Return the ids of the live contacts."""
     return [one.id for one in box.hubspot.tables["contacts"].live()]
 
 
-def test_a_new_contact_shows_what_was_sent(call: Call) -> None:
+def test_a_new_contact_has_the_sent_values(call: Call) -> None:
     """Each value with its only version."""
     made = call("POST", "/contacts/v1/contact", contact(email="a@b.example", firstname="Anna"))
 
@@ -56,8 +56,8 @@ def test_a_new_contact_shows_what_was_sent(call: Call) -> None:
     assert made.json()["properties"]["email"]["versions"][0]["source-type"] == "INTEGRATION"
 
 
-def test_an_address_that_is_known_is_a_conflict(call: Call) -> None:
-    """The refusal tells whose it is."""
+def test_an_existing_address_is_a_conflict(call: Call) -> None:
+    """The error names the contact that has it."""
     made = call("POST", "/contacts/v1/contact", contact(email="a@b.example"))
     again = call("POST", "/contacts/v1/contact", contact(email="a@b.example"))
 
@@ -66,8 +66,8 @@ def test_an_address_that_is_known_is_a_conflict(call: Call) -> None:
     assert again.json()["identityProfile"]["vid"] == made.json()["vid"]
 
 
-def test_a_bad_value_is_refused_without_a_category(call: Call) -> None:
-    """As the first API lists what was wrong."""
+def test_the_error_of_an_invalid_value_has_no_category(call: Call) -> None:
+    """It has the list of the first API."""
     refused = call("POST", "/contacts/v1/contact", contact(email="no address"))
 
     assert refused.status_code == 400
@@ -76,40 +76,40 @@ def test_a_bad_value_is_refused_without_a_category(call: Call) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_contact_that_is_not_there_is_told_in_json(call: Call, method: str) -> None:
-    """Unlike today's page of HTML."""
-    gone = call(method, "/contacts/v1/contact/vid/0/profile", contact(firstname="Anna"))
+def test_an_unknown_contact_is_a_json_error(call: Call, method: str) -> None:
+    """Today's API returns a page of HTML."""
+    error = call(method, "/contacts/v1/contact/vid/0/profile", contact(firstname="Anna"))
 
-    assert gone.status_code == 404
-    assert gone.headers["X-HubSpot-NotFound"] == "true"
-    assert gone.json()["category"] == "OBJECT_NOT_FOUND"
-    assert gone.json()["errors"] == [{"message": "The contact 0 does not exist."}]
+    assert error.status_code == 404
+    assert error.headers["X-HubSpot-NotFound"] == "true"
+    assert error.json()["category"] == "OBJECT_NOT_FOUND"
+    assert error.json()["errors"] == [{"message": "The contact 0 does not exist."}]
 
 
-def test_a_contact_looked_up_by_address_is_named_by_it(call: Call) -> None:
+def test_the_error_of_an_unknown_address_names_it(call: Call) -> None:
     """With a letter before it."""
-    gone = call("GET", "/contacts/v1/contact/email/a@b.example/profile").json()
+    error = call("GET", "/contacts/v1/contact/email/a@b.example/profile").json()
 
-    assert gone["errors"] == [{"message": "The contact e:a@b.example does not exist."}]
+    assert error["errors"] == [{"message": "The contact e:a@b.example does not exist."}]
 
 
-def test_a_contact_is_given_without_its_past(box: Sandbox, call: Call) -> None:
-    """To who asks for values only."""
+def test_a_contact_is_returned_without_history(box: Sandbox, call: Call) -> None:
+    """If the client requests values only."""
     path = f"/contacts/v1/contact/vid/{vids(box)[0]}/profile?propertyMode=value_only"
 
     assert {tuple(each) for each in call("GET", path).json()["properties"].values()} == {("value",)}
 
 
-def test_whoever_asks_for_too_many_lists_gets_as_many_as_there_can_be(call: Call) -> None:
-    """Without a refusal; the place to go on from tells how many that are."""
-    told = call("GET", "/contacts/v1/lists?count=999").json()
+def test_a_large_count_of_lists_is_capped(call: Call) -> None:
+    """Without an error; the offset shows the number."""
+    response = call("GET", "/contacts/v1/lists?count=999").json()
 
-    assert told["offset"] == 500
-    assert len(told["lists"]) == told["total"]
-    assert not told["has-more"]
+    assert response["offset"] == 500
+    assert len(response["lists"]) == response["total"]
+    assert not response["has-more"]
 
 
-def test_instants_are_milliseconds(box: Sandbox, call: Call) -> None:
+def test_times_are_milliseconds(box: Sandbox, call: Call) -> None:
     """In values and in their versions."""
     one = call("GET", f"/contacts/v1/contact/vid/{vids(box)[0]}/profile").json()
     created = one["properties"]["createdate"]
@@ -118,7 +118,7 @@ def test_instants_are_milliseconds(box: Sandbox, call: Call) -> None:
     assert created["versions"][0]["value"] == created["value"]
 
 
-def test_a_contact_is_changed_without_an_answer(box: Sandbox, call: Call) -> None:
+def test_an_update_of_a_contact_has_no_response_body(box: Sandbox, call: Call) -> None:
     """By its id, or by its address."""
     vid = vids(box)[0]
     path = f"/contacts/v1/contact/vid/{vid}/profile"
@@ -128,7 +128,7 @@ def test_a_contact_is_changed_without_an_answer(box: Sandbox, call: Call) -> Non
     assert call("GET", path).json()["properties"]["firstname"]["value"] == "Anna"
 
 
-def test_what_is_written_by_address_says_whether_it_is_new(call: Call) -> None:
+def test_an_upsert_by_address_says_whether_it_is_new(call: Call) -> None:
     """The second time it is not."""
     path = "/contacts/v1/contact/createOrUpdate/email/a@b.example"
     first, second = (call("POST", path, contact(firstname="Anna")).json() for _ in range(2))
@@ -138,7 +138,7 @@ def test_what_is_written_by_address_says_whether_it_is_new(call: Call) -> None:
 
 
 def test_many_contacts_are_written_at_once(box: Sandbox, call: Call) -> None:
-    """By id or address; nothing is told of them."""
+    """By id or address; the response is empty."""
     vid = vids(box)[0]
     batch = [
         {"vid": vid, **contact(firstname="Anna")},
@@ -152,7 +152,7 @@ def test_many_contacts_are_written_at_once(box: Sandbox, call: Call) -> None:
 
 
 def test_all_contacts_come_in_pages_by_id(box: Sandbox, call: Call) -> None:
-    """Each page names where the next one starts."""
+    """Each page has the start of the next one."""
     path = "/contacts/v1/lists/all/contacts/all"
     first = call("GET", path, count=40).json()
     rest = call("GET", path, count=100, vidOffset=first["vid-offset"]).json()
@@ -162,19 +162,19 @@ def test_all_contacts_come_in_pages_by_id(box: Sandbox, call: Call) -> None:
     assert [one["vid"] for one in first["contacts"] + rest["contacts"]] == vids(box)
 
 
-def test_contacts_changed_of_late_come_newest_first(box: Sandbox, call: Call) -> None:
-    """A page goes on behind an instant and an id."""
+def test_recently_changed_contacts_come_newest_first(box: Sandbox, call: Call) -> None:
+    """A page starts after a time and an id."""
     path = "/contacts/v1/lists/recently_updated/contacts/recent"
     first = call("GET", path, count=40).json()
     after = {"vidOffset": first["vid-offset"], "timeOffset": first["time-offset"]}
-    told = first["contacts"] + call("GET", path, count=100, **after).json()["contacts"]
+    rows = first["contacts"] + call("GET", path, count=100, **after).json()["contacts"]
 
-    assert sorted(one["vid"] for one in told) == vids(box)
-    assert told == sorted(told, key=lambda one: -one["addedAt"])
+    assert sorted(one["vid"] for one in rows) == vids(box)
+    assert rows == sorted(rows, key=lambda one: -one["addedAt"])
 
 
-def test_merged_contacts_answer_under_a_new_id(box: Sandbox, call: Call) -> None:
-    """The answer is one word."""
+def test_merged_contacts_have_a_new_id(box: Sandbox, call: Call) -> None:
+    """The response is one word."""
     one, other = vids(box)[:2]
     merged = call("POST", f"/contacts/v1/contact/merge-vids/{one}/", {"vidToMerge": other})
     found = call("GET", f"/contacts/v1/contact/vid/{one}/profile").json()
@@ -183,16 +183,16 @@ def test_merged_contacts_answer_under_a_new_id(box: Sandbox, call: Call) -> None
     assert {one, other} <= set(found["merged-vids"])
 
 
-def test_a_contact_that_is_none_is_not_merged(box: Sandbox, call: Call) -> None:
-    """The refusal says which of the two it was."""
+def test_an_unknown_contact_is_not_merged(box: Sandbox, call: Call) -> None:
+    """The error names it."""
     refused = call("POST", "/contacts/v1/contact/merge-vids/1/", {"vidToMerge": vids(box)[0]})
 
     assert refused.status_code == 400
     assert refused.json()["message"].startswith("canonical vid is not a valid contact")
 
 
-def test_an_archived_contact_says_so(box: Sandbox, call: Call) -> None:
-    """And is gone."""
+def test_archiving_a_contact_is_confirmed(box: Sandbox, call: Call) -> None:
+    """It is not found afterwards."""
     vid = vids(box)[0]
     archived = call("DELETE", f"/contacts/v1/contact/vid/{vid}")
 
@@ -201,7 +201,7 @@ def test_an_archived_contact_says_so(box: Sandbox, call: Call) -> None:
 
 
 def test_contacts_are_found_by_words(box: Sandbox, call: Call) -> None:
-    """In pages that go on by `offset`."""
+    """In pages with `offset`."""
     found = call("GET", "/contacts/v1/search/query", q="example", count=2).json()
 
     assert found["query"] == "example"
@@ -209,8 +209,8 @@ def test_contacts_are_found_by_words(box: Sandbox, call: Call) -> None:
     assert len(found["contacts"]) == 2
 
 
-def test_a_list_is_made_filled_and_removed(box: Sandbox, call: Call) -> None:
-    """What is put on it twice is discarded, what is no contact is named."""
+def test_a_list_is_created_filled_and_deleted(box: Sandbox, call: Call) -> None:
+    """A repeated member is discarded, an unknown contact is reported."""
     vid = vids(box)[0]
     made = call("POST", "/contacts/v1/lists", {"name": "mine", "dynamic": False}).json()
     path = f"/contacts/v1/lists/{made['listId']}"
@@ -226,8 +226,8 @@ def test_a_list_is_made_filled_and_removed(box: Sandbox, call: Call) -> None:
     assert call("GET", path).status_code == 404
 
 
-def test_a_company_is_made_found_changed_and_archived(call: Call) -> None:
-    """Every answer but the last shows it whole."""
+def test_a_company_is_created_found_changed_and_archived(call: Call) -> None:
+    """Every response but the last has the whole company."""
     made = call("POST", "/companies/v2/companies", record(name="Yundt", domain="yundt.example"))
     path = f"/companies/v2/companies/{made.json()['companyId']}"
     by_domain = call("POST", "/companies/v2/domains/yundt.example/companies", {"limit": 5})
@@ -241,22 +241,22 @@ def test_a_company_is_made_found_changed_and_archived(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         ("/companies/v2/companies/0", "This company 0 does not exist."),
         ("/deals/v1/deal/0", "This deal 0 does not exist."),
     ],
 )
-def test_what_is_not_there_is_not_changed(call: Call, path: str, said: str) -> None:
-    """The refusal names it."""
-    gone = call("PUT", path, record())
+def test_an_unknown_record_is_not_changed(call: Call, path: str, expected: str) -> None:
+    """The error names it."""
+    response = call("PUT", path, record())
 
-    assert gone.status_code == 404
-    assert gone.json()["errors"] == [{"message": said}]
+    assert response.status_code == 404
+    assert response.json()["errors"] == [{"message": expected}]
 
 
-def test_a_deal_is_born_with_links(box: Sandbox, call: Call) -> None:
-    """And found by its contact."""
+def test_a_deal_is_created_with_associations(box: Sandbox, call: Call) -> None:
+    """Its contact finds it."""
     vid = vids(box)[0]
     links = {"associatedVids": [vid], "associatedCompanyIds": []}
     made = call("POST", "/deals/v1/deal", {"associations": links, **record(amount="30")}).json()
@@ -268,7 +268,7 @@ def test_a_deal_is_born_with_links(box: Sandbox, call: Call) -> None:
 
 
 def test_an_engagement_is_logged_and_archived(box: Sandbox, call: Call) -> None:
-    """A contact that is nobody is passed over."""
+    """An unknown contact is ignored."""
     vid = vids(box)[0]
     note = {
         "engagement": {"type": "NOTE"},
@@ -290,12 +290,12 @@ def test_an_engagement_is_logged_and_archived(box: Sandbox, call: Call) -> None:
 @pytest.mark.parametrize(
     "root", ["/properties/v1/contacts", "/properties/v2/contacts", "/contacts/v2"]
 )
-def test_properties_and_groups_are_made_and_removed(call: Call, root: str) -> None:
-    """Under all roots they had."""
+def test_properties_and_groups_are_created_and_deleted(call: Call, root: str) -> None:
+    """Under all their roots."""
     group = {"name": "mine", "displayName": "Mine", "displayOrder": 100}
-    asked = {"name": "own", "label": "Own", "groupName": "mine", "type": "string"}
+    definition = {"name": "own", "label": "Own", "groupName": "mine", "type": "string"}
     made_group = call("POST", f"{root}/groups", group).json()
-    made = call("POST", f"{root}/properties", asked | {"fieldType": "text"})
+    made = call("POST", f"{root}/properties", definition | {"fieldType": "text"})
 
     assert made_group.items() >= (group | {"deleted": False}).items()
     assert made.json()["groupName"] == "mine"
@@ -304,7 +304,7 @@ def test_properties_and_groups_are_made_and_removed(call: Call, root: str) -> No
     assert call("DELETE", f"{root}/properties/named/own").status_code == 404
 
 
-def test_records_are_linked_by_a_number(box: Sandbox, call: Call) -> None:
+def test_records_are_associated_by_a_type_number(box: Sandbox, call: Call) -> None:
     """1 is a contact's company."""
     vid, company = vids(box)[0], next(box.hubspot.tables["companies"].live()).id
     link = {"fromObjectId": vid, "toObjectId": company, "definitionId": 1}
@@ -318,8 +318,8 @@ def test_records_are_linked_by_a_number(box: Sandbox, call: Call) -> None:
     assert company not in call("GET", f"{root}/{vid}/HUBSPOT_DEFINED/1").json()["results"]
 
 
-def test_owners_were_a_plain_list(box: Sandbox, call: Call) -> None:
-    """And found by their address."""
+def test_owners_of_version_2_are_a_list(box: Sandbox, call: Call) -> None:
+    """Found by their address."""
     owners = call("GET", "/owners/v2/owners").json()
     one = call("GET", "/owners/v2/owners", email=owners[0]["email"]).json()
 

@@ -1,4 +1,4 @@
-"""The Salesforce twin, asked over real HTTP, mostly by an unmodified simple-salesforce."""
+"""The Salesforce API over HTTP, mostly called by an unmodified simple-salesforce."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from simple_salesforce.exceptions import (
 
 from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.date_literals import days_of
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import normalised, record_id, to_18
 from sandbox.salesforce.soql import unquoted
 from sandbox.salesforce.soql_compile import select
@@ -33,11 +33,11 @@ ROOT = "/services/data/v60.0"
 Json = dict[str, Any]
 
 Client = Any
-"""A Salesforce of simple-salesforce, whose types do not know the resources it makes up by name."""
+"""A client of simple-salesforce; its types lack the attributes that it creates by name."""
 
 
 class PlainHttp(HTTPAdapter):
-    """simple-salesforce writes https:// before every host; the sandbox speaks plain HTTP."""
+    """simple-salesforce writes https:// before every host; the sandbox has plain HTTP only."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         assert request.url is not None
@@ -88,26 +88,26 @@ def patch(sf: Client, *records: Json, all_or_none: bool = False) -> list[Json]:
 
 
 def codes(answers: list[Json]) -> list[str]:
-    """Give the error code of each record's outcome, or nothing where it was taken."""
+    """Return the error code of each result, or an empty text for a success."""
     return ["".join(error["statusCode"] for error in one["errors"]) for one in answers]
 
 
 def converted_lead(sf: Client) -> str:
-    """Find a lead that became a contact."""
+    """Find a converted lead."""
     found = sf.query("SELECT Id FROM Lead WHERE IsConverted = true LIMIT 1")
     return str(found["records"][0]["Id"])
 
 
 def log_in(sandbox: Sandbox, **form: str) -> requests.Response:
-    """Ask for a token."""
+    """Request a token."""
     return requests.post(f"{sandbox.url}/services/oauth2/token", data=form, timeout=5)
 
 
 # --- ids -------------------------------------------------------------------------------------
 
 
-def test_the_suffix_of_an_id_says_which_characters_are_upper_case() -> None:
-    """An id that a live org gave out, and its own suffix."""
+def test_the_suffix_of_an_id_encodes_the_upper_case() -> None:
+    """An id of a live org, with its own suffix."""
     assert to_18("003ak00000luKU1") == "003ak00000luKU1AAM"
 
 
@@ -127,16 +127,16 @@ def test_ids_ascend_with_their_numbers() -> None:
         pytest.param("003ak00000luKU-", None, id="a character no id has"),
     ],
 )
-def test_an_id_is_known_by_its_form(text: str, expected: str | None) -> None:
+def test_an_id_is_recognised_by_its_format(text: str, expected: str | None) -> None:
     """People and formulas write 15 characters, the API 18."""
     assert normalised(text) == expected
 
 
-# --- the world -------------------------------------------------------------------------------
+# --- the data --------------------------------------------------------------------------------
 
 
-def test_a_person_has_the_same_records_in_a_world_of_any_size() -> None:
-    """A test that names a record keeps it when the world grows."""
+def test_records_do_not_depend_on_the_number_of_people() -> None:
+    """A test that names a record keeps it with more people."""
     with running(people=30, seed=SEED, now=NOW) as small:
         few = dict(small.salesforce.tables["Lead"])
     with running(people=90, seed=SEED, now=NOW) as large:
@@ -145,23 +145,23 @@ def test_a_person_has_the_same_records_in_a_world_of_any_size() -> None:
     assert few.items() <= many.items()
 
 
-def test_leads_carry_the_number_of_their_person(sandbox: Sandbox) -> None:
-    """The other CRM stores these ids as links."""
+def test_lead_ids_encode_the_number_of_the_person(sandbox: Sandbox) -> None:
+    """HubSpot stores these ids as links."""
     leads = {record_id("00Q", one.number) for one in sandbox.people if one.salesforce_as == "Lead"}
 
     assert leads <= sandbox.salesforce.tables["Lead"].keys()
 
 
-def test_mails_of_both_crms_carry_one_message_id(sandbox: Sandbox) -> None:
-    """A mail logged in both is recognised by its Message-ID."""
+def test_mails_in_both_crms_have_one_message_id(sandbox: Sandbox) -> None:
+    """The Message-ID matches a mail that both CRMs logged."""
     table = sandbox.salesforce.tables["EmailMessage"].values()
-    known = {one.message_id for person in sandbox.people for one in person.happenings}
+    message_ids = {one.message_id for person in sandbox.people for one in person.events}
 
-    assert {row["MessageIdentifier"] for row in table} <= known
+    assert {row["MessageIdentifier"] for row in table} <= message_ids
 
 
 def test_every_row_has_only_fields_of_its_object(sandbox: Sandbox) -> None:
-    """What describe does not name does not exist."""
+    """Describe lists all fields."""
     store = sandbox.salesforce
     strangers = {
         (name, field)
@@ -173,25 +173,25 @@ def test_every_row_has_only_fields_of_its_object(sandbox: Sandbox) -> None:
     assert strangers == set()
 
 
-def test_a_merged_loser_names_its_winner(sf: Client) -> None:
-    """Losers are deleted rows that only queryAll shows."""
-    asked = "SELECT MasterRecordId FROM Lead WHERE MasterRecordId != null"
-    losers = sf.query_all(asked, include_deleted=True)["records"]
+def test_a_merged_loser_refers_to_its_winner(sf: Client) -> None:
+    """Losers are deleted rows, which only queryAll returns."""
+    query = "SELECT MasterRecordId FROM Lead WHERE MasterRecordId != null"
+    losers = sf.query_all(query, include_deleted=True)["records"]
 
-    assert sf.query_all(asked)["records"] == []
+    assert sf.query_all(query)["records"] == []
     assert {row["MasterRecordId"][:3] for row in losers} == {"00Q"}
 
 
-def test_old_activities_leave_query_but_not_query_all(sf: Client) -> None:
+def test_only_query_all_returns_old_activities(sf: Client) -> None:
     """Activities older than a year are archived."""
-    asked = "SELECT COUNT() FROM Task WHERE CreatedDate < LAST_N_DAYS:400"
+    soql = "SELECT COUNT() FROM Task WHERE CreatedDate < LAST_N_DAYS:400"
 
-    assert sf.query(asked)["totalSize"] == 0
-    assert sf.query(asked, include_deleted=True)["totalSize"] > 0
+    assert sf.query(soql)["totalSize"] == 0
+    assert sf.query(soql, include_deleted=True)["totalSize"] > 0
 
 
-def test_a_converted_leads_history_stays_with_the_lead(sandbox: Sandbox) -> None:
-    """Activities move to the contact, and the contact's history begins at the conversion."""
+def test_the_history_of_a_converted_lead_stays_with_the_lead(sandbox: Sandbox) -> None:
+    """Activities move to the contact, whose history starts at the conversion."""
     tables = sandbox.salesforce.tables
     converted = [row for row in tables["Lead"].values() if row.get("IsConverted")]
     began = {row["ConvertedContactId"]: row["ConvertedDate"] for row in converted}
@@ -209,7 +209,7 @@ def test_a_converted_leads_history_stays_with_the_lead(sandbox: Sandbox) -> None
 
 
 def test_client_credentials_open_a_session(sandbox: Sandbox) -> None:
-    """The answer says where the API is, and not how long the session lasts."""
+    """The response has the instance URL, and not the length of the session."""
     answer = log_in(
         sandbox,
         grant_type="client_credentials",
@@ -228,15 +228,15 @@ def test_client_credentials_open_a_session(sandbox: Sandbox) -> None:
         pytest.param({"grant_type": "password"}, "invalid_client_id", id="unknown client"),
     ],
 )
-def test_a_refused_login_says_why(sandbox: Sandbox, form: dict[str, str], error: str) -> None:
-    """OAuth refusals are an object with an error, not a list."""
+def test_a_failed_login_says_why(sandbox: Sandbox, form: dict[str, str], error: str) -> None:
+    """OAuth errors are an object with an error, not a list."""
     answer = log_in(sandbox, **form)
 
     assert (answer.status_code, answer.json()["error"]) == (400, error)
 
 
 def refreshing(sandbox: Sandbox) -> dict[str, str]:
-    """What a client sends to renew its session."""
+    """Build the form that renews a session."""
     return {
         "grant_type": "refresh_token",
         "client_id": sandbox.client_id,
@@ -245,8 +245,8 @@ def refreshing(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def test_a_refresh_token_stays_good(sandbox: Sandbox) -> None:
-    """Unless an administrator wants it otherwise, and no answer brings another."""
+def test_a_refresh_token_stays_valid(sandbox: Sandbox) -> None:
+    """Without rotation, no response has another one."""
     form = refreshing(sandbox)
     first, second = log_in(sandbox, **form).json(), log_in(sandbox, **form).json()
 
@@ -254,7 +254,7 @@ def test_a_refresh_token_stays_good(sandbox: Sandbox) -> None:
     assert "refresh_token" not in second
 
 
-def test_with_rotation_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
+def test_with_rotation_a_refresh_token_is_valid_once(sandbox: Sandbox) -> None:
     """The reuse of an old token ends every session."""
     credentials = sandbox.salesforce.credentials
     switch = f"{sandbox.url}/_sandbox/salesforce/rotation"
@@ -276,7 +276,7 @@ def test_with_rotation_a_refresh_token_is_good_once(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_signed_assertion_opens_a_session(sandbox: Sandbox, audience: str, status: int) -> None:
-    """The JWT bearer flow: RS256 against the key that the admin deposited."""
+    """The JWT bearer flow: RS256, with the admin's public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -295,7 +295,7 @@ def test_a_signed_assertion_opens_a_session(sandbox: Sandbox, audience: str, sta
 
 
 def test_a_password_opens_a_session_of_its_user(sandbox: Sandbox) -> None:
-    """The client may name itself by HTTP Basic; userinfo says who is logged in."""
+    """The client may use HTTP Basic; userinfo returns the user."""
     credentials = sandbox.salesforce.credentials
     answer = requests.post(
         f"{sandbox.url}/services/oauth2/token",
@@ -308,20 +308,20 @@ def test_a_password_opens_a_session_of_its_user(sandbox: Sandbox) -> None:
         timeout=5,
     )
     token = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-    known = requests.get(f"{sandbox.url}/services/oauth2/userinfo", headers=token, timeout=5)
+    claims = requests.get(f"{sandbox.url}/services/oauth2/userinfo", headers=token, timeout=5)
 
-    assert known.json()["preferred_username"] == credentials.username
+    assert claims.json()["preferred_username"] == credentials.username
 
 
-def test_a_client_may_end_its_session(sandbox: Sandbox, token: str) -> None:
-    """Logging out is one call."""
+def test_a_client_can_end_its_session(sandbox: Sandbox, token: str) -> None:
+    """By one call."""
     url = f"{sandbox.url}/services/oauth2/revoke"
     requests.post(url, data={"token": token}, timeout=5)
 
     assert token not in sandbox.salesforce.credentials.tokens
 
 
-def test_a_revoked_session_is_told_to_log_in_again(sf: Client, sandbox: Sandbox) -> None:
+def test_a_revoked_session_is_an_error(sf: Client, sandbox: Sandbox) -> None:
     """The error is a list like all others, and the call is not counted."""
     requests.post(f"{sandbox.url}/_sandbox/salesforce/revoke", timeout=5)
     used = sandbox.salesforce.calls_used
@@ -335,7 +335,7 @@ def test_a_revoked_session_is_told_to_log_in_again(sf: Client, sandbox: Sandbox)
 
 
 def test_versions_need_no_session(sandbox: Sandbox) -> None:
-    """A start-up check that works before the login."""
+    """A check that works before the login."""
     answer = requests.get(f"{sandbox.url}/services/data", timeout=5)
 
     assert [one["version"] for one in answer.json()][:: len(answer.json()) - 1] == ["31.0", "67.0"]
@@ -359,17 +359,17 @@ def test_versions_need_no_session(sandbox: Sandbox) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_refused(
+def test_an_unknown_path_is_an_error(
     rest: requests.Session, sandbox: Sandbox, path: str, status: int, code: str
 ) -> None:
-    """Errors are lists, also of one."""
+    """Errors are lists, also a single one."""
     answer = rest.get(f"{sandbox.url}{path}")
 
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (status, code)
 
 
-def test_every_counted_answer_tells_what_was_used(rest: requests.Session, sandbox: Sandbox) -> None:
-    """The daily budget is in a header."""
+def test_every_counted_response_has_the_usage(rest: requests.Session, sandbox: Sandbox) -> None:
+    """The daily limit is in a header."""
     answer = rest.get(f"{sandbox.url}{ROOT}/limits")
 
     assert (
@@ -377,8 +377,8 @@ def test_every_counted_answer_tells_what_was_used(rest: requests.Session, sandbo
     )
 
 
-def test_after_the_last_call_of_the_day_all_are_refused(sf: Client, sandbox: Sandbox) -> None:
-    """403, which must not be mistaken for a lack of permission."""
+def test_a_call_over_the_daily_limit_is_a_403(sf: Client, sandbox: Sandbox) -> None:
+    """A client must not take it for a missing permission."""
     limit = sandbox.salesforce.daily_limit
     quota = f"{sandbox.url}/_sandbox/salesforce/quota"
     requests.post(quota, json={"limit": 1, "used": 1}, timeout=5)
@@ -388,26 +388,26 @@ def test_after_the_last_call_of_the_day_all_are_refused(sf: Client, sandbox: San
     requests.post(quota, json={"limit": limit, "used": 0}, timeout=5)
 
 
-def test_answers_are_compressed_for_who_asks(rest: requests.Session, sandbox: Sandbox) -> None:
-    """A describe of a hundred kilobytes travels as a few."""
+def test_responses_are_compressed_on_request(rest: requests.Session, sandbox: Sandbox) -> None:
+    """A describe of 100 kB is a few kB then."""
     answer = rest.get(f"{sandbox.url}{ROOT}/sobjects/Lead/describe")
 
     assert answer.headers["Content-Encoding"] == "gzip"
 
 
-def test_a_url_of_more_than_16_kilobytes_is_refused(
+def test_a_url_of_more_than_16_kilobytes_is_an_error(
     rest: requests.Session, sandbox: Sandbox
 ) -> None:
-    """Long lists of ids do not fit into a query."""
-    asked = "SELECT Id FROM Lead WHERE Id IN ('" + "00Q" * 6000 + "')"
+    """A long list of ids does not fit into a query."""
+    soql = "SELECT Id FROM Lead WHERE Id IN ('" + "00Q" * 6000 + "')"
 
-    assert rest.get(f"{sandbox.url}{ROOT}/query", params={"q": asked}).status_code == 414
+    assert rest.get(f"{sandbox.url}{ROOT}/query", params={"q": soql}).status_code == 414
 
 
 # --- metadata --------------------------------------------------------------------------------
 
 
-def test_describe_tells_what_can_be_written(sf: Client) -> None:
+def test_describe_has_the_writable_fields(sf: Client) -> None:
     """Read-only fields, restricted picklists, and parents."""
     fields = {one["name"]: one for one in sf.Lead.describe()["fields"]}
 
@@ -417,26 +417,24 @@ def test_describe_tells_what_can_be_written(sf: Client) -> None:
     assert fields["OwnerId"]["relationshipName"] == "Owner"
 
 
-def test_describe_answers_nothing_new_to_who_has_seen_it(
-    rest: requests.Session, sandbox: Sandbox
-) -> None:
-    """If-Modified-Since spares the second describe."""
+def test_describe_returns_304_without_a_change(rest: requests.Session, sandbox: Sandbox) -> None:
+    """If-Modified-Since saves the second describe."""
     url = f"{sandbox.url}{ROOT}/sobjects/Lead/describe"
-    seen = rest.get(url).headers["Last-Modified"]
+    last_modified = rest.get(url).headers["Last-Modified"]
 
-    assert rest.get(url, headers={"If-Modified-Since": seen}).status_code == 304
+    assert rest.get(url, headers={"If-Modified-Since": last_modified}).status_code == 304
 
 
 def test_all_objects_are_listed(sf: Client, sandbox: Sandbox) -> None:
-    """What is there to extract, by name and key prefix."""
+    """With name and key prefix."""
     listed = {one["name"]: one["keyPrefix"] for one in sf.describe()["sobjects"]}
 
     assert listed.keys() == sandbox.salesforce.schema.keys()
     assert listed["Lead"] == "00Q"
 
 
-def test_a_hidden_field_is_missing_from_everywhere(sf: Client, sandbox: Sandbox) -> None:
-    """Field-level security looks as if there were no such field."""
+def test_a_hidden_field_is_missing_everywhere(sf: Client, sandbox: Sandbox) -> None:
+    """Field-level security looks like a missing field."""
     sandbox.salesforce.hide("Contact", "HasOptedOutOfEmail")
     described = {one["name"] for one in sf.Contact.describe()["fields"]}
 
@@ -447,7 +445,7 @@ def test_a_hidden_field_is_missing_from_everywhere(sf: Client, sandbox: Sandbox)
 
 
 def test_record_counts_come_by_object(sf: Client, sandbox: Sandbox) -> None:
-    """One call tells how large the extraction will be."""
+    """One call returns the size of an extract."""
     answer: Any = sf.restful("limits/recordCount", params={"sObjects": "Account"})
 
     assert answer["sObjects"] == [
@@ -459,7 +457,7 @@ def test_record_counts_come_by_object(sf: Client, sandbox: Sandbox) -> None:
 
 
 def test_pages_of_a_query_add_up_to_all_rows(sf: Client, sandbox: Sandbox) -> None:
-    """Locators are followed until `done`; each row comes once."""
+    """A client follows locators until `done`; each row comes once."""
     first = sf.query(
         "SELECT Id FROM LeadHistory", headers={"Sforce-Query-Options": "batchSize=200"}
     )
@@ -470,14 +468,14 @@ def test_pages_of_a_query_add_up_to_all_rows(sf: Client, sandbox: Sandbox) -> No
     assert (len(first["records"]), len(ids)) == (200, 400)
 
 
-def test_a_locator_that_nobody_gave_out_is_refused(sf: Client) -> None:
-    """Locators are opaque; made up ones lead nowhere."""
+def test_an_unknown_locator_is_an_error(sf: Client) -> None:
+    """Locators are opaque."""
     with pytest.raises(SalesforceMalformedRequest, match="INVALID_QUERY_LOCATOR"):
         sf.query_more("0r8ak0000000001AAA-2000")
 
 
 def test_wide_rows_come_in_smaller_pages(sf: Client, sandbox: Sandbox) -> None:
-    """Who counts on 2,000 a page loses rows."""
+    """A client that expects 2,000 a page loses rows."""
     leads = sandbox.salesforce.tables["Lead"]
     ids = [record_id("00Q", 9_000_000 + at) for at in range(1100)]
     leads.update((id, next(leads.all()) | {"Id": id}) for id in ids)
@@ -488,18 +486,18 @@ def test_wide_rows_come_in_smaller_pages(sf: Client, sandbox: Sandbox) -> None:
     assert (len(page["records"]), page["done"]) == (1000, False)
 
 
-def test_parents_nest_in_the_answer(sf: Client) -> None:
-    """A relationship is an object of its own, with its own attributes."""
+def test_parents_are_nested_in_the_response(sf: Client) -> None:
+    """A relationship is an object with its own attributes."""
     record = sf.query("SELECT Id, Owner.Name FROM Lead LIMIT 1")["records"][0]
 
     assert record["Owner"]["attributes"]["type"] == "User"
     assert set(record["Owner"]) == {"attributes", "Name"}
 
 
-def test_a_parent_of_several_kinds_tells_its_type(sf: Client) -> None:
+def test_a_polymorphic_parent_has_its_type(sf: Client) -> None:
     """A task belongs to a lead or a contact."""
-    asked = "SELECT WhoId, Who.Type FROM Task WHERE WhoId != null"
-    records = sf.query_all(asked)["records"]
+    query = "SELECT WhoId, Who.Type FROM Task WHERE WhoId != null"
+    records = sf.query_all(query)["records"]
 
     assert {(row["WhoId"][:3], row["Who"]["Type"]) for row in records} == {
         ("00Q", "Lead"),
@@ -507,10 +505,10 @@ def test_a_parent_of_several_kinds_tells_its_type(sf: Client) -> None:
     }
 
 
-def test_rows_come_in_the_order_asked_for(sf: Client) -> None:
-    """A cursor field and the id as the tie-break: what an incremental extraction asks."""
-    asked = "SELECT Id, SystemModstamp FROM Lead ORDER BY SystemModstamp DESC, Id"
-    keys = [(row["SystemModstamp"], row["Id"]) for row in sf.query_all(asked)["records"]]
+def test_rows_come_in_the_requested_order(sf: Client) -> None:
+    """By a cursor field and the id, as an incremental extract requests."""
+    query = "SELECT Id, SystemModstamp FROM Lead ORDER BY SystemModstamp DESC, Id"
+    keys = [(row["SystemModstamp"], row["Id"]) for row in sf.query_all(query)["records"]]
 
     assert [key for key, _ in keys] == sorted((key for key, _ in keys), reverse=True)
 
@@ -542,8 +540,10 @@ def test_rows_come_in_the_order_asked_for(sf: Client) -> None:
         ),
     ],
 )
-def test_two_ways_to_ask_find_the_same(sandbox: Sandbox, condition: str, same_as: str) -> None:
-    """Conditions mean what they mean in Salesforce: two values of truth, nulls among them."""
+def test_equivalent_conditions_return_the_same_rows(
+    sandbox: Sandbox, condition: str, same_as: str
+) -> None:
+    """Salesforce's logic has two values, and treats nulls as unequal."""
     store = sandbox.salesforce
     found = select(store, f"SELECT Id FROM Lead WHERE {condition}").rows(store, deleted=False)
     other = select(store, f"SELECT Id FROM Lead WHERE {same_as}").rows(store, deleted=False)
@@ -553,7 +553,7 @@ def test_two_ways_to_ask_find_the_same(sandbox: Sandbox, condition: str, same_as
 
 
 @pytest.mark.parametrize(
-    ("query", "code", "said"),
+    ("query", "code", "expected_message"),
     [
         pytest.param(
             "SELEKT Id FROM Lead", "MALFORMED_QUERY", "unexpected token: SELEKT", id="word"
@@ -600,19 +600,19 @@ def test_two_ways_to_ask_find_the_same(sandbox: Sandbox, condition: str, same_as
         ),
     ],
 )
-def test_a_query_is_refused_in_salesforces_words(
-    sandbox: Sandbox, query: str, code: str, said: str
+def test_an_invalid_query_has_salesforces_error(
+    sandbox: Sandbox, query: str, code: str, expected_message: str
 ) -> None:
-    """Clients tell the cases apart by the code, people by the message."""
-    with pytest.raises(Refused) as refused:
+    """Clients compare the code, people read the message."""
+    with pytest.raises(ApiError) as refused:
         select(sandbox.salesforce, query)
 
     assert refused.value.code == code
-    assert said in refused.value.message
+    assert expected_message in refused.value.message
 
 
-def test_strings_may_hold_quotes_and_line_breaks() -> None:
-    """Escapes are undone before anything is compared; those of LIKE are left to LIKE."""
+def test_strings_can_have_quotes_and_line_breaks() -> None:
+    """They are unescaped before a comparison; LIKE handles its own escapes."""
     assert unquoted(r"'O\'Neill\n100\%'") == "O'Neill\n100\\%"
 
 
@@ -628,7 +628,7 @@ def test_strings_may_hold_quotes_and_line_breaks() -> None:
         pytest.param("N_DAYS_AGO:1", "2026-03-03", "2026-03-04", id="one day only"),
     ],
 )
-def test_words_for_days_mean_spans(word: str, first: str, after: str) -> None:
+def test_date_literals_are_spans(word: str, first: str, after: str) -> None:
     """From the first day of the span to the first day after it."""
     today = datetime(2026, 3, 4, tzinfo=UTC).date()
 
@@ -638,7 +638,7 @@ def test_words_for_days_mean_spans(word: str, first: str, after: str) -> None:
 # --- single records --------------------------------------------------------------------------
 
 
-def test_a_written_value_reads_as_salesforce_keeps_it(sf: Client, lead: str) -> None:
+def test_a_written_value_reads_as_salesforce_stores_it(sf: Client, lead: str) -> None:
     """Trimmed, rounded, without fractions of a second."""
     sent = {
         "onefunnel_score__c": 12.345,
@@ -678,10 +678,10 @@ def test_a_written_value_reads_as_salesforce_keeps_it(sf: Client, lead: str) -> 
         pytest.param({"Budget__c": 1e17}, "NUMBER_OUTSIDE_VALID_RANGE", id="too large"),
     ],
 )
-def test_a_write_is_refused_in_salesforces_words(
+def test_an_invalid_write_has_salesforces_error(
     sf: Client, lead: str, fields: Json, code: str
 ) -> None:
-    """One list of errors, with the code that says what to do."""
+    """A list of one error, with a code."""
     with pytest.raises(SalesforceMalformedRequest) as refused:
         sf.Lead.update(lead, fields)
     content: Any = refused.value.content
@@ -689,15 +689,15 @@ def test_a_write_is_refused_in_salesforces_words(
     assert content[0]["errorCode"] == code
 
 
-def test_an_open_picklist_takes_anything(sf: Client, lead: str) -> None:
-    """Lead.Status and Rating are not restricted: the API stores what comes."""
+def test_an_unrestricted_picklist_accepts_any_value(sf: Client, lead: str) -> None:
+    """Lead.Status and Rating are not restricted."""
     sf.Lead.update(lead, {"Rating": "Lukewarm"})
 
     assert sf.Lead.get(lead)["Rating"] == "Lukewarm"
 
 
-def test_a_deleted_record_is_gone_in_two_ways(sf: Client, lead: str) -> None:
-    """Reading misses it, writing says that it was deleted."""
+def test_a_deleted_record_has_two_errors(sf: Client, lead: str) -> None:
+    """A read does not find it, a write says that it is deleted."""
     sf.Lead.delete(lead)
 
     with pytest.raises(SalesforceResourceNotFound, match="NOT_FOUND"):
@@ -707,39 +707,39 @@ def test_a_deleted_record_is_gone_in_two_ways(sf: Client, lead: str) -> None:
 
 
 def test_a_converted_lead_cannot_be_changed(sf: Client) -> None:
-    """The contact it became can."""
+    """Its contact can."""
     with pytest.raises(SalesforceMalformedRequest, match="CANNOT_UPDATE_CONVERTED_LEAD"):
         sf.Lead.update(converted_lead(sf), {"Rating": "Hot"})
 
 
-def test_history_keeps_changes_of_tracked_fields(sf: Client, lead: str) -> None:
-    """Equal values leave no trace there."""
+def test_history_has_changes_of_tracked_fields(sf: Client, lead: str) -> None:
+    """Equal values add no entry."""
     sf.Lead.update(lead, {"Lifecycle_Stage__c": "Prospect"})
     sf.Lead.update(lead, {"Lifecycle_Stage__c": "Prospect"})
-    asked = f"SELECT OldValue, NewValue FROM LeadHistory WHERE LeadId = '{lead}'"
-    changes = sf.query(f"{asked} AND Field = 'Lifecycle_Stage__c'")["records"]
+    soql = f"SELECT OldValue, NewValue FROM LeadHistory WHERE LeadId = '{lead}'"
+    changes = sf.query(f"{soql} AND Field = 'Lifecycle_Stage__c'")["records"]
 
     assert [(one["OldValue"], one["NewValue"]) for one in changes] == [(None, "Prospect")]
 
 
-def test_an_equal_value_still_moves_the_time_stamp(sf: Client) -> None:
-    """That is why equal values are not to be written."""
-    asked = "SELECT Id, Rating, SystemModstamp FROM Lead WHERE IsConverted = false LIMIT 1"
-    before = sf.query(asked)["records"][0]
+def test_a_write_of_an_equal_value_changes_the_time_stamp(sf: Client) -> None:
+    """So a sync must not write equal values."""
+    soql = "SELECT Id, Rating, SystemModstamp FROM Lead WHERE IsConverted = false LIMIT 1"
+    before = sf.query(soql)["records"][0]
     sf.Lead.update(before["Id"], {"Rating": before["Rating"]})
 
     assert sf.Lead.get(before["Id"])["SystemModstamp"] > before["SystemModstamp"]
 
 
-def test_a_read_gives_the_fields_asked_for(sf: Client, lead: str) -> None:
-    """And refuses those that are not there."""
+def test_a_read_returns_the_requested_fields(sf: Client, lead: str) -> None:
+    """An unknown field is an error."""
     read: Any = sf.restful(f"sobjects/Lead/{lead}", params={"fields": "LastName,Email"})
 
     assert set(read) == {"attributes", "LastName", "Email"}
 
 
 def test_an_upsert_needs_an_external_id(sf: Client) -> None:
-    """This org has none."""
+    """This object has none."""
     with pytest.raises(SalesforceResourceNotFound, match="Provided external ID field"):
         sf.Contact.upsert("Email__c/a@b.example", {"LastName": "B"})
 
@@ -751,7 +751,7 @@ def test_an_upsert_needs_an_external_id(sf: Client) -> None:
         pytest.param(timedelta(days=1), timedelta(0), id="no time at all"),
     ],
 )
-def test_a_span_of_changes_has_its_limits(sf: Client, back: timedelta, length: timedelta) -> None:
+def test_a_span_of_changes_has_limits(sf: Client, back: timedelta, length: timedelta) -> None:
     """30 days back at most, a minute long at least."""
     start = datetime.now(UTC) - back
 
@@ -759,33 +759,35 @@ def test_a_span_of_changes_has_its_limits(sf: Client, back: timedelta, length: t
         sf.Lead.updated(start, start + length)
 
 
-def test_a_record_changed_since_is_not_overwritten_on_demand(
+def test_if_unmodified_since_protects_a_changed_record(
     rest: requests.Session, sandbox: Sandbox, lead: str
 ) -> None:
-    """If-Unmodified-Since makes a single write conditional."""
+    """The header makes a single write conditional."""
     since = {"If-Unmodified-Since": "Sun, 01 Jan 2023 00:00:00 GMT"}
     url = f"{sandbox.url}{ROOT}/sobjects/Lead/{lead}"
 
     assert rest.patch(url, json={"Rating": "Hot"}, headers=since).status_code == 412
 
 
-def test_what_changed_and_what_went_is_listed_by_time(sf: Client, lead: str) -> None:
-    """getUpdated and getDeleted, which see merges too."""
+def test_changed_and_deleted_records_are_listed_by_time(sf: Client, lead: str) -> None:
+    """getUpdated and getDeleted, which include merges."""
     sf.Lead.delete(lead)
     start, end = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(minutes=2)
-    gone = [one["id"] for one in sf.Lead.deleted(start, end)["deletedRecords"]]
+    deleted_ids = [one["id"] for one in sf.Lead.deleted(start, end)["deletedRecords"]]
 
-    assert lead in gone
+    assert lead in deleted_ids
     assert lead not in sf.Lead.updated(start, end)["ids"]
 
 
-def test_a_merge_moves_the_winner(sf: Client, sandbox: Sandbox, lead: str) -> None:
-    """The loser is deleted and points at the winner."""
+def test_a_merge_changes_the_time_stamp_of_the_winner(
+    sf: Client, sandbox: Sandbox, lead: str
+) -> None:
+    """The loser is deleted and refers to the winner."""
     other = sf.Lead.create({"LastName": "Muster", "Company": "Muster AG"})["id"]
     body = {"winner": lead, "loser": other}
     requests.post(f"{sandbox.url}/_sandbox/salesforce/merge", json=body, timeout=5)
-    asked = f"SELECT IsDeleted, MasterRecordId FROM Lead WHERE Id = '{other}'"
-    loser = sf.query(asked, include_deleted=True)["records"][0]
+    soql = f"SELECT IsDeleted, MasterRecordId FROM Lead WHERE Id = '{other}'"
+    loser = sf.query(soql, include_deleted=True)["records"][0]
 
     assert (loser["IsDeleted"], loser["MasterRecordId"]) == (True, lead)
 
@@ -793,8 +795,8 @@ def test_a_merge_moves_the_winner(sf: Client, sandbox: Sandbox, lead: str) -> No
 # --- collections and composites --------------------------------------------------------------
 
 
-def test_outcomes_of_a_collection_are_told_by_position(sf: Client, lead: str) -> None:
-    """Failures carry no id, and the answer is 200 all the same."""
+def test_results_of_a_collection_come_by_position(sf: Client, lead: str) -> None:
+    """Failures have no id, and the status is 200."""
     answers = patch(
         sf,
         {"id": converted_lead(sf), "Rating": "Hot"},
@@ -814,8 +816,8 @@ def test_outcomes_of_a_collection_are_told_by_position(sf: Client, lead: str) ->
     assert [one.get("id") for one in answers] == [None, lead, None, None, None]
 
 
-def test_all_or_none_takes_the_good_ones_back(sf: Client, lead: str) -> None:
-    """One bad record, and nothing is written."""
+def test_all_or_none_rolls_back_successful_writes(sf: Client, lead: str) -> None:
+    """One invalid record, and nothing is written."""
     bad = {"id": converted_lead(sf), "Rating": "Hot"}
     answers = patch(sf, {"id": lead, "Rating": "Hot"}, bad, all_or_none=True)
 
@@ -823,8 +825,8 @@ def test_all_or_none_takes_the_good_ones_back(sf: Client, lead: str) -> None:
     assert sf.Lead.get(lead)["Rating"] is None
 
 
-def test_a_value_of_a_wrong_type_refuses_the_whole_collection(sf: Client, lead: str) -> None:
-    """JSON that cannot be read is nobody's record: 400, and nothing is written."""
+def test_a_value_of_a_wrong_type_fails_the_whole_collection(sf: Client, lead: str) -> None:
+    """400 for JSON that does not match, and nothing is written."""
     other = sf.Lead.create({"LastName": "Z", "Company": "Z"})["id"]
 
     with pytest.raises(SalesforceMalformedRequest, match="JSON_PARSER_ERROR"):
@@ -839,14 +841,16 @@ def test_a_value_of_a_wrong_type_refuses_the_whole_collection(sf: Client, lead: 
         pytest.param(201, "EXCEEDED_ID_LIMIT", id="more than 200"),
     ],
 )
-def test_a_collection_has_its_size(sf: Client, lead: str, count: int, code: str) -> None:
+def test_a_collection_has_a_maximum_size(sf: Client, lead: str, count: int, code: str) -> None:
     """1 to 200 records."""
     with pytest.raises(SalesforceMalformedRequest, match=code):
         patch(sf, *[{"id": lead, "Rating": "Hot"}] * count)
 
 
-def test_a_locked_row_is_refused_as_often_as_asked(sf: Client, sandbox: Sandbox, lead: str) -> None:
-    """The lock of another transaction passes."""
+def test_a_locked_row_fails_the_planned_number_of_writes(
+    sf: Client, sandbox: Sandbox, lead: str
+) -> None:
+    """The lock of another transaction ends."""
     body = {"ids": [lead], "times": 1}
     requests.post(f"{sandbox.url}/_sandbox/salesforce/locks", json=body, timeout=5)
     first, second = (patch(sf, {"id": lead, "Rating": "Hot"}) for _ in range(2))
@@ -855,9 +859,9 @@ def test_a_locked_row_is_refused_as_often_as_asked(sf: Client, sandbox: Sandbox,
 
 
 def test_a_locked_account_locks_its_contacts(sf: Client, sandbox: Sandbox) -> None:
-    """Which is why writes are grouped by account."""
-    asked = "SELECT Id, AccountId FROM Contact WHERE AccountId != null LIMIT 1"
-    contact = sf.query(asked)["records"][0]
+    """So a sync groups writes by account."""
+    soql = "SELECT Id, AccountId FROM Contact WHERE AccountId != null LIMIT 1"
+    contact = sf.query(soql)["records"][0]
     sandbox.salesforce.lock([contact["AccountId"]])
 
     with pytest.raises(SalesforceMalformedRequest, match="UNABLE_TO_LOCK_ROW"):
@@ -872,13 +876,13 @@ def test_collections_create_and_delete(sf: Client) -> None:
     ]
     made: Any = sf.restful("composite/sobjects", method="POST", json={"records": records})
     ids = [one["id"] for one in made]
-    gone: Any = sf.restful("composite/sobjects", method="DELETE", params={"ids": ",".join(ids)})
+    deleted: Any = sf.restful("composite/sobjects", method="DELETE", params={"ids": ",".join(ids)})
 
-    assert [one["id"] for one in gone] == ids
+    assert [one["id"] for one in deleted] == ids
 
 
-def test_records_are_read_back_in_one_call(sf: Client, lead: str) -> None:
-    """In the order asked for, null where there is none."""
+def test_records_are_read_in_one_call(sf: Client, lead: str) -> None:
+    """In the requested order, null for unknown ids."""
     body = {"ids": [record_id("00Q", 777), lead], "fields": ["LastName"]}
     answer: Any = sf.restful("composite/sobjects/Lead", method="POST", json=body)
 
@@ -886,8 +890,8 @@ def test_records_are_read_back_in_one_call(sf: Client, lead: str) -> None:
     assert answer[1]["LastName"] == "Muster"
 
 
-def test_a_composite_halts_as_a_whole(sf: Client, lead: str) -> None:
-    """With allOrNone what went well is taken back."""
+def test_a_composite_request_rolls_back_as_a_whole(sf: Client, lead: str) -> None:
+    """With allOrNone, successful writes are undone."""
     here = f"{ROOT}/sobjects/Lead"
     requests_inside = [
         {"method": "PATCH", "url": f"{here}/{one}", "referenceId": one, "body": {"Rating": "Hot"}}
@@ -895,14 +899,14 @@ def test_a_composite_halts_as_a_whole(sf: Client, lead: str) -> None:
     ]
     body = {"allOrNone": True, "compositeRequest": requests_inside}
     answer: Any = sf.restful("composite", method="POST", json=body)
-    told = [one["body"][0]["errorCode"] for one in answer["compositeResponse"]]
+    error_codes = [one["body"][0]["errorCode"] for one in answer["compositeResponse"]]
 
-    assert told == ["PROCESSING_HALTED", "CANNOT_UPDATE_CONVERTED_LEAD"]
+    assert error_codes == ["PROCESSING_HALTED", "CANNOT_UPDATE_CONVERTED_LEAD"]
     assert sf.Lead.get(lead)["Rating"] is None
 
 
-def test_a_batch_tells_each_result(sf: Client) -> None:
-    """One call for several requests that know nothing of each other."""
+def test_a_batch_returns_each_result(sf: Client) -> None:
+    """One call for several independent requests."""
     urls = ["v60.0/limits", "v60.0/nowhere"]
     body = {"batchRequests": [{"method": "GET", "url": one} for one in urls]}
     answer: Any = sf.restful("composite/batch", method="POST", json=body)
@@ -914,8 +918,8 @@ def test_a_batch_tells_each_result(sf: Client) -> None:
 # --- Bulk API 2.0 ----------------------------------------------------------------------------
 
 
-def test_a_bulk_query_gives_pages_of_csv(sf: Client, sandbox: Sandbox) -> None:
-    """Every page repeats the header; all values are quoted; the last locator is the text null."""
+def test_a_bulk_query_returns_pages_of_csv(sf: Client, sandbox: Sandbox) -> None:
+    """Each page has the header; all values are quoted; the last locator is the text null."""
     pages = list(
         sf.bulk2.Lead.query(
             "SELECT Id, Owner.Name, IsConverted, CreatedDate FROM Lead", max_records=60, wait=0
@@ -931,7 +935,7 @@ def test_a_bulk_query_gives_pages_of_csv(sf: Client, sandbox: Sandbox) -> None:
 
 
 def test_a_query_job_goes_through_its_states(rest: requests.Session, sandbox: Sandbox) -> None:
-    """Results before the end are refused, and the job can be deleted after it."""
+    """Results before the end are an error; a finished job can be deleted."""
     jobs = f"{sandbox.url}{ROOT}/jobs/query"
     made = rest.post(jobs, json={"operation": "query", "query": "SELECT Id FROM Lead"}).json()
     here = f"{jobs}/{made['id']}"
@@ -945,20 +949,20 @@ def test_a_query_job_goes_through_its_states(rest: requests.Session, sandbox: Sa
     assert rest.delete(here).status_code == 204
 
 
-def test_a_query_job_keeps_to_its_version(rest: requests.Session, sandbox: Sandbox) -> None:
+def test_a_query_job_has_one_api_version(rest: requests.Session, sandbox: Sandbox) -> None:
     """Another version in a later call is a conflict."""
-    asked = {"operation": "query", "query": "SELECT Id FROM Lead"}
-    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).json()
+    body = {"operation": "query", "query": "SELECT Id FROM Lead"}
+    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).json()
 
     answer = rest.get(f"{sandbox.url}/services/data/v61.0/jobs/query/{made['id']}")
     assert answer.status_code == 409
 
 
-def test_pages_of_a_query_job_have_addresses(rest: requests.Session, sandbox: Sandbox) -> None:
-    """Several can be fetched at a time; jobs are listed."""
+def test_pages_of_a_query_job_have_urls(rest: requests.Session, sandbox: Sandbox) -> None:
+    """For parallel downloads; jobs are listed."""
     jobs = f"{sandbox.url}{ROOT}/jobs/query"
-    asked = {"operation": "queryAll", "query": "SELECT Id FROM User"}
-    made = rest.post(jobs, json=asked).json()
+    body = {"operation": "queryAll", "query": "SELECT Id FROM User"}
+    made = rest.post(jobs, json=body).json()
     here = f"{jobs}/{made['id']}"
     states = [rest.get(here).json()["state"] for _ in range(2)]
     (page,) = rest.get(f"{here}/resultPages").json()["resultPages"]
@@ -969,9 +973,9 @@ def test_pages_of_a_query_job_have_addresses(rest: requests.Session, sandbox: Sa
 
 
 def test_an_aborted_query_job_has_no_results(rest: requests.Session, sandbox: Sandbox) -> None:
-    """Nor has it a second end."""
-    asked = {"operation": "query", "query": "SELECT Id FROM User"}
-    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).json()
+    """It cannot be aborted again."""
+    body = {"operation": "query", "query": "SELECT Id FROM User"}
+    made = rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).json()
     here = f"{sandbox.url}{ROOT}/jobs/query/{made['id']}"
     ends = [rest.patch(here, json={"state": "Aborted"}).status_code for _ in range(2)]
 
@@ -980,25 +984,25 @@ def test_an_aborted_query_job_has_no_results(rest: requests.Session, sandbox: Sa
 
 
 @pytest.mark.parametrize("query", ["SELECT COUNT() FROM Lead", "SELECT Id FROM Lead OFFSET 1"])
-def test_bulk_queries_refuse_what_rest_allows(
+def test_bulk_queries_support_less_than_rest(
     rest: requests.Session, sandbox: Sandbox, query: str
 ) -> None:
     """No aggregates and no offset."""
-    asked = {"operation": "query", "query": query}
+    body = {"operation": "query", "query": query}
 
-    assert rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=asked).status_code == 400
+    assert rest.post(f"{sandbox.url}{ROOT}/jobs/query", json=body).status_code == 400
 
 
-def test_large_numbers_come_with_an_exponent(sf: Client) -> None:
+def test_large_numbers_have_an_exponent(sf: Client) -> None:
     """As in 2.739E7."""
     made = sf.Account.create({"Name": "Grand AG", "AnnualRevenue": 27_390_000})["id"]
-    asked = f"SELECT AnnualRevenue FROM Account WHERE Id = '{made}'"
+    soql = f"SELECT AnnualRevenue FROM Account WHERE Id = '{made}'"
 
-    assert list(sf.bulk2.Account.query(asked, wait=0)) == ['"AnnualRevenue"\n"2.739E7"\n']
+    assert list(sf.bulk2.Account.query(soql, wait=0)) == ['"AnnualRevenue"\n"2.739E7"\n']
 
 
-def test_an_ingest_job_takes_the_good_rows(sf: Client, lead: str) -> None:
-    """JobComplete says nothing about single rows; failures are in a list of their own."""
+def test_an_ingest_job_writes_the_valid_rows(sf: Client, lead: str) -> None:
+    """JobComplete does not include single rows; another list has the failures."""
     sf.Lead.update(lead, {"Need__c": "data", "Title": "CFO"})
     rows = [
         {"Id": lead, "Rating": "Warm", "Need__c": "#N/A", "Title": ""},
@@ -1015,12 +1019,12 @@ def test_an_ingest_job_takes_the_good_rows(sf: Client, lead: str) -> None:
 
 
 class Ingest:
-    """An ingest job step by step, as the API has it."""
+    """An ingest job, step by step."""
 
     def __init__(self, rest: requests.Session, url: str, operation: str = "update") -> None:
         self.rest = rest
-        asked = {"object": "Lead", "operation": operation, "contentType": "CSV"}
-        self.made: Json = rest.post(f"{url}{ROOT}/jobs/ingest", json=asked).json()
+        body = {"object": "Lead", "operation": operation, "contentType": "CSV"}
+        self.made: Json = rest.post(f"{url}{ROOT}/jobs/ingest", json=body).json()
         self.upload_url = f"{url}/{self.made['contentUrl']}"
         self.url = self.upload_url.removesuffix("/batches")
 
@@ -1029,7 +1033,7 @@ class Ingest:
         return self.rest.put(self.upload_url, data=text.encode(), headers=headers).status_code
 
     def run(self, text: str) -> Json:
-        """Upload, close, and wait until the job is over."""
+        """Upload, close, and wait for the end of the job."""
         self.upload(text)
         self.rest.patch(self.url, json={"state": "UploadComplete"})
         answers = [self.rest.get(self.url).json() for _ in range(2)]
@@ -1040,7 +1044,7 @@ class Ingest:
 
 
 def test_rows_are_uploaded_once(rest: requests.Session, sandbox: Sandbox) -> None:
-    """The address has no slash in front, and a second upload is refused."""
+    """The URL has no slash in front, and a second upload is an error."""
     job = Ingest(rest, sandbox.url)
     statuses = [job.upload("Id,Rating\n"), job.upload("Id,Rating\n")]
 
@@ -1051,7 +1055,7 @@ def test_rows_are_uploaded_once(rest: requests.Session, sandbox: Sandbox) -> Non
 def test_an_unknown_column_fails_the_whole_job(
     rest: requests.Session, sandbox: Sandbox, lead: str
 ) -> None:
-    """Nothing is processed, and all rows are in the list of those that nobody looked at."""
+    """No row is processed; all rows are in the list of unprocessed ones."""
     job = Ingest(rest, sandbox.url)
     state = job.run(f"Id,Nope__c\n{lead},x\n")
 
@@ -1063,7 +1067,7 @@ def test_an_unknown_column_fails_the_whole_job(
 def test_a_byte_order_mark_breaks_the_first_column(
     rest: requests.Session, sandbox: Sandbox, lead: str
 ) -> None:
-    """Spreadsheets write it without being asked."""
+    """Spreadsheets write one."""
     state = Ingest(rest, sandbox.url).run(f"\ufeffId,Rating\n{lead},Hot\n")
 
     assert state["state"] == "Failed"
@@ -1072,7 +1076,7 @@ def test_a_byte_order_mark_breaks_the_first_column(
 def test_results_come_in_another_order_than_the_rows(
     rest: requests.Session, sandbox: Sandbox, lead: str, sf: Client
 ) -> None:
-    """They are matched by id."""
+    """Match them by id."""
     other = sf.Lead.create({"LastName": "Z", "Company": "Z"})["id"]
     job = Ingest(rest, sandbox.url)
     job.run(f"Id,Rating\n{lead},Hot\n{other},Cold\n")
@@ -1087,7 +1091,7 @@ def test_results_come_in_another_order_than_the_rows(
 def test_a_value_of_a_wrong_type_fails_its_row_only(
     rest: requests.Session, sandbox: Sandbox, lead: str
 ) -> None:
-    """Unlike in JSON, with the column's number."""
+    """Unlike in JSON; the error has the number of the column."""
     job = Ingest(rest, sandbox.url)
     job.run(f"Id,Timeline__c\n{lead},2003-04-98\n")
 
@@ -1097,7 +1101,7 @@ def test_a_value_of_a_wrong_type_fails_its_row_only(
 
 
 def test_ingest_jobs_insert_and_delete(rest: requests.Session, sandbox: Sandbox) -> None:
-    """The list of successes gives the new ids."""
+    """The list of successes has the new ids."""
     inserting = Ingest(rest, sandbox.url, "insert")
     inserting.run("LastName,Company\nNeu,Neu AG\n")
     made = inserting.listing("successfulResults").splitlines()[1].split(",")[0].strip('"')
@@ -1109,7 +1113,7 @@ def test_ingest_jobs_insert_and_delete(rest: requests.Session, sandbox: Sandbox)
 
 
 def test_a_row_without_an_id_cannot_be_updated(rest: requests.Session, sandbox: Sandbox) -> None:
-    """It fails alone."""
+    """Only this row fails."""
     job = Ingest(rest, sandbox.url)
     job.run("Id,Rating\n,Hot\n")
 
@@ -1117,7 +1121,7 @@ def test_a_row_without_an_id_cannot_be_updated(rest: requests.Session, sandbox: 
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "body",
     [
         pytest.param({"object": "Nope", "operation": "update"}, id="object"),
         pytest.param({"object": "Lead", "operation": "improve"}, id="operation"),
@@ -1127,11 +1131,9 @@ def test_a_row_without_an_id_cannot_be_updated(rest: requests.Session, sandbox: 
         ),
     ],
 )
-def test_a_job_that_cannot_be_is_refused(
-    rest: requests.Session, sandbox: Sandbox, asked: Json
-) -> None:
-    """Before anything is uploaded."""
-    answer = rest.post(f"{sandbox.url}{ROOT}/jobs/ingest", json=asked)
+def test_an_invalid_job_is_an_error(rest: requests.Session, sandbox: Sandbox, body: Json) -> None:
+    """Before an upload."""
+    answer = rest.post(f"{sandbox.url}{ROOT}/jobs/ingest", json=body)
 
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "InvalidJob")
 
@@ -1139,7 +1141,7 @@ def test_a_job_that_cannot_be_is_refused(
 def test_an_aborted_job_writes_nothing(
     rest: requests.Session, sandbox: Sandbox, lead: str, sf: Client
 ) -> None:
-    """What a crash left open is cleared away."""
+    """A client deletes the open jobs of a crashed run."""
     job = Ingest(rest, sandbox.url)
     job.upload(f"Id,Rating\n{lead},Hot\n")
     answer = rest.patch(job.url, json={"state": "Aborted"})
@@ -1148,8 +1150,8 @@ def test_an_aborted_job_writes_nothing(
     assert sf.Lead.get(lead)["Rating"] is None
 
 
-def test_an_org_without_limits_never_refuses() -> None:
-    """Benchmarks count calls without being stopped by them."""
+def test_an_org_without_limits_only_counts_calls() -> None:
+    """For benchmarks."""
     _, store = salesforce(
         {},
         access_token="t",

@@ -1,4 +1,4 @@
-"""What older clients use: the SOAP login, and Bulk API 1.0, asked over HTTP by such clients."""
+"""The SOAP login and Bulk API 1.0, called by older clients over HTTP."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from simple_salesforce.exceptions import (
     SalesforceMalformedRequest,
 )
 
-from sandbox.salesforce.xml import NoMarkup, leaves
+from sandbox.salesforce.xml import XmlError, leaves
 from sandbox.server import Sandbox, running
 
 ORGANIZATION = "00Dak0000000001"
@@ -48,63 +48,63 @@ def session(sandbox: Sandbox) -> Iterator[requests.Session]:
 
 @pytest.fixture
 def bulk(sandbox: Sandbox, session: requests.Session) -> Any:
-    """Bulk API 1.0 as simple-salesforce speaks it."""
-    known = sandbox.salesforce.credentials
+    """Bulk API 1.0 of simple-salesforce."""
+    user = sandbox.salesforce.credentials
     return Salesforce(
-        username=known.username,
-        password=known.password,
-        security_token=known.security_token,
+        username=user.username,
+        password=user.password,
+        security_token=user.security_token,
         session=session,
     ).bulk
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("parts", "code"),
     [
         pytest.param({"password": "wrong"}, "INVALID_LOGIN", id="wrong password"),
-        pytest.param({"username": "x@y.test"}, "INVALID_LOGIN", id="unknown user"),
+        pytest.param({"username": "x@y.test"}, "INVALID_LOGIN", id="unlogin user"),
         pytest.param({"security_token": "no"}, "INVALID_LOGIN", id="wrong token"),
         pytest.param({"security_token": ""}, "LOGIN_MUST_USE_SECURITY_TOKEN", id="no token"),
         pytest.param({"version": "65.0"}, "UNSUPPORTED_API_VERSION", id="new version"),
     ],
 )
-def test_a_soap_login_is_refused_with_its_code(
-    sandbox: Sandbox, session: requests.Session, given: dict[str, str], code: str
+def test_a_failed_soap_login_has_its_code(
+    sandbox: Sandbox, session: requests.Session, parts: dict[str, str], code: str
 ) -> None:
-    """Clients read the code out of the fault's detail."""
-    known = sandbox.salesforce.credentials
+    """Clients read the code in the detail of the fault."""
+    login = sandbox.salesforce.credentials
     right = {
-        "username": known.username,
-        "password": known.password,
-        "security_token": known.security_token,
+        "username": login.username,
+        "password": login.password,
+        "security_token": login.security_token,
     }
     with pytest.raises(SalesforceAuthenticationFailed, match=code):
-        Salesforce(**{**right, **given}, session=session)
+        Salesforce(**{**right, **parts}, session=session)
 
 
-def test_in_the_organizations_own_network_no_token_is_needed(
+def test_a_trusted_network_needs_no_security_token(
     sandbox: Sandbox, session: requests.Session
 ) -> None:
     """A client that names the organization logs in by password alone."""
-    known = sandbox.salesforce.credentials
+    user = sandbox.salesforce.credentials
     sf = Salesforce(
-        username=known.username,
-        password=known.password,
+        username=user.username,
+        password=user.password,
         organizationId=ORGANIZATION,
         session=session,
     )
 
-    assert sf.session_id in known.tokens
+    assert sf.session_id in user.tokens
 
 
-def test_xml_that_defines_entities_is_not_read() -> None:
-    """It could grow without end."""
-    with pytest.raises(NoMarkup, match="document type"):
+def test_xml_that_defines_entities_is_an_error() -> None:
+    """Entities could expand without limit."""
+    with pytest.raises(XmlError, match="document type"):
         leaves(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
 
 
-def test_a_query_in_json_gives_instants_in_milliseconds(bulk: Any) -> None:
-    """Unlike every other interface; what lies above comes nested."""
+def test_a_query_in_json_returns_times_in_milliseconds(bulk: Any) -> None:
+    """Unlike every other API; parents are nested."""
     query = "SELECT Id, CreatedDate, Owner.CreatedDate FROM Lead ORDER BY Id LIMIT 1"
     [found] = bulk.Lead.query(query)
 
@@ -113,7 +113,7 @@ def test_a_query_in_json_gives_instants_in_milliseconds(bulk: Any) -> None:
     assert isinstance(found["Owner"]["CreatedDate"], int)
 
 
-def test_query_all_finds_deleted_rows(bulk: Any) -> None:
+def test_query_all_returns_deleted_rows(bulk: Any) -> None:
     """And query does not."""
     everything = bulk.Lead.query_all("SELECT Id, IsDeleted FROM Lead")
     live = bulk.Lead.query("SELECT Id FROM Lead")
@@ -121,40 +121,40 @@ def test_query_all_finds_deleted_rows(bulk: Any) -> None:
     assert len(everything) - len(live) == sum(one["IsDeleted"] for one in everything) > 0
 
 
-def test_a_query_that_cannot_be_read_fails_its_batch(bulk: Any) -> None:
-    """The job was taken."""
+def test_an_invalid_query_fails_its_batch(bulk: Any) -> None:
+    """The job itself is created."""
     with pytest.raises(SalesforceGeneralError, match="INVALID_FIELD"):
         bulk.Lead.query("SELECT Nothing FROM Lead")
 
 
-def test_an_unknown_object_refuses_the_job(bulk: Any) -> None:
-    """In words of this interface."""
+def test_an_unlogin_object_fails_the_job(bulk: Any) -> None:
+    """With the error of this API."""
     with pytest.raises(SalesforceMalformedRequest, match="InvalidEntity"):
         bulk.Leed.query("SELECT Id FROM Leed")
 
 
-def test_rows_are_written_and_told_of_in_their_order(bulk: Any) -> None:
-    """A row that is refused refuses no other."""
+def test_results_of_written_rows_come_in_their_order(bulk: Any) -> None:
+    """A failed row does not fail others."""
     taken, refused = bulk.Lead.insert([{"LastName": "A", "Company": "B"}, {"Company": "C"}])
     [changed] = bulk.Lead.update([{"Id": taken["id"], "Title": "CTO"}])
     [found] = bulk.Lead.query(f"SELECT Title FROM Lead WHERE Id = '{taken['id']}'")
-    [gone] = bulk.Lead.delete([{"Id": taken["id"]}])
+    [deleted] = bulk.Lead.delete([{"Id": taken["id"]}])
 
-    assert (taken["created"], changed["created"], gone["success"]) == (True, False, True)
+    assert (taken["created"], changed["created"], deleted["success"]) == (True, False, True)
     assert refused["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
     assert found["Title"] == "CTO"
 
 
-def test_an_upsert_goes_by_an_external_id(bulk: Any) -> None:
-    """Made the first time, changed the second."""
+def test_an_upsert_uses_an_external_id(bulk: Any) -> None:
+    """Created the first time, updated the second."""
     row = {"Legacy_Id__c": "old-1", "LastName": "A", "Company": "B"}
-    told = [bulk.Lead.upsert([row], "Legacy_Id__c")[0]["created"] for _ in range(2)]
+    news = [bulk.Lead.upsert([row], "Legacy_Id__c")[0]["created"] for _ in range(2)]
 
-    assert told == [True, False]
+    assert news == [True, False]
 
 
-def asked(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: str) -> str:
-    """Call Bulk API 1.0 as a client does that speaks XML, and give the answer's text."""
+def send_xml(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: str) -> str:
+    """Call Bulk API 1.0 in XML, and return the text of the response."""
     answer = requests.request(
         method,
         f"{sandbox.url}/services/async/60.0{path}",
@@ -166,52 +166,52 @@ def asked(sandbox: Sandbox, method: str, path: str, body: str = "", **headers: s
 
 
 def job(sandbox: Sandbox, operation: str) -> str:
-    """Open a job for leads in CSV, and give its id."""
-    told = "".join(
+    """Open a job for leads in CSV, and return its id."""
+    content = "".join(
         f"<{name}>{value}</{name}>"
         for name, value in (("operation", operation), ("object", "Lead"), ("contentType", "CSV"))
     )
     namespace = "http://www.force.com/2009/06/asyncapi/dataload"
-    body = f'<?xml version="1.0"?><jobInfo xmlns="{namespace}">{told}</jobInfo>'
-    return leaves(asked(sandbox, "POST", "/job", body).encode())["id"]
+    body = f'<?xml version="1.0"?><jobInfo xmlns="{namespace}">{content}</jobInfo>'
+    return leaves(send_xml(sandbox, "POST", "/job", body).encode())["id"]
 
 
-def test_a_query_in_csv_is_told_of_in_xml(sandbox: Sandbox) -> None:
-    """Batch, its state, the list of results, and the rows."""
+def test_a_query_in_csv_has_its_state_in_xml(sandbox: Sandbox) -> None:
+    """Batch, state, list of results, and rows."""
     path = f"/job/{job(sandbox, 'query')}"
     query = "SELECT Id FROM Lead ORDER BY Id LIMIT 1"
-    batch = leaves(asked(sandbox, "POST", f"{path}/batch", query).encode())
-    state = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}").encode())
-    result = leaves(asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result").encode())
-    rows = asked(sandbox, "GET", f"{path}/batch/{batch['id']}/result/{result['result']}")
-    closed = leaves(asked(sandbox, "POST", path, "<j><state>Closed</state></j>").encode())
+    batch = leaves(send_xml(sandbox, "POST", f"{path}/batch", query).encode())
+    state = leaves(send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}").encode())
+    result = leaves(send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}/result").encode())
+    rows = send_xml(sandbox, "GET", f"{path}/batch/{batch['id']}/result/{result['result']}")
+    closed = leaves(send_xml(sandbox, "POST", path, "<j><state>Closed</state></j>").encode())
 
     assert (batch["state"], state["state"], closed["state"]) == ("Queued", "Completed", "Closed")
     assert rows.startswith('"Id"\n"00Q')
 
 
-def test_a_query_that_finds_nothing_says_so_in_words(sandbox: Sandbox) -> None:
+def test_an_empty_query_result_is_a_text(sandbox: Sandbox) -> None:
     """In place of a header line."""
     path = f"/job/{job(sandbox, 'query')}/batch"
     query = "SELECT Id FROM Lead WHERE LastName = 'nobody'"
-    batch = leaves(asked(sandbox, "POST", path, query).encode())["id"]
-    result = leaves(asked(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
+    batch = leaves(send_xml(sandbox, "POST", path, query).encode())["id"]
+    result = leaves(send_xml(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
 
-    rows = asked(sandbox, "GET", f"{path}/{batch}/result/{result}")
+    rows = send_xml(sandbox, "GET", f"{path}/{batch}/result/{result}")
     assert rows == "Records not found for this query"
 
 
-def test_written_rows_are_told_of_in_csv(sandbox: Sandbox) -> None:
-    """An empty value leaves a field, `#N/A` clears it; what was sent can be had back."""
+def test_results_of_csv_rows_are_csv(sandbox: Sandbox) -> None:
+    """An empty value leaves a field, `#N/A` clears it; the sent rows can be read."""
     path = f"/job/{job(sandbox, 'insert')}/batch"
     sent = "LastName,Company,Title\nA,B,#N/A\nA,,\n"
-    batch = leaves(asked(sandbox, "POST", path, sent).encode())["id"]
-    told = asked(sandbox, "GET", f"{path}/{batch}/result").splitlines()
+    batch = leaves(send_xml(sandbox, "POST", path, sent).encode())["id"]
+    lines = send_xml(sandbox, "GET", f"{path}/{batch}/result").splitlines()
 
-    assert told[0] == '"Id","Success","Created","Error"'
-    assert '"true","true",""' in told[1]
-    assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Company]:Company --" in told[2]
-    assert asked(sandbox, "GET", f"{path}/{batch}/request") == sent
+    assert lines[0] == '"Id","Success","Created","Error"'
+    assert '"true","true",""' in lines[1]
+    assert "REQUIRED_FIELD_MISSING:Required fields are missing: [Company]:Company --" in lines[2]
+    assert send_xml(sandbox, "GET", f"{path}/{batch}/request") == sent
 
 
 @pytest.mark.parametrize(
@@ -226,15 +226,15 @@ def test_written_rows_are_told_of_in_csv(sandbox: Sandbox) -> None:
         pytest.param("PUT", "/job", "", "METHOD_NOT_ALLOWED", id="method"),
     ],
 )
-def test_refusals_have_keys_of_their_own(
+def test_errors_have_their_own_keys(
     sandbox: Sandbox, method: str, path: str, body: str, code: str
 ) -> None:
-    """`exceptionCode`, in XML where no JSON was sent."""
-    assert leaves(asked(sandbox, method, path, body).encode())["exceptionCode"] == code
+    """`exceptionCode`, in XML unless JSON was sent."""
+    assert leaves(send_xml(sandbox, method, path, body).encode())["exceptionCode"] == code
 
 
-def test_a_session_that_ended_is_told_as_400(sandbox: Sandbox) -> None:
-    """It comes in a header of its own; and a batch that is counted is one of the day's."""
+def test_an_ended_session_is_a_400(sandbox: Sandbox) -> None:
+    """It has its own header; a counted batch uses the daily limit."""
     answer = requests.get(
         f"{sandbox.url}/services/async/60.0/job/1", headers={"X-SFDC-Session": "x"}, timeout=5
     )

@@ -1,4 +1,4 @@
-"""What clients of Salesforce ask beside records and queries: searches, trees, the catalog, XML."""
+"""Salesforce's other resources: searches, trees, the catalog, XML."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def call(box: Sandbox) -> Call:
 
 
 def some(box: Sandbox, name: str) -> Row:
-    """Give a live record."""
+    """Return a live record."""
     return next(one for one in box.salesforce.tables[name].all() if not one.get("IsDeleted"))
 
 
@@ -48,8 +48,8 @@ def sosl(words: str, version: str = "60.0") -> str:
     return f"/services/data/v{version}/search/?q={quote(words)}"
 
 
-def test_words_are_found_where_a_search_says(box: Sandbox, call: Call) -> None:
-    """In the fields of a scope, in objects with fields, conditions and order of their own."""
+def test_words_are_found_in_the_searched_fields(box: Sandbox, call: Call) -> None:
+    """In a scope of fields, in objects with fields, conditions and order."""
     contact = some(box, "Contact")
     text = f'FIND {{"{contact["LastName"]}"}} IN NAME FIELDS RETURNING Contact(Id, LastName '
     text += f"WHERE Id = '{contact['Id']}' ORDER BY LastName LIMIT 5), Lead(Id)"
@@ -60,7 +60,7 @@ def test_words_are_found_where_a_search_says(box: Sandbox, call: Call) -> None:
     assert found[0]["LastName"] == contact["LastName"]
 
 
-def test_older_versions_answer_with_a_plain_list(call: Call) -> None:
+def test_older_versions_return_a_list(call: Call) -> None:
     """Before 37.0."""
     assert isinstance(call("GET", sosl("FIND {example}", "36.0")).json(), list)
 
@@ -75,8 +75,8 @@ def test_older_versions_answer_with_a_plain_list(call: Call) -> None:
         ("FIND {Anna} RETURNING Lead(Nothing)", "INVALID_FIELD"),
     ],
 )
-def test_a_bad_search_is_refused(call: Call, text: str, code: str) -> None:
-    """With codes of its own, and with those of queries."""
+def test_an_invalid_search_is_an_error(call: Call, text: str, code: str) -> None:
+    """With its own codes, and with those of queries."""
     refused = call("GET", sosl(text))
 
     assert refused.status_code == 400
@@ -84,18 +84,18 @@ def test_a_bad_search_is_refused(call: Call, text: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_search_is_written_as_parameters(call: Call, method: str) -> None:
-    """In the address or in the body."""
+def test_a_search_can_have_parameters(call: Call, method: str) -> None:
+    """In the URL or in the body."""
     path = f"{REST}/parameterizedSearch"
-    asked = {"GET": f"{path}?q=example&sobject=Lead&Lead.fields=id,name&Lead.limit=2", "POST": path}
+    urls = {"GET": f"{path}?q=example&sobject=Lead&Lead.fields=id,name&Lead.limit=2", "POST": path}
     body = {"q": "example", "fields": ["id", "name"], "sobjects": [{"name": "Lead", "limit": 2}]}
-    found = call(method, asked[method], body if method == "POST" else None).json()["searchRecords"]
+    found = call(method, urls[method], body if method == "POST" else None).json()["searchRecords"]
 
     assert [sorted(one) for one in found] == [["Id", "Name", "attributes"]] * 2
 
 
 def test_a_record_is_read_and_deleted_by_its_external_id(box: Sandbox, call: Call) -> None:
-    """And one that is not there is not found."""
+    """An unknown one is not found."""
     box.salesforce.define("Lead", Field("Key__c", "string", 40, external=True))
     path = f"{REST}/sobjects/Lead/Key__c/k1"
     made = call("PATCH", path, {"LastName": "Smith", "Company": "Smith Ltd"})
@@ -107,8 +107,8 @@ def test_a_record_is_read_and_deleted_by_its_external_id(box: Sandbox, call: Cal
     assert call("GET", path).status_code == 404
 
 
-def test_records_that_share_an_external_id_are_named(box: Sandbox, call: Call) -> None:
-    """By their addresses, with 300."""
+def test_records_that_share_an_external_id_are_listed(box: Sandbox, call: Call) -> None:
+    """By their URLs, with 300."""
     box.salesforce.define("Lead", Field("Key__c", "string", 40, external=True))
     lead = {"LastName": "Smith", "Company": "Smith Ltd", "Key__c": "k2"}
     ids = [call("POST", f"{REST}/sobjects/Lead", lead).json()["id"] for _ in range(2)]
@@ -118,8 +118,8 @@ def test_records_that_share_an_external_id_are_named(box: Sandbox, call: Call) -
     assert sorted(several.json()) == sorted(f"{REST}/sobjects/Lead/{one}" for one in ids)
 
 
-def test_relationships_lead_up_and_down(box: Sandbox, call: Call) -> None:
-    """To the record above, and to those below as the result of a query."""
+def test_relationships_return_parents_and_children(box: Sandbox, call: Call) -> None:
+    """A parent as a record, children as a query result."""
     contact = next(one for one in box.salesforce.tables["Contact"].all() if one.get("AccountId"))
     up = call("GET", f"{REST}/sobjects/Contact/{contact['Id']}/Account?fields=Name").json()
     down = call("GET", f"{REST}/sobjects/Account/{contact['AccountId']}/Contacts?fields=Id").json()
@@ -141,16 +141,16 @@ def test_relationships_lead_up_and_down(box: Sandbox, call: Call) -> None:
         "/actions",
     ],
 )
-def test_what_is_not_imitated_is_not_found(call: Call, path: str) -> None:
-    """As an object or resource nobody has."""
+def test_a_missing_feature_is_not_found(call: Call, path: str) -> None:
+    """Like an unknown object or resource."""
     missed = call("GET", REST + path)
 
     assert missed.status_code == 404
     assert missed.json()[0]["errorCode"] == "NOT_FOUND"
 
 
-def test_a_tree_is_made_at_once(box: Sandbox, call: Call) -> None:
-    """With the records below."""
+def test_a_tree_is_created_in_one_call(box: Sandbox, call: Call) -> None:
+    """With the child records."""
     below = {"attributes": {"type": "Contact", "referenceId": "c"}, "LastName": "Smith"}
     above = {"attributes": {"type": "Account", "referenceId": "a"}, "Name": "Smith Ltd"}
     tree = {"records": [above | {"Contacts": {"records": [below]}}]}
@@ -162,8 +162,8 @@ def test_a_tree_is_made_at_once(box: Sandbox, call: Call) -> None:
     assert box.salesforce.tables["Contact"][ids["c"]]["AccountId"] == ids["a"]
 
 
-def test_a_tree_with_a_fault_leaves_nothing(box: Sandbox, call: Call) -> None:
-    """The answer holds only what was refused."""
+def test_a_tree_with_an_error_creates_nothing(box: Sandbox, call: Call) -> None:
+    """The response has only the errors."""
     before = len(box.salesforce.tables["Account"])
     below = {"attributes": {"type": "Contact", "referenceId": "c"}, "FirstName": "No last name"}
     above = {"attributes": {"type": "Account", "referenceId": "a"}, "Name": "Smith Ltd"}
@@ -178,8 +178,8 @@ def test_a_tree_with_a_fault_leaves_nothing(box: Sandbox, call: Call) -> None:
 
 
 @pytest.mark.parametrize("root", [f"{REST}/query", f"{REST}/tooling/query"])
-def test_the_catalog_is_found_by_queries(box: Sandbox, call: Call, root: str) -> None:
-    """As records: objects and their fields."""
+def test_queries_return_the_catalog(box: Sandbox, call: Call, root: str) -> None:
+    """Objects and their fields as records."""
     text = "SELECT QualifiedApiName, DataType FROM FieldDefinition"
     text += " WHERE EntityDefinition.QualifiedApiName = 'Lead'"
     found = call("GET", f"{root}?q={quote(text)}").json()["records"]
@@ -187,16 +187,16 @@ def test_the_catalog_is_found_by_queries(box: Sandbox, call: Call, root: str) ->
     assert [one["QualifiedApiName"] for one in found] == list(box.salesforce.schema["Lead"].fields)
 
 
-def test_custom_fields_are_told_by_the_tooling_api_only(call: Call) -> None:
-    """A query of the data API knows no such object."""
+def test_only_the_tooling_api_has_custom_fields(call: Call) -> None:
+    """For a query of the data API the object is unknown."""
     text = quote("SELECT Id, DeveloperName FROM CustomField WHERE TableEnumOrId = 'Lead'")
 
     assert call("GET", f"{REST}/tooling/query?q={text}").json()["totalSize"] > 0
     assert call("GET", f"{REST}/query?q={text}").json()[0]["errorCode"] == "INVALID_TYPE"
 
 
-def test_long_catalogs_go_on_in_pages(call: Call) -> None:
-    """Behind a locator, as all queries do."""
+def test_long_catalogs_come_in_pages(call: Call) -> None:
+    """With a locator, as all queries."""
     text = quote("SELECT Id FROM FieldDefinition")
     headers = {"Sforce-Query-Options": "batchSize=200"}
     first = call("GET", f"{REST}/tooling/query?q={text}", None, **headers).json()
@@ -207,8 +207,8 @@ def test_long_catalogs_go_on_in_pages(call: Call) -> None:
     assert second["records"]
 
 
-def test_a_query_is_explained(call: Call) -> None:
-    """How many rows it would find, of how many."""
+def test_a_query_has_a_plan(call: Call) -> None:
+    """Number of matching rows, of how many."""
     text = quote("SELECT Id FROM Lead")
     plan = call("GET", f"{REST}/query?explain={text}").json()["plans"][0]
 
@@ -217,35 +217,35 @@ def test_a_query_is_explained(call: Call) -> None:
     assert 0 < plan["cardinality"] <= plan["sobjectCardinality"]
 
 
-def test_a_method_is_named_in_the_query(box: Sandbox, call: Call) -> None:
-    """By clients that cannot send PATCH."""
+def test_a_parameter_overrides_the_method(box: Sandbox, call: Call) -> None:
+    """For clients that cannot send PATCH."""
     path = f"{REST}/sobjects/Account/{some(box, 'Account')['Id']}"
 
     assert call("POST", f"{path}?_HttpMethod=PATCH", {"Name": "Other Ltd"}).status_code == 204
     assert call("GET", path).json()["Name"] == "Other Ltd"
 
 
-def test_a_token_says_whose_it_is(box: Sandbox, call: Call) -> None:
-    """At the address that the answer with the token named."""
+def test_a_token_has_an_owner(box: Sandbox, call: Call) -> None:
+    """At the URL in the token response."""
     login = {
         "grant_type": "client_credentials",
         "client_id": box.client_id,
         "client_secret": box.client_secret,
     }
-    given = requests.post(f"{box.url}/services/oauth2/token", data=login, timeout=10).json()
-    told = call("GET", given["id"].removeprefix("https://login.salesforce.com")).json()
+    session = requests.post(f"{box.url}/services/oauth2/token", data=login, timeout=10).json()
+    owner = call("GET", session["id"].removeprefix("https://login.salesforce.com")).json()
 
-    assert told["username"] == box.salesforce.credentials.username
-    assert told["urls"]["rest"] == f"{box.url}/services/data/v{{version}}/"
-    assert told["id"] == given["id"]
+    assert owner["username"] == box.salesforce.credentials.username
+    assert owner["urls"]["rest"] == f"{box.url}/services/data/v{{version}}/"
+    assert owner["id"] == session["id"]
 
 
-def test_a_token_is_looked_at(box: Sandbox) -> None:
-    """By who knows the client's secret."""
-    known = {"client_id": box.client_id, "client_secret": box.client_secret}
+def test_a_token_is_introspected(box: Sandbox) -> None:
+    """With the client secret."""
+    credentials = {"client_id": box.client_id, "client_secret": box.client_secret}
     url = f"{box.url}/services/oauth2/introspect"
     good, bad = (
-        requests.post(url, data=known | {"token": token}, timeout=10).json()
+        requests.post(url, data=credentials | {"token": token}, timeout=10).json()
         for token in (box.salesforce_token, "none")
     )
 
@@ -254,51 +254,53 @@ def test_a_token_is_looked_at(box: Sandbox) -> None:
     assert requests.post(url, data={"token": "x"}, timeout=10).status_code == 401
 
 
-def job(call: Call, **said: str) -> str:
-    """Open a job of Bulk API 1.0 that speaks XML, and give its id."""
-    inside = "".join(f"<{name}>{one}</{name}>" for name, one in said.items())
-    asked = f"<jobInfo>{inside}<contentType>XML</contentType></jobInfo>"
-    made = call("POST", f"{BULK}/job", asked, **{"Content-Type": "application/xml"})
+def job(call: Call, **fields: str) -> str:
+    """Open a job of Bulk API 1.0 in XML, and return its id."""
+    inside = "".join(f"<{name}>{one}</{name}>" for name, one in fields.items())
+    body = f"<jobInfo>{inside}<contentType>XML</contentType></jobInfo>"
+    made = call("POST", f"{BULK}/job", body, **{"Content-Type": "application/xml"})
     return made.text.partition("<id>")[2].partition("</id>")[0]
 
 
-def told(answer: requests.Response, name: str) -> list[str]:
-    """Give the texts of all elements of a name."""
+def texts_of(answer: requests.Response, name: str) -> list[str]:
+    """Return the texts of all elements with a name."""
     return [one.partition(f"</{name}>")[0] for one in answer.text.split(f"<{name}>")[1:]]
 
 
-def test_rows_are_found_in_xml(box: Sandbox, call: Call) -> None:
-    """With their kind, as the SOAP interfaces write them."""
+def test_query_rows_come_in_xml(box: Sandbox, call: Call) -> None:
+    """With their type, as the SOAP API writes them."""
     id = job(call, operation="query", object="Account")
-    batch = told(call("POST", f"{BULK}/job/{id}/batch", "SELECT Id, Name FROM Account"), "id")[0]
+    batch = texts_of(call("POST", f"{BULK}/job/{id}/batch", "SELECT Id, Name FROM Account"), "id")[
+        0
+    ]
     here = f"{BULK}/job/{id}/batch/{batch}/result"
-    result = told(call("GET", here), "result")[0]
+    result = texts_of(call("GET", here), "result")[0]
     found = call("GET", f"{here}/{result}")
 
     assert found.headers["Content-Type"] == "application/xml"
-    assert told(found, "type")[0] == "Account"
-    assert some(box, "Account")["Id"] in told(found, "Id")
+    assert texts_of(found, "type")[0] == "Account"
+    assert some(box, "Account")["Id"] in texts_of(found, "Id")
 
 
 def test_rows_are_written_in_xml(box: Sandbox, call: Call) -> None:
-    """Their outcomes come in the order of the rows."""
+    """Their results come in the order of the rows."""
     id = job(call, operation="insert", object="Lead")
     row = "<sObject><LastName>Smith</LastName><Company>Smith Ltd</Company></sObject>"
     rows = f"<sObjects>{row}<sObject><Company>No name</Company></sObject></sObjects>"
-    batch = told(call("POST", f"{BULK}/job/{id}/batch", rows), "id")[0]
+    batch = texts_of(call("POST", f"{BULK}/job/{id}/batch", rows), "id")[0]
     outcomes = call("GET", f"{BULK}/job/{id}/batch/{batch}/result")
-    made = told(outcomes, "id")[0]
+    made = texts_of(outcomes, "id")[0]
 
-    assert told(outcomes, "success") == ["true", "false"]
-    assert told(outcomes, "statusCode") == ["REQUIRED_FIELD_MISSING"]
+    assert texts_of(outcomes, "success") == ["true", "false"]
+    assert texts_of(outcomes, "statusCode") == ["REQUIRED_FIELD_MISSING"]
     assert box.salesforce.tables["Lead"][made]["LastName"] == "Smith"
 
 
-def test_a_query_is_cut_into_chunks_by_id(box: Sandbox, call: Call) -> None:
-    """The batch that was sent is not carried out; those of the chunks hold all rows."""
+def test_a_query_is_split_into_chunks_by_id(box: Sandbox, call: Call) -> None:
+    """The sent batch is not processed; the batches of the chunks have all rows."""
     headers = {"Sforce-Enable-PKChunking": "chunkSize=10"}
-    asked = {"operation": "query", "object": "Lead", "contentType": "JSON"}
-    id = call("POST", f"{BULK}/job", asked, **headers).json()["id"]
+    body = {"operation": "query", "object": "Lead", "contentType": "JSON"}
+    id = call("POST", f"{BULK}/job", body, **headers).json()["id"]
     sent = call("POST", f"{BULK}/job/{id}/batch", "SELECT Id FROM Lead").json()
     batches = call("GET", f"{BULK}/job/{id}/batch").json()["batchInfo"]
     counts = [one["numberRecordsProcessed"] for one in batches]
@@ -310,15 +312,15 @@ def test_a_query_is_cut_into_chunks_by_id(box: Sandbox, call: Call) -> None:
     assert max(counts) == 10
 
 
-def test_an_address_is_one_value_and_its_parts(box: Sandbox, call: Call) -> None:
-    """The whole can be asked for, but not be written, and not in bulk."""
+def test_a_compound_address_has_parts(box: Sandbox, call: Call) -> None:
+    """It can be read, but not be written, and not in bulk."""
     lead = {"LastName": "Smith", "Company": "Smith Ltd", "City": "Tallahassee", "Country": "USA"}
     id = call("POST", f"{REST}/sobjects/Lead", lead).json()["id"]
     text = f"SELECT Address, City FROM Lead WHERE Id = '{id}'"
     found = call("GET", f"{REST}/query?q={quote(text)}").json()["records"][0]
     written = call("PATCH", f"{REST}/sobjects/Lead/{id}", {"Address": {"city": "Miami"}})
-    asked = {"operation": "query", "query": text}
-    bulk = call("POST", f"{REST}/jobs/query", asked)
+    body = {"operation": "query", "query": text}
+    bulk = call("POST", f"{REST}/jobs/query", body)
 
     assert found["Address"] == {
         "city": "Tallahassee",
@@ -334,8 +336,8 @@ def test_an_address_is_one_value_and_its_parts(box: Sandbox, call: Call) -> None
     assert bulk.status_code == 400
 
 
-def test_parts_of_an_address_name_the_whole(call: Call) -> None:
-    """In the description, where extractors look for it."""
+def test_parts_of_an_address_name_the_compound_field(call: Call) -> None:
+    """In describe, where extractors read it."""
     fields = call("GET", f"{REST}/sobjects/Contact/describe").json()["fields"]
     whole = {one["name"]: one["compoundFieldName"] for one in fields}
 
@@ -344,7 +346,7 @@ def test_parts_of_an_address_name_the_whole(call: Call) -> None:
 
 
 def test_the_organization_is_a_record(call: Call) -> None:
-    """Clients look whether they are logged in by asking for it."""
+    """Clients query it to check their login."""
     text = quote("SELECT Id, Name, OrganizationType, IsSandbox FROM Organization")
     found = call("GET", f"{REST}/query?q={text}").json()
 

@@ -1,4 +1,4 @@
-"""What an administrator forbids, upserts by an external id, and requests that refer to others."""
+"""Rules of the administrator, upserts by an external id, and composite requests."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,21 +17,21 @@ Call = Callable[..., requests.Response]
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Sandbox]:
+def org() -> Iterator[Sandbox]:
     with running(people=20, seed=5, now=NOW, rate_limits=False) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(world: Sandbox) -> Iterator[Sandbox]:
+def box(org: Sandbox) -> Iterator[Sandbox]:
     """The org without rules."""
-    yield world
-    world.salesforce.rules.clear()
+    yield org
+    org.salesforce.rules.clear()
 
 
 @pytest.fixture
 def call(box: Sandbox) -> Call:
-    """Send one request as a client would."""
+    """Send one request."""
 
     def sent(method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
         return requests.request(
@@ -45,8 +45,8 @@ def call(box: Sandbox) -> Call:
     return sent
 
 
-def test_a_validation_rule_refuses_in_the_administrators_words(box: Sandbox, call: Call) -> None:
-    """The record as it would be is what the rule looks at."""
+def test_a_validation_rule_fails_with_the_administrators_message(box: Sandbox, call: Call) -> None:
+    """The rule checks the record after the write."""
     when = "Status = 'Qualified' AND Title = null"
     validation_rule(box.salesforce, "Lead", when, "Qualified leads need a title")
     answer = call("POST", "sobjects/Lead", ADA | {"Status": "Qualified"})
@@ -61,7 +61,7 @@ def test_a_validation_rule_refuses_in_the_administrators_words(box: Sandbox, cal
     ]
 
 
-def test_a_rule_may_stand_for_a_flow_that_fails(box: Sandbox, call: Call) -> None:
+def test_a_rule_can_be_a_failing_flow(box: Sandbox, call: Call) -> None:
     """Planned over HTTP, with the code of a flow."""
     code = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
     rule = {"object": "Lead", "when": "Rating = 'Hot'", "message": "flow failed", "code": code}
@@ -71,11 +71,11 @@ def test_a_rule_may_stand_for_a_flow_that_fails(box: Sandbox, call: Call) -> Non
     assert answer.json()[0]["errorCode"] == code
 
 
-def test_a_duplicate_is_refused_and_names_the_other(box: Sandbox, call: Call) -> None:
-    """Under a key that the API spells wrong."""
+def test_the_error_of_a_duplicate_names_the_other_record(box: Sandbox, call: Call) -> None:
+    """Under a key that the API misspells."""
     duplicate_rule(box.salesforce, "Lead", "Email")
-    first = call("POST", "sobjects/Lead", ADA | {"Email": "twin@example.com"}).json()["id"]
-    answer = call("POST", "sobjects/Lead", ADA | {"Email": "TWIN@example.com"})
+    first = call("POST", "sobjects/Lead", ADA | {"Email": "copy@example.com"}).json()["id"]
+    answer = call("POST", "sobjects/Lead", ADA | {"Email": "COPY@example.com"})
 
     assert answer.json()[0]["errorCode"] == "DUPLICATES_DETECTED"
     matched = answer.json()[0]["duplicateResut"]["matchResults"][0]["matchRecords"]
@@ -83,7 +83,7 @@ def test_a_duplicate_is_refused_and_names_the_other(box: Sandbox, call: Call) ->
 
 
 @pytest.mark.parametrize(("blocks", "status"), [(False, 201), (True, 400)])
-def test_a_header_passes_rules_that_only_alert(
+def test_a_header_allows_duplicates_that_only_alert(
     box: Sandbox, call: Call, blocks: bool, status: int
 ) -> None:
     """Not those that block."""
@@ -96,7 +96,7 @@ def test_a_header_passes_rules_that_only_alert(
     assert answer.status_code == status
 
 
-def test_an_upsert_makes_a_record_and_then_changes_it(call: Call) -> None:
+def test_an_upsert_creates_a_record_and_then_updates_it(call: Call) -> None:
     """201, then 200, of one id."""
     path = "sobjects/Lead/Legacy_Id__c/A-1"
     made, changed = call("PATCH", path, ADA), call("PATCH", path, {"Title": "Countess"})
@@ -106,7 +106,7 @@ def test_an_upsert_makes_a_record_and_then_changes_it(call: Call) -> None:
     assert changed.json()["created"] is False
 
 
-def test_an_external_id_that_several_have_answers_with_their_addresses(call: Call) -> None:
+def test_a_shared_external_id_returns_the_urls(call: Call) -> None:
     """300, and nothing is written."""
     ids = [
         call("POST", "sobjects/Lead", ADA | {"Legacy_Id__c": "A-2"}).json()["id"] for _ in range(2)
@@ -118,7 +118,7 @@ def test_an_external_id_that_several_have_answers_with_their_addresses(call: Cal
 
 
 def test_a_collection_is_upserted_record_by_record(call: Call) -> None:
-    """Each says whether it is new; one without the id fails alone."""
+    """Each says whether it is new; only one without the id fails."""
     records = [
         {"attributes": {"type": "Lead"}, **ADA, "Legacy_Id__c": "A-3"},
         {"attributes": {"type": "Lead"}, **ADA},
@@ -133,8 +133,8 @@ def test_a_collection_is_upserted_record_by_record(call: Call) -> None:
     ]
 
 
-def test_a_request_may_use_the_answer_of_one_before(call: Call) -> None:
-    """In its address and in its body."""
+def test_a_request_can_use_an_earlier_response(call: Call) -> None:
+    """In its URL and in its body."""
     requested = [
         {
             "method": "POST",
@@ -151,15 +151,15 @@ def test_a_request_may_use_the_answer_of_one_before(call: Call) -> None:
         {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{ada.id}}", "referenceId": "read"},
         {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{nobody.id}}", "referenceId": "none"},
     ]
-    told = call("POST", "composite", {"compositeRequest": requested}).json()["compositeResponse"]
+    results = call("POST", "composite", {"compositeRequest": requested}).json()["compositeResponse"]
 
-    assert [one["httpStatusCode"] for one in told] == [201, 201, 200, 400]
-    assert told[2]["body"]["AccountId"] == told[0]["body"]["id"]
-    assert told[3]["body"][0]["errorCode"] == "PROCESSING_HALTED"
+    assert [one["httpStatusCode"] for one in results] == [201, 201, 200, 400]
+    assert results[2]["body"]["AccountId"] == results[0]["body"]["id"]
+    assert results[3]["body"][0]["errorCode"] == "PROCESSING_HALTED"
 
 
-def test_of_a_graph_all_is_written_or_nothing(call: Call) -> None:
-    """Another graph of the same call is not touched by it."""
+def test_a_graph_is_one_transaction(call: Call) -> None:
+    """Another graph of the same call is independent."""
     good = {
         "method": "POST",
         "url": f"{ROOT}/sobjects/Account",
@@ -171,8 +171,8 @@ def test_of_a_graph_all_is_written_or_nothing(call: Call) -> None:
         {"graphId": "one", "compositeRequest": [good]},
         {"graphId": "two", "compositeRequest": [good, bad]},
     ]
-    told = call("POST", "composite/graph", {"graphs": graphs}).json()["graphs"]
+    results = call("POST", "composite/graph", {"graphs": graphs}).json()["graphs"]
     query = "query?q=SELECT COUNT() FROM Account WHERE Name = 'Graph Ltd'"
 
-    assert [one["isSuccessful"] for one in told] == [True, False]
+    assert [one["isSuccessful"] for one in results] == [True, False]
     assert call("GET", query).json()["totalSize"] == 1

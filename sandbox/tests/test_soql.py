@@ -1,4 +1,4 @@
-"""What of SOQL goes beyond rows: groups, aggregates, and the rows below each row."""
+"""Groups, aggregates and child queries of SOQL."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.salesforce.errors import Refused
+from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.soql_compile import select
 from sandbox.server import Sandbox, running
 
@@ -23,9 +23,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Ask:
-    """Ask a query over HTTP and give the answer."""
+    """Send a query over HTTP and return the response."""
 
-    def asked(query: str) -> dict[str, Any]:
+    def send(query: str) -> dict[str, Any]:
         answer = requests.get(
             f"{sandbox.url}/services/data/v60.0/query",
             params={"q": query},
@@ -35,46 +35,46 @@ def ask(sandbox: Sandbox) -> Ask:
         body: dict[str, Any] = answer.json()
         return body
 
-    return asked
+    return send
 
 
 def test_rows_are_counted_by_group(ask: Ask) -> None:
-    """One record per value, which say how many rows have it."""
+    """One record per value, with the number of rows."""
     every = ask("SELECT COUNT() FROM Lead")["totalSize"]
-    told = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
+    response = ask("SELECT Status, COUNT(Id) FROM Lead GROUP BY Status ORDER BY COUNT(Id) DESC")
 
-    counts = [one["expr0"] for one in told["records"]]
+    counts = [one["expr0"] for one in response["records"]]
     assert sum(counts) == every
     assert counts == sorted(counts, reverse=True)
-    assert told["records"][0]["attributes"] == {"type": "AggregateResult"}
+    assert response["records"][0]["attributes"] == {"type": "AggregateResult"}
 
 
-def test_aggregates_without_groups_answer_with_one_record(ask: Ask) -> None:
-    """Names they are given are kept, others are numbered."""
-    told = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
+def test_aggregates_without_groups_return_one_record(ask: Ask) -> None:
+    """Aliases stay, other aggregates are numbered."""
+    rows = ask("SELECT COUNT(Id) all_, MIN(CreatedDate), MAX(CreatedDate) FROM Lead")["records"]
 
-    assert len(told) == 1
-    assert told[0]["all_"] > 0
-    assert told[0]["expr0"] < told[0]["expr1"]
-
-
-def test_a_group_may_be_by_a_field_of_a_parent(ask: Ask) -> None:
-    """And have another name."""
-    told = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
-
-    assert {"owner", "expr0", "attributes"} == told["records"][0].keys()
+    assert len(rows) == 1
+    assert rows[0]["all_"] > 0
+    assert rows[0]["expr0"] < rows[0]["expr1"]
 
 
-def test_having_leaves_out_groups(ask: Ask) -> None:
-    """By an aggregate, in any logic."""
+def test_a_group_can_use_a_field_of_a_parent(ask: Ask) -> None:
+    """And have an alias."""
+    response = ask("SELECT Owner.Name owner, COUNT_DISTINCT(Status) FROM Lead GROUP BY Owner.Name")
+
+    assert {"owner", "expr0", "attributes"} == response["records"][0].keys()
+
+
+def test_having_filters_groups(ask: Ask) -> None:
+    """By an aggregate, with any logic."""
     query = "SELECT Status FROM Lead GROUP BY Status HAVING COUNT(Id) > 3 AND Status != 'Qualified'"
-    told = ask(query)
+    response = ask(query)
 
-    assert 0 < len(told["records"]) < 5
+    assert 0 < len(response["records"]) < 5
 
 
-def test_rows_below_a_row_are_nested_as_a_result_of_their_own(ask: Ask) -> None:
-    """Where there are none stands null."""
+def test_child_rows_are_nested_as_a_result(ask: Ask) -> None:
+    """Null without children."""
     query = "SELECT Name, (SELECT FirstName, LastName FROM Account.Contacts) FROM Account"
     records = ask(query)["records"]
     contacts = ask("SELECT COUNT() FROM Contact WHERE AccountId != null")["totalSize"]
@@ -85,8 +85,8 @@ def test_rows_below_a_row_are_nested_as_a_result_of_their_own(ask: Ask) -> None:
     assert nested[0]["records"][0]["attributes"]["type"] == "Contact"
 
 
-def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
-    """The names by which queries ask for it."""
+def test_describe_has_the_child_relationships(sandbox: Sandbox) -> None:
+    """With the names that queries use."""
     answer = requests.get(
         f"{sandbox.url}/services/data/v60.0/sobjects/Account/describe",
         headers={"Authorization": f"Bearer {sandbox.salesforce_token}"},
@@ -98,7 +98,7 @@ def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "error_text"),
     [
         pytest.param("SELECT Status, COUNT(Id) FROM Lead", "must be grouped", id="no group"),
         pytest.param("SELECT Status one FROM Lead", "aliasing", id="an alias of a field"),
@@ -110,9 +110,9 @@ def test_describe_names_what_lies_below(sandbox: Sandbox) -> None:
         ),
     ],
 )
-def test_what_cannot_be_grouped_or_nested_is_refused(
-    sandbox: Sandbox, query: str, said: str
+def test_an_invalid_group_or_child_query_is_an_error(
+    sandbox: Sandbox, query: str, error_text: str
 ) -> None:
-    """In words that name the place."""
-    with pytest.raises(Refused, match=said):
+    """The message names the place."""
+    with pytest.raises(ApiError, match=error_text):
         select(sandbox.salesforce, query)

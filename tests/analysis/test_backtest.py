@@ -57,17 +57,22 @@ def large():
 
 def test_the_planted_effect_is_found_within_its_error(large):
     """Whoever attended a webinar buys three times as often; a paper changes nothing."""
-    kinds = {mark.what: mark for mark in large.sides[0].kinds}
+    kinds = {mark.signal: mark for mark in large.results[0].kinds}
 
-    low, high = kinds["webinar"].between
+    low, high = kinds["webinar"].confidence_interval
     assert low < 3 < high < 1.5 * low
-    low, high = kinds["paper"].between
+    low, high = kinds["paper"].confidence_interval
     assert low < 1 < high
 
 
 def test_what_makes_a_customer_is_no_signal(large):
     """A purchase does not foretell itself, and our own mails tell what we thought."""
-    assert {mark.what for mark in large.sides[0].kinds} == {"visit", "paper", "webinar", "reply"}
+    assert {mark.signal for mark in large.results[0].kinds} == {
+        "visit",
+        "paper",
+        "webinar",
+        "reply",
+    }
 
 
 # --- the same by counting -------------------------------------------------------------------------
@@ -107,7 +112,7 @@ def test_people_and_purchases_are_those_counted_by_hand(small, counted_by_hand):
     """Known at the month's end, no customer yet, bought within the window."""
     bought = [row["person_id"] for _, row, soon in counted_by_hand if soon]
 
-    assert (small.people, small.became, small.buyers) == (
+    assert (small.people, small.converted, small.buyers) == (
         len(counted_by_hand),
         len(bought),
         len(set(bought)),
@@ -119,7 +124,7 @@ def test_where_people_stood_is_what_the_referee_says(small, counted_by_hand):
     stood = Counter(row["stage"] for _, row, _ in counted_by_hand)
     bought = Counter(row["stage"] for _, row, soon in counted_by_hand if soon)
 
-    found = {row["stage"]: (row["people"], row["became"]) for row in small.sides[0].stood}
+    found = {row["stage"]: (row["people"], row["became"]) for row in small.results[0].by_stage}
     assert found == {stage: (stood[stage], bought[stage]) for stage in stood}
 
 
@@ -128,10 +133,10 @@ def test_precision_and_recall_of_a_stage_equal_a_plain_count(small, counted_by_h
     hot = [soon for _, row, soon in counted_by_hand if row["stage"] == "hot"]
     bought = sum(soon for _, _, soon in counted_by_hand)
 
-    mark = {mark.what: mark for mark in small.sides[0].stages}["hot"]
+    mark = {mark.signal: mark for mark in small.results[0].stages}["hot"]
     assert mark.precision == sum(hot) / len(hot)
     assert mark.recall == sum(hot) / bought
-    assert mark.base == (bought - sum(hot)) / (len(counted_by_hand) - len(hot))
+    assert mark.baseline == (bought - sum(hot)) / (len(counted_by_hand) - len(hot))
 
 
 def test_the_error_of_the_lift_is_that_of_people_and_not_of_month_ends(small, counted_by_hand):
@@ -144,7 +149,7 @@ def test_the_error_of_the_lift_is_that_of_people_and_not_of_month_ends(small, co
         share, bought = weight[row["stage"] == "hot"]
         of_person[row["person_id"]] += (soon - share) / bought
 
-    mark = {mark.what: mark for mark in small.sides[0].stages}["hot"]
+    mark = {mark.signal: mark for mark in small.results[0].stages}["hot"]
     assert mark.error == pytest.approx(sum(part**2 for part in of_person.values()) ** 0.5)
 
 
@@ -152,7 +157,7 @@ def test_the_curve_of_the_score_equals_a_plain_count(small, counted_by_hand):
     """Of those with 20 points and more, who bought."""
     high = [soon for _, row, soon in counted_by_hand if row["score"] >= 20]
 
-    row = next(row for row in small.sides[0].curve if row["points"] >= 20)
+    row = next(row for row in small.results[0].curve if row["points"] >= 20)
     assert (row["people"], row["precision"]) == (len(high), sum(high) / len(high))
 
 
@@ -187,8 +192,8 @@ def test_precision_and_recall_of_a_threshold_equal_a_plain_count(small, counted_
         if leaf_holds(LEAVES[text], moment, row["person_id"])
     ]
 
-    mark = {mark.what: mark for mark in small.sides[0].thresholds}[text]
-    assert (mark.yes, mark.yes_became) == (len(met), sum(met))
+    mark = {mark.signal: mark for mark in small.results[0].thresholds}[text]
+    assert (mark.yes, mark.yes_converted) == (len(met), sum(met))
 
 
 def first_entries():
@@ -208,7 +213,7 @@ def test_conversion_counts_those_who_had_the_whole_time(small):
     took = [(one["hot"] - one["fan"]) / timedelta(days=1) for one in old if "hot" in one]
     took = [days for days in took if days <= WITHIN_DAYS]
 
-    row = next(row for row in small.sides[0].conversions if row["stage"] == "fan")
+    row = next(row for row in small.results[0].conversions if row["stage"] == "fan")
     assert (row["people"], row["went_on"], row["recent"]) == (
         len(old),
         len(took),
@@ -227,7 +232,9 @@ def test_people_entering_a_stage_are_counted_by_month(small):
     }
 
     found = {
-        row["month"].month: row["people"] for row in small.sides[0].entered if row["stage"] == "hot"
+        row["month"].month: row["people"]
+        for row in small.results[0].entered
+        if row["stage"] == "hot"
     }
     assert found == Counter(month for month, _ in hot)
 
@@ -372,7 +379,7 @@ def test_the_page_shows_what_the_tables_say_and_nobody_by_name(small, tmp_path):
     text = path.read_text()
     ours = text[text.index("<main>") : text.index("</main>")]
     assert re.findall("<h2>(.*?)</h2>", ours)[:3] == [
-        "How many go on to the next stage",
+        "Conversion to the next stage",
         "People entering each stage, month by month",
         "Lift by stage",
     ]

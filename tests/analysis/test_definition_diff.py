@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections import Counter, defaultdict
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 import synthetic_worlds
 from analysis.definition_diff import FOLLOW_UP_WEEKS, diff_definitions
 from cli.render import html
+from errors import ConfigError
 from reference_implementation import referee
 from synthetic_worlds import NOW, RULES, named_definition
 
@@ -94,8 +96,8 @@ def test_follow_ups_a_week_equal_a_plain_count(told):
             highest[key] = max(highest[key], ranks.index(row["stage"]))
     hot = sum(rank == ranks.index("hot") for rank in highest.values())
 
-    assert told.per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
-    assert told.per_week[1] > told.per_week[0]
+    assert told.follow_ups_per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
+    assert told.follow_ups_per_week[1] > told.follow_ups_per_week[0]
 
 
 def test_records_to_be_written_anew_equal_a_plain_count():
@@ -136,6 +138,15 @@ def test_the_page_names_nobody_and_fetches_nothing(told, tmp_path):
 
     text = path.read_text()
     ours = text[text.index("<main>") : text.index("</main>")]
-    assert f"people would move, of {told.people}" in ours
+    assert f"people change stage, of {told.people}" in ours
     assert not re.search(r"\bp\d+\b|hubspot:contacts:|@", ours)
     assert not re.search(r"<(script|link)[^>]*\s(src|href)=", text)
+
+
+@pytest.mark.parametrize("module", ["altair", "vl_convert", "jinja2"])
+def test_a_missing_package_names_the_extra(told, tmp_path, monkeypatch, module):
+    """The message says which command installs it."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'onefunnel\[report\]'"):
+        html.difference_page(told, tmp_path / "page.html")

@@ -231,7 +231,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             [("white_paper", 300), ("newsletter", 299), ("webinar", 298)],
             {},
             "MQL needs 49.97 more points (0.03 of 50), or 3 channels within 30 days; "
-            "after the long silence counts and channels begin anew",
+            "after the long inactivity, counts and channels start again",
             id="recycled",
         ),
     ],
@@ -245,10 +245,10 @@ def test_what_the_next_stage_needs_is_said_in_words(
 
 def test_behind_a_reason_stand_its_events(receipt: Any) -> None:
     """Which white paper, and where it is logged."""
-    told = receipt(("white_paper", 50), PAPER, LETTER, WEBINAR)
+    anna = receipt(("white_paper", 50), PAPER, LETTER, WEBINAR)
 
     assert [
-        (row["text"], [event["record_id"] for event in row["events"]]) for row in told.because
+        (row["text"], [event["record_id"] for event in row["events"]]) for row in anna.reasons
     ] == [
         ("white_paper", ["0"]),
         ("3 channels within 30 days", ["1", "2", "3"]),
@@ -257,12 +257,10 @@ def test_behind_a_reason_stand_its_events(receipt: Any) -> None:
 
 def test_behind_a_score_stands_what_it_was_made_of_then(receipt: Any) -> None:
     """The events with the points they were worth, and the profile."""
-    told = receipt(("white_paper", 35), *[("call_connected", 5)] * 2, industry="finance")
+    anna = receipt(("white_paper", 35), *[("call_connected", 5)] * 2, industry="finance")
 
-    score = told.because[-1]
-    assert score["text"] == (
-        "score total >= 50 (69.00: 54.00 for what they did, 15.00 for who they are)"
-    )
+    score = anna.reasons[-1]
+    assert score["text"] == ("score total >= 50 (69.00: 54.00 for activity, 15.00 for fit)")
     assert [(event["kind"], event["left"]) for event in score["events"]] == [
         ("white_paper", 4.0),
         ("call_connected", 25.0),
@@ -272,9 +270,9 @@ def test_behind_a_score_stands_what_it_was_made_of_then(receipt: Any) -> None:
 
 def test_the_recycled_see_their_last_sign_of_life(receipt: Any) -> None:
     """And what they fell from."""
-    told = receipt(("white_paper", 300), ("newsletter", 299), ("webinar", 298))
+    anna = receipt(("white_paper", 300), ("newsletter", 299), ("webinar", 298))
 
-    [reason] = told.because
+    [reason] = anna.reasons
     assert (reason["text"], [event["kind"] for event in reason["events"]]) == (
         "recycled from mql",
         ["webinar"],
@@ -283,9 +281,12 @@ def test_the_recycled_see_their_last_sign_of_life(receipt: Any) -> None:
 
 def test_the_disqualified_see_by_what(receipt: Any) -> None:
     """Beside the reasons of their stage."""
-    told = receipt(PAPER, lead_status="Unqualified")
+    anna = receipt(PAPER, lead_status="Unqualified")
 
-    assert ([row["text"] for row in told.disqualified], told.because[0]["text"]) == (
+    assert (
+        [row["text"] for row in anna.disqualified],
+        anna.reasons[0]["text"],
+    ) == (
         ["lead_status in unqualified"],
         "white_paper",
     )
@@ -293,9 +294,9 @@ def test_the_disqualified_see_by_what(receipt: Any) -> None:
 
 def test_a_criterion_says_what_it_asks_for_and_what_there_is(receipt: Any) -> None:
     """Met or not."""
-    told = receipt(PAPER, budget=3000.0, need="a crane")
+    anna = receipt(PAPER, budget=3000.0, need="a crane")
 
-    assert [(row["rule"], row["met"], row["now"]) for row in told.criteria] == [
+    assert [(row["rule"], row["met"], row["now"]) for row in anna.criteria] == [
         ("budget >= 5000", False, "budget: 3000"),
         ("need known", True, "need: a crane"),
         ("timeline known", False, "timeline: empty"),
@@ -304,10 +305,10 @@ def test_a_criterion_says_what_it_asks_for_and_what_there_is(receipt: Any) -> No
 
 def test_every_contribution_names_its_event(receipt: Any) -> None:
     """Newest first, with what is left of its points."""
-    told = receipt(("white_paper", 30), ("page_view", 0), industry="finance")
+    anna = receipt(("white_paper", 30), ("page_view", 0), industry="finance")
 
-    rows = [(row["kind"], row["record_id"], row["left"]) for row in told.contributions]
-    assert (rows, told.fit[0]["text"], told.answer["score"]) == (
+    rows = [(row["kind"], row["record_id"], row["left"]) for row in anna.contributions]
+    assert (rows, anna.fit[0]["text"], anna.lifecycle["score"]) == (
         [("page_view", "1", 1.0), ("white_paper", "0", 4.0)],
         "industry: finance",
         20.0,
@@ -346,5 +347,5 @@ def test_who_was_not_known_yet_has_no_receipt(
     """It says so, with the day."""
     receipt(PAPER)
 
-    with pytest.raises(ConfigError, match="was not known yet on 2026-01-01"):
+    with pytest.raises(ConfigError, match="has no record that was created by 2026-01-01"):
         explain(warehouse, configuration, ANNA, as_of=datetime(2026, 1, 1))

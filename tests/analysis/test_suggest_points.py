@@ -1,5 +1,6 @@
 """Points fitted to the history: the planted effect is found, tested on later months, as a diff."""
 
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,16 +10,16 @@ import pytest
 from ruamel.yaml import YAML
 
 import synthetic_worlds
+from analysis.fit_points import SnapshotMatrix, holdout_metrics
 from analysis.month_end_snapshots import NamedDefinition
 from analysis.suggest_points import (
     HoldoutMetrics,
-    SnapshotMatrix,
-    _holdout_metrics,
     split_month_ends,
     suggest,
 )
 from config.definition import Definition
 from config.yaml_document import parse
+from errors import ConfigError
 from synthetic_worlds import RULES, WITHIN_DAYS
 
 TEXT = """\
@@ -67,28 +68,28 @@ def found(ours):
 
 def test_what_makes_people_buy_gets_the_points(found):
     """Webinars triple the chance of buying, papers do nothing: today papers have the points."""
-    after = {change.what: change.after for change in found.changes}
+    after = {change.parameter: change.after for change in found.changes}
 
     assert after["webinar"] > 3 * max(after["paper"], 1)
 
 
 def test_the_gain_is_measured_on_months_it_was_not_fitted_to(found):
     """All outcomes of the earlier months are settled when the first later one begins."""
-    assert max(found.learned) < min(found.tested)
-    assert (min(found.tested) - max(found.learned)).days >= WITHIN_DAYS
+    assert max(found.train_month_ends) < min(found.test_month_ends)
+    assert (min(found.test_month_ends) - max(found.train_month_ends)).days >= WITHIN_DAYS
     assert found.after.average_precision > found.before.average_precision
     assert found.after.precision > found.before.precision
 
 
 def test_the_diff_changes_numbers_and_keeps_every_comment(found, ours):
     """Applied, it is the definition with the suggested points, and nothing else is different."""
-    edited = ours.configuration.documents.definition.edited(
+    edited = ours.configuration.documents.definition.apply_edits(
         TEXT, [(change.place, f"{change.after:g}") for change in found.changes]
     )
     model = Definition.model_validate(YAML(typ="safe", pure=True).load(edited))
 
     assert all(comment in edited for comment in ("# who is who", "# looks around", "# answers"))
-    assert {c.what: c.after for c in found.changes if c.place[0] == "events"}.items() <= {
+    assert {c.parameter: c.after for c in found.changes if c.place[0] == "events"}.items() <= {
         name: kind.points for name, kind in model.events.items()
     }.items()
     assert found.diff.startswith("--- a/mappings/lifecycle.yaml")
@@ -136,10 +137,10 @@ def test_a_gain_equals_a_plain_count():
         np.zeros((4, 0)), np.zeros(4), np.array([1.0, 0, 1, 0]), np.ones(4), np.array(list("abcd"))
     )
 
-    assert _holdout_metrics(np.array([9.0, 7, 5, 3]), part, 2) == HoldoutMetrics(
+    assert holdout_metrics(np.array([9.0, 7, 5, 3]), part, 2) == HoldoutMetrics(
         0.5, 0.5, (1 + 2 / 3) / 2
     )
-    assert _holdout_metrics(np.array([5.0, 5, 5, 5]), part, 2) == HoldoutMetrics(0.5, 0.5, 0.5)
+    assert holdout_metrics(np.array([5.0, 5, 5, 5]), part, 2) == HoldoutMetrics(0.5, 0.5, 0.5)
 
 
 def test_a_definition_without_a_score_has_nothing_to_fit(ours):
@@ -153,3 +154,12 @@ def test_a_definition_without_a_score_has_nothing_to_fit(ours):
     )
 
     assert "no score" in told.note
+
+
+@pytest.mark.parametrize("module", ["numpy", "scipy.optimize"])
+def test_a_missing_package_names_the_extra(ours, monkeypatch, module):
+    """The message says which command installs it."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'onefunnel\[suggest\]'"):
+        suggested(ours, synthetic_worlds.generate_tables(5))

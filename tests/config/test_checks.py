@@ -53,7 +53,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
     [
         pytest.param(
             ("hubspot", "kind: visit", "kind: visti"),
-            "hubspot.yaml:16: the definition knows no kind `visti`: did you mean `visit`?",
+            "hubspot.yaml:16: lifecycle.yaml has no kind `visti`: did you mean `visit`?",
             id="rule of an unknown kind",
         ),
         pytest.param(
@@ -63,7 +63,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "hs_email_bounce, gte: 1", "hs_email_bounce, gte: 1, values: {a: b}"),
-            "hubspot.yaml:8: known or gte, or values: a field takes one of them",
+            "hubspot.yaml:8: use either known or gte, or values, but not both",
             id="two ways to read a field",
         ),
         pytest.param(
@@ -78,7 +78,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "salesforce.Lead", "salesfarce.Lead"),
-            "hubspot.yaml:10: `salesfarce.Lead` is no record type of a CRM: "
+            "hubspot.yaml:10: `salesfarce.Lead` is not a record type of a CRM: "
             "did you mean `salesforce.Lead`?",
             id="link to an unknown CRM",
         ),
@@ -94,8 +94,9 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("hubspot", "  visits: {person_keys: {email: email}}\n", ""),
-            "hubspot.yaml:15: nobody knows whose `visits` are: say so under objects, people",
-            id="events of nobody",
+            "hubspot.yaml:15: no column of `visits` leads to a person: "
+            "add person_keys under objects",
+            id="events without a person",
         ),
         pytest.param(
             ("salesforce", "Company.Industry", "Compny.Industry"),
@@ -114,18 +115,18 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("people", "email:     text", "email:     integer"),
-            "people.yaml:2: `email` is filled in as text: give it that type",
+            "people.yaml:2: `email` must have the type text: it can be computed",
             id="an address that is a number",
         ),
         pytest.param(
             ("people", "employees: integer", "employees: integer\n  is_free_mail: text"),
-            "people.yaml:5: `is_free_mail` is filled in as boolean: give it that type",
+            "people.yaml:5: `is_free_mail` must have the type boolean: it can be computed",
             id="another type than what is filled in",
         ),
         pytest.param(
             ("people", "employees: integer", "employees: integer\n  created_at: date"),
-            "people.yaml:5: a field cannot be called `created_at`: we keep our own there",
-            id="a name of ours",
+            "people.yaml:5: a field cannot be called `created_at`: the name is reserved",
+            id="a reserved name",
         ),
         pytest.param(
             ("lifecycle", "field: bounced", "field: bonced"),
@@ -149,14 +150,14 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "known: true", 'is: " "'),
-            "lifecycle.yaml:14: empty text is no value: ask `known: false` of `industry`",
+            "lifecycle.yaml:14: empty text is not a value: use `known: false` for `industry`",
             id="empty text",
         ),
         pytest.param(
-            ("lifecycle", "demo:  {", "nothing: {}\n  demo:  {"),
-            "lifecycle.yaml:4: a kind cannot be called `nothing`: "
-            "in a mapping it means no event at all",
-            id="a kind called nothing",
+            ("hubspot", "kind: visit, at: occurredAt", "kind: nothing"),
+            "hubspot.yaml:16: lifecycle.yaml has no kind `nothing`: "
+            "to leave rows out on purpose, write `ignore: true` in place of kind",
+            id="the old word for ignored rows",
         ),
         pytest.param(
             ("lifecycle", "[visit, demo]", "visit, count: 7, within_days: 1"),
@@ -175,7 +176,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "employees, gte: 50", "employees, gte: 50, lt: 10"),
-            "lifecycle.yaml:11: never true: no `employees` passes all tests asked of it",
+            "lifecycle.yaml:11: never true: no `employees` passes all of its tests",
             id="tests that exclude each other",
         ),
         pytest.param(
@@ -184,7 +185,7 @@ def test_files_that_fit_together_have_no_problem() -> None:
                 "{field: bounced, is: true}",
                 "{all: [{field: bounced, is: true}, {all: [{field: bounced, is_not: true}]}]}",
             ),
-            "lifecycle.yaml:30: never true: no `bounced` passes all tests asked of it",
+            "lifecycle.yaml:30: never true: no `bounced` passes all of its tests",
             id="leaves that exclude each other",
         ),
         pytest.param(
@@ -194,12 +195,12 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
         pytest.param(
             ("lifecycle", "  mail:  {", "  Demo: {}\n  mail:  {"),
-            "lifecycle.yaml:6: `Demo` stands here already, in another case",
+            "lifecycle.yaml:6: `Demo` occurs twice, in different case",
             id="two kinds that differ in case",
         ),
         pytest.param(
             ("hubspot", "from: score", "from: scroe"),
-            "hubspot.yaml:22: nothing is called `scroe`: did you mean `score`?",
+            "hubspot.yaml:22: lifecycle has no column `scroe`: did you mean `score`?",
             id="unknown column",
         ),
         pytest.param(
@@ -246,12 +247,12 @@ def test_files_that_fit_together_have_no_problem() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_told(change: Replacement, said: str | None) -> None:
+def test_what_does_not_fit_together_is_reported(change: Replacement, said: str | None) -> None:
     """With file, line and the nearest word."""
     assert errors(change) == ([said] if said else [])
 
 
-def test_a_write_to_a_record_type_that_is_not_read_is_told() -> None:
+def test_a_write_to_a_record_type_that_is_not_read_is_reported() -> None:
     """What it holds now must be known before it is changed."""
     change = ("salesforce", "write:\n  Lead:", "write:\n  Leads:")
 
@@ -260,9 +261,9 @@ def test_a_write_to_a_record_type_that_is_not_read_is_told() -> None:
     ]
 
 
-def test_without_an_address_nobody_is_one_person() -> None:
+def test_people_yaml_must_declare_email() -> None:
     """`people.yaml` must declare it."""
-    assert "people.yaml:1: `email` is missing: it says who is one person" in errors(
+    assert "people.yaml:1: `email` is missing: records are joined by it" in errors(
         ("people", "email: ", "mail: ")
     )
 
@@ -291,22 +292,21 @@ def test_a_kind_that_no_mapping_makes_is_a_warning() -> None:
     rule = "  - {object: emails, where: {hs_email_status: SENT}, kind: mail, at: hs_timestamp}\n"
 
     assert warned(("hubspot", rule, ""))[1:] == [
-        "lifecycle.yaml:6: no mapping has a rule that makes a `mail`: it never happens"
+        "lifecycle.yaml:6: no mapping has a rule that makes a `mail`: no event has this kind"
     ]
 
 
-def test_a_stage_that_nobody_can_reach_is_a_mistake() -> None:
+def test_a_stage_that_no_person_can_enter_is_a_mistake() -> None:
     """Its rule needs kinds that no mapping makes."""
     assert errors(("salesforce", "kind: won", "kind: call")) == [
-        "lifecycle.yaml:28: nobody can become `customer`: "
-        "no mapping has rules for the kinds it needs"
+        "lifecycle.yaml:28: no person can enter `customer`: no mapping makes the kinds it needs"
     ]
 
 
 def test_a_field_that_no_mapping_reads_is_a_warning() -> None:
     """Nobody has it."""
     assert warned(("people", "employees: integer", "employees: integer\n  phone: text")) == [
-        "people.yaml:5: no mapping reads `phone`: nobody has it"
+        "people.yaml:5: no mapping reads `phone`: it is empty for every person"
     ]
 
 
@@ -318,20 +318,20 @@ def test_a_rule_about_a_field_that_no_mapping_reads_is_a_mistake() -> None:
 
 
 def test_a_window_for_one_event_is_a_warning() -> None:
-    """It lies in every window: a count was forgotten, or the window means nothing."""
+    """The window has no effect: a count was forgotten."""
     assert warned(("lifecycle", "- {event: demo}", "- {event: demo, within_days: 30}")) == [
-        "lifecycle.yaml:25: one event lies in every window: drop within_days, or give a count"
+        "lifecycle.yaml:25: within_days has no effect with count 1: drop it, or give a higher count"
     ]
 
 
 def test_channels_of_kinds_that_no_mapping_makes_do_not_count() -> None:
     """Nobody can reach a stage that asks for them."""
-    unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "kind: nothing")
+    unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "ignore: true")
     others = ("lifecycle", "- {event: demo}\n        - {score: total, gte: 50}\n", "")
     asked = ("lifecycle", "- all: [{stage: lead}, {event: call}]", "- {channels: 2}")
 
     assert errors(unmapped, others, asked) == [
-        "lifecycle.yaml:23: nobody can become `sql`: no mapping has rules for the kinds it needs"
+        "lifecycle.yaml:23: no person can enter `sql`: no mapping makes the kinds it needs"
     ]
 
 
@@ -366,7 +366,7 @@ def test_tests_that_some_value_passes_are_no_contradiction(tests: dict[str, Any]
     ids=str,
 )
 def test_tests_that_nothing_passes_are_a_contradiction(tests: dict[str, Any]) -> None:
-    """In whatever case and type they are written."""
+    """In any case and type."""
     leaf = FieldLeaf.model_validate({"field": "x", **tests})
 
     assert list(contradictions(AllOf(all=(AnyOf(any=(leaf,)),)), ())) == [
@@ -402,7 +402,7 @@ def test_a_stage_without_a_word_is_a_warning() -> None:
     change = ("salesforce", "from: standing", "from: furthest_stage, values: {lead: Lead}")
 
     assert warned(change) == [
-        "salesforce.yaml:17: no word for suspect, sql, customer: written as it is"
+        "salesforce.yaml:17: no word for suspect, sql, customer: written unchanged"
     ]
 
 
@@ -417,8 +417,8 @@ def test_a_stage_without_a_word_is_a_warning() -> None:
         ),
     ],
 )
-def test_what_a_broken_file_might_hold_is_not_held_against_the_others(unread) -> None:
-    """Its own mistakes are told elsewhere."""
+def test_what_a_broken_file_might_hold_is_not_reported_in_the_others(unread) -> None:
+    """`parse` reports its own mistakes."""
     assert problems(unread(documents())) == []
 
 
@@ -524,7 +524,7 @@ def test_an_account_that_has_it_all_has_no_problem(crm: str, catalog: Catalog) -
     assert in_account(crm, catalog) == []
 
 
-HIDDEN = "(Or the user we log in as may not see it.)"
+HIDDEN = "(Or the integration user cannot see it.)"
 
 
 @pytest.mark.parametrize(
@@ -606,14 +606,14 @@ HIDDEN = "(Or the user we log in as may not see it.)"
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "number", writable=False)),
             ("hubspot", "min_change: 5", "min_change: 6"),
-            "hubspot.yaml:22: `our_score` can only be read: take another field, or the line away",
+            "hubspot.yaml:22: `our_score` is read-only: write another field, or delete this line",
             id="field that can only be read",
         ),
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "text", options=("ok", "high"))),
             ("hubspot", "from: score, min_change: 5", "from: pressure"),
             "hubspot.yaml:22: `our_score` has no option `stop`: add it there, or a word to values",
-            id="word written as it is into a restricted list",
+            id="word written unchanged into a restricted list",
         ),
         pytest.param(
             having(HUBSPOT, "contacts", Field("our_score", "text", max_length=3)),
@@ -623,7 +623,7 @@ HIDDEN = "(Or the user we log in as may not see it.)"
         ),
     ],
 )
-def test_what_hubspot_does_not_have_is_told(
+def test_what_hubspot_does_not_have_is_reported(
     catalog: Catalog, change: Replacement, said: str
 ) -> None:
     """With file, line and the nearest word."""
@@ -662,7 +662,7 @@ def test_what_hubspot_does_not_have_is_told(
         ),
     ],
 )
-def test_what_salesforce_does_not_have_is_told_unless_optional(
+def test_what_salesforce_does_not_have_is_reported_unless_optional(
     catalog: Catalog, said: str | None
 ) -> None:
     """What is optional the run does without."""
@@ -711,10 +711,10 @@ def test_words_for_every_stage_fit_a_field_of_any_type() -> None:
 def test_a_history_in_the_records_own_answer_needs_no_columns() -> None:
     """Its fields are those of the record."""
     columns = "record: id, field: property, at: timestamp, value: value"
-    told = f"    history: {{object: contacts_history, {columns}}}\nlinks:"
+    history = f"    history: {{object: contacts_history, {columns}}}\nlinks:"
     catalog = {**HUBSPOT, "contacts_history": fields("email")}
 
-    assert in_account("hubspot", catalog, ("hubspot", "links:", told)) == []
+    assert in_account("hubspot", catalog, ("hubspot", "links:", history)) == []
 
 
 def test_an_account_cannot_be_judged_by_a_broken_mapping() -> None:
@@ -756,16 +756,16 @@ def test_words_that_are_no_options_are_doubted(
     crm: str, catalog: Catalog, change: Replacement, said: str
 ) -> None:
     """Runs go on: old records may hold them, and some lists take any text."""
-    told = catalog_warnings(Read(documents(change)), crm, catalog)
+    warnings = catalog_warnings(Read(documents(change)), crm, catalog)
 
-    assert [(str(one), one.is_warning) for one in told] == [(said, True)]
+    assert [(str(one), one.is_warning) for one in warnings] == [(said, True)]
 
 
 def test_words_for_a_field_that_the_account_lacks_are_not_doubted() -> None:
     """There is nothing to hold them against."""
-    told = documents(
+    changed = documents(
         ("salesforce", "email: Email", "email: {field: Mail, values: {a: b}}"),
         ("salesforce", "Type: Demo", "Kind: Demo"),
     )
 
-    assert catalog_warnings(Read(told), "salesforce", SALESFORCE) == []
+    assert catalog_warnings(Read(changed), "salesforce", SALESFORCE) == []

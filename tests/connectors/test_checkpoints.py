@@ -24,7 +24,7 @@ from connectors.concurrency import MAX_CONCURRENCY
 from connectors.salesforce.estimate import BULK_MIN_ROWS
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
-from sandbox.storage.event_log import Timeline
+from sandbox.storage.event_log import EventLog
 
 PART_ROWS = 500
 """Five pages of the list, two of a search."""
@@ -229,10 +229,10 @@ def test_submissions_go_on_where_hubspot_forgot_the_cursor(
     client = hubspot_client(sandbox)
     warehouse = ExtractHarness("hubspot", tmp_path)
     form, some = next(iter(sandbox.hubspot.submissions.items()))
-    many = sandbox.hubspot.submissions[form] = Timeline()
+    many = sandbox.hubspot.submissions[form] = EventLog()
     for number in range(120):
-        many.add(some.at(0), {**some[0], "conversionId": str(number)})
-    many.settle()
+        many.add(some.timestamp(0), {**some[0], "conversionId": str(number)})
+    many.pack()
     sandbox.faults.plan(forgotten(f"/submissions/forms/{form}", after=1))
 
     warehouse.extract(client, {"form_submissions": ()})

@@ -6,14 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.retry import (
-    MAX_ATTEMPTS,
-    MAX_JOB_TIME,
-    MAX_RETRY_TIME,
-    ApiCaller,
-    RateLimiter,
-    no_sleep,
-)
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import POLICY, ApiCaller, no_sleep
 from errors import RejectedError, RetryableError, UnknownOutcomeError
 
 
@@ -66,7 +60,7 @@ def test_tries_are_bounded(traffic: ApiCaller) -> None:
     with pytest.raises(RetryableError, match="busy"):
         run(traffic, failing(*[RetryableError("busy")] * 100))
 
-    assert traffic.api_calls == {"read": MAX_ATTEMPTS}
+    assert traffic.api_calls == {"read": POLICY.max_attempts}
 
 
 def test_what_the_crm_asks_for_is_waited(traffic: ApiCaller) -> None:
@@ -89,7 +83,7 @@ def test_waits_are_counted_per_kind_of_call(traffic: ApiCaller) -> None:
 def test_a_wait_beyond_all_patience_is_not_begun(traffic: ApiCaller) -> None:
     """HubSpot may ask for a day while it moves an account."""
     with pytest.raises(RetryableError):
-        run(traffic, failing(RetryableError("moving", retry_after=MAX_RETRY_TIME * 2)))
+        run(traffic, failing(RetryableError("moving", retry_after=POLICY.max_time * 2)))
 
     assert traffic.wait_seconds == 0
 
@@ -181,5 +175,5 @@ def test_a_job_that_is_never_done_is_given_up(
     clock = iter(range(0, 10**9, 600))
     monkeypatch.setattr("tenacity.time.monotonic", lambda: next(clock))
 
-    with pytest.raises(RetryableError, match=str(MAX_JOB_TIME)):
+    with pytest.raises(RetryableError, match=str(POLICY.poll_max_time)):
         traffic.poll(lambda: None)

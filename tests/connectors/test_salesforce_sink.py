@@ -278,7 +278,7 @@ def test_a_spent_day_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
 @pytest.fixture
 def by_job(sandbox: Sandbox) -> Client:
     """A client for which three records are many."""
-    return salesforce_client(sandbox, bulk_from=3)
+    return salesforce_client(sandbox, bulk_min_records=3)
 
 
 def test_many_changes_go_by_one_job(sandbox: Sandbox, by_job: Client) -> None:
@@ -320,7 +320,7 @@ def test_a_job_of_twenty_thousand_costs_a_dozen_calls(sandbox: Sandbox, by_job: 
 
 def test_what_is_emptied_before_a_job_goes_by_batches(sandbox: Sandbox) -> None:
     """Where it is too little for a job of its own."""
-    client = salesforce_client(sandbox, bulk_from=250)
+    client = salesforce_client(sandbox, bulk_min_records=250)
     full = [new(sandbox, **{SCORE: 12}) for _ in range(210)]
     fall = [change(id, FieldChange(SCORE, "12", "64", True)) for id in full]
     rise = [change(id, score(None, "64")) for id in several(sandbox, 50)]
@@ -443,7 +443,7 @@ def test_a_job_nobody_answers_for_is_unknown(sandbox: Sandbox, by_job: Client) -
 def left_behind(sandbox: Sandbox, client: Client, state: str, created: str) -> str:
     """Put a job of our user into the org, as a killed run leaves it."""
     body = {"object": "Lead", "operation": "update", "contentType": "CSV"}
-    job = str(client.job("POST", "/services/data/v60.0/jobs/ingest", body)["id"])  # type: ignore[attr-defined]
+    job = str(client.request_job("POST", "/services/data/v60.0/jobs/ingest", body)["id"])  # type: ignore[attr-defined]
     sandbox.salesforce.jobs[job].state = state
     sandbox.salesforce.jobs[job].created_at = created
     return job

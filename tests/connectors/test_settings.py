@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_read_is_named(
         check=False,
     )
 
-    assert "ConfigError: the settings of hubspot cannot be read" in ended.stderr
+    assert "the settings cannot be read: this is not TOML" in ended.stderr
     assert SECRET not in ended.stderr
 
 

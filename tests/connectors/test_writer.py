@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.writer import write_changes
-from connectors.retry import ApiCaller, RateLimiter, no_sleep
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import ApiCaller, no_sleep
 from errors import QuotaError, RejectedError, RetryableError, SyncError, UnknownOutcomeError
 from models import FieldChange, Outcome, RecordChange
 

@@ -124,5 +124,5 @@ def test_an_engine_that_nobody_has_tried_is_refused(monkeypatch) -> None:
     """Before anything is pulled, and with those there are."""
     monkeypatch.setenv("DESTINATION__NAME", "bigquery")
 
-    with pytest.raises(ConfigError, match="duckdb and postgres, not on bigquery"), open_warehouse():
+    with pytest.raises(ConfigError, match="duckdb or postgres, not on bigquery"), open_warehouse():
         pass

@@ -69,7 +69,7 @@ def test_an_erased_contact_leaves_nothing_behind(sandbox: Sandbox) -> None:
     told = run_sync(write=False)
 
     assert telling(*words) == []
-    assert any("1 records no more" in finding for finding in told.warnings)
+    assert any("1 records disappeared" in finding for finding in told.warnings)
 
 
 def test_whoever_shares_the_address_keeps_what_it_did(sandbox: Sandbox) -> None:

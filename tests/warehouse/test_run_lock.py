@@ -168,7 +168,7 @@ def test_a_run_renews_its_lease_while_it_pulls(tmp_path, monkeypatch):
 class Overtaken(ProgressBars):
     """Progress that lets another run take the lease as soon as a batch is written."""
 
-    def writing(self, *_):
+    def write_callback(self, *_):
         return lambda _: held_elsewhere()
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from models import Outcome, OutcomeStatus
-from warehouse import runs
+from warehouse import changes, runs
 from warehouse.runs import Run
 from warehouse.warehouse import Warehouse, open_warehouse
 
@@ -29,7 +29,7 @@ def ended(warehouse: Warehouse, *, runs_ago: int, status: OutcomeStatus) -> None
     """A run of so many days ago, and how a record ended it."""
     run = Run("1-be350c52", started_at=LAST - timedelta(days=runs_ago), run_id=str(runs_ago))
     runs.save_run(warehouse, run)
-    runs.write_outcomes(warehouse, run.run_id, "hubspot", [outcome(status)])
+    changes.write_outcomes(warehouse, run.run_id, "hubspot", [outcome(status)])
 
 
 def kept(warehouse: Warehouse) -> list[tuple[str, str]]:
@@ -64,8 +64,8 @@ def test_what_was_meant_to_change_is_never_open_again(warehouse, monkeypatch):
     meant = {"run_id": "3", "crm": "hubspot", "object": "contacts", "record_id": "unchanged"}
     warehouse.append(
         "changes",
-        pa.Table.from_pylist([meant], schema=runs.CHANGES.to_pyarrow()),
-        runs.CHANGES,
+        pa.Table.from_pylist([meant], schema=changes.CHANGES.to_pyarrow()),
+        changes.CHANGES,
     )
 
     runs.prune_unchanged(warehouse)

@@ -13,7 +13,8 @@ import pytest
 
 from engines import postgres_server
 from errors import SyncError
-from warehouse.warehouse import Warehouse, open_warehouse, run_dlt
+from warehouse.dlt_runner import run_dlt
+from warehouse.warehouse import Warehouse, open_warehouse
 
 OF_OLD = ibis.schema({"run_id": "string", "status": "string"})
 OF_NOW = ibis.schema({"run_id": "string", "field": "string", "status": "string"})
@@ -57,7 +58,7 @@ def test_a_journal_of_an_older_release_can_be_read_by_its_new_columns(warehouse)
     """Also before anything was added to it."""
     warehouse.append("outcomes", pa.table({"run_id": ["1"], "status": ["held"]}), OF_OLD)
 
-    read = warehouse.ledger("outcomes", OF_NOW)
+    read = warehouse.ensure_table("outcomes", OF_NOW)
 
     assert read.field.to_pyarrow().to_pylist() == [None]
 
@@ -66,11 +67,11 @@ KILLED = """
 import os, signal
 import pyarrow as pa
 from test_warehouse import OF_OLD, OF_NOW
-from warehouse import opened
+from warehouse.warehouse import open_warehouse
 
-with opened() as warehouse:
+with open_warehouse() as warehouse:
     warehouse.append("outcomes", pa.table({"run_id": ["1"], "status": ["held"]}), OF_OLD)
-    with warehouse.together():
+    with warehouse.transaction():
         new = pa.table({"run_id": ["2"], "field": ["Email"], "status": ["written"]})
         warehouse.append("outcomes", new, OF_NOW)
         warehouse.append("made_now", new, OF_NOW)

@@ -11,10 +11,14 @@ from models import WriteVolume
 from writeback.api_budget import api_budget, load_reserve
 
 
-def client(left=None, a_day=None, *, bulk_from=5_000):
-    """A CRM that told so much of its calls."""
-    told = {"calls_left": left, "calls_a_day": a_day, "bulk_from": bulk_from, "calls": Counter()}
-    return SimpleNamespace(**told)
+def client(left=None, a_day=None, *, bulk_min_records=5_000):
+    """A client that knows these limits of its CRM; None: the CRM reports none."""
+    return SimpleNamespace(
+        calls_remaining=left,
+        daily_limit=a_day,
+        bulk_min_records=bulk_min_records,
+        api_calls=Counter(),
+    )
 
 
 def budget(left, a_day, *, reserve, records=1_000):

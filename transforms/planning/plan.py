@@ -126,6 +126,7 @@ def _differences(
         "after",
         "reason",
         "backward",
+        clear_first=wrong.backward & ibis.literal(write.backward == "clear_first"),
         field=ibis.literal(name),
         is_stage=ibis.literal(write.from_ in RANKED_COLUMNS),
         is_ahead=wrong.backward & ibis.literal(write.backward == "never"),

@@ -98,6 +98,7 @@ def _compared(
         after=_as_written(both.before, field),
         # to put an earlier stage back it has to be emptied first, whatever its rank
         backward=ibis.literal(write.backward == "clear_first"),
+        clear_first=ibis.literal(write.backward == "clear_first"),
         is_stage=ibis.literal(write.from_ in RANKED_COLUMNS),
         rule_hash=ibis.literal(rule_hash(write, field)),
     )
@@ -111,6 +112,7 @@ def _plan_rows(
         "before": ibis.null("string"),
         "after": both.before,
         "backward": ibis.literal(False),
+        "clear_first": ibis.literal(False),
         "is_stage": ibis.literal(False),
         "rule_hash": ibis.null("string"),
     }

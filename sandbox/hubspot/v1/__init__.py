@@ -1,1 +1,1 @@
-"""HubSpot's first API, which old clients still speak: ids are numbers, instants milliseconds."""
+"""HubSpot's first API, for old clients: ids are numbers, times are milliseconds."""

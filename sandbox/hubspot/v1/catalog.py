@@ -1,55 +1,55 @@
-"""The catalog as HubSpot's first API gives and takes it: properties, their groups, pipelines."""
+"""The catalog in HubSpot's first API: properties, property groups, pipelines."""
 
 from typing import Any, Final
 
 from sandbox.hubspot import account, catalog
-from sandbox.hubspot.request import Answer, Call
+from sandbox.hubspot.request import ApiRequest, ApiResponse
 from sandbox.hubspot.schema import DEAL_STAGES, Property
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
 
 
-def properties(store: HubSpotStore, call: Call) -> Answer:
-    """Give the property definitions of an object type as a plain list."""
-    table = store.table(call.parameters["object"])
-    return Answer([_definition(one) for one in table.properties.values()])
+def properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the property definitions of an object type as a plain list."""
+    table = store.table(request.parameters["object"])
+    return ApiResponse([_definition(one) for one in table.properties.values()])
 
 
-def one_property(store: HubSpotStore, call: Call) -> Answer:
-    """Give one property definition."""
-    return Answer(_definition(account.definition(store, call)))
+def one_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one property definition."""
+    return ApiResponse(_definition(account.definition(store, request)))
 
 
-def create_property(store: HubSpotStore, call: Call) -> Answer:
+def create_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Add a property."""
-    account.create_property(store, call)
-    made = store.table(call.parameters["object"]).properties[call.body["name"]]
-    return Answer(_definition(made))
+    account.create_property(store, request)
+    made = store.table(request.parameters["object"]).properties[request.body["name"]]
+    return ApiResponse(_definition(made))
 
 
-def update_property(store: HubSpotStore, call: Call) -> Answer:
+def update_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a property's label or options."""
-    account.update_property(store, call)
-    return one_property(store, call)
+    account.update_property(store, request)
+    return one_property(store, request)
 
 
-def groups(store: HubSpotStore, call: Call) -> Answer:
-    """Give the property groups of an object type as a plain list."""
-    return Answer([_group(one) for one in account.groups(store, call).body["results"]])
+def groups(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the property groups of an object type as a plain list."""
+    return ApiResponse([_group(one) for one in account.groups(store, request).body["results"]])
 
 
-def create_group(store: HubSpotStore, call: Call) -> Answer:
+def create_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Add a property group."""
-    return Answer(_group(catalog.add_group(store, call, _label(call))))
+    return ApiResponse(_group(catalog.add_group(store, request, _label(request))))
 
 
-def update_group(store: HubSpotStore, call: Call) -> Answer:
-    """Change a property group's name on screens."""
-    return Answer(_group(catalog.changed_group(store, call, _label(call))))
+def update_group(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Change the display name of a property group."""
+    return ApiResponse(_group(catalog.changed_group(store, request, _label(request))))
 
 
-def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
-    """Give the deals' pipelines as a plain list."""
+def deal_pipelines(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the deals' pipelines as a plain list."""
     stages = [
         {
             "stageId": value,
@@ -62,31 +62,34 @@ def deal_pipelines(_store: HubSpotStore, _call: Call) -> Answer:
         for order, (value, label, probability) in enumerate(DEAL_STAGES)
     ]
     pipeline = {"pipelineId": "default", "label": "Sales Pipeline", "displayOrder": 0}
-    return Answer([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
+    return ApiResponse([pipeline | {"active": True, "staticDefault": True, "stages": stages}])
 
 
-def pipelines(store: HubSpotStore, call: Call) -> Answer:
-    """Give the pipelines of an object type as the first API that had any but the deals' did."""
-    kind = store.kind(call.parameters["object"])
-    told = []
-    for one in account.pipelines(store, call).body["results"]:
+def pipelines(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the pipelines of an object type, as pipelines v1 does."""
+    kind = store.object_type(request.parameters["object"])
+    results = []
+    for one in account.pipelines(store, request).body["results"]:
         stages = [_dated(each, "stageId") for each in one["stages"]]
         whose = {"objectType": kind.singular.upper(), "objectTypeId": kind.type_id}
-        told.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
-    return Answer({"results": told})
+        results.append(_dated(one, "pipelineId") | whose | {"stages": stages, "default": True})
+    return ApiResponse({"results": results})
 
 
 def _dated(one: dict[str, Any], key: str) -> dict[str, Any]:
-    """Name the id as it was called, and write its dates as numbers."""
-    kept = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
+    """Write the id under its old key, and dates as numbers."""
+    result = {name: one[name] for name in ("label", "displayOrder", "metadata") if name in one}
     dates = {name: parse_instant(one[name]) for name in ("createdAt", "updatedAt")}
-    return {key: one["id"], "active": True} | kept | dates
+    return {key: one["id"], "active": True} | result | dates
 
 
-def _label(call: Call) -> dict[str, Any]:
-    """Read what is today called a label."""
-    said = {"label": call.body.get("displayName"), "displayOrder": call.body.get("displayOrder")}
-    return {name: value for name, value in said.items() if value is not None}
+def _label(request: ApiRequest) -> dict[str, Any]:
+    """Read the old key of the label."""
+    values = {
+        "label": request.body.get("displayName"),
+        "displayOrder": request.body.get("displayOrder"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _group(one: dict[str, Any]) -> dict[str, Any]:
@@ -99,13 +102,13 @@ def _group(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NOT_TOLD: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
+_OMITTED: Final = ("fieldLevelPermission", "modificationMetadata", "dataSensitivity")
 
 
 def _definition(one: Property) -> dict[str, Any]:
-    """Write a definition with the flags where they once were."""
-    said = {name: value for name, value in one.as_json().items() if name not in _NOT_TOLD}
-    return said | {
+    """Write a definition with the flags at their old places."""
+    values = {name: value for name, value in one.as_json().items() if name not in _OMITTED}
+    return values | {
         "hubspotDefined": not one.custom,
         "readOnlyValue": one.read_only,
         "readOnlyDefinition": not one.custom,

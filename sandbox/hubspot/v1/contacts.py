@@ -1,49 +1,49 @@
-"""Contacts as HubSpot's first API gives and takes them: ids are `vid`s, keys have hyphens."""
+"""Contacts in HubSpot's first API: ids are `vid`s, keys have hyphens."""
 
 from collections.abc import Iterable
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from sandbox.hubspot.errors import Refusal, invalid, refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import ApiError, api_error, invalid
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.schema import CONTACTS
-from sandbox.hubspot.search import found
+from sandbox.hubspot.search import find_records
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
-from sandbox.hubspot.v1.values import plain, sent
+from sandbox.hubspot.v1.values import plain, written_properties
 
 _SHOWN_IN_LISTS = ("firstname", "lastmodifieddate", "company", "lastname")
 _APP = "1024781"
 
 
-def create(store: HubSpotStore, call: Call) -> Answer:
-    """Make a contact; the answer shows what was sent."""
+def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Create a contact; the response has the sent values."""
     table = store.tables[CONTACTS.name]
-    values = sent(store, table, call.body["properties"], "property")
+    values = written_properties(store, table, request.body["properties"], "property")
     email = values.get("email")
-    if email and (existing := table.look_by("email", email)):
-        raise _known(existing, email)
-    return Answer(_profile(table, store.create(table, values), list(values)))
+    if email and (existing := table.read_by("email", email)):
+        raise _find_known(existing, email)
+    return ApiResponse(_profile(table, store.create(table, values), list(values)))
 
 
-def read(store: HubSpotStore, call: Call) -> Answer:
-    """Give a contact with all its values, or those asked for, and what they were before."""
+def read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return a contact with all or the requested properties, and their history."""
     table = store.tables[CONTACTS.name]
-    one = _looked(table, call)
-    profile = _profile(table, one, call.query.getlist("property") or one.properties)
-    if call.query.get("propertyMode") == "value_only":
+    one = _read_contact(table, request)
+    profile = _profile(table, one, request.query.getlist("property") or one.properties)
+    if request.query.get("propertyMode") == "value_only":
         profile["properties"] = {
             name: {"value": each["value"]} for name, each in profile["properties"].items()
         }
-    return Answer(profile)
+    return ApiResponse(profile)
 
 
-def read_many(store: HubSpotStore, call: Call) -> Answer:
-    """Give contacts by their ids or addresses, keyed by id; what is not there is left out."""
+def read_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return contacts by ids or addresses, keyed by id; unknown ones are left out."""
     table = store.tables[CONTACTS.name]
-    by_id = map(table.look, call.query.getlist("vid"))
-    by_email = (table.look_by("email", one) for one in call.query.getlist("email"))
-    names = call.query.getlist("property")
-    return Answer(
+    by_id = map(table.read, request.query.getlist("vid"))
+    by_email = (table.read_by("email", one) for one in request.query.getlist("email"))
+    names = request.query.getlist("property")
+    return ApiResponse(
         {
             str(one.id): _profile(table, one, names or one.properties)
             for one in (*by_id, *by_email)
@@ -52,82 +52,92 @@ def read_many(store: HubSpotStore, call: Call) -> Answer:
     )
 
 
-def by_browser(_store: HubSpotStore, _call: Call) -> Answer:
-    """Find no contact by the token of a browser: this account keeps none."""
-    raise refusal(404, "contact does not exist", "OBJECT_NOT_FOUND")
+def by_browser(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return 404: this account has no browser tokens."""
+    raise api_error(404, "contact does not exist", "OBJECT_NOT_FOUND")
 
 
-def update(store: HubSpotStore, call: Call) -> Answer:
+def update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change a contact."""
     table = store.tables[CONTACTS.name]
-    one = table.find(_looked(table, call).id)
+    one = table.find(_read_contact(table, request).id)
     if one:
-        store.write(table, one, sent(store, table, call.body["properties"], "property"))
-    return Answer(status=204)
+        store.write(
+            table, one, written_properties(store, table, request.body["properties"], "property")
+        )
+    return ApiResponse(status=204)
 
 
-def create_or_update(store: HubSpotStore, call: Call) -> Answer:
-    """Change the contact with an address, or make it."""
+def create_or_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Update the contact with an address, or create it."""
     table = store.tables[CONTACTS.name]
-    one, is_new = _written(store, table, call.parameters["email"], call.body["properties"])
-    return Answer({"vid": one.id, "isNew": is_new})
+    one, is_new = _written(store, table, request.parameters["email"], request.body["properties"])
+    return ApiResponse({"vid": one.id, "isNew": is_new})
 
 
-def write_many(store: HubSpotStore, call: Call) -> Answer:
-    """Change or make many contacts, named by id or address; nothing is told of them."""
+def write_many(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Update or create many contacts by id or address; the response is empty."""
     table = store.tables[CONTACTS.name]
-    for each in call.body:
+    for each in request.body:
         one = table.find(each["vid"]) if "vid" in each else None
         if one:
-            store.write(table, one, sent(store, table, each["properties"], "property"))
+            store.write(
+                table, one, written_properties(store, table, each["properties"], "property")
+            )
         elif "email" in each:
             _written(store, table, each["email"], each["properties"])
         else:
             raise invalid(f"contact {each.get('vid')} does not exist")
-    return Answer(status=202)
+    return ApiResponse(status=202)
 
 
-def archive(store: HubSpotStore, call: Call) -> Answer:
+def archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Archive a contact."""
     table = store.tables[CONTACTS.name]
-    id = _looked(table, call).id
+    id = _read_contact(table, request).id
     if one := table.find(id):
         store.archive(table, one)
-    return Answer({"vid": id, "deleted": True, "reason": "OK"})
+    return ApiResponse({"vid": id, "deleted": True, "reason": "OK"})
 
 
-def merge(store: HubSpotStore, call: Call) -> Answer:
-    """Merge two contacts; the answer is one word."""
+def merge(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Merge two contacts; the response is the text SUCCESS."""
     table = store.tables[CONTACTS.name]
-    primary = table.find(call.parameters["vid"])
-    other = table.find(str(call.body.get("vidToMerge")))
+    primary = table.find(request.parameters["vid"])
+    other = table.find(str(request.body.get("vidToMerge")))
     for one, name in ((primary, "canonical vid"), (other, "vid to merge")):
         if one is None:
-            said = f"{name} is not a valid contact or is already in the process of being merged"
-            raise refusal(400, said)
+            message = f"{name} is not a valid contact or is already in the process of being merged"
+            raise api_error(400, message)
     if primary and other and primary is not other:
         store.merge(table, primary, other)
-        return Answer("SUCCESS", headers={"Content-Type": "application/json;charset=utf-8"})
-    raise refusal(400, "Cannot merge a contact with itself")
+        return ApiResponse("SUCCESS", headers={"Content-Type": "application/json;charset=utf-8"})
+    raise api_error(400, "Cannot merge a contact with itself")
 
 
-def search(store: HubSpotStore, call: Call) -> Answer:
+def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Find contacts by words."""
-    table, words = store.tables[CONTACTS.name], call.query.get("q") or ""
-    ids, total = found(store, table, {"query": words})
-    start = whole(call.query.get("offset") or 0)
-    end = start + page_size(call.query.get("count"), 20, 100)
-    names = call.query.getlist("property")
-    page = filter(None, map(table.look, ids[start:end]))
-    told = [in_list(table, one, names or list(one.properties)) for one in page]
-    return Answer(
-        {"query": words, "offset": end, "has-more": end < total, "total": total, "contacts": told}
+    table, words = store.tables[CONTACTS.name], request.query.get("q") or ""
+    ids, total = find_records(store, table, {"query": words})
+    start = parse_integer(request.query.get("offset") or 0)
+    end = start + page_size(request.query.get("count"), 20, 100)
+    names = request.query.getlist("property")
+    page = filter(None, map(table.read, ids[start:end]))
+    contacts = [in_list(table, one, names or list(one.properties)) for one in page]
+    return ApiResponse(
+        {
+            "query": words,
+            "offset": end,
+            "has-more": end < total,
+            "total": total,
+            "contacts": contacts,
+        }
     )
 
 
 def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[str, Any]:
-    """Write a contact as lists and searches do: values without their past."""
-    told = {
+    """Write a contact as lists and searches do: values without history."""
+    values = {
         name: {"value": plain(table, name, one.properties[name])}
         for name in names or _SHOWN_IN_LISTS
         if name in one.properties
@@ -138,8 +148,8 @@ def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[
         "deleted-changed-timestamp": 0,
         "identities": _identities(one),
     }
-    return _known_as(one) | {
-        "properties": told,
+    return _identifiers(one) | {
+        "properties": values,
         "form-submissions": [],
         "identity-profiles": [profile],
         "merge-audits": [],
@@ -148,7 +158,7 @@ def in_list(table: ObjectTable, one: Record, names: Iterable[str] = ()) -> dict[
 
 def _profile(table: ObjectTable, one: Record, names: Iterable[str]) -> dict[str, Any]:
     """Write a contact as reads of a single one do."""
-    told = {
+    values = {
         name: {
             "value": plain(table, name, one.properties[name]),
             "versions": [_version(table, name, *past) for past in one.past(name)],
@@ -167,8 +177,8 @@ def _profile(table: ObjectTable, one: Record, names: Iterable[str]) -> dict[str,
         "deleted-changed-timestamp": 0,
         "identities": [identity | {"source": "UNSPECIFIED"} for identity in _identities(one)],
     }
-    return _known_as(one) | {
-        "properties": told,
+    return _identifiers(one) | {
+        "properties": values,
         "form-submissions": [],
         "list-memberships": [],
         "identity-profiles": [profile],
@@ -176,7 +186,7 @@ def _profile(table: ObjectTable, one: Record, names: Iterable[str]) -> dict[str,
     }
 
 
-def _known_as(one: Record) -> dict[str, Any]:
+def _identifiers(one: Record) -> dict[str, Any]:
     merged = one.properties.get("hs_merged_object_ids", "")
     return {
         "vid": one.id,
@@ -201,36 +211,40 @@ def _version(table: ObjectTable, name: str, at: int, value: str, source: str) ->
 
 def _identities(one: Record) -> list[dict[str, Any]]:
     guid = str(uuid5(NAMESPACE_OID, str(one.id)))
-    told: list[dict[str, Any]] = [{"type": "LEAD_GUID", "value": guid, "timestamp": one.created_at}]
+    identities: list[dict[str, Any]] = [
+        {"type": "LEAD_GUID", "value": guid, "timestamp": one.created_at}
+    ]
     if email := one.properties.get("email"):
         address = {"type": "EMAIL", "value": email, "timestamp": one.created_at, "is-primary": True}
-        told.insert(0, address)
-    return told
+        identities.insert(0, address)
+    return identities
 
 
 def _written(
     store: HubSpotStore, table: ObjectTable, email: str, pairs: list[dict[str, Any]]
 ) -> tuple[Record, bool]:
-    values = sent(store, table, pairs, "property")
-    seen = table.look_by("email", email)
-    one = table.find(seen.id) if seen else None
+    values = written_properties(store, table, pairs, "property")
+    existing = table.read_by("email", email)
+    one = table.find(existing.id) if existing else None
     if one is None:
-        named = sent(store, table, [{"property": "email", "value": email}], "property")
+        named = written_properties(
+            store, table, [{"property": "email", "value": email}], "property"
+        )
         return store.create(table, named | values), True
     store.write(table, one, values)
     return one, False
 
 
-def _looked(table: ObjectTable, call: Call) -> Record:
-    vid, email = call.parameters.get("vid"), call.parameters.get("email")
-    one = table.look(vid) if vid else table.look_by("email", email or "")
+def _read_contact(table: ObjectTable, request: ApiRequest) -> Record:
+    vid, email = request.parameters.get("vid"), request.parameters.get("email")
+    one = table.read(vid) if vid else table.read_by("email", email or "")
     if one is None:
-        said = {"message": f"The contact {vid or f'e:{email}'} does not exist."}
-        raise refusal(404, "contact does not exist", "OBJECT_NOT_FOUND", errors=[said])
+        error = {"message": f"The contact {vid or f'e:{email}'} does not exist."}
+        raise api_error(404, "contact does not exist", "OBJECT_NOT_FOUND", errors=[error])
     return one
 
 
-def _known(one: Record, email: str) -> Refusal:
+def _find_known(one: Record, email: str) -> ApiError:
     identity = [
         {"isPrimary" if name == "is-primary" else name: value for name, value in each.items()}
         for each in _identities(one)
@@ -250,4 +264,4 @@ def _known(one: Record, email: str) -> Refusal:
         "category": "OBJECT_ALREADY_EXISTS",
         "error": "CONTACT_EXISTS",
     }
-    return Refusal(409, body)
+    return ApiError(409, body)

@@ -1,11 +1,11 @@
-"""Engagement as HubSpot's first API gives it: all kinds in one log, each with its associations."""
+"""Engagements in HubSpot's first API: all types in one log, each with its associations."""
 
 from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.errors import refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import api_error
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import parse_instant
 
@@ -40,7 +40,7 @@ _PROPERTIES: Final[dict[str, dict[str, str]]] = {
     "NOTE": {"body": "hs_note_body"},
     "TASK": {"subject": "hs_task_subject", "status": "hs_task_status", "taskType": "hs_task_type"},
 }
-"""What today's properties are called in the metadata of each kind."""
+"""Keys of the metadata of each type -> today's properties."""
 
 _UNLINKED: Final = ("ownerIds", "workflowIds", "contentIds", "quoteIds")
 _MOST: Final = 250
@@ -48,97 +48,101 @@ _MOST: Final = 250
 Entry = tuple[str, Record]
 
 
-def everything(store: HubSpotStore, call: Call) -> Answer:
+def list_all(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through all engagement by id."""
     found = sorted(_all(store), key=lambda one: one[1].id)
-    return _told(store, call, found, page_size(call.query.get("limit"), 100, _MOST))
+    return _engagement_json(
+        store, request, found, page_size(request.query.get("limit"), 100, _MOST)
+    )
 
 
-def recent(store: HubSpotStore, call: Call) -> Answer:
-    """Page through what changed of late, newest first."""
-    found = _since(store, call.query.get("since"))[::-1]
-    answer = _told(store, call, found, page_size(call.query.get("count"), 20, 100))
-    return Answer(answer.body | {"total": len(found)})
+def recent(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the latest changes, newest first."""
+    found = _since(store, request.query.get("since"))[::-1]
+    response = _engagement_json(
+        store, request, found, page_size(request.query.get("count"), 20, 100)
+    )
+    return ApiResponse(response.body | {"total": len(found)})
 
 
-def modified_after(store: HubSpotStore, call: Call) -> Answer:
-    """Page on from an instant, or from the cursor of the page before, which is one as well."""
-    limit = page_size(call.query.get("limit"), 100, _MOST)
-    found = _since(store, call.query.get("after"))
+def modified_after(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page from a time, or from the cursor of the page before, which is a time too."""
+    limit = page_size(request.query.get("limit"), 100, _MOST)
+    found = _since(store, request.query.get("after"))
     page = found[:limit]
-    # what shares the instant of the last one would be left out by a cursor behind it
+    # a cursor after the last one would leave out engagements of the same millisecond
     while page and len(page) < len(found) and _at(found[len(page)]) == _at(page[-1]):
         page.append(found[len(page)])
-    after = str(_at(page[-1]) + 1) if page else call.query.get("after")
+    after = str(_at(page[-1]) + 1) if page else request.query.get("after")
     results = [_engagement(store, *one) for one in page]
-    return Answer({"results": results, "hasMore": len(page) < len(found), "after": after})
+    return ApiResponse({"results": results, "hasMore": len(page) < len(found), "after": after})
 
 
-def one(store: HubSpotStore, call: Call) -> Answer:
-    """Give one engagement."""
-    return Answer(_engagement(store, *_found(store, call)))
+def one(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one engagement."""
+    return ApiResponse(_engagement(store, *_find(store, request)))
 
 
-def of_record(store: HubSpotStore, call: Call) -> Answer:
+def of_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the engagement of one record, newest first."""
-    name = store.kind(call.parameters["object"]).name
-    id = whole(call.parameters["record_id"])
+    name = store.object_type(request.parameters["object"]).name
+    id = parse_integer(request.parameters["record_id"])
     found = [
         (kind, record)
         for kind in _KINDS
-        for record in filter(None, map(store.tables[kind].look, store.associated(name, id, kind)))
+        for record in filter(None, map(store.tables[kind].read, store.associated(name, id, kind)))
     ]
     found.sort(key=_at, reverse=True)
-    return _told(store, call, found, page_size(call.query.get("limit"), 100, 100))
+    return _engagement_json(store, request, found, page_size(request.query.get("limit"), 100, 100))
 
 
-def create(store: HubSpotStore, call: Call) -> Answer:
+def create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Log an engagement and link it."""
-    said = str(call.body["engagement"].get("type")).upper()
-    name = next((name for name, kind in _KINDS.items() if kind == said), None)
+    type_name = str(request.body["engagement"].get("type")).upper()
+    name = next((name for name, kind in _KINDS.items() if kind == type_name), None)
     if name is None:
-        raise refusal(400, f"Unknown engagement type: {said}", "VALIDATION_ERROR")
+        raise api_error(400, f"Unknown engagement type: {type_name}", "VALIDATION_ERROR")
     table = store.tables[name]
-    record = store.create(table, _values(store, table, call.body))
-    for key, ids in (call.body.get("associations") or {}).items():
+    record = store.create(table, _values(store, table, request.body))
+    for key, ids in (request.body.get("associations") or {}).items():
         for id in filter(None, ids if key in _LINKS else ()):
-            store.associate(name, record.id, _LINKS[key], whole(id))
-    return Answer(_engagement(store, name, record))
+            store.associate(name, record.id, _LINKS[key], parse_integer(id))
+    return ApiResponse(_engagement(store, name, record))
 
 
-def change(store: HubSpotStore, call: Call) -> Answer:
+def change(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change an engagement."""
-    name, record = _found(store, call)
+    name, record = _find(store, request)
     table = store.tables[name]
     if held := table.find(record.id):
-        store.write(table, held, _values(store, table, call.body))
-        return Answer(_engagement(store, name, held))
-    return Answer(_engagement(store, name, record))
+        store.write(table, held, _values(store, table, request.body))
+        return ApiResponse(_engagement(store, name, held))
+    return ApiResponse(_engagement(store, name, record))
 
 
-def archive(store: HubSpotStore, call: Call) -> Answer:
+def archive(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Archive an engagement."""
-    name, record = _found(store, call)
+    name, record = _find(store, request)
     if held := store.tables[name].find(record.id):
         store.archive(store.tables[name], held)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _found(store: HubSpotStore, call: Call) -> Entry:
+def _find(store: HubSpotStore, request: ApiRequest) -> Entry:
     for name in _KINDS:
-        if record := store.tables[name].look(call.parameters["record_id"]):
+        if record := store.tables[name].read(request.parameters["record_id"]):
             return name, record
-    raise refusal(404, "resource not found")
+    raise api_error(404, "resource not found")
 
 
 def _values(store: HubSpotStore, table: ObjectTable, body: dict[str, Any]) -> dict[str, str]:
-    """Read an engagement's values; what has no property here is passed over."""
-    about, known = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
+    """Parse the values of an engagement; unknown keys are ignored."""
+    about, names = body.get("engagement") or {}, _PROPERTIES[_KINDS[table.type.name]]
     pairs = {
         "hs_timestamp": about.get("timestamp") or store.now_ms(),
         "hubspot_owner_id": about.get("ownerId"),
-    } | {known[key]: value for key, value in (body.get("metadata") or {}).items() if key in known}
-    return store.checked(table, [pairs])[0]
+    } | {names[key]: value for key, value in (body.get("metadata") or {}).items() if key in names}
+    return store.validate_properties(table, [pairs])[0]
 
 
 def _all(store: HubSpotStore) -> list[Entry]:
@@ -154,11 +158,13 @@ def _at(entry: Entry) -> int:
     return entry[1].updated_at
 
 
-def _told(store: HubSpotStore, call: Call, found: list[Entry], limit: int) -> Answer:
-    start = whole(call.query.get("offset") or 0)
+def _engagement_json(
+    store: HubSpotStore, request: ApiRequest, found: list[Entry], limit: int
+) -> ApiResponse:
+    start = parse_integer(request.query.get("offset") or 0)
     page = [_engagement(store, *one) for one in found[start : start + limit]]
     end = start + len(page)
-    return Answer({"results": page, "hasMore": end < len(found), "offset": end})
+    return ApiResponse({"results": page, "hasMore": end < len(found), "offset": end})
 
 
 def _engagement(store: HubSpotStore, name: str, record: Record) -> dict[str, Any]:
@@ -186,7 +192,7 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
     match kind:
         case "EMAIL":
             people = orjson.loads(values.get("hs_email_headers") or "{}")
-            told = {
+            metadata = {
                 "from": people.get("from", {}),
                 "to": people.get("to", []),
                 "cc": [],
@@ -196,7 +202,7 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
                 "messageId": values.get("hs_email_message_id"),
             }
         case "CALL":
-            told = {
+            metadata = {
                 "status": values.get("hs_call_status"),
                 "durationMilliseconds": int(values.get("hs_call_duration", 0)),
                 "disposition": values.get("hs_call_disposition"),
@@ -204,19 +210,19 @@ def _metadata(kind: str, values: dict[str, str]) -> dict[str, Any]:
                 "body": values.get("hs_call_body"),
             }
         case "MEETING":
-            told = {
+            metadata = {
                 "title": values.get("hs_meeting_title"),
                 "startTime": parse_instant(values.get("hs_meeting_start_time", "0")),
                 "endTime": parse_instant(values.get("hs_meeting_end_time", "0")),
                 "meetingOutcome": values.get("hs_meeting_outcome"),
             }
         case "NOTE":
-            told = {"body": values.get("hs_note_body")}
+            metadata = {"body": values.get("hs_note_body")}
         case _:
-            told = {
+            metadata = {
                 "subject": values.get("hs_task_subject"),
                 "status": values.get("hs_task_status"),
                 "taskType": values.get("hs_task_type"),
                 "forObjectType": "CONTACT",
             }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in metadata.items() if value is not None}

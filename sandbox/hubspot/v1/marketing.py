@@ -1,17 +1,17 @@
-"""Marketing as HubSpot's first API gives it: campaigns, subscriptions, forms, workflows."""
+"""Marketing in HubSpot's first API: campaigns, subscriptions, forms, workflows."""
 
 from collections import Counter
 from typing import Any, Final
 
-from sandbox.hubspot.errors import refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import api_error
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import parse_instant
 
 _SUBSCRIPTION: Final = 44_237_001
 
 
-def campaigns(store: HubSpotStore, call: Call) -> Answer:
+def campaigns(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the mailings, newest first."""
     newest: dict[tuple[int, int], int] = {}
     for event in store.email_events:
@@ -21,17 +21,17 @@ def campaigns(store: HubSpotStore, call: Call) -> Answer:
         {"id": id, "appId": app, "appName": "Batch", "lastUpdatedTime": at}
         for (id, app), at in sorted(newest.items(), key=lambda one: -one[1])
     ]
-    return _paged(call, "campaigns", found, page_size(call.query.get("limit"), 10, 1000))
+    return _paged(request, "campaigns", found, page_size(request.query.get("limit"), 10, 1000))
 
 
-def campaign(store: HubSpotStore, call: Call) -> Answer:
-    """Give one mailing, and how often what became of it."""
-    id = whole(call.parameters["campaign_id"])
+def campaign(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return one mailing and the counts of its events."""
+    id = parse_integer(request.parameters["campaign_id"])
     events = [one for one in store.email_events if one["emailCampaignId"] == id]
     if not events:
-        raise refusal(404, "resource not found")
+        raise api_error(404, "resource not found")
     counts = Counter(one["type"].lower() for one in events)
-    return Answer(
+    return ApiResponse(
         {
             "id": id,
             "appId": events[0]["appId"],
@@ -48,9 +48,9 @@ def campaign(store: HubSpotStore, call: Call) -> Answer:
     )
 
 
-def subscriptions(_store: HubSpotStore, _call: Call) -> Answer:
-    """Name what people can unsubscribe from."""
-    told = {
+def subscriptions(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the subscription types."""
+    definition = {
         "id": _SUBSCRIPTION,
         "portalId": PORTAL_ID,
         "name": "Marketing Information",
@@ -62,14 +62,14 @@ def subscriptions(_store: HubSpotStore, _call: Call) -> Answer:
         "order": 0,
         "internalName": "MARKETING_INFORMATION",
     }
-    return Answer({"subscriptionDefinitions": [told]})
+    return ApiResponse({"subscriptionDefinitions": [definition]})
 
 
-def timeline(store: HubSpotStore, call: Call) -> Answer:
-    """Page through who unsubscribed when, newest first."""
-    since = parse_instant(call.query.get("startTimestamp") or "0") or 0
-    until = parse_instant(call.query.get("endTimestamp") or str(2**53)) or 0
-    wanted = (call.query.get("recipient") or "").lower()
+def timeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the opt-outs, newest first."""
+    since = parse_instant(request.query.get("startTimestamp") or "0") or 0
+    until = parse_instant(request.query.get("endTimestamp") or str(2**53)) or 0
+    wanted = (request.query.get("recipient") or "").lower()
     changes = [
         one
         for one in store.email_events
@@ -77,7 +77,7 @@ def timeline(store: HubSpotStore, call: Call) -> Answer:
         and since <= one["created"] <= until
         and (not wanted or one["recipient"] == wanted)
     ]
-    told = [
+    entries = [
         {
             "timestamp": one["created"],
             "portalId": PORTAL_ID,
@@ -87,28 +87,33 @@ def timeline(store: HubSpotStore, call: Call) -> Answer:
         }
         for one in changes
     ]
-    return _paged(call, "timeline", told, page_size(call.query.get("limit"), 10, 1000))
+    return _paged(request, "timeline", entries, page_size(request.query.get("limit"), 10, 1000))
 
 
-def forms(store: HubSpotStore, _call: Call) -> Answer:
-    """Give all forms as a plain list."""
-    return Answer([_form(one) for one in store.forms.values()])
+def forms(store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return all forms as a plain list."""
+    return ApiResponse([_form(one) for one in store.forms.values()])
 
 
-def workflows(_store: HubSpotStore, _call: Call) -> Answer:
-    """Give the workflows: this account has none."""
-    return Answer({"workflows": []})
+def workflows(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the workflows: none."""
+    return ApiResponse({"workflows": []})
 
 
-def mails(_store: HubSpotStore, call: Call) -> Answer:
-    """Give the mails as they were composed: this account keeps none."""
-    limit, offset = whole(call.query.get("limit") or 10), whole(call.query.get("offset") or 0)
-    return Answer({"objects": [], "limit": limit, "offset": offset, "total": 0, "totalCount": 0})
+def mails(_store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return the composed mails: none."""
+    limit, offset = (
+        parse_integer(request.query.get("limit") or 10),
+        parse_integer(request.query.get("offset") or 0),
+    )
+    return ApiResponse(
+        {"objects": [], "limit": limit, "offset": offset, "total": 0, "totalCount": 0}
+    )
 
 
-def mails_today(_store: HubSpotStore, _call: Call) -> Answer:
-    """Give the mails as today's API does: none."""
-    return Answer({"total": 0, "results": []})
+def mails_today(_store: HubSpotStore, _call: ApiRequest) -> ApiResponse:
+    """Return the mails of today's API: none."""
+    return ApiResponse({"total": 0, "results": []})
 
 
 def _change(event: dict[str, Any]) -> dict[str, Any]:
@@ -155,8 +160,8 @@ def _form(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _paged(call: Call, name: str, found: list[dict[str, Any]], limit: int) -> Answer:
-    start = whole(call.query.get("offset") or 0)
+def _paged(request: ApiRequest, name: str, found: list[dict[str, Any]], limit: int) -> ApiResponse:
+    start = parse_integer(request.query.get("offset") or 0)
     end = min(start + limit, len(found))
-    told = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
-    return Answer(told)
+    response = {name: found[start:end], "hasMore": end < len(found), "offset": str(end)}
+    return ApiResponse(response)

@@ -1,13 +1,13 @@
-"""Companies and deals as HubSpot's first API gives them.
+"""Companies and deals in HubSpot's first API, for reading.
 
-Values come with their time and source, ids are numbers, and pages go on by `offset`.
+Values have their time and source, ids are numbers, and `offset` continues a page.
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.hubspot.errors import refusal
-from sandbox.hubspot.request import Answer, Call, page_size, whole
+from sandbox.hubspot.errors import api_error
+from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.v1.values import plain
 from sandbox.hubspot.values import parse_instant
@@ -16,66 +16,68 @@ _MOST: Final = 250
 _APP: Final = "1024781"
 _RECENT_WALL: Final = 10_000
 
-Told = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
+Describe = Callable[[HubSpotStore, Record, list[str], bool], dict[str, Any]]
 
 
-def companies(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the companies by id; they show no more than the properties asked for."""
-    page, start = _page(store.tables["companies"], call)
-    told = [company_told(store, one, call.names("properties"), False) for one in page]
-    return Answer({"companies": told, "has-more": start is not None, "offset": _after(page, start)})
+def companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the companies by id, with the requested properties only."""
+    page, start = _page(store.tables["companies"], request)
+    rows = [company_json(store, one, request.names("properties"), False) for one in page]
+    return ApiResponse(
+        {"companies": rows, "has-more": start is not None, "offset": _after(page, start)}
+    )
 
 
-def recent_companies(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the companies changed of late, newest first."""
-    return _recent(store, call, "companies", company_told)
+def recent_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the recently changed companies, newest first."""
+    return _recent(store, request, "companies", company_json)
 
 
-def new_companies(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the companies made of late, newest first."""
-    return _recent(store, call, "companies", company_told, by=_created_at)
+def new_companies(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the recently created companies, newest first."""
+    return _recent(store, request, "companies", company_json, by=_created_at)
 
 
-def company(store: HubSpotStore, call: Call) -> Answer:
-    """Give a company with all its values and what they were before."""
-    return Answer(company_told(store, _found(store, call, "companies"), [], True))
+def company(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return a company with all properties and their history."""
+    return ApiResponse(company_json(store, _find(store, request, "companies"), [], True))
 
 
-def deals(store: HubSpotStore, call: Call) -> Answer:
+def deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Page through the deals by id."""
     table = store.tables["deals"]
-    page, start = _page(table, call)
-    names = call.names("properties")
-    if call.flag("includeAllProperties"):
+    page, start = _page(table, request)
+    names = request.names("properties")
+    if request.flag("includeAllProperties"):
         names = list(table.properties)
-    told = [deal_told(store, one, names, False) for one in page]
-    if not call.flag("includeAssociations"):
-        told = [one | {"associations": {key: [] for key in _LINKS}} for one in told]
-    return Answer({"deals": told, "hasMore": start is not None, "offset": _after(page, start)})
+    rows = [deal_json(store, one, names, False) for one in page]
+    if not request.flag("includeAssociations"):
+        rows = [one | {"associations": {key: [] for key in _LINKS}} for one in rows]
+    return ApiResponse({"deals": rows, "hasMore": start is not None, "offset": _after(page, start)})
 
 
-def recent_deals(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the deals changed of late, newest first."""
-    return _recent(store, call, "deals", deal_told)
+def recent_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the recently changed deals, newest first."""
+    return _recent(store, request, "deals", deal_json)
 
 
-def new_deals(store: HubSpotStore, call: Call) -> Answer:
-    """Page through the deals made of late, newest first."""
-    return _recent(store, call, "deals", deal_told, by=_created_at)
+def new_deals(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Page through the recently created deals, newest first."""
+    return _recent(store, request, "deals", deal_json, by=_created_at)
 
 
-def deal(store: HubSpotStore, call: Call) -> Answer:
-    """Give a deal with all its values and what they were before."""
-    return Answer(deal_told(store, _found(store, call, "deals"), [], True))
+def deal(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
+    """Return a deal with all properties and their history."""
+    return ApiResponse(deal_json(store, _find(store, request, "deals"), [], True))
 
 
-def _page(table: ObjectTable, call: Call) -> tuple[list[Record], int | None]:
-    limit = page_size(call.query.get("limit"), 100, _MOST)
-    return table.page(whole(call.query.get("offset") or 0), limit, archived=False)
+def _page(table: ObjectTable, request: ApiRequest) -> tuple[list[Record], int | None]:
+    limit = page_size(request.query.get("limit"), 100, _MOST)
+    return table.page(parse_integer(request.query.get("offset") or 0), limit, archived=False)
 
 
 def _after(page: list[Record], start: int | None) -> int:
-    """Say where to go on: behind the last record also where there is none after it."""
+    """Return the next offset: after the last record, even on the last page."""
     return start or (page[-1].id + 1 if page else 0)
 
 
@@ -89,20 +91,20 @@ def _updated_at(one: Record) -> int:
 
 def _recent(
     store: HubSpotStore,
-    call: Call,
+    request: ApiRequest,
     name: str,
-    told: Told,
+    describe: Describe,
     *,
     by: Callable[[Record], int] = _updated_at,
-) -> Answer:
-    since = parse_instant(call.query.get("since") or "0") or 0
+) -> ApiResponse:
+    since = parse_instant(request.query.get("since") or "0") or 0
     found = [one for one in store.tables[name].all_live() if by(one) >= since]
     found = sorted(found, key=by, reverse=True)[:_RECENT_WALL]
-    start = whole(call.query.get("offset") or 0)
-    end = start + page_size(call.query.get("count"), 20, 100)
-    return Answer(
+    start = parse_integer(request.query.get("offset") or 0)
+    end = start + page_size(request.query.get("count"), 20, 100)
+    return ApiResponse(
         {
-            "results": [told(store, one, [], True) for one in found[start:end]],
+            "results": [describe(store, one, [], True) for one in found[start:end]],
             "hasMore": end < len(found),
             "offset": min(end, len(found)),
             "total": len(found),
@@ -110,15 +112,15 @@ def _recent(
     )
 
 
-def _found(store: HubSpotStore, call: Call, name: str) -> Record:
-    record = store.tables[name].look(call.parameters["record_id"])
+def _find(store: HubSpotStore, request: ApiRequest, name: str) -> Record:
+    record = store.tables[name].read(request.parameters["record_id"])
     if record is None:
-        raise refusal(404, "resource not found")
+        raise api_error(404, "resource not found")
     return record
 
 
-def company_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
-    """Write a company with some values, or the whole of it."""
+def company_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a company with some or all of its properties."""
     table = store.tables["companies"]
     return {
         "portalId": PORTAL_ID,
@@ -139,8 +141,8 @@ _LINKS: Final = {
 }
 
 
-def deal_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
-    """Write a deal with its links and some values, or the whole of it."""
+def deal_json(store: HubSpotStore, one: Record, names: list[str], whole: bool) -> dict[str, Any]:
+    """Write a deal with its associations and some or all of its properties."""
     table = store.tables["deals"]
     return {
         "portalId": PORTAL_ID,
@@ -156,8 +158,8 @@ def deal_told(store: HubSpotStore, one: Record, names: list[str], whole: bool) -
 
 
 def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool) -> dict[str, Any]:
-    """Give the values there are; the whole record shows every version of each."""
-    told = {}
+    """Return the values that exist; a whole record has every version of each."""
+    result = {}
     for name in names:
         past = [
             {
@@ -174,5 +176,5 @@ def _values(table: ObjectTable, record: Record, names: list[str], *, whole: bool
             value = {"value": plain(table, name, record.properties[name])}
             newest = {key: past[0][key] for key in ("timestamp", "source", "sourceId")}
             versions = {"updatedByUserId": None, "versions": past[: None if whole else 1]}
-            told[name] = value | newest | versions
-    return told
+            result[name] = value | newest | versions
+    return result

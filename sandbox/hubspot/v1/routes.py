@@ -1,4 +1,4 @@
-"""Every path of HubSpot's older APIs that is served, in the form of the table of today's paths."""
+"""The routes of HubSpot's older APIs."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _Row = tuple[str, str, Handler, str]
 
 
 def _catalog(root: str) -> tuple[_Row, ...]:
-    """The paths of properties and their groups, which had several roots."""
+    """Return the routes of properties and property groups, which have several roots."""
     property, group = f"{root}/properties/named/{{name}}", f"{root}/groups/named/{{group}}"
     return (
         ("GET", f"{root}/properties", catalog.properties, "schemas"),
@@ -42,7 +42,7 @@ def _catalog(root: str) -> tuple[_Row, ...]:
     )
 
 
-LEGACY_ROUTES: Final[tuple[_Row, ...]] = (
+V1_ROUTES: Final[tuple[_Row, ...]] = (
     ("POST", _CONTACT, contacts.create, _CONTACTS_WRITE),
     ("POST", f"{_CONTACT}/batch", contacts.write_many, _CONTACTS_WRITE),
     ("GET", f"{_CONTACT}/vids/batch", contacts.read_many, _CONTACTS_READ),
@@ -61,7 +61,7 @@ LEGACY_ROUTES: Final[tuple[_Row, ...]] = (
     ),
     ("POST", f"{_CONTACT}/merge-vids/{{vid}}", contacts.merge, _CONTACTS_WRITE),
     ("GET", "/contacts/v1/search/query", contacts.search, _CONTACTS_READ),
-    ("GET", _LISTS, lists.everything, _LISTS_READ),
+    ("GET", _LISTS, lists.list_all, _LISTS_READ),
     ("POST", _LISTS, lists.create, _LISTS_WRITE),
     ("GET", f"{_LISTS}/static", lists.static, _LISTS_READ),
     ("GET", f"{_LISTS}/dynamic", lists.dynamic, _LISTS_READ),
@@ -121,7 +121,7 @@ LEGACY_ROUTES: Final[tuple[_Row, ...]] = (
     ("GET", f"{_DEALS}/{{record_id}}", records.deal, _DEALS_READ),
     ("GET", "/deals/v1/pipelines", catalog.deal_pipelines, "crm.schemas.deals.read"),
     ("GET", "/crm-pipelines/v1/pipelines/{object}", catalog.pipelines, "read"),
-    ("GET", f"{_ENGAGEMENTS}/paged", engagements.everything, _CONTACTS_READ),
+    ("GET", f"{_ENGAGEMENTS}/paged", engagements.list_all, _CONTACTS_READ),
     ("GET", f"{_ENGAGEMENTS}/recent/modified", engagements.recent, _CONTACTS_READ),
     ("GET", f"{_ENGAGEMENTS}/modified/after", engagements.modified_after, _CONTACTS_READ),
     (
@@ -148,4 +148,4 @@ LEGACY_ROUTES: Final[tuple[_Row, ...]] = (
     *_catalog("/{object}/v1"),
     *_catalog("/{object}/v2"),
 )
-"""The roots of the catalog that begin with an object come last: they fit much."""
+"""Routes of the catalog that start with an object come last: they match many paths."""

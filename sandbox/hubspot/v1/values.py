@@ -1,15 +1,15 @@
-"""How HubSpot's first API writes and reads values: instants are milliseconds, inputs are pairs."""
+"""Values in HubSpot's first API: times are milliseconds, inputs are name-value pairs."""
 
 from typing import Any
 from uuid import uuid4
 
-from sandbox.hubspot.errors import Refusal
+from sandbox.hubspot.errors import ApiError
 from sandbox.hubspot.store import HubSpotStore, ObjectTable
 from sandbox.hubspot.values import parse_instant
 
 
 def plain(table: ObjectTable, name: str, value: str) -> str:
-    """Write a value as the first API does: instants and days as epoch milliseconds."""
+    """Write a value as the first API does: times and dates as epoch milliseconds."""
     definition = table.properties.get(name)
     if definition and definition.type in ("date", "datetime"):
         at = parse_instant(value)
@@ -17,17 +17,17 @@ def plain(table: ObjectTable, name: str, value: str) -> str:
     return value
 
 
-def sent(
+def written_properties(
     store: HubSpotStore, table: ObjectTable, pairs: list[dict[str, Any]], key: str
 ) -> dict[str, str]:
-    """Check what was sent as pairs of a property, which `key` names, and its value."""
+    """Validate name-value pairs; `key` is the key of the name."""
     try:
-        return store.checked(table, [{one[key]: one.get("value") for one in pairs}])[0]
-    except Refusal as refused:
-        raise _as_the_first_api_says(refused) from refused
+        return store.validate_properties(table, [{one[key]: one.get("value") for one in pairs}])[0]
+    except ApiError as refused:
+        raise _v1_value(refused) from refused
 
 
-def _as_the_first_api_says(refused: Refusal) -> Refusal:
+def _v1_value(refused: ApiError) -> ApiError:
     errors = refused.body["errors"] if isinstance(refused.body, dict) else []
     results = [
         {
@@ -38,5 +38,5 @@ def _as_the_first_api_says(refused: Refusal) -> Refusal:
         }
         for one in errors
     ]
-    said = {"status": "error", "message": "Property values were not valid"}
-    return Refusal(400, {"validationResults": results, **said, "correlationId": str(uuid4())})
+    error = {"status": "error", "message": "Property values were not valid"}
+    return ApiError(400, {"validationResults": results, **error, "correlationId": str(uuid4())})

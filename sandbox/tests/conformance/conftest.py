@@ -1,38 +1,38 @@
-"""A sandbox that is watched: each test ends by asking what the documents say of its calls."""
+"""A sandbox behind a recorder, which checks each call against the OpenAPI documents."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from openapi_recorder import Tally, Witness
-from openapi_specs import Documents
+from openapi_recorder import ConformanceCounts, OpenApiRecorder
+from openapi_specs import OpenApiDocuments
 
 from sandbox.server import Sandbox, running
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-_DOCUMENTS = Documents()
-_TOTAL = Tally()
+_DOCUMENTS = OpenApiDocuments()
+_TOTAL = ConformanceCounts()
 
 
 @pytest.fixture
-def documents() -> Documents:
-    """Give all documents there are."""
+def documents() -> OpenApiDocuments:
+    """Return all documents."""
     return _DOCUMENTS
 
 
 @pytest.fixture
-def tally() -> Iterator[Tally]:
-    """Count what the test's calls come to; what was unlawful fails the test."""
-    tally = Tally()
+def tally() -> Iterator[ConformanceCounts]:
+    """Count the calls of the test; a call that does not match a document fails it."""
+    tally = ConformanceCounts()
     yield tally
     _TOTAL.add(tally)
     assert sorted(set(tally.faults)) == []
 
 
 @pytest.fixture
-def box(request: pytest.FixtureRequest, tally: Tally) -> Iterator[Sandbox]:
-    """A world of the test's own, as large as its module says, behind a witness."""
-    watch = Witness(_DOCUMENTS, tally).watch
+def box(request: pytest.FixtureRequest, tally: ConformanceCounts) -> Iterator[Sandbox]:
+    """A sandbox of the test, with the number of people of its module, behind a recorder."""
+    watch = OpenApiRecorder(_DOCUMENTS, tally).watch
     people = request.module.PEOPLE
     with running(people=people, seed=11, now=NOW, rate_limits=False, around=watch) as sandbox:
         yield sandbox
@@ -44,6 +44,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         known = len(_DOCUMENTS.operations)
         terminalreporter.write_line(
             f"conformance: {_TOTAL.calls} calls of {len(_TOTAL.operations)} operations"
-            f" ({known} in the documents), {_TOTAL.refused} unlawful requests refused,"
-            f" {_TOTAL.unlisted} calls in no document, {len(_TOTAL.faults)} faults"
+            f" ({known} in the documents), {_TOTAL.refused} invalid requests with an error,"
+            f" {_TOTAL.unlisted} calls without a document, {len(_TOTAL.faults)} faults"
         )

@@ -1,4 +1,4 @@
-"""What stands in front of the sandbox and holds every call against the documents."""
+"""ASGI middleware that checks every call against the OpenAPI documents."""
 
 import gzip
 from collections import Counter
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openapi_specs import Documents
+from openapi_specs import OpenApiDocuments
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass
-class Tally:
-    """What was seen: how many calls of which operation, and what was wrong with them."""
+class ConformanceCounts:
+    """Counts of the calls of each operation, and the errors in them."""
 
     calls: int = 0
     unlisted: int = 0
@@ -20,7 +20,7 @@ class Tally:
     operations: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ConformanceCounts") -> None:
         """Add up."""
         self.calls += other.calls
         self.unlisted += other.unlisted
@@ -29,16 +29,16 @@ class Tally:
         self.faults += other.faults
 
 
-class Witness:
-    """ASGI middleware: passes calls on, and remembers what the documents say of them."""
+class OpenApiRecorder:
+    """ASGI middleware that forwards calls and collects their errors."""
 
-    def __init__(self, documents: Documents, tally: Tally) -> None:
-        """Count into `tally` what the documents say; `watch` then takes the sandbox."""
+    def __init__(self, documents: OpenApiDocuments, tally: ConformanceCounts) -> None:
+        """Collect errors in `tally`; `watch` wraps the sandbox."""
         self.documents = documents
         self.tally = tally
 
     def watch(self, app: ASGIApp) -> ASGIApp:
-        """Stand in front of an application."""
+        """Wrap an application."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
@@ -72,7 +72,7 @@ class Witness:
         unlawful = operation.faults_of_request(query, media, sent)
         self.tally.refused += bool(unlawful) and answer.status >= 400
         if unlawful and answer.status < 400:
-            self._note(f"{operation.name} took what the document refuses: {unlawful[0]}")
+            self._note(f"{operation.name} accepted an invalid request: {unlawful[0]}")
         for fault in operation.faults_of_answer(answer.status, answer.media, answer.plain()):
             self._note(f"{operation.name} answered {answer.status}: {fault}")
 

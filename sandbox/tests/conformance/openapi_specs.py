@@ -1,8 +1,8 @@
-"""The vendors' OpenAPI documents: which requests they would refuse, and what answers look like.
+"""The vendors' OpenAPI documents: schemas of requests and responses.
 
-They lie outside this project (`../shared/contracts`, or where ONEFUNNEL_CONTRACTS says), and what
-reads them skips where they are not there. The documents of HubSpot were derived from its typed
-client; where recorded traffic contradicts them, `KNOWN_BETTER` says so and wins.
+They are not part of this project: ONEFUNNEL_CONTRACTS names their folder, and without it the tests
+that need them are skipped. The documents of HubSpot were derived from its typed client; where
+recorded traffic contradicts them, `KNOWN_BETTER` has the recorded schema.
 """
 
 import os
@@ -24,7 +24,7 @@ ABSENT = f"the vendors' OpenAPI documents are not in {FOLDER.resolve()}"
 _TEXT, _WHOLE, _NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"}
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 KNOWN_BETTER: dict[tuple[str, str], Any] = {
-    # numbers and booleans are taken, and a property without a value is answered as null
+    # numbers and booleans are accepted, and a property without a value is null in responses
     **{
         (name, "properties"): {"type": "object", "additionalProperties": _SCALAR}
         for name in (
@@ -38,44 +38,44 @@ KNOWN_BETTER: dict[tuple[str, str], Any] = {
             "SimplePublicUpsertObject",
         )
     },
-    # a search's cursor and size come as text or number, its sorts as objects
+    # cursor and size of a search are texts or numbers, its sorts are objects
     ("PublicObjectSearchRequest", "after"): {"anyOf": [_TEXT, _WHOLE]},
     ("PublicObjectSearchRequest", "limit"): {"anyOf": [_TEXT, _WHOLE]},
     ("PublicObjectSearchRequest", "sorts"): {"type": "array", "items": {"type": ["object"]}},
-    # nobody made the objects that every account has
+    # standard objects have no creator
     ("ObjectSchema", "createdByUserId"): {"anyOf": [_WHOLE, _NULL]},
     ("ObjectSchema", "updatedByUserId"): {"anyOf": [_WHOLE, _NULL]},
-    # ids of associated records are numbers, and the usual association has no label
+    # ids of associated records are numbers, and the default association has no label
     ("MultiAssociatedObjectWithLabel", "toObjectId"): {"anyOf": [_TEXT, _WHOLE]},
     ("AssociationSpecWithLabel", "label"): {"anyOf": [_TEXT, _NULL]},
     ("LabelsBetweenObjectPair", "fromObjectId"): {"anyOf": [_TEXT, _WHOLE]},
     ("LabelsBetweenObjectPair", "toObjectId"): {"anyOf": [_TEXT, _WHOLE]},
 }
 NOT_REQUIRED = {
-    # a read without history says nothing of history
+    # a read without history has no key for history
     "BatchReadInputSimplePublicObjectId": {"propertiesWithHistory", "properties"},
-    # a recorded creation leaves out what is not hidden
+    # a recorded creation leaves out `hidden` if it is false
     "OptionInput": {"hidden"},
-    # recorded refusals of an unknown object type and of search limits lack them
+    # recorded errors of an unknown object type and of search limits lack them
     "Error": {"category", "correlationId"},
-    # recorded entries of a 207 hold category, message, status and context, and mostly no more
+    # recorded entries of a 207 have category, message, status and context, and rarely other keys
     "StandardError": {"context", "errors", "links"},
 }
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path, as one document has it."""
+    """One method of one path in one document."""
 
     document: str
     method: str
     path: str
-    said: dict[str, Any]
+    definition: dict[str, Any]
     components: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Give method and path template."""
+        """Return method and path template."""
         return f"{self.method} {self.path}"
 
     @cached_property
@@ -85,32 +85,34 @@ class Operation:
         return re.compile("[^/]+".join(map(re.escape, parts)) + "/?")
 
     def faults_of_request(self, query: dict[str, str], media: str, body: bytes) -> list[str]:
-        """Say why the document would refuse a request."""
+        """Return the errors of a request."""
         missing = [
             f"{one['name']}: required"
-            for one in self.said.get("parameters", ())
+            for one in self.definition.get("parameters", ())
             if one["in"] == "query" and one.get("required") and one["name"] not in query
         ]
-        asked = self.said.get("requestBody", {}).get("content", {}).get(media)
-        return missing + (self._faults(asked["schema"], body) if asked and _is_json(media) else [])
+        documented = self.definition.get("requestBody", {}).get("content", {}).get(media)
+        return missing + (
+            self._faults(documented["schema"], body) if documented and _is_json(media) else []
+        )
 
     def faults_of_answer(self, status: int, media: str, body: bytes) -> list[str]:
-        """Say what of an answer is not as the document has it."""
-        answers = self.said["responses"]
-        known = answers.get(str(status), answers.get("default"))
-        if known is None:
+        """Return the differences between a response and the document."""
+        answers = self.definition["responses"]
+        documented = answers.get(str(status), answers.get("default"))
+        if documented is None:
             return [f"status {status} is not among {', '.join(answers)}"]
-        content = known.get("content", {})
-        asked = content.get(media) or content.get("*/*")
-        if status >= 400 or not asked:
+        content = documented.get("content", {})
+        media_type = content.get(media) or content.get("*/*")
+        if status >= 400 or not media_type:
             return [] if status < 400 or _is_error(media, body) else ["no error"]
         if not _is_json(media):
             return []
-        return self._faults(asked["schema"], body)
+        return self._faults(media_type["schema"], body)
 
     def damaged(self, body: Any) -> Iterator[tuple[str, Any]]:
-        """Give a lawful body again and again, each time with one fault the document names."""
-        schema = self.said["requestBody"]["content"]["application/json"]["schema"]
+        """Return copies of a valid body, each with one error."""
+        schema = self.definition["requestBody"]["content"]["application/json"]["schema"]
         for label, broken in _broken(body, "body"):
             if self._faults(schema, orjson.dumps(broken)):
                 yield label, broken
@@ -124,11 +126,11 @@ class Operation:
         return [f"{one.json_path}: {one.message[:120]}" for one in checked.iter_errors(read)]
 
 
-class Documents:
+class OpenApiDocuments:
     """All operations of all documents."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
-        """Read what is in the folder; nothing where it is absent."""
+        """Read the documents of the folder; none if it does not exist."""
         self.operations = [
             operation
             for path in sorted([*folder.glob("*/openapi/*.json"), *folder.glob("*/openapi-*.json")])
@@ -137,7 +139,7 @@ class Documents:
         self._by_literals = sorted(self.operations, key=lambda one: one.path.count("{"))
 
     def find(self, method: str, path: str) -> Operation | None:
-        """Find the operation of a request; of several the one with the fewest placeholders."""
+        """Find the operation of a request: of several the one with the fewest placeholders."""
         return next(
             (
                 one
@@ -154,17 +156,17 @@ def _operations(path: Path) -> Iterator[Operation]:
     for name, schema in components.get("schemas", {}).items():
         properties = schema.get("properties", {})
         schema["properties"] = {
-            one: KNOWN_BETTER.get((name, one), said) for one, said in properties.items()
+            key: KNOWN_BETTER.get((name, key), known) for key, known in properties.items()
         }
         schema["required"] = sorted({*schema.get("required", ())} - NOT_REQUIRED.get(name, set()))
     for template, methods in document["paths"].items():
-        for method, said in methods.items():
+        for method, definition in methods.items():
             if method in ("get", "post", "put", "patch", "delete"):
-                yield Operation(path.stem, method.upper(), template, said, components)
+                yield Operation(path.stem, method.upper(), template, definition, components)
 
 
 def _plain(value: Any) -> Any:
-    """Say `nullable` as JSON Schema does."""
+    """Convert `nullable` to JSON Schema."""
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if not isinstance(value, dict):
@@ -176,18 +178,18 @@ def _plain(value: Any) -> Any:
 
 
 def _broken(value: Any, label: str) -> Iterator[tuple[str, Any]]:
-    """Give a value with one thing left out, or one thing of another type, anywhere in it."""
+    """Return copies of a value with one key left out, or one value of another type."""
     match value:
         case dict():
             yield f"{label} is a list", [value]
             for name, inner in value.items():
                 yield f"{label}.{name} left out", {k: v for k, v in value.items() if k != name}
-                for said, broken in _broken(inner, f"{label}.{name}"):
-                    yield said, value | {name: broken}
+                for error, broken in _broken(inner, f"{label}.{name}"):
+                    yield error, value | {name: broken}
         case [first, *rest]:
             yield f"{label} is an object", {"not": "a list"}
-            for said, broken in _broken(first, f"{label}[0]"):
-                yield said, [broken, *rest]
+            for error, broken in _broken(first, f"{label}[0]"):
+                yield error, [broken, *rest]
         case list():
             yield f"{label} is an object", {"not": "a list"}
         case _:
@@ -199,7 +201,7 @@ def _is_json(media: str) -> bool:
 
 
 def _is_error(media: str, body: bytes) -> bool:
-    """Tell an error of the vendor: a JSON envelope, or a page of HTML, which both send as well."""
+    """Return whether a response is an error: a JSON envelope, or a page of HTML."""
     if not _is_json(media):
         return media == "text/html"
     read = orjson.loads(body)

@@ -1,4 +1,4 @@
-"""Clients nobody here wrote read and write as they would at the vendor's."""
+"""Unmodified third-party clients read from and write to the sandbox."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def hubspot(box: Sandbox) -> HubSpot:
 
 @pytest.fixture
 def salesforce(box: Sandbox) -> Iterator[Salesforce]:
-    """The usual client for Python, unmodified; it knows no other address than https://."""
+    """The usual client for Python, unmodified; it only has https:// URLs."""
     with requests.Session() as session:
         session.mount("https://", PlainHttp())
         address = box.url.replace("http://", "https://")
@@ -45,7 +45,7 @@ def salesforce(box: Sandbox) -> Iterator[Salesforce]:
 
 
 class PlainHttp(HTTPAdapter):
-    """Goes to the sandbox, which has no TLS, where the client says https://."""
+    """Replaces https:// by http://: the sandbox has no TLS."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send without TLS."""
@@ -54,17 +54,17 @@ class PlainHttp(HTTPAdapter):
 
 
 def run(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a script of another language and give what it says it saw."""
+    """Run a script for Node and return its output."""
     done = subprocess.run(
         ["node", script, *arguments], cwd=NODE, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def test_hubspot_for_python_pages_through_everything(box: Sandbox, hubspot: HubSpot) -> None:
-    """Its own loop over pages ends, and finds all that is not archived."""
+    """Its own loop over pages ends, and returns all live records."""
     found = hubspot.crm.contacts.get_all()
 
     live = list(box.hubspot.tables["contacts"].live())
@@ -87,24 +87,24 @@ def test_hubspot_for_python_writes_and_reads_back(hubspot: HubSpot) -> None:
     )
     found = api.search_api.do_search(public_object_search_request=search)
     api.basic_api.archive(contact_id=made.id)
-    gone = api.basic_api.get_page(archived=True, limit=100)
+    in_archive = api.basic_api.get_page(archived=True, limit=100)
 
     assert [one.properties["firstname"] for one in found.results] == ["Ana"]
-    assert made.id in [one.id for one in gone.results]
+    assert made.id in [one.id for one in in_archive.results]
 
 
-def test_hubspot_for_python_reads_the_catalog_and_the_links(box: Sandbox, hubspot: HubSpot) -> None:
-    """Properties, pipelines, owners, and who is linked to whom."""
+def test_hubspot_for_python_reads_catalog_and_associations(box: Sandbox, hubspot: HubSpot) -> None:
+    """Properties, pipelines, owners and associations."""
     record = next(
         one
         for one in box.hubspot.tables["contacts"].live()
         if box.hubspot.associated("contacts", one.id, "companies")
     )
-    asked = associations.BatchInputPublicFetchAssociationsBatchRequest(
+    body = associations.BatchInputPublicFetchAssociationsBatchRequest(
         inputs=[associations.PublicFetchAssociationsBatchRequest(id=str(record.id))]
     )
     links = hubspot.crm.associations.v4.batch_api.get_page(
-        "contacts", "companies", batch_input_public_fetch_associations_batch_request=asked
+        "contacts", "companies", batch_input_public_fetch_associations_batch_request=body
     )
     defined = hubspot.crm.properties.core_api.get_all("contacts").results
     hubspot.crm.properties.core_api.create(
@@ -143,11 +143,11 @@ def test_simple_salesforce_writes_and_reads_back(salesforce: Salesforce) -> None
 
 
 def test_simple_salesforce_reads_and_writes_in_bulk(salesforce: Salesforce) -> None:
-    """Bulk 2.0: an ingest job of two rows, a query job that sees them."""
+    """Bulk 2.0: an ingest job of two rows, a query job that reads them."""
     rows = [{"LastName": f"Bulk {n}", "Company": "Conform Ltd"} for n in (1, 2)]
-    done = salesforce.bulk2.Lead.insert(records=rows)
+    done = salesforce.bulk2.Lead.insert(records=rows, wait=0)
     query = "SELECT LastName FROM Lead WHERE Company = 'Conform Ltd'"
-    pages = list(salesforce.bulk2.Lead.query(query))
+    pages = list(salesforce.bulk2.Lead.query(query, wait=0))
 
     assert [job["numberRecordsFailed"] for job in done] == [0]
     assert sorted(pages[0].splitlines()) == ['"Bulk 1"', '"Bulk 2"', '"LastName"']
@@ -157,18 +157,18 @@ def test_simple_salesforce_reads_and_writes_in_bulk(salesforce: Salesforce) -> N
 @needs_packages
 def test_hubspot_for_node_reads_and_writes(box: Sandbox) -> None:
     """The official client for Node, unmodified."""
-    said = run("hubspot.mjs", box.url, box.hubspot_token)
+    output = run("hubspot.mjs", box.url, box.hubspot_token)
 
-    assert said == {"paged": True, "found": ["Ana"], "upserted": True, "archived": True}
+    assert output == {"paged": True, "found": ["Ana"], "upserted": True, "archived": True}
 
 
 @needs_node
 @needs_packages
 def test_jsforce_reads_and_writes(box: Sandbox) -> None:
     """The usual client for Node, unmodified."""
-    said = run("salesforce.mjs", box.url, box.salesforce_token)
+    output = run("salesforce.mjs", box.url, box.salesforce_token)
 
-    assert said == {
+    assert output == {
         "counted": True,
         "title": "CFO",
         "described": True,

@@ -1,4 +1,4 @@
-"""Extractors nobody here wrote, unmodified: they discover what there is, and read all of it."""
+"""Unmodified third-party extractors discover and read all records."""
 
 import json
 import os
@@ -16,13 +16,13 @@ PEOPLE = 60
 PEERS = Path(__file__).parent / "third_party"
 SINCE = {"start_date": "2015-01-01T00:00:00Z"}
 AT_ONCE = {"email_chunk_size": 10**12, "subscription_chunk_size": 10**12}
-"""One window instead of one a day."""
+"""One window instead of one for each day."""
 
 
 def extracted(
     peer: str, box: Sandbox, folder: Path, config: dict[str, Any], *, option: str = "--properties"
 ) -> Counter[str]:
-    """Let a Singer tap discover and then read everything; count the records of each stream.
+    """Run a Singer tap: discovery, then a full extract. Return the records of each stream.
 
     `option` names the catalog on its command line.
     """
@@ -33,7 +33,7 @@ def extracted(
     path.write_text(json.dumps(SINCE | config))
     environment = {**os.environ, "PYTHONPATH": str(PEERS), "ONEFUNNEL_SANDBOX": box.url}
 
-    def told(*options: str) -> str:
+    def output_of(*options: str) -> str:
         done = subprocess.run(
             [program, "--config", path, *options],
             env=environment,
@@ -44,17 +44,17 @@ def extracted(
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    streams = json.loads(told("--discover"))["streams"]
+    streams = json.loads(output_of("--discover"))["streams"]
     everything = [entry["metadata"] for stream in streams for entry in stream["metadata"]]
     for one in everything:
         one["selected"] = one.get("inclusion") != "unsupported"
     catalog.write_text(json.dumps({"streams": streams}))
-    said = [json.loads(line) for line in told(option, str(catalog)).splitlines()]
-    return Counter(one["stream"] for one in said if one["type"] == "RECORD")
+    messages = [json.loads(line) for line in output_of(option, str(catalog)).splitlines()]
+    return Counter(one["stream"] for one in messages if one["type"] == "RECORD")
 
 
 def live(box: Sandbox, name: str) -> int:
-    """Count the live records of a kind in HubSpot."""
+    """Return the number of live records of a HubSpot object."""
     return sum(1 for _ in box.hubspot.tables[name].live())
 
 
@@ -73,7 +73,7 @@ def test_singers_tap_for_hubspot_reads_everything(box: Sandbox, tmp_path: Path) 
 
 
 def test_singers_tap_for_hubspot_renews_its_token(box: Sandbox, tmp_path: Path) -> None:
-    """It knows no more than a refresh token."""
+    """It has only a refresh token."""
     login = {
         "client_id": box.client_id,
         "client_secret": box.client_secret,
@@ -113,7 +113,7 @@ def test_singers_tap_for_salesforce_reads_everything(
 
 
 def loaded(source: str, box: Sandbox, folder: Path, *credentials: str) -> dict[str, int]:
-    """Let one of dlt's verified sources load everything; count the rows of each table."""
+    """Run one of dlt's verified sources; return the number of rows of each table."""
     sources = PEERS / ".venv" / "dlt-verified-sources"
     if not (sources / "sources").is_dir():
         pytest.skip("dlt's verified sources were not fetched: `make conformance` does it")
@@ -132,7 +132,7 @@ def loaded(source: str, box: Sandbox, folder: Path, *credentials: str) -> dict[s
 
 
 def test_dlts_verified_source_for_hubspot_loads_everything(box: Sandbox, tmp_path: Path) -> None:
-    """With what is archived, who is linked to whom, and the history of properties."""
+    """With archived records, associations, and the history of properties."""
     found = loaded("hubspot", box, tmp_path, box.hubspot_token)
     tables = box.hubspot.tables
     kinds = ("contacts", "companies", "deals")
@@ -147,8 +147,8 @@ def test_dlts_verified_source_for_hubspot_loads_everything(box: Sandbox, tmp_pat
 
 def test_dlts_verified_source_for_salesforce_loads_everything(box: Sandbox, tmp_path: Path) -> None:
     """By jobs of Bulk API 1.0 that see deleted rows, too; it logs in by SOAP."""
-    known = box.salesforce.credentials
-    login = (known.username, known.password, known.security_token)
+    user = box.salesforce.credentials
+    login = (user.username, user.password, user.security_token)
     found = loaded("salesforce", box, tmp_path, *login)
     tables = {"lead": "Lead", "contact": "Contact", "account": "Account", "task": "Task"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import requests
-from openapi_specs import ABSENT, FOLDER, Documents
+from openapi_specs import ABSENT, FOLDER, OpenApiDocuments
 
 from sandbox.server import Sandbox
 
@@ -253,10 +253,10 @@ WITH_BODY = [one for one in WRITES if one[2] is not None]
 
 
 class Caller:
-    """Sends requests to a sandbox, with ids of its world in place of `$lead` and the like."""
+    """Sends requests to a sandbox, with ids of its records in place of `$lead` and others."""
 
     def __init__(self, box: Sandbox) -> None:
-        """Log in to both, and pick records."""
+        """Log in to both CRMs, and choose records."""
         contacts = [str(one.id) for one in box.hubspot.tables["contacts"].live()]
         tables = box.hubspot.tables
         merging = {
@@ -293,7 +293,7 @@ class Caller:
         )
 
     def filled(self, text: str) -> str:
-        """Put ids in their places."""
+        """Replace placeholders with ids."""
         for name, id in self.ids.items():
             text = text.replace(name, id)
         return text
@@ -301,12 +301,12 @@ class Caller:
 
 @pytest.fixture
 def caller(box: Sandbox) -> Caller:
-    """Somebody who calls the sandbox of this test."""
+    """A caller of the sandbox of this test."""
     return Caller(box)
 
 
-def test_reads_are_answered_as_documented(caller: Caller) -> None:
-    """The witness in front of the sandbox fails the test where one is not."""
+def test_reads_return_the_documented_response(caller: Caller) -> None:
+    """The recorder in front of the sandbox fails the test if one does not."""
     statuses = {path: caller.send("GET", path).status_code for path in READS}
 
     assert set(statuses.values()) <= {200, 400}
@@ -318,18 +318,18 @@ def test_reads_are_answered_as_documented(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=lambda it: str(it)[-60:])
-def test_writes_are_taken_and_answered_as_documented(
+def test_writes_return_the_documented_response(
     caller: Caller, method: str, path: str, body: Any
 ) -> None:
-    """The witness in front of the sandbox fails the test where one is not."""
+    """The recorder in front of the sandbox fails the test if one does not."""
     assert caller.send(method, path, body).status_code in (200, 201, 202, 204, 207)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WITH_BODY, ids=lambda it: str(it)[-60:])
-def test_damaged_writes_are_refused(
-    caller: Caller, documents: Documents, method: str, path: str, body: Any
+def test_damaged_writes_are_errors(
+    caller: Caller, documents: OpenApiDocuments, method: str, path: str, body: Any
 ) -> None:
-    """One thing left out or of another type, wherever the document says what must be there."""
+    """One key left out or of another type, wherever the document requires it."""
     operation = documents.find(method, caller.filled(path))
     assert operation
     taken = {

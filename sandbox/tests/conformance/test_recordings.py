@@ -1,4 +1,4 @@
-"""What was recorded at the vendors', asked of the sandbox: the same status, the same shape."""
+"""Recorded requests get the same status and the same schema from the sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,7 +86,7 @@ SALESFORCE: dict[str, Any] = {
 
 @pytest.fixture
 def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], requests.Response]]:
-    """Ask the sandbox what was asked of the vendor; where the recording lacks a body, give one."""
+    """Send a recorded request to the sandbox, with a body if the recording lacks one."""
     _add_objects(box)
     contact = next(
         one for one in box.hubspot.tables["contacts"].live() if one.properties.get("email")
@@ -94,17 +94,19 @@ def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], reques
 
     def sent(crm: str, name: str, body: Any) -> tuple[dict[str, Any], requests.Response]:
         example = orjson.loads((FOLDER / crm / "examples" / f"{name}.json").read_bytes())
-        asked = example["request"]
-        given = orjson.dumps(asked.get("body") if body is None else body).decode()
-        given = given.replace("$contact", str(contact.id))
-        given = given.replace("$email", contact.properties["email"])
+        example_request = example["request"]
+        content = orjson.dumps(example_request.get("body") if body is None else body).decode()
+        content = content.replace("$contact", str(contact.id))
+        content = content.replace("$email", contact.properties["email"])
         token = box.hubspot_token if crm == "hubspot" else box.salesforce_token
-        query = asked.get("query") or ({"q": "SELECT Id FROM Accout"} if "unknown" in name else {})
+        query = example_request.get("query") or (
+            {"q": "SELECT Id FROM Accout"} if "unknown" in name else {}
+        )
         answer = requests.request(
-            asked["method"],
-            box.url + asked["path"],
+            example_request["method"],
+            box.url + example_request["path"],
             params=query,
-            data=None if asked["method"] == "GET" else given.encode(),
+            data=None if example_request["method"] == "GET" else content.encode(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             timeout=10,
         )
@@ -114,7 +116,7 @@ def send(box: Sandbox) -> Callable[[str, str, Any], tuple[dict[str, Any], reques
 
 
 def _add_objects(box: Sandbox) -> None:
-    """Give the org the objects and fields the recordings are about."""
+    """Add the objects and fields of the recordings to the org."""
     org = box.salesforce
     name = Field("Name", "string", 80)
     rating = Field("Rating__c", "picklist", 255, values=("Excellent",), restricted=True)
@@ -127,8 +129,8 @@ def _add_objects(box: Sandbox) -> None:
 
 @at_hand
 @pytest.mark.parametrize("name", HUBSPOT)
-def test_hubspot_answers_as_it_was_recorded(send: Any, name: str) -> None:
-    """Which properties a record shows depends on the account, all else does not."""
+def test_hubspot_responds_as_recorded(send: Any, name: str) -> None:
+    """The properties of a record depend on the account, all else does not."""
     recorded, answer = send("hubspot", name, HUBSPOT[name])
 
     assert answer.status_code == recorded["status"]
@@ -137,8 +139,8 @@ def test_hubspot_answers_as_it_was_recorded(send: Any, name: str) -> None:
 
 @at_hand
 @pytest.mark.parametrize("name", SALESFORCE)
-def test_salesforce_answers_as_it_was_recorded(send: Any, name: str) -> None:
-    """Errors say the same code, too."""
+def test_salesforce_responds_as_recorded(send: Any, name: str) -> None:
+    """Errors have the same code, too."""
     recorded, answer = send("salesforce", name, SALESFORCE[name])
 
     assert answer.status_code == recorded["status"]
@@ -240,12 +242,12 @@ IN_PUBLIC = {
         },
     ),
 }
-"""What public projects recorded or pasted, its values taken out: request, status, answer."""
+"""Recordings of public projects without values: request, status, response."""
 
 
 @pytest.mark.parametrize("name", IN_PUBLIC)
-def test_answers_that_were_recorded_in_public_have_their_shape(box: Sandbox, name: str) -> None:
-    """Without anything outside of this project."""
+def test_responses_match_public_recordings(box: Sandbox, name: str) -> None:
+    """Without a file outside of this project."""
     (method, path, body), status, recorded = IN_PUBLIC[name]
     headers = {
         "Authorization": f"Bearer {box.hubspot_token}",
@@ -257,9 +259,9 @@ def test_answers_that_were_recorded_in_public_have_their_shape(box: Sandbox, nam
     assert missing(recorded, answer.json()) == []
 
 
-def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
-    """Say what of a recorded answer ours lacks, or has as another type."""
-    match recorded, ours:
+def missing(recorded: Any, actual: Any, path: str = "$") -> list[str]:
+    """Return the keys of a recorded response that are missing here or have another type."""
+    match recorded, actual:
         case dict(), dict():
             depends = recorded and path.endswith(".properties")
             names = {"createdate": ""} if depends else recorded
@@ -267,8 +269,8 @@ def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
                 fault
                 for name in names
                 for fault in (
-                    missing(recorded[name], ours[name], f"{path}.{name}")
-                    if name in ours
+                    missing(recorded[name], actual[name], f"{path}.{name}")
+                    if name in actual
                     else [f"{path}.{name}"]
                 )
             ]
@@ -277,11 +279,11 @@ def missing(recorded: Any, ours: Any, path: str = "$") -> list[str]:
         case [], list():
             return []
         case _:
-            return [] if type(recorded) is type(ours) else [f"{path}: {type(ours).__name__}"]
+            return [] if type(recorded) is type(actual) else [f"{path}: {type(actual).__name__}"]
 
 
 def codes(body: Any) -> list[str]:
-    """Give the error codes of an answer."""
+    """Return the error codes of a response."""
     errors = body if isinstance(body, list) else []
     inner = [error for one in errors for error in one.get("errors", [])]
     return [one.get("errorCode") or one.get("statusCode", "") for one in [*errors, *inner]]

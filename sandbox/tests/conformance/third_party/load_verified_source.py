@@ -1,4 +1,4 @@
-"""Load one of dlt's verified sources into DuckDB, and print how many rows each of its tables got.
+"""Load one of dlt's verified sources into DuckDB, and print the number of rows of each table.
 
 Runs by itself, where `sources` is the folder of that name in the repository of the sources.
 """

@@ -1,4 +1,4 @@
-"""Python imports this before an extractor: what is asked of the vendors goes to the sandbox."""
+"""Python imports this before an extractor: requests to the vendors go to the sandbox."""
 
 import os
 import re
@@ -14,9 +14,9 @@ _send = HTTPAdapter.send
 def _to_the_sandbox(
     adapter: HTTPAdapter, request: PreparedRequest, *more: Any, **options: Any
 ) -> Response:
-    """Send a request where the sandbox is, as if it were the vendor's host."""
-    if asked := VENDOR.match(str(request.url)):
-        request.headers.update({"Host": asked[1], "X-Forwarded-Proto": "https"})
+    """Send a request to the sandbox, with the vendor's host in its header."""
+    if match := VENDOR.match(str(request.url)):
+        request.headers.update({"Host": match[1], "X-Forwarded-Proto": "https"})
         request.url = os.environ["ONEFUNNEL_SANDBOX"] + request.path_url
     return _send(adapter, request, *more, **options)
 

@@ -10,7 +10,8 @@ from dlt.common.typing import TSecretStrValue
 
 from connectors.client_state import ClientState
 from connectors.http import open_session, parse_json, send_request, validate_url
-from connectors.retry import ApiCaller, RateLimiter
+from connectors.rate_limiter import RateLimiter
+from connectors.retry import ApiCaller
 from errors import ConfigError
 from settings import setting
 

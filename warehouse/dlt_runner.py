@@ -1,0 +1,67 @@
+"""Run dlt pipelines into the warehouse."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import dlt
+import pyarrow as pa
+from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import DestinationException
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from warehouse.destination import (
+    configured_destination,
+    duckdb_file,
+    duckdb_option,
+    root_error,
+)
+
+T = TypeVar("T")
+
+NAMING_CONVENTION = "sql_cs_v1"
+"""dlt's naming convention that keeps the CRM's own spelling of columns."""
+
+
+def run_dlt(crm: str, extract: Callable[[dlt.Pipeline], T], *, read_only: bool = False) -> T:
+    """Call `extract` with a dlt pipeline whose dataset is the CRM's.
+
+    Each object is landed in a table of its name. dlt stores its cursors with the rows, in the
+    warehouse; no other file is kept. `read_only`: `extract` may look at cursors, and a DuckDB file
+    is not changed.
+
+    Raises: WarehouseBusyError, SyncError: the warehouse cannot be opened.
+    """
+    # Arrow's default pool keeps the memory of pages that are landed; these two return it
+    has_jemalloc = "jemalloc" in pa.supported_memory_backends()
+    pa.set_memory_pool(pa.jemalloc_memory_pool() if has_jemalloc else pa.system_memory_pool())
+    try:
+        with _pipeline(crm, read_only=read_only) as pipeline:
+            return extract(pipeline)
+    except (PipelineStepFailed, DestinationException) as failure:
+        raise root_error(failure) from failure
+
+
+@contextmanager
+def _pipeline(dataset: str, *, read_only: bool) -> Iterator[dlt.Pipeline]:
+    """Give a pipeline into one dataset; its working folder is temporary."""
+    os.environ.setdefault("SCHEMA__NAMING", NAMING_CONVENTION)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onefunnel-"))
+        destination: str | Destination[Any, Any] = configured_destination()
+        if read_only and (file := duckdb_file()):
+            if file.exists():
+                stack.enter_context(duckdb_option("READ_ONLY", "true"))
+            else:
+                # DuckDB would create the file: an empty one in the temporary folder stands in
+                destination = dlt.destinations.duckdb(f"duckdb:///{folder}/empty.duckdb")
+        else:
+            # a vacuum during an extract doubles the memory, and takes more the larger the table is;
+            # DuckDB does it when the warehouse is next opened
+            stack.enter_context(duckdb_option("GLOBAL_CONFIG", json.dumps({"max_vacuum_tasks": 0})))
+        yield dlt.pipeline(
+            dataset, destination=destination, dataset_name=dataset, pipelines_dir=folder
+        )
