@@ -138,6 +138,7 @@ def _links(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Table:
         for crm, mapping in mappings.items()
         for object in mapping.records
         for field, target in mapping.links_of(object).items()
+        if target.partition(".")[0] in mappings  # a CRM without a mapping file is off
     )
 
 
