@@ -46,7 +46,7 @@ def configured_destination() -> str | Destination[Any, Any]:
 
 def duckdb_file() -> Path | None:
     """Return the path of the configured DuckDB file; None where the warehouse is on PostgreSQL."""
-    destination = Destination.from_reference(configured_destination())
+    destination: Any = Destination.from_reference(configured_destination())
     if destination.destination_name != "duckdb":
         return None
     # the configuration alone: a client of dlt would open the file, and so create it
