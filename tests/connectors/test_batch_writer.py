@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.load.batch_writer import NEXT
 from connectors.load.sink_spec import SinkSpec
+from connectors.load.write_states import NEXT
 from connectors.load.writer import write_changes
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller, no_sleep
