@@ -1,8 +1,8 @@
 """Write one group of changes into a CRM: compare, clear, write, confirm, retry.
 
-Each change moves through the states of `write_states`. A step (a read or a write of a batch) gives each
-change of the batch an `Answer`. The table `NEXT` says the next state of the change, or the outcome
-with which it ends. One loop, `BatchWriter._work_off`, takes the steps.
+Each change moves through the states of `write_states`. A step, a read or a write of a batch, gives
+each change of the batch an `Answer`. The table `NEXT` says its next state or the outcome with which
+it ends. One loop, `BatchWriter._work_off`, takes the steps.
 """
 
 import logging
