@@ -178,7 +178,7 @@ def _link_edges(
 
 
 def _short_id(id: ir.StringValue, mapping: Mapping) -> ir.StringValue:
-    """As much of an id as tells records apart."""
+    """The part of an id that identifies the record: Salesforce writes 15 or 18 characters."""
     characters = mapping.system_fields.id_match_length
     return id if characters is None else id.left(characters)
 
@@ -253,7 +253,7 @@ def _join_by_email(
 def event_identities(records: ir.Table, *, normalized_emails: ir.Table) -> ir.Table:
     """By what an event may name a person: who (a record's key or an address), person_id.
 
-    An address that several people share names nobody; a role address of one person names them.
+    An address that several people share identifies none of them; a role address of one person does.
     """
     by_key = records.select("person_id", who=records.key)
     address = normalize_column(
