@@ -30,7 +30,7 @@ MIN_BUYERS = 10
 
 @dataclass(frozen=True)
 class SignalStats:
-    """How well a yes or no at a month's end told who would become a customer.
+    """How well a yes or no at a month's end predicted who would become a customer.
 
     `yes` and `no` count month ends of people, `yes_became` and `no_became` those of them that a
     purchase followed in time; `buyers` counts the people who bought after a yes, `others` those who
@@ -141,7 +141,7 @@ class Backtest:
     """One or two definitions, judged by the same people, moments and outcome.
 
     people: month ends of people that were judged; became: those that a purchase followed in time;
-    buyers: the different people who bought; unknown: how often nobody can tell what a field said.
+    buyers: the different people who bought; unknown: how often the value of a field is unknown.
     """
 
     now: datetime
@@ -168,7 +168,7 @@ def backtest(
     months: int,
     on_progress: ProgressCallback,
 ) -> Backtest:
-    """Judge definitions by who became a customer within so many days after each month's end.
+    """Measure definitions by who became a customer within some days after each month's end.
 
     The first definition says what a customer is, for all of them. Nothing is pulled or written.
 
@@ -303,6 +303,6 @@ def _notes(
     if len(seen.month_ends) < months:
         yield f"the history holds {len(seen.month_ends)} month ends of the {months} asked for"
     if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
-        yield f"nobody can tell what these said then, and they count as empty: {', '.join(gaps)}"
+        yield f"no historical value, treated as empty: {', '.join(gaps)}"
     if buyers < MIN_BUYERS:
         yield f"{buyers} people became {top}: too few to judge anything by"

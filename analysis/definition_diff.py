@@ -23,7 +23,7 @@ from transforms.lifecycle.lifecycle import LifecycleTables, Materialize, lifecyc
 from warehouse.warehouse import Warehouse
 
 FOLLOW_UP_WEEKS = 12
-"""So many weeks back follow-ups are counted."""
+"""Follow-ups are counted over this number of past weeks."""
 
 SAMPLE_PER_FLOW = 3
 """People shown of every flow."""
@@ -182,7 +182,7 @@ def _actions(before: Rows, after: Rows) -> Rows:
 
 
 def _writes(both: ir.Table, records: ir.Table, configuration: Configuration) -> Rows:
-    """What would be written anew, per object, and the calls it takes."""
+    """The records that would be written, per object, and the API calls for them."""
     found = []
     for crm, object, fields in stage_moves.written_objects(configuration.mappings):
         [row] = to_rows(stage_moves.changed_records(both, records, fields, crm=crm, object=object))

@@ -23,7 +23,7 @@ MAX_SNAPSHOTS = 1_000_000
 """People times month ends that are judged in one go; more is done in several."""
 
 ProgressCallback = Callable[[str], None]
-"""Told what is being done, for people who wait."""
+"""Called with the present step, for a status line."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class MonthEndSnapshots:
 
     judged: per definition what was read of every life to be judged, with of, month_end, became
     (none: no month end to judge); histories: per definition `stage_history` as it is known now;
-    unknown: how often nobody can tell what a field said.
+    unknown: how often the value of a field at that time is unknown.
     """
 
     now: datetime
@@ -107,8 +107,8 @@ def compute_snapshots(
 def history_too_short(within_days: float) -> str:
     """Say that no month end can be judged."""
     return (
-        f"the history is too short: nobody was known {within_days:g} days before the end of it, "
-        "so nobody's outcome can be told"
+        f"the history is too short: no person existed {within_days:g} days before its end, "
+        "so no outcome can be measured"
     )
 
 
@@ -125,7 +125,7 @@ def to_rows(table: ir.Table, *order: str) -> Rows:
 def _usable_month_ends(
     people: ir.Table, now: datetime, *, within_days: float, months: int
 ) -> list[datetime]:
-    """The month ends at which somebody was known already."""
+    """The month ends at which at least one person existed."""
     first = people.created_at.min().to_pyarrow().as_py()
     ends = history.month_ends(now, within_days=within_days, months=months)
     return [moment for moment in ends if first is not None and moment > to_naive_utc(first)]
@@ -143,7 +143,7 @@ def _current_stage_history(
 
 @dataclass(frozen=True)
 class _SnapshotStates:
-    """The lives that were lived, what each definition says of them, and what nobody knows."""
+    """The snapshots, the result of each definition for them, and the unknown values."""
 
     people: ir.Table
     by_definition: list[ir.Table]

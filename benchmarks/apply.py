@@ -4,7 +4,7 @@
     python benchmarks/apply.py --changes 5000    fewer
 
 The minimum is one call per full batch, 100 records in HubSpot and 200 in Salesforce. The calls that
-look before writing are counted apart. HubSpot's speed is held against the most that its limit
+look before writing are counted apart. HubSpot's speed is compared with the most that its limit
 allows: to make all calls of a stretch at its very beginning.
 """
 

@@ -91,7 +91,7 @@ class Scenario:
 
     @property
     def cassette(self) -> Path:
-        """Where its recording lies."""
+        """The path of its recording."""
         return CASSETTES / self.crm / f"{self.name}.json"
 
 
@@ -303,7 +303,7 @@ def _plant(sandbox: Sandbox) -> None:
 
 
 def main(scenarios: Iterable[Scenario] = SCENARIOS) -> None:
-    """Record all scenarios anew."""
+    """Record all scenarios again."""
     shutil.rmtree(CASSETTES, ignore_errors=True)
     for scenario in scenarios:
         sys.stderr.write(f"{scenario.crm}/{scenario.name}\n")

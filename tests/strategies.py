@@ -1,8 +1,8 @@
-"""Random definitions, and random lives that try hard to fall on their edges.
+"""Hypothesis strategies: random definitions, and random people at the edges of their rules.
 
-Numbers are few and small, so that they collide: instants are sums of the very lengths the
-definition names (windows, patience, half-life), plus or minus a microsecond; points are powers of
-two more often than not, so that they decay to exactly what a rule asks for.
+Numbers are few and small, so that they collide: times are sums of the lengths in the definition
+(windows, inactivity limit, half-life), plus or minus a microsecond; points are mostly powers of
+two, so that they decay to exactly the limit of a rule.
 """
 
 from collections.abc import Sequence

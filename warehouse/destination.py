@@ -76,7 +76,7 @@ def root_error(failure: Exception) -> BaseException:
         if isinstance(error, SyncError | KeyboardInterrupt):
             return error
         if isinstance(error, duckdb.IOException):
-            # DuckDB has no error class of its own for a locked file: only the text tells them apart
+            # DuckDB has no error class of its own for a locked file: only the text differs
             is_locked = "set lock on file" in str(error)
             return WarehouseBusyError(BUSY) if is_locked else SyncError(UNWRITABLE)
         # psycopg's class, by name: psycopg is not installed where DuckDB alone is used

@@ -109,7 +109,7 @@ def _thresholds(side: DefinitionResult) -> Iterable[SignalStats]:
 
 
 def _strongest_kinds(side: DefinitionResult) -> Iterable[SignalStats]:
-    """The kinds that tell most, the strongest first."""
+    """The kinds that predict best, the strongest first."""
     happened = (mark for mark in side.kinds if mark.yes)
     return sorted(happened, key=lambda mark: (-(mark.lift or 0), mark.signal))[:MAX_SIGNALS]
 
@@ -205,7 +205,7 @@ def format_percent(share: float | None) -> str:
 
 
 def format_lift(mark: SignalStats) -> tuple[str, str]:
-    """The lift and its limits, or that too few bought to tell."""
+    """The lift and its limits, or that too few people bought."""
     if mark.lift is None or mark.confidence_interval is None:
         return "too few", ""
     low, high = mark.confidence_interval

@@ -11,7 +11,7 @@ from analysis.run_report import Report, Rows
 from connectors import crm_label
 
 WIDE_CONSOLE = 110
-"""From so many characters on there is room for reasons."""
+"""The console width in characters from which on reasons are shown."""
 
 SIDE_STATUSES = ("recycled", "disqualified")
 """The statuses that are counted beside the stages."""
@@ -92,7 +92,7 @@ def stage_table(
 
 
 def unknown_fields_line(unknown: dict[str, int]) -> Text:
-    """How many people lack which field, because nobody can tell what it held then."""
+    """How many people lack which field, because it has no historical value."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
     return Text(f"No historical value (treated as empty): {counts} people")
 

@@ -53,7 +53,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what stands in it is not told."""
+    """The message does not quote its content."""
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "secrets.toml").write_text(f"token = [{SECRET}")
     monkeypatch.chdir(tmp_path)
@@ -118,7 +118,7 @@ def test_loopback_may_be_plain_http(url: str) -> None:
 
 
 def test_salesforce_hosts_are_salesforces(sandbox: Sandbox) -> None:
-    """A client secret is sent to nobody else."""
+    """A client secret is sent to no other host."""
     elsewhere = SalesforceSettings(
         instance_url="https://salesforce.example.com", client_id="c", client_secret=SECRET
     )

@@ -27,8 +27,8 @@ class WriteHistory(NamedTuple):
     """The write attempts of fields in the journal, and the decisions about fields.
 
     attempts:  run_id, crm, object, record_id, field, after, rule_hash, was_overwritten
-               boolean, status (written / quarantined / unknown), refused_field, error_code, error, at, backward
-               boolean; one row per field sent
+               boolean, status (written / quarantined / unknown), refused_field, error_code,
+               error, at, backward boolean; one row per field sent
     decisions: at, decision (frozen / retry / accept), crm, object, record_id, field, value; what a
                retry leaves NULL stands for all
     """
