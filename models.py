@@ -3,10 +3,24 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+VERSION = "0.2.0"
+"""The release; pyproject.toml names the same."""
+
+Rows = list[dict[str, Any]]
+"""The rows of a small table for a report or a receipt."""
 
 FieldType = Literal["text", "number", "integer", "boolean", "date", "datetime"]
 OutcomeStatus = Literal["written", "unchanged", "held", "quarantined", "excluded", "unknown"]
+STATUSES: tuple[OutcomeStatus, ...] = (
+    "written",
+    "held",
+    "quarantined",
+    "unchanged",
+    "excluded",
+)
+"""The outcomes with which a live record can end a run, in the order of reports."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from analysis.month_end_snapshots import (
     MonthEndSnapshots,
     NamedDefinition,
     ProgressCallback,
-    Rows,
     compute_snapshots,
     history_too_short,
     to_rows,
 )
 from config.definition import Definition
+from models import Rows
 from transforms.evaluation import snapshots as history
 from transforms.lifecycle.lifecycle import Materialize
 from transforms.lifecycle.reasons import describe_leaf

@@ -10,14 +10,13 @@ import ibis.expr.types as ir
 from analysis.month_end_snapshots import (
     NamedDefinition,
     ProgressCallback,
-    Rows,
     to_naive_utc,
     to_rows,
 )
 from config.definition import Definition
 from config.loader import Configuration
 from connectors import connector
-from models import WriteVolume
+from models import Rows, WriteVolume
 from transforms.evaluation import stage_moves
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize, lifecycle
 from warehouse.warehouse import Warehouse

@@ -4,20 +4,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import ibis.expr.types as ir
 from more_itertools import chunked
 
 from config.definition import Definition
 from config.loader import Configuration
+from models import Rows
 from transforms.evaluation import snapshots as history
 from transforms.evaluation.snapshots import InputTables
 from transforms.lifecycle.lifecycle import Materialize, Steps, compute_steps, stage_history
 from transforms.staging.timestamps import from_datetime
 from warehouse.warehouse import Warehouse
-
-Rows = list[dict[str, Any]]
 
 MAX_SNAPSHOTS = 1_000_000
 """People times month ends that are judged in one go; more is done in several."""

@@ -23,8 +23,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from connectors import Client, connector
-from connectors.hubspot import Settings as HubSpotSettings
-from connectors.salesforce import Settings as SalesforceSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import FieldChange, RecordChange
 from sandbox.hubspot.auth_limits import BURST, BURST_SECONDS
 from sandbox.server import Sandbox, running

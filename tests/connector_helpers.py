@@ -12,9 +12,9 @@ from dlt.destinations import duckdb
 
 from connectors import Client, connector
 from connectors.extract.pipeline import estimate, extract_and_verify, load_batches
-from connectors.hubspot import Settings as HubSpotSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
 from connectors.retry import no_sleep
-from connectors.salesforce import Settings as SalesforceSettings
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import ExtractEstimate, FieldSelection, Outcome, RecordChange, RowCheck
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record

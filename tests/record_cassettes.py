@@ -26,10 +26,10 @@ from cassettes.recorder import recording
 from cassettes.replay import configuration_words
 from config.loader import load_configuration
 from connectors import Client, connector
-from connectors.hubspot import Settings as HubSpotSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
 from connectors.retry import no_sleep
-from connectors.salesforce import Settings as SalesforceSettings
 from connectors.salesforce.anonymize_rules import SALESFORCE_URL
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import Field, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, running

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
-from analysis.month_end_snapshots import Rows
 from cli.render.run import WIDE_CONSOLE, format_count, make_table
+from models import Rows
 
 MAX_CURVE_ROWS = 12
 """Rows of the score's curve, at most."""

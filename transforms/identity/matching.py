@@ -5,6 +5,7 @@ from collections.abc import Mapping as Map
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from config.mapping import Mapping, People
 from transforms.staging.canonical import map_value, null_of
@@ -153,8 +154,9 @@ def merged_records(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Tabl
 
 
 def _edges(listed: Iterable[ir.Table]) -> ir.Table:
-    nobody = ibis.memtable({"a": [""], "b": [""]}, schema={"a": "string", "b": "string"})
-    return ibis.union(nobody.filter(ibis.literal(False)), *listed)
+    # from Arrow: Ibis needs pandas for a memtable of a dict
+    empty = ibis.memtable(pa.table({"a": [""], "b": [""]}))
+    return ibis.union(empty.filter(ibis.literal(False)), *listed)
 
 
 def _link_edges(
