@@ -1,16 +1,11 @@
 """The command `sandbox`: both CRMs on this machine, to try things out."""
 
-import json
-from errno import EADDRINUSE
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from errors import ConfigError
-
-if TYPE_CHECKING:
-    from sandbox.faults import Fault
 
 app = typer.Typer()
 
@@ -37,27 +32,13 @@ def sandbox_command(
     ] = None,
 ) -> None:
     """Serve the APIs of both CRMs on 127.0.0.1, filled with invented people."""
+    from sandbox.__main__ import start
     from sandbox.scenarios import SCENARIOS
-    from sandbox.server import serve
 
     if scenario == "list":
         typer.echo("\n".join(SCENARIOS))
         return
-    if scenario and scenario not in SCENARIOS:
-        raise ConfigError(f"unknown scenario {scenario}; the scenarios are {', '.join(SCENARIOS)}")
-    planned = _read_faults(faults)
     try:
-        serve(people=people, seed=seed, port=port, scenario=scenario, faults=planned)
-    except OSError as error:
-        if error.errno != EADDRINUSE:
-            raise
-        raise ConfigError(f"port {port} is in use: choose another one with --port") from error
-
-
-def _read_faults(path: Path | None) -> "list[Fault]":
-    from sandbox.faults import parse_faults
-
-    try:
-        return parse_faults(json.loads(path.read_text())) if path else []
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is not a list of faults: {error}") from error
+        start(people=people, seed=seed, port=port, scenario=scenario, faults=faults)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

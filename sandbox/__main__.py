@@ -26,19 +26,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--faults", type=Path, help="a JSON file with the faults to plan")
     options = parser.parse_args(arguments)
     try:
-        serve(
-            people=options.people,
-            seed=options.seed,
-            port=options.port,
-            scenario=options.scenario,
-            faults=_read_faults(options.faults),
-        )
+        start(**vars(options))
     except ValueError as error:
         parser.error(str(error))
+
+
+def start(*, people: int, seed: int, port: int, scenario: str, faults: Path | None) -> None:
+    """Serve both CRMs until Ctrl-C.
+
+    Raises: ValueError where the scenario is unknown, the file of faults is wrong, or the port is
+            in use.
+    """
+    if scenario and scenario not in SCENARIOS:
+        raise ValueError(f"unknown scenario {scenario}; there are {', '.join(sorted(SCENARIOS))}")
+    planned = _read_faults(faults)
+    try:
+        serve(people=people, seed=seed, port=port, scenario=scenario, faults=planned)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
-        parser.error(f"port {options.port} is in use; choose another one with --port")
+        raise ValueError(f"port {port} is in use: choose another one with --port") from error
 
 
 def _read_faults(path: Path | None) -> list[Fault]:
