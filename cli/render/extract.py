@@ -28,8 +28,8 @@ def row_check_table(rows: Rows) -> Table:
     columns = ("object", "records >", "complete", "missing >", "deleted >", "re-associated >")
     table = make_table("Row-count check and repairs", *columns)
     for row in rows:
-        proven = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["proven_at"] else "never"
+        complete = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["complete_at"] else "never"
         names = ("records", "missing", "deleted", "reassociated")
-        records, *mended = (format_count(row[name]) for name in names)
-        table.add_row(f"{row['crm']} {row['object']}", records, proven, *mended)
+        records, *repairs = (format_count(row[name]) for name in names)
+        table.add_row(f"{row['crm']} {row['object']}", records, complete, *repairs)
     return table

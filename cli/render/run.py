@@ -87,7 +87,7 @@ def stage_table(
         table.add_row(label, *map(format_count, [*counts, sum(mine.values()), *asides]))
     if any((crm, None) in people_by_stage for crm in crms):
         blank = (format_count(people_by_stage.get((crm, None), 0)) for crm in crms)
-        table.add_row("(other / no stage)", *blank, style="dim")
+        table.add_row("(other or none)", *blank, style="dim")
     return table
 
 
