@@ -1,4 +1,4 @@
-"""The backtest: one or two definitions over the history that both had to judge at the time."""
+"""The backtest: how well one or two definitions predicted customers in the past."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ from transforms.lifecycle.reasons import describe_leaf
 from warehouse.warehouse import Warehouse
 
 MIN_BUYERS = 10
-"""With fewer customers on a side nothing is said of it: chance alone would speak."""
+"""With fewer customers with or without a signal its lift is not reported."""
 
 
 @dataclass(frozen=True)
 class SignalStats:
-    """How well a yes or no at a month's end told who would become a customer.
+    """How well a yes-or-no signal at a month end predicted customers.
 
     `yes` and `no` count month ends of people, `yes_became` and `no_became` those of them that a
     purchase followed in time; `buyers` counts the people who bought after a yes, `others` those who
@@ -141,7 +141,8 @@ class Backtest:
     """One or two definitions, judged by the same people, moments and outcome.
 
     people: month ends of people that were judged; became: those that a purchase followed in time;
-    buyers: the different people who bought; unknown: how often nobody can tell what a field said.
+    buyers: the different people who bought; unknown: fields without a known value
+    at that time, and how often.
     """
 
     now: datetime
@@ -168,7 +169,7 @@ def backtest(
     months: int,
     on_progress: ProgressCallback,
 ) -> Backtest:
-    """Judge definitions by who became a customer within so many days after each month's end.
+    """Measure definitions by who became a customer within `within_days` after each month end.
 
     The first definition says what a customer is, for all of them. Nothing is pulled or written.
 
@@ -301,8 +302,8 @@ def _notes(
         yield history_too_short(within_days)
         return
     if len(seen.month_ends) < months:
-        yield f"the history holds {len(seen.month_ends)} month ends of the {months} asked for"
+        yield f"the history has {len(seen.month_ends)} month ends, {months} were requested"
     if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
-        yield f"nobody can tell what these said then, and they count as empty: {', '.join(gaps)}"
+        yield f"no historical value (treated as empty): {', '.join(gaps)}"
     if buyers < MIN_BUYERS:
-        yield f"{buyers} people became {top}: too few to judge anything by"
+        yield f"{buyers} people became {top}: too few to judge"

@@ -1,4 +1,4 @@
-"""Everybody at every month's end as definitions saw them then, and what became of them."""
+"""Month-end snapshots: every person with the data known then, and the later outcome."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ MAX_SNAPSHOTS = 1_000_000
 """People times month ends that are judged in one go; more is done in several."""
 
 ProgressCallback = Callable[[str], None]
-"""Told what is being done, for people who wait."""
+"""Called with the name of each step, for a progress display."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class NamedDefinition:
 
 
 class SnapshotReader(Protocol):
-    """Reads what is asked of every life at `as_of`: a table with `life` and `rank`."""
+    """Reads the columns of every snapshot at `as_of`: a table with `life` and `rank`."""
 
     def __call__(self, steps: Steps, definition: Definition, *, as_of: int) -> ir.Table:
         """Give one row per life."""
@@ -52,7 +52,7 @@ class MonthEndSnapshots:
 
     judged: per definition what was read of every life to be judged, with of, month_end, became
     (none: no month end to judge); histories: per definition `stage_history` as it is known now;
-    unknown: how often nobody can tell what a field said.
+    unknown: how often the value of a field at that time is unknown.
     """
 
     now: datetime
@@ -72,7 +72,7 @@ def compute_snapshots(
     materialize: Materialize,
     on_progress: ProgressCallback,
 ) -> MonthEndSnapshots:
-    """Look back from now on the last months that can be judged, with every definition.
+    """Evaluate every definition at the last month ends whose window has closed.
 
     The first definition says what a customer is.
 
@@ -107,8 +107,8 @@ def compute_snapshots(
 def history_too_short(within_days: float) -> str:
     """Say that no month end can be judged."""
     return (
-        f"the history is too short: nobody was known {within_days:g} days before the end of it, "
-        "so nobody's outcome can be told"
+        f"the history is too short: no record is older than {within_days:g} days at a month end, "
+        "so no outcome is known"
     )
 
 
@@ -125,7 +125,7 @@ def to_rows(table: ir.Table, *order: str) -> Rows:
 def _usable_month_ends(
     people: ir.Table, now: datetime, *, within_days: float, months: int
 ) -> list[datetime]:
-    """The month ends at which somebody was known already."""
+    """The month ends after the first record was created."""
     first = people.created_at.min().to_pyarrow().as_py()
     ends = history.month_ends(now, within_days=within_days, months=months)
     return [moment for moment in ends if first is not None and moment > to_naive_utc(first)]
@@ -143,7 +143,7 @@ def _current_stage_history(
 
 @dataclass(frozen=True)
 class _SnapshotStates:
-    """The lives that were lived, what each definition says of them, and what nobody knows."""
+    """The snapshots, their state by each definition, and the counts of unknown values."""
 
     people: ir.Table
     by_definition: list[ir.Table]
@@ -200,7 +200,7 @@ def _snapshots(
         there = [name for name in fields if name in known.people.columns]
         tables = (known.people, known.field_since, known.events)
         moved = history.snapshots(tables, there, moment=moment, until=moments[-1])
-        # kept before the next moment is asked for: that one takes the place of this one
+        # stored now: the tables of the next month end replace these
         people, since, events = (
             keep(f"life_{part}_{nth}", table) for part, table in enumerate(moved)
         )

@@ -1,4 +1,4 @@
-"""What people see of a definition tried on the history."""
+"""Print a backtest as tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -60,7 +60,7 @@ def _sections(backtest: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
 
 
 def _stage_entries(sides: Sequence[DefinitionResult]) -> Table:
-    """People entering each stage, month by month; of two definitions "ours / theirs"."""
+    """People entering each stage, month by month; of two definitions "current / other"."""
     labels = {stage: label for side in sides[::-1] for stage, label in side.labels.items()}
     title = "People entering each stage, by month"
     if len(sides) > 1:
@@ -109,7 +109,7 @@ def _thresholds(side: DefinitionResult) -> Iterable[SignalStats]:
 
 
 def _strongest_kinds(side: DefinitionResult) -> Iterable[SignalStats]:
-    """The kinds that tell most, the strongest first."""
+    """The kinds with the highest lift, highest first."""
     happened = (mark for mark in side.kinds if mark.yes)
     return sorted(happened, key=lambda mark: (-(mark.lift or 0), mark.signal))[:MAX_SIGNALS]
 
@@ -205,7 +205,7 @@ def format_percent(share: float | None) -> str:
 
 
 def format_lift(mark: SignalStats) -> tuple[str, str]:
-    """The lift and its limits, or that too few bought to tell."""
+    """The lift with its interval, or `too few`."""
     if mark.lift is None or mark.confidence_interval is None:
         return "too few", ""
     low, high = mark.confidence_interval

@@ -255,7 +255,7 @@ def _sums(scores: Rows) -> tuple[int, int]:
 
 
 def _high_score(scores: Rows) -> int:
-    """The score that all but a thousandth stay below: what lies above is one last bar."""
+    """The 99.9 % quantile of the score; higher scores share the last bar."""
     people, _ = _sums(scores)
     seen = 0
     for row in scores:

@@ -11,7 +11,7 @@ from analysis.run_report import Report, Rows
 from connectors import crm_label
 
 WIDE_CONSOLE = 110
-"""From so many characters on there is room for reasons."""
+"""Consoles of at least this width show the column of reasons."""
 
 SIDE_STATUSES = ("recycled", "disqualified")
 """The statuses that are counted beside the stages."""
@@ -81,10 +81,10 @@ def stage_table(
     )
     people_by_stage = {(row["crm"], row["stage"]): row["people"] for row in crm_stages}
     for stage, label in labels.items():
-        mine = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
+        people_by_status = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
         counts = [people_by_stage.get((crm, stage), 0) for crm in crms]
-        asides = [mine.get(word, 0) for word in SIDE_STATUSES]
-        table.add_row(label, *map(format_count, [*counts, sum(mine.values()), *asides]))
+        asides = [people_by_status.get(word, 0) for word in SIDE_STATUSES]
+        table.add_row(label, *map(format_count, [*counts, sum(people_by_status.values()), *asides]))
     if any((crm, None) in people_by_stage for crm in crms):
         blank = (format_count(people_by_stage.get((crm, None), 0)) for crm in crms)
         table.add_row("(other or none)", *blank, style="dim")
@@ -92,7 +92,7 @@ def stage_table(
 
 
 def unknown_fields_line(unknown: dict[str, int]) -> Text:
-    """How many people lack which field, because nobody can tell what it held then."""
+    """Count the people without a known value at that time, by field."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
     return Text(f"No historical value (treated as empty): {counts} people")
 

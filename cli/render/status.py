@@ -1,4 +1,4 @@
-"""What people see of the journal: the last runs, what waits for somebody, one person's changes."""
+"""Print the last runs with the open issues, and the changes of one person."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from warehouse.status import Status
 
 
 def show_status(status: Status, console: Console) -> None:
-    """Print the last runs, and what of the newest one waits for somebody."""
+    """Print the last runs, and the open issues of the newest one."""
     if not status.runs:
         console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
         return
