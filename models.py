@@ -3,10 +3,24 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+VERSION = "0.2.0"
+"""The release; pyproject.toml names the same."""
+
+Rows = list[dict[str, Any]]
+"""The rows of a small table for a report or a receipt."""
 
 FieldType = Literal["text", "number", "integer", "boolean", "date", "datetime"]
 OutcomeStatus = Literal["written", "unchanged", "held", "quarantined", "excluded", "unknown"]
+STATUSES: tuple[OutcomeStatus, ...] = (
+    "written",
+    "held",
+    "quarantined",
+    "unchanged",
+    "excluded",
+)
+"""The outcomes with which a live record can end a run, in the order of reports."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +121,9 @@ class RowCheck:
 
 @dataclass(frozen=True)
 class ExtractEstimate:
-    """How the next pull reads one object: `records` are to be read, by about so many `calls`.
+    """How the next extract reads one object: about `records` records with about `calls` calls.
 
-    `records` is None where a CRM cannot count them; `calls` are then the fewest.
+    `records` is None where the CRM cannot count them; `calls` is then the minimum.
     """
 
     object: str

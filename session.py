@@ -18,7 +18,7 @@ from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
 from settings import read_settings
 
 SourceTypes = Mapping[str, Mapping[str, FieldType]]
-"""What lies in the warehouse of one CRM: object -> field -> type."""
+"""The landed fields of one CRM: object -> field -> type."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _unreadable_objects(configuration: Configuration, connection: CrmSession) ->
 
 
 def _is_drift(problem: Problem, catalog: Catalog, landed: SourceTypes) -> bool:
-    """Tell what the account once had from what it never did: a mistake in the mapping."""
+    """Say whether the account had the field before; otherwise the mapping is wrong."""
     object, name = problem.object_and_field
     before, now = landed.get(object, {}), catalog.get(object, {})
     if not name:

@@ -13,12 +13,12 @@ from analysis.month_end_snapshots import (
     MonthEndSnapshots,
     NamedDefinition,
     ProgressCallback,
-    Rows,
     compute_snapshots,
     history_too_short,
     to_rows,
 )
 from config.definition import Definition
+from models import Rows
 from transforms.evaluation import snapshots as history
 from transforms.lifecycle.lifecycle import Materialize
 from transforms.lifecycle.reasons import describe_leaf
@@ -30,7 +30,7 @@ MIN_BUYERS = 10
 
 @dataclass(frozen=True)
 class SignalStats:
-    """How well a yes-or-no signal at a month end predicted customers.
+    """How well a yes or no at a month's end predicted who would become a customer.
 
     `yes` and `no` count month ends of people, `yes_became` and `no_became` those of them that a
     purchase followed in time; `buyers` counts the people who bought after a yes, `others` those who
@@ -141,8 +141,7 @@ class Backtest:
     """One or two definitions, judged by the same people, moments and outcome.
 
     people: month ends of people that were judged; became: those that a purchase followed in time;
-    buyers: the different people who bought; unknown: fields without a known value
-    at that time, and how often.
+    buyers: the different people who bought; unknown: how often the value of a field is unknown.
     """
 
     now: datetime
@@ -169,7 +168,7 @@ def backtest(
     months: int,
     on_progress: ProgressCallback,
 ) -> Backtest:
-    """Measure definitions by who became a customer within `within_days` after each month end.
+    """Measure definitions by who became a customer within some days after each month's end.
 
     The first definition says what a customer is, for all of them. Nothing is pulled or written.
 
@@ -304,6 +303,6 @@ def _notes(
     if len(seen.month_ends) < months:
         yield f"the history has {len(seen.month_ends)} month ends, {months} were requested"
     if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
-        yield f"no historical value (treated as empty): {', '.join(gaps)}"
+        yield f"no historical value, treated as empty: {', '.join(gaps)}"
     if buyers < MIN_BUYERS:
         yield f"{buyers} people became {top}: too few to judge"

@@ -10,20 +10,19 @@ import ibis.expr.types as ir
 from analysis.month_end_snapshots import (
     NamedDefinition,
     ProgressCallback,
-    Rows,
     to_naive_utc,
     to_rows,
 )
 from config.definition import Definition
 from config.loader import Configuration
 from connectors import connector
-from models import WriteVolume
+from models import Rows, WriteVolume
 from transforms.evaluation import stage_moves
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize, lifecycle
 from warehouse.warehouse import Warehouse
 
 FOLLOW_UP_WEEKS = 12
-"""So many weeks back follow-ups are counted."""
+"""Follow-ups are counted over this number of past weeks."""
 
 SAMPLE_PER_FLOW = 3
 """People shown of every flow."""
@@ -182,7 +181,7 @@ def _actions(before: Rows, after: Rows) -> Rows:
 
 
 def _writes(both: ir.Table, records: ir.Table, configuration: Configuration) -> Rows:
-    """Count the records to write and the calls, per object."""
+    """The records that would be written, per object, and the API calls for them."""
     found = []
     for crm, object, fields in stage_moves.written_objects(configuration.mappings):
         [row] = to_rows(stage_moves.changed_records(both, records, fields, crm=crm, object=object))

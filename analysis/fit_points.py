@@ -121,7 +121,7 @@ def fit_points(
     gains = [holdout_metrics(score, late, marked) for score in (was, now)]
     found = replace(found, selected=round(marked), before=gains[0], after=gains[1])
     if gains[1].average_precision <= gains[0].average_precision:
-        note = "on the later month ends the current points predict as well or better: keep them"
+        note = "on the later month ends the present points predict as well or better: keep them"
         return replace(found, note=note)
     changed = tuple(change for change in changes if change.before != change.after)
     return replace(found, changes=changed, diff=changes_as_diff(definition_file, changed))
@@ -130,7 +130,7 @@ def fit_points(
 def _weights(part: SnapshotMatrix, before: FloatArray) -> FloatArray:
     """What each column adds to the odds of buying, in the direction its points have: logistic.
 
-    NaN where too few people have it. Each is measured against its own spread, with a slight
+    NaN where too few people had it. Each is measured against its own spread, with a slight
     pull towards nothing.
     """
     had = np.array([len(set(part.person_ids[column > 0])) for column in part.features.T])

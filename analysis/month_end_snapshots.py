@@ -4,26 +4,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import ibis.expr.types as ir
 from more_itertools import chunked
 
 from config.definition import Definition
 from config.loader import Configuration
+from models import Rows
 from transforms.evaluation import snapshots as history
 from transforms.evaluation.snapshots import InputTables
 from transforms.lifecycle.lifecycle import Materialize, Steps, compute_steps, stage_history
 from transforms.staging.timestamps import from_datetime
 from warehouse.warehouse import Warehouse
 
-Rows = list[dict[str, Any]]
-
 MAX_SNAPSHOTS = 1_000_000
 """People times month ends that are judged in one go; more is done in several."""
 
 ProgressCallback = Callable[[str], None]
-"""Called with the name of each step, for a progress display."""
+"""Called with the present step, for a status line."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,8 @@ def compute_snapshots(
 def history_too_short(within_days: float) -> str:
     """Say that no month end can be judged."""
     return (
-        f"the history is too short: no record is older than {within_days:g} days at a month end, "
-        "so no outcome is known"
+        f"the history is too short: no person existed {within_days:g} days before its end, "
+        "so no outcome can be measured"
     )
 
 
@@ -125,7 +124,7 @@ def to_rows(table: ir.Table, *order: str) -> Rows:
 def _usable_month_ends(
     people: ir.Table, now: datetime, *, within_days: float, months: int
 ) -> list[datetime]:
-    """The month ends after the first record was created."""
+    """The month ends at which at least one person existed."""
     first = people.created_at.min().to_pyarrow().as_py()
     ends = history.month_ends(now, within_days=within_days, months=months)
     return [moment for moment in ends if first is not None and moment > to_naive_utc(first)]
@@ -143,7 +142,7 @@ def _current_stage_history(
 
 @dataclass(frozen=True)
 class _SnapshotStates:
-    """The snapshots, their state by each definition, and the counts of unknown values."""
+    """The snapshots, the result of each definition for them, and the unknown values."""
 
     people: ir.Table
     by_definition: list[ir.Table]

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from config.definition import Definition
 from connectors import crm_label
+from models import Rows
 from session import CrmSession
 from transforms.lifecycle.lifecycle import LifecycleTables
 from transforms.planning.crm_agreement import disagreements, stage_field
@@ -16,8 +17,6 @@ from transforms.planning.plan import Plan
 from transforms.resolve import ResolvedTables
 from warehouse.runs import Run
 from writeback.guard import GuardResult
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass

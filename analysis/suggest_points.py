@@ -20,7 +20,7 @@ from transforms.evaluation import features as made_of
 from warehouse.warehouse import Warehouse
 
 MIN_TRAIN_BUYERS, MIN_TEST_BUYERS = 30, 10
-"""So many different people must have bought: before, to fit by; and later, to judge by."""
+"""The number of buyers needed: in the earlier months to fit, in the later ones to test."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ParameterChange:
 
 @dataclass(frozen=True)
 class HoldoutMetrics:
-    """How well a score predicted customers, on month ends that it was not fitted to.
+    """How well a score predicted buyers, on month ends that it was not fitted to.
 
     `precision` and `recall` are those of the as many highest as reach the threshold today;
     `average_precision` is the area under the curve of both.
@@ -76,7 +76,7 @@ def suggest(
 ) -> Suggestion:
     """Fit points and thresholds to the earlier month ends, and judge them by the later ones.
 
-    The windows of the earlier month ends close before the first later one.
+    No outcome of the earlier ones is in the time by which the later ones are tested.
     """
     require_extra("numpy", "suggest")
     require_extra("scipy.optimize", "suggest")

@@ -4,7 +4,7 @@
     python benchmarks/apply.py --changes 5000    fewer
 
 The minimum is one call per full batch, 100 records in HubSpot and 200 in Salesforce. The calls that
-look before writing are counted apart. HubSpot's speed is held against the most that its limit
+look before writing are counted apart. HubSpot's speed is compared with the most that its limit
 allows: to make all calls of a stretch at its very beginning.
 """
 
@@ -23,8 +23,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from connectors import Client, connector
-from connectors.hubspot import Settings as HubSpotSettings
-from connectors.salesforce import Settings as SalesforceSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import FieldChange, RecordChange
 from sandbox.hubspot.auth_limits import BURST, BURST_SECONDS
 from sandbox.server import Sandbox, running

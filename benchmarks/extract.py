@@ -4,7 +4,7 @@
     python benchmarks/extract.py --contacts 10000       smaller, three times as many engagements
     python benchmarks/extract.py --limits --milliseconds 150    how much of the allowed speed is
                                                         used, and how often it was too much; else
-                                                        nobody waits for a turn
+                                                        no call waits for the rate limit
 
 The plain program keeps one connection alive, asks page after page (HubSpot's list with inline
 associations, a Bulk 2.0 job for Salesforce), reads JSON with orjson and CSV with Arrow, and inserts
@@ -217,10 +217,10 @@ def read_once(crm: str, program: str, server: str, folder: str, *, limits: bool)
     for module in IMPORTED_LATE:
         import_module(module)
     before, cpu = time.perf_counter(), time.process_time()
-    told = run()
-    told |= {"seconds": time.perf_counter() - before, "cpu": time.process_time() - cpu}
-    told["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(told))
+    result = run()
+    result |= {"seconds": time.perf_counter() - before, "cpu": time.process_time() - cpu}
+    result["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
 
 
 def measured(crm: str, program: str, server: str, *, limits: bool) -> Run:
@@ -229,8 +229,8 @@ def measured(crm: str, program: str, server: str, *, limits: bool) -> Run:
         command = [sys.executable, __file__, "--read", crm, program, server, folder]
         command += ["--limits"] if limits else []
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        told: Run = json.loads(done.stdout.splitlines()[-1])
-        return told | {"landed": _landed(crm, folder)}
+        result: Run = json.loads(done.stdout.splitlines()[-1])
+        return result | {"landed": _landed(crm, folder)}
 
 
 def _landed(crm: str, folder: str) -> list[Any]:
@@ -292,11 +292,11 @@ def compare(crm: str, options: argparse.Namespace) -> float:
             f" records/s  CPU {run['cpu'] / records * 1e5:5.2f} s per 100,000"
             f"  {run['megabytes']:5,.0f} MB"
         )
-    told = runs[-1]["onefunnel"]
+    result = runs[-1]["onefunnel"]
     ratio = float(best["onefunnel"]["seconds"] / best["plain program"]["seconds"])
-    limits = f", {told['waited']:.1f} s waited, {told['refused']} times 429"
+    limits = f", {result['waited']:.1f} s waited, {result['refused']} times 429"
     paced = limits if options.limits else ""
-    print(f"{crm:<11} {told['calls']:,} calls{paced}, {ratio:.2f} times (at most {CRMS[crm]})\n")
+    print(f"{crm:<11} {result['calls']:,} calls{paced}, {ratio:.2f} times (at most {CRMS[crm]})\n")
     return ratio
 
 

@@ -47,13 +47,13 @@ REST = "/services/data/v60.0"
 OBJECTS = "/crm/v3/objects/contacts"
 
 
-def serve(people: int, tell: Connection) -> None:
+def serve(people: int, channel: Connection) -> None:
     """Serve a world in this process; say when it is there and what it takes, and on demand more."""
     before = time.perf_counter()
     from sandbox.server import running
 
     with running(people=people, seed=7, now=NOW, rate_limits=False) as sandbox:
-        tell.send(
+        channel.send(
             (
                 sandbox.url,
                 sandbox.hubspot_token,
@@ -62,12 +62,12 @@ def serve(people: int, tell: Connection) -> None:
                 *_megabytes(),
             )
         )
-        while tell.recv() != "stop":
-            tell.send((time.process_time(), *_megabytes()))
+        while channel.recv() != "stop":
+            channel.send((time.process_time(), *_megabytes()))
 
 
 def _megabytes() -> tuple[float, float]:
-    """Tell how much memory is resident, now and at most."""
+    """Return the resident memory, now and at most."""
     status = Path("/proc/self/status").read_text()
     found = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", status))
     return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
@@ -259,7 +259,7 @@ def _answers(address: str) -> bool:
 
 def told(pipe: Connection) -> tuple[float, float, float]:
     """Ask a server for its seconds of CPU, and its megabytes, now and at most."""
-    pipe.send("tell")
+    pipe.send("measure")
     figures: tuple[float, float, float] = pipe.recv()
     return figures
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import backtest, check, demo, explain, output, run, sandbox, status
+from models import VERSION
 
 app = typer.Typer(
     help="One definition of lead, MQL, SQL/prospect and customer in HubSpot and Salesforce.",
@@ -20,7 +21,7 @@ for group in (check, run, status, explain, backtest, demo, sandbox):
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        output.out.print(f"onefunnel {output.VERSION}", highlight=False)
+        output.out.print(f"onefunnel {VERSION}", highlight=False)
         raise typer.Exit
 
 

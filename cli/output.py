@@ -16,9 +16,6 @@ from rich.text import Text
 
 from errors import ConfigError, DriftError, SyncError
 
-VERSION = "0.2.0"
-"""The release; pyproject.toml names the same."""
-
 out = Console()
 err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
 """In a log file a sentence stays on one line, however long it is."""

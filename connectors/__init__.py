@@ -175,7 +175,7 @@ def crm_names() -> tuple[str, ...]:
     The folders are searched on `connectors.__path__`, to which a test can add another directory.
     """
     folders = (Path(path) / module.name for path in __path__ for module in iter_modules([path]))
-    return tuple(sorted(folder.name for folder in folders if (folder / "catalog.py").exists()))
+    return tuple(sorted(folder.name for folder in folders if (folder / "connector.py").exists()))
 
 
 def connector(crm: str) -> AnyConnector:
@@ -188,15 +188,18 @@ def connector(crm: str) -> AnyConnector:
             f"{crm}: there is no connector for this CRM. Use one of {', '.join(crm_names())},"
             f" or add the folder connectors/{crm} (see docs/add-a-crm.md)"
         )
-    return cast(AnyConnector, import_module(f"{__name__}.{crm}").CONNECTOR)
+    return cast(AnyConnector, import_module(f"{__name__}.{crm}.connector").CONNECTOR)
 
 
 def crm_label(crm: str) -> str:
     """Return the name of a CRM for reports.
 
-    A warehouse may still hold rows of a CRM whose connector was removed: then its id, capitalized.
+    A warehouse may still have rows of a CRM whose connector was removed: then its id, capitalized.
+    The folder's `__init__.py` has the name, so that a command that only prints loads no client.
     """
-    return connector(crm).label if crm in crm_names() else crm.capitalize()
+    if crm not in crm_names():
+        return crm.capitalize()
+    return str(import_module(f"{__name__}.{crm}").LABEL)
 
 
 def root_sync_error(error: BaseException | None) -> SyncError | None:

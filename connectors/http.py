@@ -62,7 +62,7 @@ def validate_url(url: str, setting: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether `url` never leaves this machine."""
+    """Say whether `url` stays on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -85,7 +85,7 @@ def open_session(url: str) -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """Waits for no answer for ever, also where a client library sets no limit.
+    """Sets a timeout for every request, also where a client library sets none.
 
     `instead` is a server on this machine, which gets what a library sends to https:// hosts.
     """

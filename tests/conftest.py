@@ -1,4 +1,4 @@
-"""What the connector tests find by name: a world that nobody else changes, a warehouse per CRM."""
+"""Fixtures of the connector tests: a sandbox of their own, and a warehouse per CRM."""
 
 from collections.abc import Iterator
 from pathlib import Path

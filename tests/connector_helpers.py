@@ -12,9 +12,9 @@ from dlt.destinations import duckdb
 
 from connectors import Client, connector
 from connectors.extract.pipeline import estimate, extract_and_verify, load_batches
-from connectors.hubspot import Settings as HubSpotSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
 from connectors.retry import no_sleep
-from connectors.salesforce import Settings as SalesforceSettings
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import ExtractEstimate, FieldSelection, Outcome, RecordChange, RowCheck
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record
@@ -28,7 +28,7 @@ EXPIRED_CURSOR = [{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid que
 
 @contextmanager
 def small_sandbox(people: int = 40) -> Iterator[Sandbox]:
-    """Serve a small world, whose past ended some months ago, and in which nobody waits."""
+    """Serve a small sandbox without waits; its last event is some months old."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     with (
         running(people=people, seed=11, now=now, rate_limits=False) as sandbox,
@@ -93,7 +93,7 @@ class ExtractHarness:
     """A pipeline into a file of its own."""
 
     def __init__(self, crm: str, folder: Path) -> None:
-        """Make it in a folder; what the pipeline remembers lies in the file alone."""
+        """Create it in a folder; all state of the pipeline is in the warehouse file."""
         dlt.config["schema.naming"] = "sql_cs_v1"
         self.last_full_check: dict[str, datetime] = {}
         self.row_checks: list[RowCheck] = []
@@ -115,7 +115,7 @@ class ExtractHarness:
         verify: bool = False,
         **options: Any,
     ) -> int:
-        """Land what is wanted and say how many rows came, those that were mended left out."""
+        """Extract the fields and return the number of rows, without repaired ones."""
         rows: dict[str, int] = {}
 
         def progress(object: str, count: int, total: int | None) -> None:
@@ -153,7 +153,7 @@ class ExtractHarness:
 
 
 def label_fault(deal: Record, contact: Record, *labels: str) -> Fault:
-    """Let HubSpot tell the labels of one link."""
+    """Let HubSpot return labels for one association."""
     types = [{"category": "USER_DEFINED", "typeId": 30, "label": label} for label in labels]
     unlabelled = {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}
     link = {"toObjectId": contact.id, "associationTypes": [*types, unlabelled]}

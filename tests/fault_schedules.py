@@ -210,7 +210,7 @@ def _schedule_of(crm: str) -> st.SearchStrategy[Schedule]:
 
 
 class SandboxCrm:
-    """One CRM of a sandbox, with records that are laid out anew for every schedule."""
+    """One CRM of a sandbox, with new records for every schedule."""
 
     def __init__(self, name: str, sandbox: Sandbox) -> None:
         self.name = name
@@ -295,7 +295,7 @@ class SandboxCrm:
 
 
 class ConcurrentUsers:
-    """Those who work in the CRM meanwhile: told of every call, they do what the schedule says."""
+    """Concurrent edits: at each call they do what the schedule says."""
 
     def __init__(self, crm: SandboxCrm, ids: list[str], schedule: Schedule) -> None:
         self._crm = crm
@@ -357,7 +357,7 @@ class SandboxCrms:
 
 @contextmanager
 def serve_crms() -> Iterator[SandboxCrms]:
-    """Serve both CRMs, in which nobody waits."""
+    """Serve both CRMs without waits."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     with (
         running(people=5, seed=3, now=now, rate_limits=False) as sandbox,
@@ -416,7 +416,7 @@ def _run(
 def _wrong_outcome_counts(
     outcomes: Mapping[str, list[Outcome]], ids: list[str], *, broken: bool
 ) -> list[str]:
-    often = [f"{id}: {len(told)} outcomes" for id, told in outcomes.items() if len(told) > 1]
+    often = [f"{id}: {len(found)} outcomes" for id, found in outcomes.items() if len(found) > 1]
     lost = [f"{id}: no outcome" for id in ids if id not in outcomes and not broken]
     return often + lost
 
@@ -429,7 +429,7 @@ def _wrong_values(
     edited: set[str],
 ) -> Iterator[str]:
     """Say where a live record holds what its outcome does not allow."""
-    id, told = change.record_id, f"{outcome.status}/{outcome.reason}"
+    id, outcome_text = change.record_id, f"{outcome.status}/{outcome.reason}"
     for field_change in change.fields:
         name = field_change.field
         now, then = crm.value_of(id, name), before[id].get(name)
@@ -444,13 +444,13 @@ def _wrong_values(
         else:
             allowed = {then}
         if now not in allowed:
-            yield f"{told}, but {name} is {now} and not one of {allowed}"
+            yield f"{outcome_text}, but {name} is {now} and not one of {allowed}"
 
 
 def _second_run_violations(
     crm: SandboxCrm, changes: list[RecordChange], kinds: list[str], edited: set[str]
 ) -> list[str]:
-    """Run once more, as planned anew from what the CRM holds: everything ends right."""
+    """Run once more with a new plan from the CRM values: all records end right."""
     left = {
         change.record_id: kind
         for change, kind in zip(changes, kinds, strict=True)
@@ -466,12 +466,12 @@ def _second_run_violations(
     outcomes, broken = _run(crm, crm.client(), again)
     problems = ["the run after it broke off"] if broken else []
     for change in again:
-        kind, told = left[change.record_id], outcomes.get(change.record_id, [])
+        kind, own = left[change.record_id], outcomes.get(change.record_id, [])
         right = {"quarantined", "held"} if kind in UNWRITABLE_CASES else {"written", "unchanged"}
         if crm.name == "salesforce" and kind in ("ahead", "poisoned fall"):
             right = {"written", "unchanged"}
-        if [one.status in right for one in told] != [True]:
-            ended = [f"{one.status}/{one.reason}/{one.error_code}" for one in told]
+        if [one.status in right for one in own] != [True]:
+            ended = [f"{one.status}/{one.reason}/{one.error_code}" for one in own]
             problems.append(f"{change.record_id}: {kind} ended the second run as {ended}")
     return problems
 

@@ -26,10 +26,10 @@ from cassettes.recorder import recording
 from cassettes.replay import configuration_words
 from config.loader import load_configuration
 from connectors import Client, connector
-from connectors.hubspot import Settings as HubSpotSettings
+from connectors.hubspot.client import Settings as HubSpotSettings
 from connectors.retry import no_sleep
-from connectors.salesforce import Settings as SalesforceSettings
 from connectors.salesforce.anonymize_rules import SALESFORCE_URL
+from connectors.salesforce.auth import Settings as SalesforceSettings
 from models import Field, FieldChange, Outcome, RecordChange
 from sandbox.faults import Fault
 from sandbox.server import Sandbox, running
@@ -91,7 +91,7 @@ class Scenario:
 
     @property
     def cassette(self) -> Path:
-        """Where its recording lies."""
+        """The path of its recording."""
         return CASSETTES / self.crm / f"{self.name}.json"
 
 
@@ -303,7 +303,7 @@ def _plant(sandbox: Sandbox) -> None:
 
 
 def main(scenarios: Iterable[Scenario] = SCENARIOS) -> None:
-    """Record all scenarios anew."""
+    """Record all scenarios again."""
     shutil.rmtree(CASSETTES, ignore_errors=True)
     for scenario in scenarios:
         sys.stderr.write(f"{scenario.crm}/{scenario.name}\n")

@@ -48,7 +48,7 @@ class Case:
 class Stretch:
     """A piece of a life that rules look at: a cycle, or all of it.
 
-    `end` is the start of the next cycle (None: there is none); `events` are the admitted ones that
+    `end` is the start of the next cycle (None: the last cycle); `events` are the admitted ones that
     belong here.
     """
 
@@ -177,7 +177,7 @@ def activity_of(case: Case) -> list[datetime]:
 
 
 def patience(case: Case) -> timedelta:
-    """7.2 rule 4: how long a person may be silent; without the section `recycled`, for ever."""
+    """7.2 rule 4: how long a person may be silent; no limit without the section `recycled`."""
     if "recycled" not in case.definition:
         return timedelta.max
     return timedelta(days=case.definition["recycled"]["after_inactive_days"])
@@ -191,7 +191,7 @@ def at_most(earlier: datetime, later: datetime, length: timedelta) -> bool:
 def cycles_of(case: Case, final: Truth | None) -> list[Stretch]:
     """Split a life where it fell silent.
 
-    7.2 rule 4: a cycle is a run of counted activity without a gap longer than the patience. The
+    7.2 rule 4: a cycle is a run of counted activity without a gap longer than the limit. The
     first one reaches back to `created_at`, unless its activity comes too late for that or never:
     then cycle 0 does. None starts after the final stage was entered.
     """
@@ -216,9 +216,9 @@ def cycles_of(case: Case, final: Truth | None) -> list[Stretch]:
 
 
 def belonging(case: Case, start: datetime, end: datetime | None, last: datetime) -> list[Event]:
-    """7.2 rule 4: an event belongs to the last cycle started, until its patience has run out.
+    """7.2 rule 4: an event belongs to the last cycle started, until its time limit has passed.
 
-    The activity of the cycle itself is never out of patience, so one test does for all events.
+    The activity of the cycle itself is always within the limit: one test is enough.
     """
     return [
         event
@@ -581,7 +581,7 @@ def moves_of(case: Case, cycles: list[Stretch], entered: Entered) -> list[Move]:
 
 
 def lapses(case: Case, entered: Entered) -> list[datetime]:
-    """7.3 rule 3: when patience ran out after an activity or an entry above `recycled.to`."""
+    """7.3 rule 3: when the time limit passed after an activity or an entry above `recycled.to`."""
     if "recycled" not in case.definition:
         return []
     signs = set(activity_of(case))
@@ -599,7 +599,7 @@ def last_started(cycles: list[Stretch], at: datetime) -> Stretch:
     return [cycle for cycle in cycles if cycle.start <= at][-1]
 
 
-# --- 7.3, rules 4 to 7, and 7.4: what is told -----------------------------------------------------
+# --- 7.3, rules 4 to 7, and 7.4: the output -------------------------------------------------------
 
 
 def lifecycle_row(
@@ -800,7 +800,7 @@ def next_action_of(case: Case, last: Move, status: str, pressure: str, *, can_co
 
 
 def follow_up_due(case: Case, last: Move, status: str, next_action: str) -> datetime | None:
-    """7.4: hours after the stage was entered, until somebody followed up; NULL if nobody should."""
+    """7.4: hours after the stage was entered, until the follow-up; NULL if none is due."""
     follow_up = stage_named(case, last.stage).get("follow_up")
     if follow_up is None or next_action in ("none", "pause") or status == "recycled":
         return None

@@ -24,7 +24,7 @@ from warehouse.warehouse import open_warehouse
 
 @contextmanager
 def configured_sandbox(folder: Path, *, people: int = 120, seed: int = 5) -> Iterator[Sandbox]:
-    """Serve both CRMs, in which nobody waits, and point all settings at them."""
+    """Serve both CRMs without waits, and point all settings at them."""
     with (
         pytest.MonkeyPatch.context() as settings,
         running(people=people, seed=seed, rate_limits=False) as sandbox,

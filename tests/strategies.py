@@ -1,8 +1,8 @@
-"""Random definitions, and random lives that try hard to fall on their edges.
+"""Hypothesis strategies: random definitions, and random people at the edges of their rules.
 
-Numbers are few and small, so that they collide: instants are sums of the very lengths the
-definition names (windows, patience, half-life), give or take a microsecond; points are powers of
-two more often than not, so that they decay to exactly what a rule asks for.
+Numbers are few and small, so that they collide: times are sums of the lengths in the definition
+(windows, inactivity limit, half-life), plus or minus a microsecond; points are mostly powers of
+two, so that they decay to exactly the limit of a rule.
 """
 
 from collections.abc import Sequence
@@ -338,7 +338,7 @@ def edge_instants(draw: DrawFn, definition: Row) -> list[datetime]:
 def event_rows(
     draw: DrawFn, definition: Row, names: list[str], instants: list[datetime]
 ) -> list[Row]:
-    """Events in no order, some of them unknown, duplicate, of nobody or yet to come."""
+    """Events in no order, some of them unknown, duplicate, without a person or in the future."""
     count = draw(st.sampled_from((15, 12, 10, 8, 6, 4, 2, 0)))
     entries = definition["events"]
     kinds = st.sampled_from((*sorted(entries) * 5, *UNKNOWN_KINDS))

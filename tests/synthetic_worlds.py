@@ -37,7 +37,7 @@ EVENTS = pa.schema(
 
 NOW = datetime(2026, 3, 15, 9)
 WITHIN_DAYS = 28
-"""No month is shorter: what happens within it lies between two month ends."""
+"""No month is shorter: what happens within it is between two month ends."""
 
 RULES: Row = {
     "version": "1",
@@ -101,9 +101,9 @@ def definition(**changed: Any) -> Definition:
 def generate_tables(
     people: int, *, months: int = 9, seed: int = 1, base_rate: float = 0.02
 ) -> SyntheticTables:
-    """Make a world in which whoever attended a webinar last month buys three times as often.
+    """Make a world in which a person who attended a webinar last month buys three times as often.
 
-    White papers are read as often and change nothing. Each month somebody attends, reads, visits,
+    White papers are read as often and change nothing. Each month a person attends, reads, visits,
     replies and is written to by chance; after its end they buy, by chance, within 28 days.
     """
     chance = Random(seed)
@@ -171,7 +171,7 @@ def named_definition(name: str = "lifecycle.yaml", **changed: Any) -> NamedDefin
 def synthetic_warehouse(contents: SyntheticTables) -> Iterator[Warehouse]:
     """Put a world into a warehouse, as if a run had pulled it just now.
 
-    Everybody has one record, and the CRM tells since when it says what it says of the industry.
+    Everybody has one record, and the CRM has a history of the industry.
     """
     engine = ibis.duckdb.connect(threads=1)
     try:
@@ -232,7 +232,7 @@ def _records(world: SyntheticTables) -> Iterator[Row]:
 
 
 def _field_history(world: SyntheticTables) -> Iterator[Row]:
-    """Empty before the date told, and since then what it is."""
+    """Empty before the given date, and the present value since then."""
     said = {row["person_id"]: row["industry"] for row in world.people}
     for row in world.field_since:
         spell = {

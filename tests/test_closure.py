@@ -69,7 +69,7 @@ def test_all_locks_agree_on_every_version(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_every_package_and_names_no_index(lock: str) -> None:
-    """Whoever installs it says where from."""
+    """The user chooses the package index."""
     lines = (HERE / lock).read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if line and not line.startswith(("#", "    --hash="))]
 

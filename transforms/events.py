@@ -69,8 +69,8 @@ def events(
         }
     )
     once = materialize("placed", once)
-    twins = materialize("twins", duplicates(once))
-    both = once.left_join(twins, "event_id").drop("event_id_right")
+    duplicate_of = materialize("duplicates", duplicates(once))
+    both = once.left_join(duplicate_of, "event_id").drop("event_id_right")
     return both.select(
         "event_id",
         "person_id",

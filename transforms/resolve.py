@@ -24,7 +24,7 @@ class TableStore(Protocol):
         """Keep a table of the answer."""
 
     def table_or_none(self, name: str, /) -> ir.Table | None:
-        """Look up a table that an earlier run kept; None where there is none yet."""
+        """Return a table of an earlier run, or None before the first run."""
 
     def append_evolving(self, name: str, rows: ir.Table, /) -> None:
         """Add rows to a table that is never rewritten; it may have more columns than before."""
@@ -37,7 +37,7 @@ class TableStore(Protocol):
 
 
 class ResolvedTables(NamedTuple):
-    """Who there is and what happened; `happenings` also holds what led to nobody."""
+    """People and their events; `happenings` also has the activities without a person."""
 
     records: ir.Table
     people: ir.Table

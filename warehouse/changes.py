@@ -59,8 +59,6 @@ OUTCOMES = ibis.schema(
     }
 )
 OUTCOME_KEY = ("run_id", *RECORD_KEY)
-STATUSES = ("written", "held", "quarantined", "unchanged", "excluded")
-"""Every live record ends a run with one of these; the next run replaces `unknown`."""
 
 RESUMABLE = ("approval", "guard", "quota")
 """Reasons of `held` records that `apply` writes."""

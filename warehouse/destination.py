@@ -9,6 +9,7 @@ from typing import Any
 import dlt
 import duckdb
 from dlt.common.destination import Destination
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from connectors import causes
 from errors import SyncError, WarehouseBusyError
@@ -45,10 +46,14 @@ def configured_destination() -> str | Destination[Any, Any]:
 
 def duckdb_file() -> Path | None:
     """Return the path of the configured DuckDB file; None where the warehouse is on PostgreSQL."""
-    destination = configured_destination()
-    if isinstance(destination, str) and destination != "duckdb":
+    destination: Any = Destination.from_reference(configured_destination())
+    if destination.destination_name != "duckdb":
         return None
-    return Path(dlt.dataset(destination, "onefunnel").sql_client.credentials.database)
+    # the configuration alone: a client of dlt would open the file, and so create it
+    configuration = destination.configuration(
+        DuckDbClientConfiguration()._bind_dataset_name("main")
+    )
+    return Path(configuration.credentials.database)
 
 
 @contextmanager
@@ -71,7 +76,7 @@ def root_error(failure: Exception) -> BaseException:
         if isinstance(error, SyncError | KeyboardInterrupt):
             return error
         if isinstance(error, duckdb.IOException):
-            # DuckDB has no error class of its own for a locked file: only the text tells them apart
+            # DuckDB has no error class of its own for a locked file: only the text differs
             is_locked = "set lock on file" in str(error)
             return WarehouseBusyError(BUSY) if is_locked else SyncError(UNWRITABLE)
         # psycopg's class, by name: psycopg is not installed where DuckDB alone is used

@@ -7,7 +7,6 @@ the dataset `onefunnel` only: dlt's tables, with the cursors of the CRMs, stay a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import ibis
@@ -15,6 +14,7 @@ import pyarrow as pa
 import sqlglot.expressions as sge
 
 from errors import ConfigError
+from models import VERSION
 
 if TYPE_CHECKING:
     from warehouse.warehouse import Warehouse
@@ -96,15 +96,10 @@ def _known_version(warehouse: "Warehouse") -> int:
 
 
 def _record(warehouse: "Warehouse", applied: int) -> None:
-    try:
-        release = version("onefunnel")
-    except PackageNotFoundError:
-        # a checkout is not installed as a package
-        release = "unknown"
     row = {
         "version": applied,
         "applied_at": datetime.now(UTC).replace(tzinfo=None),
-        "onefunnel_version": release,
+        "onefunnel_version": VERSION,
     }
     rows = pa.Table.from_pylist([row], schema=SCHEMA_VERSION.to_pyarrow())
     warehouse.append("schema_version", rows, SCHEMA_VERSION)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from connectors import Client
 from errors import ConfigError, SyncError
+from models import VERSION
 from transforms.planning.plan import Plan
 from warehouse import changes
 from warehouse.warehouse import Warehouse, open_warehouse
@@ -68,7 +69,9 @@ def save_run(warehouse: Warehouse, run: Run) -> None:
         "counts": json.dumps(run.counts),
         "calls": json.dumps(run.calls),
         "waits": json.dumps(run.waits),
-        "versions": json.dumps({name: version(name) for name in ("dlt", "duckdb")}),
+        "versions": json.dumps(
+            {"onefunnel": VERSION} | {name: version(name) for name in ("dlt", "duckdb")}
+        ),
     }
     run_row = pa.Table.from_pylist([row], schema=RUNS.to_pyarrow())
     runs = warehouse.ensure_table("runs", RUNS).select(*RUNS)

@@ -42,7 +42,7 @@ class Warehouse:
         self.is_read_only = read_only
         self._dataset = qualified(engine, DATASET)
         self._scratch_dataset = qualified(engine, SCRATCH_DATASET)
-        self._temporary: dict[str, str] = {}
+        self._temporary: set[str] = set()
         if not read_only and DATASET not in engine.list_databases():
             engine.create_database(DATASET)
 
@@ -161,18 +161,16 @@ class Warehouse:
         try:
             yield materialize
         finally:
-            for name in created & self._temporary.keys():
-                self.engine.drop_table(self._temporary.pop(name), force=True)
+            for name in created:
+                self.engine.drop_table(name, force=True)
+            self._temporary -= created
 
     def _create_temporary(self, name: str, table: ir.Table) -> ir.Table:
-        """Create a temporary table, then drop the one before: the new one may read it."""
-        previous = self._temporary.get(name)
-        current = f"{name}_1" if previous == name else name
-        created = self.engine.create_table(current, table, temp=True)
-        if previous is not None:
-            self.engine.drop_table(previous)
-        self._temporary[name] = current
-        return created
+        """Create a temporary table in place of the one before, which it must not read."""
+        if name in self._temporary:
+            self.engine.drop_table(name)
+        self._temporary.add(name)
+        return self.engine.create_table(name, table, temp=True)
 
     def last_extract_at(self) -> datetime | None:
         """Return the start of the last run that was not interrupted; None where there is none."""

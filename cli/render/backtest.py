@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
-from analysis.month_end_snapshots import Rows
 from cli.render.run import WIDE_CONSOLE, format_count, make_table
+from models import Rows
 
 MAX_CURVE_ROWS = 12
 """Rows of the score's curve, at most."""
@@ -109,7 +109,7 @@ def _thresholds(side: DefinitionResult) -> Iterable[SignalStats]:
 
 
 def _strongest_kinds(side: DefinitionResult) -> Iterable[SignalStats]:
-    """The kinds with the highest lift, highest first."""
+    """The kinds that predict best, the strongest first."""
     happened = (mark for mark in side.kinds if mark.yes)
     return sorted(happened, key=lambda mark: (-(mark.lift or 0), mark.signal))[:MAX_SIGNALS]
 
@@ -205,7 +205,7 @@ def format_percent(share: float | None) -> str:
 
 
 def format_lift(mark: SignalStats) -> tuple[str, str]:
-    """The lift with its interval, or `too few`."""
+    """The lift and its limits, or that too few people bought."""
     if mark.lift is None or mark.confidence_interval is None:
         return "too few", ""
     low, high = mark.confidence_interval

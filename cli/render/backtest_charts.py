@@ -6,7 +6,6 @@ from typing import Any
 import altair as alt
 
 from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
-from analysis.month_end_snapshots import Rows
 from cli.render.charts import (
     COLOURS,
     Chart,
@@ -19,6 +18,7 @@ from cli.render.charts import (
     vega_spec,
 )
 from cli.render.run import format_count
+from models import Rows
 
 GRAY = "#94a3b8"
 HISTOGRAM_BARS = 20
@@ -255,7 +255,7 @@ def _sums(scores: Rows) -> tuple[int, int]:
 
 
 def _high_score(scores: Rows) -> int:
-    """The 99.9 % quantile of the score; higher scores share the last bar."""
+    """The score that all but a thousandth stay below: higher scores are one last bar."""
     people, _ = _sums(scores)
     seen = 0
     for row in scores:

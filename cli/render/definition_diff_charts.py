@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import altair as alt
 
 from analysis.definition_diff import DefinitionDiff
-from analysis.month_end_snapshots import Rows
 from cli.render.charts import COLOURS, Section, colours, percent, vega_spec
 from cli.render.run import format_count
 from connectors import crm_label
+from models import Rows
 
 MAX_FLOWS = 15
 """Flows in the chart; the table beside it has all."""

@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from analysis.explain import Receipt
-from analysis.run_report import Rows
 from cli.render.run import make_table
 from connectors import crm_label
+from models import Rows
+
+if TYPE_CHECKING:
+    from analysis.explain import Receipt
+
 
 MAX_CONTRIBUTIONS = 15
 """Rows of events in the table; the others are one row."""
 
 
-def show_receipt(receipt: Receipt, console: Console) -> None:
+def show_receipt(receipt: "Receipt", console: Console) -> None:
     """Print one person's receipt."""
     answer = receipt.lifecycle
     console.print(
@@ -40,7 +43,7 @@ def show_receipt(receipt: Receipt, console: Console) -> None:
     console.print()
 
 
-def _summary_rows(receipt: Receipt) -> Iterator[tuple[str, Group | str]]:
+def _summary_rows(receipt: "Receipt") -> Iterator[tuple[str, Group | str]]:
     answer = receipt.lifecycle
     yield "reason", Group(*_reason_lines(receipt.reasons))
     if receipt.disqualified:
@@ -85,7 +88,7 @@ def _record(row: dict[str, Any]) -> str:
     return f"{crm_label(row['crm'])} {row['object']} {row['record_id']}{aside}"
 
 
-def _score(receipt: Receipt) -> Table:
+def _score(receipt: "Receipt") -> Table:
     answer = receipt.lifecycle
     table = make_table(f"Score {answer['score']:.2f}", "event", "on", "points >", "left now >")
     daily = groupby(receipt.contributions, key=lambda row: (f"{row['at']:%Y-%m-%d}", row["kind"]))
@@ -107,7 +110,7 @@ def _points_left(rows: Rows) -> float:
     return float(sum(row["left"] for row in rows))
 
 
-def _criteria(receipt: Receipt) -> Table:
+def _criteria(receipt: "Receipt") -> Table:
     met = sum(row["met"] for row in receipt.criteria)
     title = f"{receipt.framework}: {met} of {len(receipt.criteria)} met"
     table = make_table(title, "criterion", "met", "rule", "now")
@@ -119,6 +122,6 @@ def _criteria(receipt: Receipt) -> Table:
     return table
 
 
-def _stage_history(receipt: Receipt) -> Text:
+def _stage_history(receipt: "Receipt") -> Text:
     steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
     return Text.assemble(("Stage history", "bold"), "  ", " > ".join(steps))

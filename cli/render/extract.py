@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from analysis.run_report import Rows
 from cli.render.run import format_count, make_table
 from connectors import crm_label
-from models import ExtractEstimate
+from models import ExtractEstimate, Rows
 
 
 def show_estimates(estimates: Mapping[str, Sequence[ExtractEstimate]], console: Console) -> None:
@@ -28,8 +27,8 @@ def row_check_table(rows: Rows) -> Table:
     columns = ("object", "records >", "complete", "missing >", "deleted >", "re-associated >")
     table = make_table("Row-count check and repairs", *columns)
     for row in rows:
-        complete = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["complete_at"] else "never"
+        checked = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["complete_at"] else "never"
         names = ("records", "missing", "deleted", "reassociated")
         records, *repairs = (format_count(row[name]) for name in names)
-        table.add_row(f"{row['crm']} {row['object']}", records, complete, *repairs)
+        table.add_row(f"{row['crm']} {row['object']}", records, checked, *repairs)
     return table

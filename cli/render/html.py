@@ -29,7 +29,7 @@ def backtest_page(backtest: Backtest, path: Path) -> None:
     _write(
         path,
         title=f"How well does the definition predict {backtest.target_stage}?",
-        summary=f"{names} on the history{span}. Data as of {backtest.now:%Y-%m-%d}.",
+        text=f"{names} on the history{span}. Data as of {backtest.now:%Y-%m-%d}.",
         notes=backtest.notes,
         facts=[
             (format_count(backtest.people), "people, counted once per month-end snapshot"),
@@ -57,7 +57,7 @@ def difference_page(difference: DefinitionDiff, path: Path) -> None:
     _write(
         path,
         title=f"What {difference.theirs} would change",
-        summary=(
+        text=(
             f"{difference.ours} ({difference.ids[0]}) against {difference.theirs} "
             f"({difference.ids[1]}), with the data of {difference.as_of:%Y-%m-%d}. "
             "Nothing was written."

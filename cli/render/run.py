@@ -1,17 +1,21 @@
 """Print the report of a run as tables."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.run_report import Report, Rows
 from connectors import crm_label
+from models import Rows
+
+if TYPE_CHECKING:
+    from analysis.run_report import Report
+
 
 WIDE_CONSOLE = 110
-"""Consoles of at least this width show the column of reasons."""
+"""The console width in characters from which on reasons are shown."""
 
 SIDE_STATUSES = ("recycled", "disqualified")
 """The statuses that are counted beside the stages."""
@@ -19,7 +23,7 @@ SIDE_STATUSES = ("recycled", "disqualified")
 MAX_STAGE_CHANGES = 12
 
 
-def show_report(report: Report, console: Console) -> None:
+def show_report(report: "Report", console: Console) -> None:
     """Print a report for people."""
     console.print(_heading(report))
     for part in _sections(report, is_wide=console.width >= WIDE_CONSOLE):
@@ -27,7 +31,7 @@ def show_report(report: Report, console: Console) -> None:
         console.print()
 
 
-def _sections(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
+def _sections(report: "Report", *, is_wide: bool) -> Iterator[RenderableType]:
     if report.labels and not report.people:
         yield Text("Both CRMs returned no contacts: nothing to compute, nothing to write.")
     if report.stages:
@@ -48,11 +52,11 @@ def _sections(report: Report, *, is_wide: bool) -> Iterator[RenderableType]:
     yield _calls(report)
 
 
-def _warnings(report: Report) -> RenderableType:
+def _warnings(report: "Report") -> RenderableType:
     return Group(Text("Warnings", style="bold"), *(Text(f"- {f}") for f in report.warnings))
 
 
-def _heading(report: Report) -> Text:
+def _heading(report: "Report") -> Text:
     words = {
         "planned": "planned: nothing was written",
         "stopped": "stopped by the guard: nothing was written",
@@ -92,12 +96,12 @@ def stage_table(
 
 
 def unknown_fields_line(unknown: dict[str, int]) -> Text:
-    """Count the people without a known value at that time, by field."""
+    """How many people lack which field, because it has no historical value."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
     return Text(f"No historical value (treated as empty): {counts} people")
 
 
-def _stage_changes(report: Report, *, is_wide: bool) -> Table:
+def _stage_changes(report: "Report", *, is_wide: bool) -> Table:
     table = make_table("Stage changes", "where", "from", "to", "records >")
     if is_wide:
         table.add_column("most frequent reason", style="dim", overflow="ellipsis", no_wrap=True)
@@ -111,7 +115,7 @@ def _stage_changes(report: Report, *, is_wide: bool) -> Table:
     return table
 
 
-def _field_changes(report: Report) -> Table:
+def _field_changes(report: "Report") -> Table:
     table = make_table("Fields to write", "where", "field", "set >", "cleared >")
     for row in report.field_changes:
         table.add_row(
@@ -120,7 +124,7 @@ def _field_changes(report: Report) -> Table:
     return table
 
 
-def _withheld(report: Report) -> Table:
+def _withheld(report: "Report") -> Table:
     table = make_table("Differences not written", "where", "field", "why", "records >")
     for row in report.withheld:
         table.add_row(
@@ -129,7 +133,7 @@ def _withheld(report: Report) -> Table:
     return table
 
 
-def _outcomes(report: Report) -> Table:
+def _outcomes(report: "Report") -> Table:
     table = make_table("Outcome per record", "CRM", "outcome", "why", "records >")
     for row in report.records:
         name = crm_label(row["crm"])
@@ -141,7 +145,7 @@ def _outcomes(report: Report) -> Table:
     return table
 
 
-def _guard(report: Report) -> RenderableType:
+def _guard(report: "Report") -> RenderableType:
     is_stopped = report.run.status == "stopped"
     title = "Guard stopped the plan (limit exceeded)" if is_stopped else "Guard: within limits"
     lines = [
@@ -153,7 +157,7 @@ def _guard(report: Report) -> RenderableType:
     return Group(Text(title, style="bold yellow" if is_stopped else "bold"), *lines)
 
 
-def _quota(report: Report) -> RenderableType:
+def _quota(report: "Report") -> RenderableType:
     return api_budget_lines(report.run.counts["quota"])
 
 
@@ -175,7 +179,7 @@ def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
         yield Text(line)
 
 
-def _unmatched_rows(report: Report) -> Table:
+def _unmatched_rows(report: "Report") -> Table:
     table = make_table(
         "Activities not counted", "object", "no rule >", "no timestamp >", "no person >"
     )
@@ -185,7 +189,7 @@ def _unmatched_rows(report: Report) -> Table:
     return table
 
 
-def _calls(report: Report) -> RenderableType:
+def _calls(report: "Report") -> RenderableType:
     lines = [
         f"{crm_label(crm)}: {sum(kinds.values()):,} calls"
         + "".join(f", {count:,} {kind}" for kind, count in sorted(kinds.items()))

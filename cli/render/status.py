@@ -1,19 +1,20 @@
-"""Print the last runs with the open issues, and the changes of one person."""
+"""Print the journal: the last runs, open issues, the changes of one person."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from analysis.run_report import Rows
 from cli.render.run import WIDE_CONSOLE, api_budget_lines, format_count, make_table, object_label
-from warehouse.changes import STATUSES
-from warehouse.status import Status
+from models import STATUSES, Rows
+
+if TYPE_CHECKING:
+    from warehouse.status import Status
 
 
-def show_status(status: Status, console: Console) -> None:
-    """Print the last runs, and the open issues of the newest one."""
+def show_status(status: "Status", console: Console) -> None:
+    """Print the last runs and the open issues of the newest one."""
     if not status.runs:
         console.print("No run yet: `python sync.py plan` makes the first, and writes nothing.")
         return

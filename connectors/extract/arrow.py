@@ -17,13 +17,13 @@ from models import Field, FieldType
 
 Row = Mapping[str, Any]
 PageToken = Any
-"""Where a reader goes on, as JSON; None is the beginning."""
+"""The position at which a reader continues, as JSON; None: the start."""
 
 Page = tuple[Sequence[Row], PageToken]
 """Rows, and the position behind them."""
 
 OnMismatch = Callable[[str, int], None]
-"""Told a field's name and how many of its values did not fit."""
+"""Called with a field's name and the number of values that did not fit its type."""
 
 MIN_ROWS = 10_000
 TIMESTAMP = pa.timestamp("us", "UTC")
@@ -47,7 +47,7 @@ def to_tables(
     on_mismatch: OnMismatch,
     min_rows: int = MIN_ROWS,
 ) -> Iterator[tuple[pa.Table, PageToken]]:
-    """Collect pages into tables of so many rows; no rows at all give one empty table.
+    """Collect pages into tables of at least `rows` rows; without rows: one empty table.
 
     Out: the columns of `fields` in that order, those of `key` not nullable; and the position
     behind the last page that is in the table.

@@ -1,26 +1,4 @@
 """The HubSpot connector."""
 
-from connectors import Connector
-from connectors.hubspot.catalog import HISTORY_OBJECTS, PRIMARY_KEY, catalog
-from connectors.hubspot.client import Client, Settings, connect
-from connectors.hubspot.sink import estimate_writes, write
-from connectors.hubspot.source import estimate, reread, source
-from connectors.hubspot.verify import find_differences, is_countable
-
-CONNECTOR: Connector[Settings, Client] = Connector(
-    label="HubSpot",
-    primary_key=PRIMARY_KEY,
-    settings=Settings,
-    connect=connect,
-    catalog=catalog,
-    source=source,
-    reread=reread,
-    estimate=estimate,
-    is_countable=is_countable,
-    find_differences=find_differences,
-    write=write,
-    estimate_writes=estimate_writes,
-    history_objects=HISTORY_OBJECTS,
-)
-
-__all__ = ["CONNECTOR", "Settings"]
+LABEL = "HubSpot"
+"""The name of the CRM in reports. `connector.py` imports the client library; this file does not."""

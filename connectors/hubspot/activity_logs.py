@@ -1,6 +1,6 @@
 """What HubSpot keeps beside the CRM: form submissions, marketing e-mail events, page views.
 
-Their newest come first, and their cursors do not last: a reader that goes on asks for what lies
+Their newest rows come first, and their cursors expire: a reader that continues asks for the rows
 before the last row it gave.
 """
 
@@ -71,7 +71,7 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
         except RejectedError:
             if offset is None or window["endTimestamp"] == page_token:
                 raise
-            # forgotten, as they soon are: what lies before the last row is another window
+            # the cursor expired, as it soon does: the rows before the last row are another window
             offset, window["endTimestamp"] = None, page_token
             loop_guard = PaginationLoopGuard(f"HubSpot: GET {EVENTS}")
             continue
@@ -84,7 +84,7 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
 
 
 def _event_id(event: Row) -> str | None:
-    """One event may be told more than once: only its id and its instant together tell it apart."""
+    """HubSpot may return an event more than once: id and time together are its key."""
     is_known = event.get("id") and event.get("created")
     return f"{event['id']}:{event['created']}" if is_known else None
 

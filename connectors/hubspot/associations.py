@@ -16,7 +16,7 @@ LEGACY_ASSOCIATION_LIMIT = 100
 """HubSpot documents both; the greater one is tried first."""
 
 MAX_RESTARTS = 3
-"""So often the links of one record are begun anew at most."""
+"""The associations of one record are read from the start again at most this many times."""
 
 
 def with_inline_associations(client: Client, object: str, pages: Iterator[Page]) -> Iterator[Page]:
@@ -47,10 +47,10 @@ def with_associations(client: Client, object: str, pages: Iterator[Page]) -> Ite
 def associations_of(
     client: Client, object: str, ids: Sequence[str]
 ) -> dict[str, dict[str, str | None]]:
-    """Give the columns that tell of each record's links to contacts.
+    """Return the columns with the contacts associated with each record.
 
     A record without any has no entry: HubSpot calls that an error. Where a cursor for the rest of
-    a record's links is forgotten, that record is begun anew.
+    a record's associations has expired, that record is read from the start again.
     """
     found: dict[str, list[Row]] = {}
     asked: list[dict[str, str]] = [{"id": id} for id in ids]

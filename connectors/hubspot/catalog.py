@@ -35,7 +35,7 @@ ASSOCIATED_CONTACTS = Field(
 ASSOCIATION_LABELS = Field(
     "contact_labels", "text", "Labels of these links joined with ;", writable=False
 )
-"""Read where a mapping asks for it: a list does not tell it."""
+"""Read where a mapping names it: a list response does not have it."""
 
 HISTORY_OBJECTS: Mapping[str, str] = {"contacts": "contacts_history"}
 """Objects whose property history is read, each with the object it is landed as."""
@@ -158,7 +158,7 @@ def _check_access(client: Client, kind: str) -> list[Field] | AccessError | None
             return []
         found = properties(client, kind)
         if found is not None:
-            with suppress(RejectedError):  # whoever reads the object will say so
+            with suppress(RejectedError):  # the reader of the object reports it
                 client.get(f"/crm/v3/objects/{kind}", limit=1)
         return found
     except AccessError as error:

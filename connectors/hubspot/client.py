@@ -98,8 +98,9 @@ class Client(ClientState):
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
 
-        Raises: RefusedError where the batch is refused whole, UnclearError where nobody knows,
-                RetryableError where nothing was written: look again before it is sent again.
+        Raises: RejectedError: the whole batch is rejected.
+                UnknownOutcomeError: there is no response.
+                RetryableError: nothing was written; read the records before a retry.
         """
         batch = BatchInputSimplePublicObjectBatchInput(inputs=inputs)
         where = f"POST /crm/v3/objects/{object}/batch/update"
@@ -169,10 +170,10 @@ class Client(ClientState):
 
 
 def _is_valid_body(body: Any, holds: str, kind: str) -> bool:
-    """Tell an answer with the list it `holds` from anything else; a search counts as well.
+    """Say whether a response has the list it must have; a search has a total as well.
 
     What of a batch is not there is named among the errors. Any other error hides what is there,
-    and would make it pass for deleted, or for linked to nobody.
+    and would make a record look deleted, or without associations.
     """
     if not isinstance(body, dict) or (kind == "search" and not isinstance(body.get("total"), int)):
         return False
@@ -186,7 +187,7 @@ def _is_valid_body(body: Any, holds: str, kind: str) -> bool:
 
 
 def connect(settings: Settings) -> Client:
-    """Open the account; the first call is made by whoever reads or writes.
+    """Make the client; it makes no call.
 
     Raises: ConfigError where the token is missing or the address is no HTTPS address.
     """

@@ -121,7 +121,7 @@ ERROR_RULES = (
         status=429,
         code="DAILY",
         error=QuotaError,
-        fix="the calls of the day are spent; the next run goes on",
+        fix="the daily API calls are used up; the next run continues",
     ),
     # worth another try
     ErrorRule(status=429, error=RetryableError, fix="too many calls at once"),
@@ -235,5 +235,5 @@ def _error_code(problem: ApiError) -> str:
 
 
 def _is_name(text: str) -> bool:
-    """Tell names and codes, which may be shown, from anything that might hold a value."""
+    """Accept names and codes, which may be shown; refuse text that might contain a value."""
     return _NAME.fullmatch(text) is not None

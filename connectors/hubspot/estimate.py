@@ -30,7 +30,7 @@ def extract_estimates(
 ) -> list[ExtractEstimate]:
     """Choose the extract method of each object, by the time it is read from (None: all rows).
 
-    Of those `labelled` the labels of links are wanted, which no list tells.
+    `labelled` objects need association labels, which a list does not have.
     """
     asked = (
         partial(_estimate_object, client, object, begin, has_labels=object in with_labels)

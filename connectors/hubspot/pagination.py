@@ -18,7 +18,7 @@ LIST_LIMIT = 100
 HISTORY_LIMIT = 50
 SEARCH_LIMIT = 200
 MIN_MODIFIED_FOR_COUNT = 1_000
-"""From so many modified records on it is asked how many there are in all."""
+"""From this number of modified records on, the total is asked for."""
 
 Progress = Callable[[str, int, int | None], None]
 Reader = Callable[[PageToken], Iterator[Page]]
@@ -147,7 +147,7 @@ def _query_params(question: ReadRequest, params: Mapping[str, Any]) -> dict[str,
 
 
 def _greatest_id(client: Client, object: str, tally: RowCounter) -> int:
-    """Ask for the greatest id; the answer tells as well how many records there are."""
+    """Ask for the greatest id; the response has the number of records as well."""
     body = {
         "filterGroups": [],
         "sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}],
@@ -235,7 +235,7 @@ def count_records(client: Client, object: str, *filters: Row) -> int:
 
 
 def rebatch(pages: Iterator[Page], min_rows: int) -> Iterator[Page]:
-    """Join pages until they hold so many rows."""
+    """Join pages until they have this number of rows."""
     rows: list[Row] = []
     at: PageToken = None
     for page, at in pages:
@@ -262,7 +262,7 @@ def milliseconds(at: datetime) -> int:
 
 
 def is_on_or_after(at: object, since: datetime | None) -> bool:
-    """Compare an instant, in milliseconds or as ISO 8601; what is none might be of today."""
+    """Compare an instant, in milliseconds or as ISO 8601; a malformed time counts as new."""
     if since is None:
         return True
     with suppress(ValueError):

@@ -1,7 +1,7 @@
 """One long list, read from several places at once.
 
-A list comes by ascending id, and its cursor is the next id: today, and nobody promises it. So what
-is begun in the middle is not taken on trust. Whoever reads up to such a beginning reads on, by
+A list comes by ascending id, and its cursor is the next id. HubSpot does not document this. So a
+reader that starts in the middle is checked. The reader before it continues past that start, by
 cursors that HubSpot gave, until the very record appears with which it began; and where HubSpot
 refuses a beginning, or answers from somewhere else, nothing is begun in the middle any more.
 """
@@ -29,7 +29,7 @@ MIN_PAGES_TO_SPLIT = 4
 class Partition:
     """What one reader has yet to read: behind `after`, up to the record `until` (None: the end).
 
-    `last` is the id read last, `bound` one that nothing in the range lies at or above.
+    `last` is the id read last, `bound` an id above all ids of the range.
     """
 
     after: str | None

@@ -61,7 +61,7 @@ from models import Catalog, ExtractEstimate, Field, FieldSelection
 class Stream:
     """How one kind of object is read: by which pages, to which columns.
 
-    `latest` is the column that tells the newest of two rows with one `key`. An optional stream
+    `latest` is the column that orders two rows with one `key`. An optional stream
     belongs to a product the account may not have; a whole one has no cursor, and is read entirely
     by every pull.
     """

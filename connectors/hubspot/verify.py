@@ -25,7 +25,7 @@ from models import FieldSelection
 READ_BATCH_SIZE = 100
 RECENT = timedelta(days=30)
 ALWAYS_CHECKED_ROWS = 20_000
-"""The associations of so many records of an object are looked at by every pull: 1,000 a call."""
+"""Every extract checks the associations of this number of records per object: 1,000 per call."""
 
 
 def is_countable(object: str) -> bool:
@@ -43,7 +43,7 @@ def find_differences(
     was_full_refresh: bool,
 ) -> Differences:
     """Find what was missed, erased or merged away, contacts without their history, and engagement
-    that was linked anew.
+    whose associations changed.
 
     A whole reading has just seen all ids and associations. Other pulls look at associations of
     recent engagement, and at all of them where they are few or were not looked at for a day.
@@ -84,7 +84,7 @@ def _without_history(
 ) -> tuple[str, ...]:
     """Find whom the reader of histories passed before he was there to be found.
 
-    A value that is there was set at some time: HubSpot tells when of each.
+    A value that exists was set at some time: HubSpot has the time of each.
     """
     history = f"{object}_history"
     compared_fields = [

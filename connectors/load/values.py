@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def values_equal(
     left: str | None, right: str | None, type: FieldType, *, timestamp_resolution: timedelta
 ) -> bool:
-    """Tell whether a CRM would keep both as one value: "64" and "64.0", 09:00Z and 10:00+01:00.
+    """Say whether a CRM stores both as one value: "64" and "64.0", 09:00Z and 10:00+01:00.
 
     Blank text is no value. `instant` is the smallest step of the CRM's clock.
     """

@@ -1,26 +1,4 @@
 """The Salesforce connector."""
 
-from connectors import Connector
-from connectors.salesforce.auth import Settings
-from connectors.salesforce.catalog import PRIMARY_KEY, catalog
-from connectors.salesforce.client import Client, connect
-from connectors.salesforce.sink import estimate_writes, write
-from connectors.salesforce.source import estimate, reread, source
-from connectors.salesforce.verify import find_differences, is_countable
-
-CONNECTOR: Connector[Settings, Client] = Connector(
-    label="Salesforce",
-    primary_key=PRIMARY_KEY,
-    settings=Settings,
-    connect=connect,
-    catalog=catalog,
-    source=source,
-    reread=reread,
-    estimate=estimate,
-    is_countable=is_countable,
-    find_differences=find_differences,
-    write=write,
-    estimate_writes=estimate_writes,
-)
-
-__all__ = ["CONNECTOR", "Settings"]
+LABEL = "Salesforce"
+"""The name of the CRM in reports. `connector.py` imports the client library; this file does not."""

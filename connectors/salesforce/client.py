@@ -76,7 +76,7 @@ class Client(ClientState):
         return found
 
     def read_page(self, path: str, **params: str) -> dict[str, Any]:
-        """Read a page of rows; an answer that is none is asked for again."""
+        """Read a page of rows; a malformed response is asked for again."""
         found: dict[str, Any] = self._json("GET", path, _is_page, kind="read", params=params)
         return found
 
@@ -91,10 +91,11 @@ class Client(ClientState):
         return self._json("POST", path, is_valid, kind="read", data=orjson.dumps(body))
 
     def update(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Write up to 200 records; the answers come in their order.
+        """Write up to 200 records; the results come in their order.
 
-        Raises: RefusedError where all are refused at once, UnclearError where nobody knows,
-                RetryableError where nothing was written: look again before it is sent again.
+        Raises: RejectedError: all are rejected at once.
+                UnknownOutcomeError: there is no response.
+                RetryableError: nothing was written; read the records before a retry.
         """
         body = {"allOrNone": False, "records": records}
         path = f"{DATA_PATH}/composite/sobjects"
@@ -171,7 +172,7 @@ class Client(ClientState):
             headers = {
                 "Authorization": f"Bearer {self._salesforce.session_id}",
                 "Content-Type": content_type,
-                # Unless told so, Salesforce runs the assignment rules: leads would change owners.
+                # without this header Salesforce runs the assignment rules, and leads change owners
                 "Sforce-Auto-Assign": "FALSE",
             }
             answer = send_request(
@@ -201,7 +202,7 @@ class Client(ClientState):
             )
 
     def _renew(self, ended: Salesforce) -> None:
-        """Log in anew, once for all calls that met the end of one session."""
+        """Log in again, once for all calls whose session expired."""
         with self._renewal_lock:
             if self._salesforce is ended:
                 self._salesforce = self._authenticate()
@@ -232,12 +233,12 @@ def connect(settings: Settings) -> Client:
 
 
 def has_key(name: str, body: Any) -> bool:
-    """Tell an answer that holds something from anything else."""
+    """Say whether a response has content."""
     return isinstance(body, dict) and name in body
 
 
 def _is_page(body: Any) -> bool:
-    """Tell a page of rows, with how many there are and where it goes on, from anything else."""
+    """Say whether a response is a page of rows with total and next page."""
     return (
         has_key("totalSize", body)
         and isinstance(body.get("records"), list)
@@ -247,7 +248,7 @@ def _is_page(body: Any) -> bool:
 
 
 def _matches_records(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:
-    """Tell whether there is an answer for each record, in their order; a refusal has no id."""
+    """Say whether there is a result for each record, in order; a rejected record has no id."""
     return (
         isinstance(answers, list)
         and len(answers) == len(records)

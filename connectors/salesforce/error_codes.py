@@ -159,7 +159,7 @@ ERROR_RULES = (
     ErrorRule(
         code="REQUEST_LIMIT_EXCEEDED",
         error=QuotaError,
-        fix="the calls of the last 24 hours are spent; a later run goes on",
+        fix="the API calls of the last 24 hours are used up; a later run continues",
     ),
     # worth another try
     ErrorRule(code="CONCURRENT_REQUESTS", error=RetryableError, fix="too many long calls at once"),
@@ -200,7 +200,7 @@ class ApiError(BaseModel):
 
     @property
     def code(self) -> str:
-        """Give the code, and tell the two limits apart that share one."""
+        """Return the code; two limits share one code and differ in the message."""
         code = self.errorCode or self.statusCode
         if code == "REQUEST_LIMIT_EXCEEDED" and self.message.startswith("ConcurrentRequests"):
             return "CONCURRENT_REQUESTS"
@@ -218,7 +218,7 @@ class ApiError(BaseModel):
 
 
 class SessionExpiredError(AccessError):
-    """The session ended; whoever can log in anew may repeat the call once."""
+    """The session expired; a client that can log in again may repeat the call once."""
 
 
 def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncError:
@@ -261,7 +261,7 @@ def parse_errors(body: bytes | list[Any]) -> list[ApiError]:
 
 
 def is_name(text: str) -> bool:
-    """Tell names and codes, which may be shown, from anything that might hold a value."""
+    """Accept names and codes, which may be shown; refuse text that might contain a value."""
     return _NAME.fullmatch(text) is not None
 
 

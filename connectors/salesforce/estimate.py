@@ -11,7 +11,7 @@ from connectors.salesforce.verify import count_rows
 from models import Catalog, ExtractEstimate
 
 BULK_MIN_ROWS = 2_000
-"""So many rows and more are read by one bulk job instead of page by page."""
+"""From this number of rows on, one Bulk query job reads them instead of pages."""
 
 BULK_MIN_CHANGED_ROWS = 10_000
 """The same for what changed, which is wanted soon, and of which a first page has come."""

@@ -28,7 +28,7 @@ class ObjectSchema:
 
     @property
     def cursor(self) -> str:
-        """The field that tells when a row was modified; of history rows, which never are, made."""
+        """The field with the modification time of a row; of history rows, the creation time."""
         return "SystemModstamp" if "SystemModstamp" in self.names else "CreatedDate"
 
     @property
@@ -59,7 +59,7 @@ class ReadRequest:
         return (PRIMARY_KEY,) if self.since is None else (self.schema.cursor, PRIMARY_KEY)
 
     def soql(self, *conditions: str) -> str:
-        """Write it as a query; a condition that is empty is none."""
+        """Return the query as text, without empty conditions."""
         since = self.since and f"{self.schema.cursor} >= {self.since:%Y-%m-%dT%H:%M:%SZ}"
         where = " AND ".join(one for one in (since, *conditions) if one)
         names = ", ".join(self.schema.names)

@@ -39,7 +39,7 @@ RECYCLE_BIN_RETENTION = timedelta(days=15)
 """So long Salesforce shows what was deleted."""
 
 MAX_JOBS_PER_READ = 2
-"""So many are started for one reading: what one of them lost, another finds."""
+"""Jobs started for one extract at most: a new job replaces one that was lost."""
 
 
 def source(
@@ -143,9 +143,9 @@ def _reread_resource(client: Client, shape: ObjectSchema, ids: Sequence[str]) ->
 
 
 def _read(client: Client, question: ReadRequest, at: PageToken) -> Batches:
-    """Go on with the job or behind the row that `at` names, or choose a road and begin.
+    """Continue with the job or after the row in `at`, or choose a method and start.
 
-    A job that is gone, because its results are kept for a week only, is begun anew.
+    Salesforce keeps job results for seven days (Bulk API 2.0): an expired job is started again.
     """
     if at and "job" in at:
         if (yield from read_job(client, question, at["job"], at["locator"])):
@@ -179,7 +179,7 @@ def _run_query(client: Client, question: ReadRequest, behind: PageToken) -> _Que
 def _pages(
     client: Client, question: ReadRequest, at: PageToken, asked: _QueryResult
 ) -> Iterator[Page]:
-    """Read page by page; where the server forgot its cursor, ask anew behind the last row."""
+    """Read page by page; where the cursor expired, query again after the last row."""
     rows, page, anew_at = 0, asked.page, list[PageToken]()
     loop_guard = PaginationLoopGuard(f"Salesforce: GET {DATA_PATH}/queryAll")
     while True:

@@ -236,10 +236,10 @@ def test_both_crms_serve_an_empty_account(crms: Start) -> None:
 @pytest.mark.parametrize(
     ("control", "body"),
     [
-        pytest.param("faults", '{"effect": "explode"}', id="an effect that is none"),
-        pytest.param("faults", '{"efect": "refuse"}', id="a key that is none"),
+        pytest.param("faults", '{"effect": "explode"}', id="an unknown effect"),
+        pytest.param("faults", '{"efect": "refuse"}', id="an unknown key"),
         pytest.param("faults", "{", id="no JSON"),
-        pytest.param("edit", '{"crm": "hubspot", "sett": {}}', id="an edit that is none"),
+        pytest.param("edit", '{"crm": "hubspot", "sett": {}}', id="an unknown edit"),
         pytest.param("clock", "{}", id="no clock"),
         pytest.param("salesforce/hide", '{"object": "Leed", "fields": []}', id="no such object"),
         pytest.param("salesforce/rules", "[]", id="a list"),

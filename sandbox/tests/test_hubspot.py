@@ -432,7 +432,7 @@ class TestWriting:
             ({"onefunnel_stage_since": "yesterday"}, "INVALID_DATE"),
             ({"bant_timeline": "2026-03-01T12:00:00Z"}, "INVALID_DATE"),
             ({"hubspotscore": "3"}, "READ_ONLY_VALUE"),
-            ({"email": "nobody"}, "INVALID_EMAIL"),
+            ({"email": "unknown"}, "INVALID_EMAIL"),
         ],
     )
     def test_one_invalid_value_fails_the_whole_batch(

@@ -193,7 +193,7 @@ def test_a_query_in_csv_has_its_state_in_xml(sandbox: Sandbox) -> None:
 def test_an_empty_query_result_is_a_text(sandbox: Sandbox) -> None:
     """In place of a header line."""
     path = f"/job/{job(sandbox, 'query')}/batch"
-    query = "SELECT Id FROM Lead WHERE LastName = 'nobody'"
+    query = "SELECT Id FROM Lead WHERE LastName = 'unknown'"
     batch = leaves(send_xml(sandbox, "POST", path, query).encode())["id"]
     result = leaves(send_xml(sandbox, "GET", f"{path}/{batch}/result").encode())["result"]
 

@@ -149,7 +149,7 @@ def test_a_request_can_use_an_earlier_response(call: Call) -> None:
             "body": {"LastName": "Lovelace", "AccountId": "@{firm.id}"},
         },
         {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{ada.id}}", "referenceId": "read"},
-        {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{nobody.id}}", "referenceId": "none"},
+        {"method": "GET", "url": f"{ROOT}/sobjects/Contact/@{{unknown.id}}", "referenceId": "none"},
     ]
     results = call("POST", "composite", {"compositeRequest": requested}).json()["compositeResponse"]
 

@@ -56,7 +56,7 @@ def large():
 
 
 def test_the_planted_effect_is_found_within_its_error(large):
-    """Whoever attended a webinar buys three times as often; a paper changes nothing."""
+    """People who attended a webinar buy three times as often; a paper changes nothing."""
     kinds = {mark.signal: mark for mark in large.results[0].kinds}
 
     low, high = kinds["webinar"].confidence_interval
@@ -66,7 +66,7 @@ def test_the_planted_effect_is_found_within_its_error(large):
 
 
 def test_what_makes_a_customer_is_no_signal(large):
-    """A purchase does not foretell itself, and our own mails tell what we thought."""
+    """A purchase does not predict itself, and outbound mails show what sales expected."""
     assert {mark.signal for mark in large.results[0].kinds} == {
         "visit",
         "paper",
@@ -206,7 +206,7 @@ def first_entries():
 
 
 def test_conversion_counts_those_who_had_the_whole_time(small):
-    """From fan to hot: who went on within the window, in how many days; the late are set aside."""
+    """From fan to hot: who converted within the window, in how many days; no late ones."""
     cohort = [one for one in first_entries() if one.get("fan", datetime.min) >= MOMENTS[0]]
     limit = NOW - timedelta(days=WITHIN_DAYS)
     old = [one for one in cohort if one["fan"] <= limit]
@@ -295,7 +295,7 @@ def test_many_moments_at_once_say_what_the_referee_says_of_each(engine, data):
 
 
 def test_what_happens_after_a_month_end_changes_nothing_at_it():
-    """Events of the last months tell who bought, and nothing of where people stood before."""
+    """Events of the last months show who bought, but not the earlier stages."""
     last = MOMENTS[-1]
     later = [
         {
@@ -320,7 +320,7 @@ def test_what_happens_after_a_month_end_changes_nothing_at_it():
 
 
 def test_a_field_set_after_a_month_end_was_not_set_at_it():
-    """Its points come from the date on that a history tells."""
+    """Its points count from the date in the history."""
     last = MOMENTS[-1]
     told = [
         {"person_id": row["person_id"], "field": "industry", "since": last + timedelta(days=1)}
@@ -353,7 +353,7 @@ def test_two_definitions_are_judged_by_the_same_people_and_outcome():
 
 
 def test_a_history_shorter_than_the_window_is_said_to_be_too_short():
-    """Nobody's outcome can be told; the funnel is shown all the same."""
+    """No outcome can be measured; the funnel is shown all the same."""
     told = tried(synthetic_worlds.generate_tables(20, months=2), within_days=300)
 
     assert (told.month_ends, told.people) == ((), 0)

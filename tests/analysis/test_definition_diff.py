@@ -1,4 +1,4 @@
-"""What another definition would change, held against plain counts by the referee."""
+"""What another definition would change, compared with the reference implementation."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def compared(**changed):
 
 
 @pytest.fixture(scope="module")
-def told():
+def result():
     return compared(**OTHER)
 
 
@@ -57,7 +57,7 @@ def place(row):
     return row["stage"], row["status"]
 
 
-def test_who_moves_equals_a_plain_count(told):
+def test_who_moves_equals_a_plain_count(result):
     """A person moves whose stage or status differs; each from where to where."""
     moves = Counter(
         (*place(row), *place(THEIRS[person]))
@@ -65,17 +65,17 @@ def test_who_moves_equals_a_plain_count(told):
         if place(row) != place(THEIRS[person])
     )
 
-    assert told.moved == moves.total() > 0
-    assert told.people == len(OURS)
+    assert result.moved == moves.total() > 0
+    assert result.people == len(OURS)
     assert {
         (row["stage"], row["status"], row["stage_to"], row["status_to"]): row["people"]
-        for row in told.flows
+        for row in result.flows
     } == moves
 
 
-def test_the_sample_shows_people_who_move_with_both_reasons(told):
+def test_the_sample_shows_people_who_move_with_both_reasons(result):
     """Each with the records the CRMs know them by, and no address."""
-    shown = {row["person_id"]: row for row in told.sample}
+    shown = {row["person_id"]: row for row in result.sample}
 
     assert shown
     assert {p: (row["reasons"], row["reasons_to"]) for p, row in shown.items()} == {
@@ -84,7 +84,7 @@ def test_the_sample_shows_people_who_move_with_both_reasons(told):
     assert all(row["records"] == [f"hubspot:contacts:{p}"] for p, row in shown.items())
 
 
-def test_follow_ups_a_week_equal_a_plain_count(told):
+def test_follow_ups_a_week_equal_a_plain_count(result):
     """Entries into a stage that asks for one; who enters several at once is followed up once."""
     ranks = [stage["id"] for stage in RULES["stages"]]
     highest = defaultdict(int)
@@ -96,8 +96,8 @@ def test_follow_ups_a_week_equal_a_plain_count(told):
             highest[key] = max(highest[key], ranks.index(row["stage"]))
     hot = sum(rank == ranks.index("hot") for rank in highest.values())
 
-    assert told.follow_ups_per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
-    assert told.follow_ups_per_week[1] > told.follow_ups_per_week[0]
+    assert result.follow_ups_per_week[0] == pytest.approx(hot / FOLLOW_UP_WEEKS)
+    assert result.follow_ups_per_week[1] > result.follow_ups_per_week[0]
 
 
 def test_records_to_be_written_anew_equal_a_plain_count():
@@ -112,9 +112,9 @@ def test_records_to_be_written_anew_equal_a_plain_count():
     ]
     scores = [p for p, row in OURS.items() if abs(row["score"] - theirs[p]["score"]) >= 5]
 
-    told = compared(**FEWER_POINTS)
+    result = compared(**FEWER_POINTS)
 
-    [row] = [row for row in told.writes if row["crm"] == "hubspot"]
+    [row] = [row for row in result.writes if row["crm"] == "hubspot"]
     assert (row["records"], row["differing"]) == (len(OURS), len(anew))
     assert row["fields"]["onefunnel_score"] == len(scores)
     # to look, to empty, to write, to look again
@@ -123,30 +123,30 @@ def test_records_to_be_written_anew_equal_a_plain_count():
 
 def test_a_definition_against_itself_moves_nobody():
     """No flow, no sample, nothing to write."""
-    told = compared()
+    result = compared()
 
-    assert (told.moved, told.share, told.flows, told.sample) == (0, 0.0, [], [])
-    assert {row["differing"] for row in told.writes} == {0}
-    assert told.follow_ups_per_week[0] == told.follow_ups_per_week[1]
+    assert (result.moved, result.share, result.flows, result.sample) == (0, 0.0, [], [])
+    assert {row["differing"] for row in result.writes} == {0}
+    assert result.follow_ups_per_week[0] == result.follow_ups_per_week[1]
 
 
-def test_the_page_names_nobody_and_fetches_nothing(told, tmp_path):
+def test_the_page_names_nobody_and_fetches_nothing(result, tmp_path):
     """One file that opens offline, with the figures and without a person."""
     path = tmp_path / "page.html"
 
-    html.difference_page(told, path)
+    html.difference_page(result, path)
 
     text = path.read_text()
     ours = text[text.index("<main>") : text.index("</main>")]
-    assert f"people change stage, of {told.people}" in ours
+    assert f"people change stage, of {result.people}" in ours
     assert not re.search(r"\bp\d+\b|hubspot:contacts:|@", ours)
     assert not re.search(r"<(script|link)[^>]*\s(src|href)=", text)
 
 
 @pytest.mark.parametrize("module", ["altair", "vl_convert", "jinja2"])
-def test_a_missing_package_names_the_extra(told, tmp_path, monkeypatch, module):
+def test_a_missing_package_names_the_extra(result, tmp_path, monkeypatch, module):
     """The message says which command installs it."""
     monkeypatch.setitem(sys.modules, module, None)
 
     with pytest.raises(ConfigError, match=r"pip install 'onefunnel\[report\]'"):
-        html.difference_page(told, tmp_path / "page.html")
+        html.difference_page(result, tmp_path / "page.html")

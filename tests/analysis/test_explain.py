@@ -196,7 +196,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             {},
             "lead needs a white_paper or newsletter, "
             "or 3 more page_view within 30 days (2 of 5 so far)",
-            id="what lies in the window counts",
+            id="events in the window count",
         ),
         pytest.param(
             [("page_view", 4), ("page_view", 4), ("page_view", 4)],
@@ -317,7 +317,7 @@ def test_every_contribution_names_its_event(receipt: Any) -> None:
 
 @given(st.lists(st.floats(-100, 100), max_size=30))
 def test_what_is_shown_adds_up_and_is_off_by_less_than_a_cent(points: list[float]) -> None:
-    """Nobody who adds up a receipt comes to another score."""
+    """The lines of a receipt add up to the score."""
     total = float(round(sum(Decimal(repr(round(one, 6))) for one in points), 2)) + 0.0
 
     shown = allocate_rounding(points, total)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.output import VERSION
+from models import VERSION
 from run_helpers import run_cli, sandbox_environment
 from sandbox.server import running
 

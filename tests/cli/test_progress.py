@@ -20,7 +20,7 @@ from sandbox.server import Sandbox
 
 
 def test_a_long_list_says_how_much_there_is(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The call that asks for the newest record tells it as well."""
+    """The call that asks for the newest record returns the total as well."""
     add_blank_records(sandbox, "contacts", 500)
     warehouse = ExtractHarness("hubspot", tmp_path)
 

@@ -49,7 +49,7 @@ def imported_packages(*arguments: str) -> set[str]:
     ],
 )
 def test_help_and_usage_errors_import_no_heavy_library(arguments):
-    """Whoever reads the help or mistypes an option gets the answer at once."""
+    """A user who reads the help or mistypes an option gets the answer at once."""
     packages = imported_packages(*arguments)
 
     assert "typer" in packages

@@ -304,7 +304,7 @@ def test_a_stage_that_no_person_can_enter_is_a_mistake() -> None:
 
 
 def test_a_field_that_no_mapping_reads_is_a_warning() -> None:
-    """Nobody has it."""
+    """No CRM has it."""
     assert warned(("people", "employees: integer", "employees: integer\n  phone: text")) == [
         "people.yaml:5: no mapping reads `phone`: it is empty for every person"
     ]
@@ -325,7 +325,7 @@ def test_a_window_for_one_event_is_a_warning() -> None:
 
 
 def test_channels_of_kinds_that_no_mapping_makes_do_not_count() -> None:
-    """Nobody can reach a stage that asks for them."""
+    """No person can reach a stage that asks for them."""
     unmapped = ("salesforce", "kind: call, at: ActivityDate, optional: true", "ignore: true")
     others = ("lifecycle", "- {event: demo}\n        - {score: total, gte: 50}\n", "")
     asked = ("lifecycle", "- all: [{stage: lead}, {event: call}]", "- {channels: 2}")

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # connector_helpers
 
 from connector_helpers import ExtractHarness
 from connectors import connector
-from connectors.hubspot import Settings
+from connectors.hubspot.client import Settings
 
 if __name__ == "__main__":
     url, token, folder, object, checkpoint_rows = sys.argv[1:]

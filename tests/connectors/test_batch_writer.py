@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.load.batch_writer import NEXT
 from connectors.load.sink_spec import SinkSpec
+from connectors.load.write_states import NEXT
 from connectors.load.writer import write_changes
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller, no_sleep
@@ -128,7 +128,9 @@ def write_one(sink: ScriptedSink, field: FieldChange) -> list[tuple[str, str]]:
     return [(outcome.status, outcome.reason) for batch in batches for outcome in batch]
 
 
-@pytest.mark.parametrize(("row", "field", "reads", "writes", "outcome"), ROWS, ids=lambda x: str(x))
+@pytest.mark.parametrize(
+    ("row", "field", "reads", "writes", "outcome"), ROWS, ids=[row for row, *_ in ROWS]
+)
 def test_a_row_of_the_table_leads_to_its_outcome(row, field, reads, writes, outcome, caplog):
     """The change passes the row and ends with exactly one outcome."""
     caplog.set_level(logging.DEBUG, logger="onefunnel.write")

@@ -127,7 +127,7 @@ def test_a_locked_row_of_a_batch_is_sent_again() -> None:
 
 
 def test_every_scenario_has_its_cassette_and_no_other_is_kept() -> None:
-    """What nothing plays is deleted, and nothing lies there in another format."""
+    """There is no unused cassette, and none in another format."""
     assert sorted(one.cassette for one in SCENARIOS) == FILES
 
 

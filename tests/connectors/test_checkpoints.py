@@ -1,4 +1,4 @@
-"""A pull that is killed: what is landed by then stays, and the next one goes on behind it."""
+"""An extract that is killed: the landed batches stay, and the next extract continues after them."""
 
 import signal
 import subprocess
@@ -279,7 +279,7 @@ def test_a_query_goes_on_where_the_server_forgot_its_cursor(
 def test_a_query_goes_on_behind_no_row_that_was_edited_meanwhile(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """It stands where it stood when the query was asked, but shows the stamp of its edit."""
+    """It has the position of the query's start, but the time of its edit."""
     warehouse = ExtractHarness("salesforce", tmp_path)
     warehouse.extract(salesforce_client(sandbox), {"Lead": ()})
     before = warehouse.count("Lead")
@@ -298,7 +298,7 @@ def test_a_query_goes_on_behind_no_row_that_was_edited_meanwhile(
 def test_a_query_whose_every_cursor_is_forgotten_stops_its_object(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Unless a page led further, it is asked anew once only."""
+    """Without a new page it is asked again only once."""
     client = salesforce_client(sandbox)
     warehouse = ExtractHarness("salesforce", tmp_path)
     bare = {"totalSize": 9, "done": False, "nextRecordsUrl": "/services/data/v60.0/query/x"}

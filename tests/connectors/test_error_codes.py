@@ -97,7 +97,7 @@ def test_every_row_of_salesforces_table_is_reached(row: ErrorRule) -> None:
 
 @pytest.mark.parametrize("crm", [hubspot, salesforce])
 def test_an_unknown_code_is_refused_and_kept(crm: Any) -> None:
-    """Nobody tries blindly again what nobody understands; the code says what to look up."""
+    """An unknown code is not retried; the message shows the code."""
     told = property_error("A_CODE_OF_TOMORROW") if crm is hubspot else None
     body = told or [{"message": MARKER, "errorCode": "A_CODE_OF_TOMORROW"}]
     raised = crm.to_error(answer(400, body), "PATCH /x")
@@ -258,7 +258,7 @@ def test_a_date_to_wait_for_is_read_by_the_clock_of_the_server() -> None:
 
 
 def test_retry_after_may_be_nonsense() -> None:
-    """Then our own patience decides."""
+    """Then the retry policy decides."""
     assert answer(503, {}, Retry_After="soon").retry_after is None
 
 

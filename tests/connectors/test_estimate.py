@@ -1,4 +1,4 @@
-"""Which road a pull takes, and that what is foretold is what it costs."""
+"""The method of the next extract, and that its estimated calls are its real calls."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_first_pull_reads_the_list(sandbox: Sandbox, hubspot: ExtractHarness) 
 
 
 def test_an_increment_searches(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
-    """What is foretold is what it costs."""
+    """The estimate equals the calls."""
     hubspot.extract(hubspot_client(sandbox), CONTACTS)
     add_blank_records(sandbox, "contacts", 5)
     found = road(hubspot, sandbox, CONTACTS)
@@ -56,7 +56,7 @@ def test_an_increment_searches(sandbox: Sandbox, hubspot: ExtractHarness) -> Non
 def test_the_calls_for_labels_of_links_are_foretold(
     sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
-    """No list tells them: they cost a call for each thousand records."""
+    """A list does not have them: they cost one call per thousand records."""
     add_blank_records(sandbox, "deals", 1001)
     plain = road(hubspot, sandbox, {"deals": ()})
 

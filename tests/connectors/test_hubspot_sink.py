@@ -119,7 +119,7 @@ def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
 
 
 def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Apply) -> None:
-    """The next run plans it anew."""
+    """The next run plans it again."""
     id = new(sandbox, onefunnel_score="13")
 
     (outcome,) = apply(change(id, score("12", "64")))
@@ -129,7 +129,7 @@ def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Ap
 
 
 def test_a_stage_that_would_move_back_is_held_as_crm_ahead(sandbox: Sandbox, apply: Apply) -> None:
-    """HubSpot says yes and does nothing: only reading back tells."""
+    """HubSpot answers 200 and changes nothing: only a read shows it."""
     id = new(sandbox, lifecyclestage="customer")
 
     (outcome,) = apply(change(id, FieldChange("lifecyclestage", "customer", "lead")))
@@ -207,7 +207,9 @@ def test_who_does_not_write_the_refused_field_is_written_at_once(
     outcomes = apply(*bad, *good, *innocent)
 
     assert Counter(one.status for one in outcomes) == {"written": 85, "quarantined": 5}
-    assert client.api_calls["write"] == 5  # all, the innocent, who sets it, each of its two values
+    assert (
+        client.api_calls["write"] == 5
+    )  # all; those without the field; those with it; each of its two values
 
 
 def test_many_batches_are_on_their_way_at_a_time(sandbox: Sandbox, apply: Apply) -> None:
@@ -256,7 +258,7 @@ def test_an_unknown_property_is_found_at_the_first_refusal(
 
 
 def test_merged_and_archived_records_are_excluded(sandbox: Sandbox, apply: Apply) -> None:
-    """Told apart by what a batch read says of them."""
+    """The response of a batch read shows which."""
     store, contacts = sandbox.hubspot, sandbox.hubspot.tables["contacts"]
     archived, winner, loser = several(sandbox, 3)
     store.archive(contacts, found(sandbox, archived))
@@ -309,7 +311,7 @@ def test_a_write_is_unknown_where_not_even_reading_helps(sandbox: Sandbox, apply
 
 
 def test_spent_quota_holds_the_rest(sandbox: Sandbox, apply: Apply) -> None:
-    """What was written before is told as written."""
+    """The records written before have the outcome `written`."""
     ids = several(sandbox, 150)
     body = {
         "status": "error",
@@ -345,7 +347,7 @@ def test_a_missing_scope_ends_all_batches_on_their_way(sandbox: Sandbox, apply: 
 
 
 def test_a_stage_set_after_it_was_emptied_is_read_back(sandbox: Sandbox, apply: Apply) -> None:
-    """Somebody may have set a later one in between, which HubSpot keeps without a word."""
+    """A person may have set a higher stage in between, which HubSpot keeps silently."""
     id = new(sandbox, lifecyclestage="customer")
 
     def somebody_sets(moment: str, _: str, path: str, body: bytes) -> None:
@@ -364,7 +366,7 @@ def test_a_stage_set_after_it_was_emptied_is_read_back(sandbox: Sandbox, apply: 
     [
         pytest.param({}, id="no results"),
         pytest.param([], id="a list"),
-        pytest.param({"status": "COMPLETE", "results": None}, id="results that are none"),
+        pytest.param({"status": "COMPLETE", "results": None}, id="results that are not results"),
         pytest.param({"status": "COMPLETE", "results": []}, id="not a word of the records"),
     ],
 )
@@ -384,7 +386,7 @@ def test_what_an_answer_does_not_mention_is_settled_by_reading(
 def test_a_number_with_more_digits_than_we_keep_is_the_one_we_saw(
     sandbox: Sandbox, apply: Apply
 ) -> None:
-    """HubSpot keeps a third to twenty digits; nobody has changed it."""
+    """HubSpot stores one third with twenty digits; no person changed it."""
     id = new(sandbox, onefunnel_score="33.33333333333333333333")
 
     (outcome,) = apply(change(id, score("33.333333333333336", "64.0")))

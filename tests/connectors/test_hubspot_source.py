@@ -157,7 +157,7 @@ LABELLED: FieldSelection = {"deals": ("dealstage", "contact_labels")}
 def test_labels_of_links_are_landed_where_a_mapping_asks_for_them(
     sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
-    """No list tells them: the associations are asked, a thousand records at a time."""
+    """A list does not have them: the associations are read, a thousand records per call."""
     (contact,) = contacts(sandbox, 1)
     deal = add_deal(sandbox.hubspot, contact)
     warehouse.extract(client, {"deals": ("dealstage",)})
@@ -269,7 +269,7 @@ def test_an_archived_contact_is_picked_up(
 def test_a_full_pull_forgets_what_was_erased(
     sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
-    """HubSpot tells nobody about an erasure, but the copy must go as well."""
+    """HubSpot reports no erasure, but the landed copy must be erased as well."""
     warehouse.extract(client, CONTACTS)
     (gone,) = contacts(sandbox, 1)
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)

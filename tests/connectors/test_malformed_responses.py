@@ -34,7 +34,7 @@ TIMES = {"createdAt": "0001-01-01T00:00:00Z", "updatedAt": "2026-02-01T00:00:00Z
         pytest.param([], id="a list"),
         pytest.param({}, id="nothing"),
         pytest.param({"results": None}, id="no records"),
-        pytest.param({"results": [None, "x"]}, id="records that are none"),
+        pytest.param({"results": [None, "x"]}, id="records that are not objects"),
     ],
 )
 def test_a_page_that_is_none_is_asked_for_again(
@@ -80,7 +80,9 @@ def test_what_is_no_record_is_left_out_and_counted(
     [
         pytest.param("<html><body>Maintenance</body></html>", id="a page for people"),
         pytest.param({"totalSize": 3, "done": True}, id="no records"),
-        pytest.param({"totalSize": 1, "done": True, "records": [None]}, id="rows that are none"),
+        pytest.param(
+            {"totalSize": 1, "done": True, "records": [None]}, id="rows that are not objects"
+        ),
         pytest.param({"done": True, "records": []}, id="no count"),
     ],
 )
@@ -123,7 +125,7 @@ def test_an_answer_without_what_was_asked_for_is_none(
 def test_an_answer_of_hubspot_without_what_was_asked_for_is_none(
     sandbox: Sandbox, tmp_path: Path, path: str
 ) -> None:
-    """A search without a count, or fields that are none."""
+    """A search without a count, or fields that are not objects."""
     warehouse = ExtractHarness("hubspot", tmp_path)
     sandbox.faults.plan(Fault(path=path, status=200, body={"status": "error", "results": [1]}))
 
@@ -331,7 +333,7 @@ def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_pat
 def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
     sandbox: Sandbox, tmp_path: Path, object: str, method: str, path: str, body: Any
 ) -> None:
-    """By name, instead of for ever."""
+    """The message names the list; the reader does not loop without end."""
     warehouse = ExtractHarness("hubspot", tmp_path)
     warehouse.extract(hubspot_client(sandbox), {object: ()})
     again = body | {"paging": {"next": {"after": "x"}}}
@@ -434,7 +436,7 @@ def test_odd_values_of_a_job_are_landed_as_they_are(sandbox: Sandbox, tmp_path: 
     add_leads(sandbox.salesforce, BULK_MIN_ROWS)
     wanted: FieldSelection = {"Lead": ("Company", "Title", "NumberOfEmployees", "ConvertedDate")}
     names = "Id,CreatedDate,SystemModstamp,IsDeleted,Company,Title,NumberOfEmployees,ConvertedDate"
-    rows = (f'7,,,,"{LONG}",12.5,3,0001-01-01', "8,,,,,,many,", ",,,,nobody,,,")
+    rows = (f'7,,,,"{LONG}",12.5,3,0001-01-01', "8,,,,,,many,", ",,,,unknown,,,")
     csv = "\n".join((names, *rows, ""))
     told = {"Sforce-NumberOfRecords": "3", "Sforce-Locator": "null"}
     client = salesforce_client(sandbox)

@@ -15,7 +15,7 @@ PAGE = 3
 
 
 class List:
-    """A list of ids with pages of three; its cursor is the next id, or a word nobody can guess."""
+    """A list of ids with pages of three; its cursor is the next id, or an opaque word."""
 
     def __init__(self, ids: set[int], *, guess: str = "is taken") -> None:
         self.ids = sorted(ids)
@@ -93,7 +93,7 @@ def test_a_long_list_is_read_from_several_places() -> None:
 
 
 def test_a_page_that_names_itself_as_the_next_is_an_error() -> None:
-    """Reading it for ever would be another."""
+    """Reading it without end would be another."""
     whole = List({1, 2})
     stuck = {"results": [{"id": "1"}], "paging": {"next": {"after": "2"}}}
 
@@ -113,7 +113,7 @@ def test_pages_that_lead_round_in_a_circle_are_an_error() -> None:
 
 
 def test_a_list_whose_every_cursor_is_forgotten_is_an_error() -> None:
-    """It is begun anew while that leads further, and no longer."""
+    """It is started again while that brings new rows."""
     whole = List(set(range(1, 12)))
 
     def page(after: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One patience for every CRM: what is tried again, how long it waits, how fast calls follow."""
+"""The retry policy and the rate limiter: what is repeated, how long it waits, how fast it calls."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from errors import RejectedError, RetryableError, UnknownOutcomeError
 
 
 @pytest.fixture(autouse=True)
-def _nobody_waits() -> Iterator[None]:
+def _no_real_sleep() -> Iterator[None]:
     with no_sleep():
         yield
 
@@ -56,7 +56,7 @@ def test_no_other_error_is_tried_again(traffic: ApiCaller, error: Exception) -> 
 
 
 def test_tries_are_bounded(traffic: ApiCaller) -> None:
-    """The last error is told as it is."""
+    """The last error is raised unchanged."""
     with pytest.raises(RetryableError, match="busy"):
         run(traffic, failing(*[RetryableError("busy")] * 100))
 
@@ -71,7 +71,7 @@ def test_what_the_crm_asks_for_is_waited(traffic: ApiCaller) -> None:
 
 
 def test_waits_are_counted_per_kind_of_call(traffic: ApiCaller) -> None:
-    """So that `runs` can tell what was slow."""
+    """The table `runs` shows what was slow."""
     run(traffic, failing(RetryableError("busy", retry_after=timedelta(seconds=7))))
     looks = iter([None, "done"])
     traffic.poll(lambda: next(looks))
@@ -89,7 +89,7 @@ def test_a_wait_beyond_all_patience_is_not_begun(traffic: ApiCaller) -> None:
 
 
 def test_a_crm_that_asks_for_no_wait_is_given_time_all_the_same(traffic: ApiCaller) -> None:
-    """Six tries at once would be the end of all patience."""
+    """Six attempts without a wait would use up the policy at once."""
     run(traffic, failing(*[RetryableError("busy", retry_after=timedelta())] * 4))
 
     assert traffic.wait_seconds >= 0.5 + 1 + 2 + 4

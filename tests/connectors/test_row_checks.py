@@ -164,7 +164,7 @@ def test_a_pull_that_missed_nothing_is_proven_by_one_count(
 def test_an_erased_contact_is_forgotten_by_the_next_pull(
     sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
-    """HubSpot tells nobody; the copy must go all the same, with its history."""
+    """HubSpot does not report it; the landed copy is deleted with its history."""
     hubspot.extract(hubspot_client(sandbox), PEOPLE)
     (gone,) = some(sandbox, "contacts", 1)
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
@@ -214,7 +214,7 @@ def test_a_contact_that_was_missed_is_read_with_its_history(
 def test_a_contact_that_came_behind_the_reader_of_histories_gets_its_own(
     sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
-    """It is landed itself, so no count differs; but a value without a history is none."""
+    """It is landed itself, so no count differs; but a value needs a history row."""
     wanted = {"contacts": ("lifecyclestage",), "contacts_history": ("lifecyclestage",)}
     hubspot.extract(hubspot_client(sandbox), wanted)
     before = hubspot.count("contacts_history")
@@ -274,7 +274,7 @@ def test_an_error_among_associations_is_no_missing_link(
 def test_engagement_that_is_linked_anew_is_read_again(
     sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
-    """No date of the e-mail tells of it: the links themselves are compared."""
+    """No date of the e-mail shows it: the associations themselves are compared."""
     hubspot.extract(hubspot_client(sandbox), EMAILS)
     (email,) = some(sandbox, "emails", 1)
     person = some(sandbox, "contacts", 9)[-1]
@@ -358,7 +358,7 @@ def test_a_formula_is_read_anew_though_no_cursor_moved(
 
 
 def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
-    """And what had to be mended since the first pull."""
+    """And what was repaired since the first extract."""
     with whole_world(tmp_path) as sandbox:
         run_sync(write=False)
         gone = next(sandbox.hubspot.tables["contacts"].live())

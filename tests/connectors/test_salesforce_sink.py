@@ -130,7 +130,7 @@ def test_a_field_is_emptied(sandbox: Sandbox, apply: Apply) -> None:
 
 
 def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Apply) -> None:
-    """The next run plans it anew."""
+    """The next run plans it again."""
     id = new(sandbox, **{SCORE: 13})
 
     (outcome,) = apply(change(id, score("12", "64")))
@@ -140,7 +140,7 @@ def test_a_record_somebody_changed_meanwhile_is_held(sandbox: Sandbox, apply: Ap
 
 
 def test_a_refused_record_names_code_and_field(sandbox: Sandbox, apply: Apply) -> None:
-    """And spoils no other."""
+    """The other records of the batch are written."""
     bad, good = several(sandbox, 2)
 
     outcomes = apply(
@@ -159,7 +159,7 @@ def test_a_refused_record_names_code_and_field(sandbox: Sandbox, apply: Apply) -
 
 
 def test_converted_and_deleted_leads_are_excluded(sandbox: Sandbox, apply: Apply) -> None:
-    """They are nobody's to change any more."""
+    """Salesforce allows no change of them."""
     converted = new(sandbox, IsConverted=True)
     deleted = new(sandbox, IsDeleted=True)
 
@@ -197,7 +197,7 @@ def test_records_of_one_account_are_written_side_by_side(sandbox: Sandbox, apply
 
 
 def test_a_row_is_looked_at_again_after_it_was_locked(sandbox: Sandbox, apply: Apply) -> None:
-    """Whoever held it may have changed what we were about to write."""
+    """The process that locked it may have changed the same field."""
     id = new(sandbox)
     sandbox.salesforce.lock([id], times=1)
 
@@ -213,7 +213,7 @@ def test_a_row_is_looked_at_again_after_it_was_locked(sandbox: Sandbox, apply: A
 
 
 def test_a_row_that_stays_locked_is_held(sandbox: Sandbox, apply: Apply) -> None:
-    """Patience is bounded; the next run tries again."""
+    """The number of attempts is limited; the next run tries again."""
     id = new(sandbox)
     sandbox.salesforce.lock([id], times=50)
 
@@ -450,7 +450,7 @@ def left_behind(sandbox: Sandbox, client: Client, state: str, created: str) -> s
 
 
 def test_an_upload_that_a_killed_run_left_is_aborted(sandbox: Sandbox, by_job: Client) -> None:
-    """It writes nothing, but counts; one that is open since just now may be somebody else's."""
+    """It counts against the limit; a new open job may belong to another program."""
     old = left_behind(sandbox, by_job, "Open", "2026-03-01T00:00:00.000+0000")
     fresh = left_behind(sandbox, by_job, "Open", sandbox.salesforce.stamp())
 
@@ -463,7 +463,7 @@ def test_an_upload_that_a_killed_run_left_is_aborted(sandbox: Sandbox, by_job: C
 
 
 def test_a_job_that_a_killed_run_had_closed_is_waited_for(sandbox: Sandbox, by_job: Client) -> None:
-    """It may write what we are about to write: afterwards the records are looked at anew."""
+    """It may write the same fields: the records are compared again after it."""
     running = left_behind(sandbox, by_job, "InProgress", sandbox.salesforce.stamp())
 
     outcomes = write_outcomes(
@@ -499,7 +499,7 @@ def test_a_session_is_renewed_once_for_all_who_met_its_end(sandbox: Sandbox) -> 
 def test_answers_that_do_not_fit_what_was_sent_are_settled_by_reading(
     sandbox: Sandbox, apply: Apply, body: object
 ) -> None:
-    """The status says 200 all the same; which record an answer is about is told by its place."""
+    """The status is 200; the position of a result says which record it is about."""
     ids = several(sandbox, 3)
     sandbox.faults.plan(Fault(method="PATCH", status=200, body=body))
 

@@ -148,7 +148,7 @@ def test_what_a_bulk_job_fails_to_read_is_read_by_pages(
 
 
 def test_a_pull_after_a_long_pause_says_what_it_may_have_missed(client: Client) -> None:
-    """What was deleted more than fifteen days ago Salesforce shows to nobody."""
+    """Salesforce does not return records deleted more than fifteen days ago."""
     read(client, "salesforce", "Lead", SINCE)
 
     assert "recycle bin" in client.warnings[0]

@@ -162,7 +162,7 @@ def test_an_object_of_another_type_than_landed_is_not_read(
 
 
 def test_a_full_pull_takes_the_new_type(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
-    """Its table is dropped and read anew."""
+    """Its table is dropped and read again."""
     hubspot.extract(hubspot_client(sandbox), HUBSPOT, verify=True)
     retype(sandbox, "contacts", "bant_need", "number")
     for record in sandbox.hubspot.tables["contacts"].records.values():
@@ -196,7 +196,7 @@ def test_a_field_that_salesforce_loses_meanwhile_stops_its_object_alone(
 def test_a_field_of_salesforce_that_changes_its_type_stops_its_object(
     sandbox: Sandbox, salesforce: ExtractHarness
 ) -> None:
-    """Before the pull, told by its description."""
+    """Before the extract, from the description of the object."""
     wanted: FieldSelection = {"Lead": ("NumberOfEmployees",), "Account": ("Name",)}
     salesforce.extract(salesforce_client(sandbox), wanted, verify=True)
     field = sandbox.salesforce.schema["Lead"].fields["NumberOfEmployees"]
@@ -264,7 +264,7 @@ def test_a_run_that_lost_a_field_pulls_all_else_and_decides_nothing(synced: Sand
 
 
 def test_a_run_that_loses_a_field_meanwhile_names_the_line(synced: Sandbox) -> None:
-    """And goes on when the field is back."""
+    """And continues when the field is back."""
     add_blank_records(synced, "contacts", 1)
     at = "/contacts/search"
     synced.faults.plan(renamed("hubspot", "contacts", "country", "land", at=at))

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 from connector_helpers import small_sandbox
 from connectors import connector, crm_names
 from connectors.http import validate_url
-from connectors.hubspot import Settings as HubSpotSettings
-from connectors.hubspot import connect as connect_hubspot
-from connectors.salesforce import Settings as SalesforceSettings
-from connectors.salesforce import connect as connect_salesforce
+from connectors.hubspot.client import Settings as HubSpotSettings
+from connectors.hubspot.client import connect as connect_hubspot
+from connectors.salesforce.auth import Settings as SalesforceSettings
+from connectors.salesforce.client import connect as connect_salesforce
 from errors import AccessError, ConfigError
 from sandbox.server import Sandbox
 from settings import read_settings
@@ -53,12 +53,12 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what stands in it is not told."""
+    """The message does not quote its content."""
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "secrets.toml").write_text(f"token = [{SECRET}")
     monkeypatch.chdir(tmp_path)
     code = (
-        "from settings import read_settings; from connectors.hubspot import Settings;"
+        "from settings import read_settings; from connectors.hubspot.client import Settings;"
         "read_settings(Settings(), 'sources', 'hubspot')"
     )
 
@@ -118,7 +118,7 @@ def test_loopback_may_be_plain_http(url: str) -> None:
 
 
 def test_salesforce_hosts_are_salesforces(sandbox: Sandbox) -> None:
-    """A client secret is sent to nobody else."""
+    """A client secret is sent to no other host."""
     elsewhere = SalesforceSettings(
         instance_url="https://salesforce.example.com", client_id="c", client_secret=SECRET
     )

@@ -53,7 +53,7 @@ def test_these_differ(left: str, right: str | None, type: FieldType) -> None:
 
 
 def test_an_instant_is_compared_as_finely_as_the_crm_keeps_it() -> None:
-    """Salesforce drops the milliseconds: they must not look like somebody's change."""
+    """Salesforce drops the milliseconds: that must not look like a manual change."""
     assert values_equal(
         "2026-03-04T12:00:00.612Z",
         "2026-03-04T12:00:00.000+0000",

@@ -33,7 +33,7 @@ class FakeCrm:
         return {id: {fields[0]: self.records[id]} for id in ids if id in self.records}
 
     def write(self, _: str, changes: Sequence[RecordChange]) -> Mapping[str, SyncError | None]:
-        """Write all or none, unless the script says otherwise; one poison spoils the batch."""
+        """Write all or none, unless scripted; one bad record makes the batch fail."""
         self.writes += 1
         fault = next(self._faults, "none")
         self._raise(fault)

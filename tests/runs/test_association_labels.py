@@ -1,4 +1,4 @@
-"""What somebody is to a deal or a mail: the labels of HubSpot's associations, in a whole run."""
+"""The labels of HubSpot's associations between contact and deal or e-mail, in a whole run."""
 
 from dataclasses import replace
 from pathlib import Path

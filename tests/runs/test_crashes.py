@@ -52,7 +52,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planned]:
-    """Pull and plan once, apply undisturbed to see what comes of it, and take that back."""
+    """Extract and plan once, apply without a crash, keep the result, and restore the CRMs."""
     folder = tmp_path_factory.mktemp("crashes")
     with configured_sandbox(folder, people=12) as sandbox:
         run_id = run_sync(write=False).run.run_id
@@ -77,7 +77,7 @@ def plan(planned: Planned) -> Planned:
 
 
 def held(sandbox: Sandbox) -> dict[str, State]:
-    """What all records hold that are written to, as it lies in the stores."""
+    """The stored values of all records that a run writes to."""
     contacts = sandbox.hubspot.tables["contacts"].records
     return {
         "contacts": {str(id): record.properties for id, record in contacts.items()},
@@ -152,14 +152,14 @@ def killed(plan: Planned, run_id: str, moment: Moment, call: str, nth: int, **se
 BY_BATCHES = [
     pytest.param("asked", "POST /contacts/batch/read", 1, id="plan stored, nothing sent"),
     pytest.param("asked", "POST /contacts/batch/update", 1, id="looked, nothing sent"),
-    pytest.param("done", "POST /contacts/batch/update", 1, id="stages emptied, not told"),
+    pytest.param("done", "POST /contacts/batch/update", 1, id="stages emptied, no response"),
     pytest.param("asked", "POST /contacts/batch/update", 2, id="stages emptied, not set"),
-    pytest.param("done", "POST /contacts/batch/update", 2, id="stages set, not told"),
+    pytest.param("done", "POST /contacts/batch/update", 2, id="stages set, no response"),
     pytest.param("asked", "POST /composite/sobjects/", 1, id="first CRM done, second not begun"),
     pytest.param("asked", "PATCH /composite/sobjects", 1, id="second CRM looked at"),
-    pytest.param("done", "PATCH /composite/sobjects", 1, id="first object written, not told"),
+    pytest.param("done", "PATCH /composite/sobjects", 1, id="first object written, no response"),
     pytest.param("asked", "PATCH /composite/sobjects", 2, id="first object journalled"),
-    pytest.param("done", "PATCH /composite/sobjects", 2, id="all written, not told"),
+    pytest.param("done", "PATCH /composite/sobjects", 2, id="all written, no response"),
 ]
 BY_JOB = [
     pytest.param("done", "POST /jobs/ingest", 1, id="job made"),
@@ -212,7 +212,7 @@ def outcomes(run_id: str) -> set[str]:
     ],
 )
 def test_the_next_run_ends_right(plan: Planned, call: str, nth: int) -> None:
-    """It pulls anew, and plans what is still wrong; scores have faded a little since."""
+    """It extracts again and plans the rest; scores have decayed a little since."""
     assert killed(plan, "", "asked", call, nth) == KILLED
 
     told = run_sync()

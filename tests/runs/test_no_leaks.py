@@ -1,6 +1,6 @@
-"""No secret and nobody's data in what a run says, stores or raises, also where much goes wrong.
+"""No secret and no personal value in logs, reports, stored tables and errors of a run with faults.
 
-Markers are planted where the CRMs keep such things, and into what they say when they refuse.
+Markers stand in the records, and in the error messages of the CRMs.
 """
 
 import json
@@ -55,7 +55,7 @@ def telling(status: int) -> dict[str, object]:
     """A refusal whose every text holds what it must not pass on."""
     told = f"{NAME} {EMAIL} {PHONE}"
     hubspot = {"message": told, "category": told, "errors": [{"message": told, "code": told}]}
-    return {"status": status, "body": hubspot, "headers": {"X-Told": told}}
+    return {"status": status, "body": hubspot, "headers": {"X-Marker": told}}
 
 
 def test_a_run_full_of_faults_tells_no_marker(sandbox: Sandbox, said: list[str]) -> None:
@@ -86,7 +86,7 @@ def test_an_error_that_ends_a_run_tells_no_marker(
     """Neither its text nor its traceback, with all that led to it."""
     sandbox.faults.plan(Fault(path=path, times=None, **telling(403)))
     for record in sandbox.hubspot.tables["contacts"].records.values():
-        record.properties["onefunnel_standing"] = "no word of ours"
+        record.properties["onefunnel_standing"] = "an unknown value"
 
     with pytest.raises(AccessError) as raised:
         run_sync(full=True)

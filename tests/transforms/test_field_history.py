@@ -1,4 +1,4 @@
-"""What the CRMs tell of the past of a field, in our words: docs/people.md, "Since when"."""
+"""The history of a field in canonical values: docs/people.md, "Since when"."""
 
 from datetime import datetime
 from typing import Any
@@ -55,7 +55,7 @@ ENTRIES = pa.schema(
 
 
 def spells(field: str, history: dict[str, Any], *entries: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Give (told from, until, value) of contact 1, a `?` where the value is not told.
+    """Give (tracked from, until, value) of contact 1, a `?` where the value is unknown.
 
     Entries are (at, new) or (at, old, new) of the CRM's field behind one of ours.
     """
@@ -135,14 +135,14 @@ def test_where_a_change_is_missing_the_later_old_value_is_believed() -> None:
 
 
 def test_a_change_without_values_is_a_change_to_nobody_knows_what() -> None:
-    """Of long texts Salesforce tells no more."""
+    """Salesforce stores no values of long texts in its history."""
     found = spells("need", BOTH_VALUES, (FEB, None, None), (MAR, None, None))
 
     assert found == [(BEGUN, FEB, "?"), (FEB, MAR, "?"), (MAR, None, "?")]
 
 
 def test_an_instant_of_many_changes_keeps_the_last() -> None:
-    """Nobody saw the ones between."""
+    """The values in between are unknown."""
     found = spells("need", BOTH_VALUES, (FEB, "a", "b"), (FEB, "b", "c"))
 
     assert found == [(BEGUN, FEB, "a"), (FEB, None, "c")]

@@ -99,7 +99,7 @@ def hold_of(field, attempts=(), decisions=(), *, store):
 
 
 @pytest.mark.parametrize(
-    ("field", "attempts", "decisions", "hold_reason"),
+    ("field", "attempts", "decisions", "hold"),
     [
         pytest.param(wrong(), [], [], None, id="never tried"),
         pytest.param(wrong(), [refused()], [], "refused", id="the same again"),
@@ -134,7 +134,7 @@ def test_a_refused_field_is_sent_again_only_when_something_changed(
 
 
 def test_a_remembered_refusal_brings_its_cause(store):
-    """Equal causes are told together."""
+    """Equal causes are one issue."""
     [row] = judged([wrong()], [refused()], store=store)
 
     assert (row["error_code"], row["error"]) == ("BAD", "no")
@@ -192,18 +192,18 @@ def unnamed(**what):
 def test_a_refusal_without_a_field_holds_that_set_of_changes(
     fields, attempts, decisions, holds, store
 ):
-    """Nobody knows which of them it was."""
+    """The CRM does not say which of them it was."""
     told = judged(fields, attempts, decisions, store=store)
 
     assert {row["hold_reason"] for row in told} == holds
 
 
 @pytest.mark.parametrize(
-    ("policy", "attempts", "decisions", "hold_reason"),
+    ("policy", "attempts", "decisions", "hold"),
     [
         pytest.param("overwrite", [wrote()], [], None, id="ours wins"),
         pytest.param("keep", [wrote()], [], "manual_change", id="theirs stays"),
-        pytest.param("review", [wrote()], [], "review", id="somebody decides"),
+        pytest.param("review", [wrote()], [], "review", id="a person decides"),
         pytest.param("keep", [], [], None, id="never ours before"),
         pytest.param("keep", [wrote("lead")], [], None, id="still what we wrote"),
         pytest.param("keep", [wrote()], [retried()], None, id="keep, retried"),
@@ -226,16 +226,16 @@ def test_what_people_changed_is_treated_as_the_mapping_says(
 
 
 def emptied(days):
-    """A run that meant to move the field back so many days ago, and was not heard of again."""
+    """A run that wanted to move the field back some days ago and then died."""
     return wrote("lead", at=days_ago(days), status="unknown", backward=True)
 
 
 @pytest.mark.parametrize(
-    ("attempts", "hold_reason"),
+    ("attempts", "hold"),
     [
         pytest.param([wrote(at=days_ago(3)), emptied(1)], None, id="by us"),
         pytest.param([wrote(at=days_ago(1)), emptied(3)], "manual_change", id="before we wrote"),
-        pytest.param([wrote(at=days_ago(1))], "manual_change", id="by somebody"),
+        pytest.param([wrote(at=days_ago(1))], "manual_change", id="by a person"),
     ],
 )
 def test_what_a_run_emptied_and_did_not_set_is_no_manual_change(attempts, hold, store):
@@ -244,12 +244,12 @@ def test_what_a_run_emptied_and_did_not_set_is_no_manual_change(attempts, hold, 
 
 
 def tug(*days):
-    """Writes so many days ago, all but the first after a set-back."""
+    """Writes some days ago, all but the first after another program set the field back."""
     return [wrote(at=days_ago(day), was_overwritten=nth > 0) for nth, day in enumerate(days)]
 
 
 @pytest.mark.parametrize(
-    ("attempts", "decisions", "hold_reason"),
+    ("attempts", "decisions", "hold"),
     [
         pytest.param(tug(3, 2), [], None, id="set back twice"),
         pytest.param(tug(3, 2, 1), [], "frozen", id="set back three times"),
@@ -268,7 +268,7 @@ def tug(*days):
 def test_a_field_that_is_set_back_three_times_in_seven_days_is_frozen(
     attempts, decisions, hold, store
 ):
-    """Two machines must not write against each other for ever."""
+    """Two programs must not overwrite each other without end."""
     assert hold_of(wrong(), attempts, decisions, store=store) == hold
 
 

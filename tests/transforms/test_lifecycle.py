@@ -167,7 +167,7 @@ def days_ago(days: float) -> datetime:
 
 @dataclass(frozen=True)
 class Story:
-    """What somebody did and is, and what must be told of them."""
+    """Events and fields of a person, and the expected result."""
 
     did: list[tuple[str, datetime]]
     told: Row
@@ -211,7 +211,7 @@ STORIES = {
         [("demo_request", days_ago(200)), ("page_view", days_ago(80))],
         {"standing": "sql", "cycle": 1},
     ),
-    "came back: lead is remembered, mql must be earned anew": Story(
+    "came back: lead is remembered, mql must be reached again": Story(
         [("demo_request", days_ago(300)), ("page_view", days_ago(2)), ("webinar", days_ago(1))],
         {"stage": "lead", "status": "open", "cycle": 2},
         {"industry": "software"},
@@ -275,7 +275,7 @@ STORIES = {
         [("demo_request", days_ago(9)), *(("email_sent", days_ago(n)) for n in (1, 2, 3))],
         {"touches": 3, "pressure": "stop", "next_action": "pause", "follow_up_due": None},
     ),
-    "opted out: nobody calls": Story(
+    "opted out: no call": Story(
         [("demo_request", days_ago(1))],
         {"contactable": False, "next_action": "none"},
         {"opted_out": True},
@@ -354,7 +354,7 @@ def cases(draw: DrawFn) -> tuple[Row, LifecycleInputs]:
 
 
 def of_group(nth: int, event: Row) -> Row:
-    """Tell the events of one group from those of the others."""
+    """Make the event ids of one group differ from those of the others."""
     original = event["duplicate_of"] and f"{event['duplicate_of']} {nth}"
     return event | {"event_id": f"{event['event_id']} {nth}", "duplicate_of": original}
 

@@ -1,4 +1,4 @@
-"""What was known then, held against what really was: docs/people.md, "What was known then"."""
+"""Point-in-time values compared with the real history: docs/people.md."""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def mapping(history: Row | None) -> Mapping:
 
 NEW = {"object": "past", "record": "id", "field": "field", "at": "at", "value": "new"}
 CRMS = {"bare": mapping(None), "new": mapping(NEW), "both": mapping({**NEW, "before": "old"})}
-"""No history; one that tells new values; one that tells both, since it was switched on."""
+"""No history; one with new values; one with old and new values, from some day on."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ class Life:
         return max(day for day in days if day <= at)
 
     def entries(self, begun: int, until: float) -> Iterator[tuple[int, str | None, str | None]]:
-        """What the CRM's history tells: day, old value, new value."""
+        """The rows of the CRM's history: day, old value, new value."""
         before = None
         for day, value in sorted(self.needs.items()):
             value_known = self.crm == "new" or day >= begun
@@ -220,7 +220,7 @@ thorough = settings(
     derandomize=os.environ.get("HYPOTHESIS_PROFILE") != "soak",
     max_examples=20,
     deadline=None,
-    # a world shrinks slowly, and a whole one tells as much
+    # Hypothesis shrinks a world slowly, and a whole one shows as much
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -229,7 +229,7 @@ thorough = settings(
 @given(worlds)
 @thorough
 def test_what_is_said_of_the_past_was_so_or_was_seen_last(duckdb: SQLBackend, world: World) -> None:
-    """Nothing is invented: what nobody can tell is empty and said to be unknown."""
+    """Nothing is invented: a value that no source has is empty and marked as unknown."""
     found = answers(duckdb, world)
 
     wrong = [
@@ -309,7 +309,7 @@ def test_a_whole_history_leaves_nothing_unknown(duckdb: SQLBackend, world: World
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        pytest.param(5.5, None, id="before it was last modified: nobody can tell"),
+        pytest.param(5.5, None, id="before it was last modified: unknown"),
         pytest.param(10.5, 5, id="since then, and before anybody looked"),
         pytest.param(20.5, 5, id="between a run and the change"),
         pytest.param(30.5, 50, id="after the change"),

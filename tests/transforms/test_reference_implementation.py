@@ -1,4 +1,4 @@
-"""The referee against histories worked out by hand, so that nobody has to trust it blindly.
+"""The reference implementation against histories computed by hand.
 
 Day n is n days after 2026-01-01 00:00 UTC: day(31) is 1 February, day(59) 1 March.
 """
@@ -58,7 +58,7 @@ NOBODY: Row = {
 
 
 def day(number: float, *, ticks: int = 0) -> datetime:
-    """Day `number` and so many microseconds."""
+    """Day `number` plus some microseconds."""
     return NEW_YEAR + timedelta(days=number) + ticks * TICK
 
 
@@ -380,8 +380,8 @@ def test_people_who_come_after_as_of_are_left_out():
         pytest.param(event("paper", day(100, ticks=1)), id="in the future"),
         pytest.param(event("paper", day(1), duplicate_of="e9"), id="a duplicate"),
         pytest.param(event("fax", day(1)), id="of an unknown kind"),
-        pytest.param(event("paper", day(1), person_id=None), id="of nobody"),
-        pytest.param(event("paper", day(1), person_id="bob"), id="of somebody else"),
+        pytest.param(event("paper", day(1), person_id=None), id="without a person"),
+        pytest.param(event("paper", day(1), person_id="bob"), id="of another person"),
     ],
 )
 def test_what_is_not_counted_does_nothing(row):
@@ -446,13 +446,13 @@ def test_without_activity_there_is_cycle_0_only():
 @pytest.mark.parametrize(
     ("at", "lead_at"),
     [
-        pytest.param(day(15), day(15), id="within the patience of the cycle"),
+        pytest.param(day(15), day(15), id="within the limit of the cycle"),
         pytest.param(day(15, ticks=1), None, id="later: of no cycle"),
         pytest.param(day(30), day(30), id="together with the activity that starts cycle 2"),
     ],
 )
 def test_other_events_belong_to_a_cycle_until_its_patience_runs_out(at, lead_at):
-    """7.2 rule 4: pages at days 5 and 30, patience 10 days, a note in between."""
+    """7.2 rule 4: pages at days 5 and 30, limit 10 days, a note in between."""
     definition = one({"event": "note"}, recycled=recycled(10))
 
     row = lifecycle(definition, [("page", day(5)), ("note", at), ("page", day(30))])
@@ -700,7 +700,7 @@ def test_dates_above_prefer_an_entry_by_a_rule_below_the_final_one(did, sql_at):
     ],
 )
 def test_disqualified_is_a_status_with_a_date_and_no_stage(did, status, standing):
-    """7.3 rules 4 and 5: bounced, since when nobody knows: created_at, in every case."""
+    """7.3 rules 4 and 5: bounced without a known date: created_at, in every case."""
     definition = ladder(LEAD, SQL, CUSTOMER, recycled=recycled(10))
     definition["disqualified"] = {"any": [{"field": "bounced", "is": True}, {"event": "note"}]}
 
@@ -853,7 +853,7 @@ def test_next_action_asks_whether_then_how_often_then_what(did, fields, next_act
 @pytest.mark.parametrize(
     ("by", "then", "due"),
     [
-        pytest.param({}, ("page", day(6)), day(8), id="nobody followed up"),
+        pytest.param({}, ("page", day(6)), day(8), id="no follow-up"),
         pytest.param({}, ("mail", day(5)), None, id="at the same instant"),
         pytest.param({}, ("mail", day(5, ticks=-1)), day(8), id="before"),
         pytest.param({}, ("call", day(9)), None, id="two-way, even late"),
@@ -905,7 +905,7 @@ def test_activity_is_inbound_and_two_way_unless_the_kind_says_otherwise(kind, cy
 
 @given(st.data())
 def test_the_order_of_rows_is_irrelevant(data):
-    """A history is a set: whoever lists it backwards gets the same answer."""
+    """A history is a set: the order of its rows does not matter."""
     definition = data.draw(definitions())
     world: LifecycleInputs = data.draw(lifecycle_inputs(definition))
     rows = (world.people, world.field_since, world.events)

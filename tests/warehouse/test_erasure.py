@@ -22,7 +22,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 def busy_contact(sandbox: Sandbox) -> Record:
-    """Somebody HubSpot alone knows, of whom all logs tell."""
+    """A contact that only HubSpot has and that is in all of its logs."""
     submitted = {
         value["value"]
         for some in sandbox.hubspot.submissions.values()
@@ -88,7 +88,7 @@ def test_whoever_shares_the_address_keeps_what_it_did(sandbox: Sandbox) -> None:
 
 
 def test_who_was_merged_keeps_the_past(sandbox: Sandbox) -> None:
-    """The record goes on under another id."""
+    """The record continues under another id."""
     contact = busy_contact(sandbox)
     contacts = sandbox.hubspot.tables["contacts"]
     other = next(one for one in contacts.live() if one is not contact)
@@ -114,7 +114,7 @@ def test_a_lead_that_was_purged_is_forgotten(sandbox: Sandbox) -> None:
 
 
 def test_another_account_erases_nobody(sandbox: Sandbox) -> None:
-    """Where most are gone at once, that is no erasure: it is told."""
+    """If most records disappear at once, nothing is erased and a warning says so."""
     contacts = sandbox.hubspot.tables["contacts"]
     before = len(table_rows("record_history"))
     for contact in list(contacts.live())[5:]:

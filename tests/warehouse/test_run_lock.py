@@ -68,7 +68,7 @@ def test_a_lease_that_ran_out_is_nobodys():
 
 
 def test_a_run_that_was_killed_on_this_machine_holds_nothing():
-    """Nobody waits for a process that is gone."""
+    """A run does not wait for a process that has ended."""
     held("killed", host=HOST_ID, process=ended_process())
 
     with run_lock("mine"):
@@ -111,7 +111,7 @@ def test_a_lease_is_lengthened_once_a_third_of_it_is_gone():
 
 
 def test_a_lease_that_another_run_took_cannot_be_renewed():
-    """Whoever lost it must not write."""
+    """A run that lost the lock must not write."""
     with run_lock("mine") as lease:
         held_elsewhere()
 
@@ -140,7 +140,7 @@ def test_a_length_that_is_none_is_refused(monkeypatch, minutes):
 
 
 def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
-    """DuckDB lets one process in: whoever finds it busy may wait for it."""
+    """DuckDB lets one process in; another one can wait for it."""
     looking = subprocess.Popen(
         [
             sys.executable,
@@ -173,7 +173,7 @@ class Overtaken(ProgressBars):
 
 
 def test_a_run_that_lost_its_lease_writes_no_further_batch(tmp_path):
-    """What it planned is left to whoever has the lease now."""
+    """The run that has the lock now writes the rest."""
     with configured_sandbox(tmp_path, people=40) as sandbox:
         with pytest.raises(WarehouseBusyError):
             run(load_configuration(), write=True, bars=Overtaken(Progress(disable=True)))

@@ -26,7 +26,7 @@ def outcome(status: OutcomeStatus) -> Outcome:
 
 
 def ended(warehouse: Warehouse, *, runs_ago: int, status: OutcomeStatus) -> None:
-    """A run of so many days ago, and how a record ended it."""
+    """A run some days ago, and the outcome of a record in it."""
     run = Run("1-be350c52", started_at=LAST - timedelta(days=runs_ago), run_id=str(runs_ago))
     runs.save_run(warehouse, run)
     changes.write_outcomes(warehouse, run.run_id, "hubspot", [outcome(status)])

@@ -1,4 +1,4 @@
-"""What nobody answered for: who wrote it is settled by what the CRM shows, and not forgotten."""
+"""Writes without a response: the CRM value settles the outcome, and the journal keeps it."""
 
 import shutil
 from collections import Counter
@@ -37,7 +37,7 @@ def stages(sandbox):
 
 
 def all_begin(sandbox):
-    """Nobody's stage moves back."""
+    """A mapping in which no stage moves back."""
     for record in sandbox.hubspot.tables["contacts"].live():
         record.properties["lifecyclestage"] = "subscriber"
 
@@ -138,7 +138,7 @@ def without(field, folder):
 
 
 def test_an_undo_accounts_for_live_records_and_can_be_undone(sandbox, tmp_path):
-    """Deleted records are nobody's, fields of another mapping are listed, all digits come back."""
+    """Deleted records are left out, unmapped fields are listed, all digits are restored."""
     contacts = sandbox.hubspot.tables["contacts"]
     odd, gone = (str(record.id) for record in list(contacts.live())[:2])
     held = contacts.records[int(odd)].properties

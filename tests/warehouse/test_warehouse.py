@@ -1,4 +1,4 @@
-"""Tables that outlive a release: what an older one kept is gone on with."""
+"""Tables of an older release are used by the next one."""
 
 import os
 import signal

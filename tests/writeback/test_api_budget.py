@@ -54,7 +54,7 @@ def test_calls_are_counted_by_the_batches_of_each_crm(crm, load, calls):
         pytest.param(10_010, 100_000, 0.1, 500, id="enough for half of them"),
         pytest.param(110, 100_000, 100, 500, id="the reserve is a number of calls"),
         pytest.param(5, 100_000, 0, 250, id="no reserve: until the last call"),
-        pytest.param(None, None, 0.1, 1_000, id="nobody knows: until the CRM refuses"),
+        pytest.param(None, None, 0.1, 1_000, id="unknown: until the CRM refuses"),
     ],
 )
 def test_as_many_records_are_written_as_the_reserve_leaves_calls_for(left, a_day, kept, affordable):

@@ -117,7 +117,7 @@ def population(
 ) -> ir.Table:
     """Choose whom to judge, and say who became a customer in `(month_end, month_end + within]`.
 
-    Left out are those who were customers already, and those who are nobody's record any more, of
+    Left out are those who were customers already, and those without a live record, of
     whom the outcome is not known.
 
     In:     lived: the people of `lives`; became: `outcomes`; stood: `states` of the definition that
@@ -156,9 +156,9 @@ def _is_threshold(leaf: Leaf) -> bool:
 
 
 def signal_kinds(definition: Definition) -> dict[str, str]:
-    """The kinds that may tell who will buy: column, kind.
+    """The kinds that may predict who buys: column, kind.
 
-    What we do to people tells what we thought of them, and the kinds that make a customer tell the
+    Outbound kinds show what sales expected, and the kinds that make a customer are the
     answer.
     """
     top = definition.stages[-1]
@@ -228,7 +228,7 @@ def _recent_kinds(
     return lately.group_by("who").aggregate(**columns, _events=lately.count()).drop("_events")
 
 
-# --- how well it told who would become a customer -------------------------------------------------
+# --- how well it predicted who would become a customer---------------------------------------------
 
 
 def flag_columns(definition: Definition) -> list[str]:
@@ -321,13 +321,13 @@ def conversions(
     now: datetime,
     within_days: float,
 ) -> ir.Table:
-    """How many went on to the next stage in time, of those who entered one for the first time.
+    """How many reached the next stage in time, of those who entered one for the first time.
 
     Those who entered less than the window ago had not the whole time yet: `recent` counts them,
     and nothing else does.
 
     Out:    rank (of the stage they came from), people, went_on, median_days float64 (of those who
-            did, NULL: nobody), recent
+            did, NULL: none), recent
     """
     ids = definition.stage_ids
     names = [f"first_{rank}" for rank in range(len(ids))]

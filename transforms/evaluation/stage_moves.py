@@ -12,7 +12,7 @@ from transforms.planning.plan import NUMBER_TOLERANCE
 from transforms.staging.timestamps import from_datetime, to_microseconds
 
 FLOW_COLUMNS = ["stage", "status", "stage_to", "status_to"]
-"""From where to where somebody moves."""
+"""The stage and status before and after."""
 
 
 def join_answers(ours: ir.Table, theirs: ir.Table) -> ir.Table:
@@ -77,7 +77,7 @@ def next_actions(lifecycle: ir.Table) -> ir.Table:
 def changed_records(
     joined: ir.Table, records: ir.Table, writes: Map[str, FieldWrite], *, crm: str, object: str
 ) -> ir.Table:
-    """How many records of one object would be written anew: one row.
+    """How many records of one object would be written: one row.
 
     Counted are the records of which the two definitions want different values, in the CRM's words
     and beyond `min_change`; what the CRM itself holds is not asked.

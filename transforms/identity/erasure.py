@@ -1,4 +1,4 @@
-"""Who is in no CRM any more in any form, and which landed rows still tell of them."""
+"""Records that no longer exist in any form in their CRM, and the landed rows about them."""
 
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as Map
@@ -45,7 +45,7 @@ def erased_emails(
     previous_records: ir.Table,
     source_records: ir.Table,
 ) -> ir.Table:
-    """The addresses of those who are gone that nobody else of their CRM has: crm, address."""
+    """The addresses of erased records that no other record of the CRM has: crm, address."""
     own = record_history.select("key", address=as_text(record_history.email).lower())
     theirs = own.union(record_emails(previous_records)).filter(lambda one: one.address.notnull())
     theirs = (
@@ -64,9 +64,9 @@ def rows_to_delete(
     erased_rows: ir.Table,
     owned_emails: ir.Table,
 ) -> Iterator[tuple[str, ir.Table]]:
-    """Give objects, each with the values of one column by which its rows tell of who is gone.
+    """Return objects, each with the values of one column that identify rows of erased records.
 
-    `logs` are the objects whose rows a CRM does not count, so that nobody misses what it erased;
+    `logs` are the objects whose rows a CRM does not count, so no row check finds the erased rows;
     owned(crm, address) as `addresses_of` gives it.
     """
     for object, history in mapping.histories():

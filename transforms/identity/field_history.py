@@ -1,4 +1,4 @@
-"""What the CRMs tell of the past of a field: the values it held, each from when to when."""
+"""The history of fields, as the CRMs store it: each value, from when to when."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
@@ -41,10 +41,10 @@ def field_history(
 
     Entries of a history that change nothing in our words are passed over.
 
-    Out:    key, crm, object, field (canonical); tracked_from: from when on this value is told (NULL:
-            from the creation); since: when the field took it (NULL: before all changes told);
-            until (NULL: it holds still); value as text (NULL: empty), value_known (FALSE: it changed,
-            and nobody tells to what)
+    Out:    key, crm, object, field (canonical); tracked_from: since when the CRM tracks it (NULL:
+            from the creation); since: when the field took it (NULL: before all tracked changes);
+            until (NULL: it holds still); value as text (NULL: empty); value_known (FALSE: it
+            changed, and the new value is unknown)
     Source: docs/people.md, "Since when".
     """
     wanted = [name for name in field_names if name in config.fields]
@@ -100,7 +100,7 @@ def _mapped_entries(
     def ours(text: ir.StringValue) -> ir.StringValue:
         return map_value(cast_history(text, type), name, read, field).cast("string")
 
-    # of long texts a CRM tells that they changed, and nothing else
+    # of a long text the history has the date of the change only
     value_known = mine.value.notnull() | mine.before.notnull()
     return mine.select(
         ibis.literal(name).name("field"),
@@ -117,7 +117,7 @@ def _mapped_entries(
 def _value_periods(entries: ir.Table, history: History) -> ir.Table:
     """From the moments of change to the time between them: the columns of `SCHEMA`, less whose.
 
-    The values of all fields are told at once: a window for each would cost as many.
+    All fields share one window: a window per field would cost one pass per field.
     """
     changes = _with_before(entries) if history.before else _without_before(entries, history)
     line = ibis.window(group_by=[changes.key, changes.field], order_by=[changes.at, changes.place])
@@ -147,13 +147,13 @@ def _value_periods(entries: ir.Table, history: History) -> ir.Table:
 
 
 def _with_before(entries: ir.Table) -> ir.Table:
-    """The changes of a history that tells both values."""
+    """The changes of a history with old and new values."""
     is_change = ~entries.value.identical_to(entries.before) | ~entries.value_known
     return entries.filter(is_change).mutate(before_told=entries.value_known)
 
 
 def _without_before(entries: ir.Table, history: History) -> ir.Table:
-    """The changes of a history that tells new values: nothing stood there before the first."""
+    """The changes of a history with new values only: the field was empty before the first."""
     line = ibis.window(group_by=[entries.key, entries.field], order_by=[entries.at, entries.place])
     is_first = entries.at.lag(1).over(line).isnull()
     earlier = entries.value.lag(1).over(line)

@@ -5,6 +5,7 @@ from collections.abc import Mapping as Map
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from config.mapping import Mapping, People
 from transforms.staging.canonical import map_value, null_of
@@ -138,6 +139,7 @@ def _links(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Table:
         for crm, mapping in mappings.items()
         for object in mapping.records
         for field, target in mapping.links_of(object).items()
+        if target.partition(".")[0] in mappings  # a CRM without a mapping file is off
     )
 
 
@@ -152,8 +154,9 @@ def merged_records(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Tabl
 
 
 def _edges(listed: Iterable[ir.Table]) -> ir.Table:
-    nobody = ibis.memtable({"a": [""], "b": [""]}, schema={"a": "string", "b": "string"})
-    return ibis.union(nobody.filter(ibis.literal(False)), *listed)
+    # from Arrow: Ibis needs pandas for a memtable of a dict
+    empty = ibis.memtable(pa.table({"a": [""], "b": [""]}))
+    return ibis.union(empty.filter(ibis.literal(False)), *listed)
 
 
 def _link_edges(
@@ -177,7 +180,7 @@ def _link_edges(
 
 
 def _short_id(id: ir.StringValue, mapping: Mapping) -> ir.StringValue:
-    """As much of an id as tells records apart."""
+    """The part of an id that identifies the record: Salesforce writes 15 or 18 characters."""
     characters = mapping.system_fields.id_match_length
     return id if characters is None else id.left(characters)
 
@@ -252,7 +255,7 @@ def _join_by_email(
 def event_identities(records: ir.Table, *, normalized_emails: ir.Table) -> ir.Table:
     """By what an event may name a person: who (a record's key or an address), person_id.
 
-    An address that several people share names nobody; a role address of one person names them.
+    An address that several people share identifies none of them; a role address of one person does.
     """
     by_key = records.select("person_id", who=records.key)
     address = normalize_column(

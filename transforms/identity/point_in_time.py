@@ -1,7 +1,7 @@
 """What was known then: the people, as they stood in the CRMs at an instant of the past.
 
-Who is one person is today's answer; what each record said is that of the time. Where nobody can
-tell what a field held, it is NULL and `unknown` says so.
+The matching of records is the present one; the field values are those of that time. Where no source
+has the value of a field, it is NULL and `unknown` is true.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class Inputs(NamedTuple):
     """What an answer is made of, as known at an instant.
 
     `unknown` has a row per person and a boolean per field asked: TRUE where they have no value
-    because nobody can tell which one they had.
+    because no source has the value of that time.
     """
 
     people: ir.Table
@@ -83,7 +83,7 @@ def _records(
 
     What comes first is believed: the value between two changes that the CRM dates, or after its
     last one where we have seen nothing newer; what we saw ourselves; the value before the first
-    change that is told, which does not say since when it stood there; today's value, where
+    tracked change, without the date since when; the present value, where
     nothing has changed since.
     """
     row = _join_sources(memory, held, told, now)
@@ -121,13 +121,13 @@ def _records(
 
 _DATED, _LAST, _FIRST, _STILL = 4, 3, 2, 1
 """What a history says of the value at the instant: it stood between two changes, since the last one
-to this day, before the first one, or to this day and nobody tells what it is."""
+to this day, before the first one, or to this day without a known value."""
 
 
 def _join_sources(
     memory: HistoryTables, held: ir.Table, told: list[str], now: ir.TimestampValue
 ) -> ir.Table:
-    """Each record that existed, beside what was seen of it by then and what its history tells."""
+    """Each record that existed, with its version at that time and the values of its history."""
     there = memory.records.filter(memory.records.created_at <= now)
     seen = memory.record_history
     last = versions.latest(seen.filter(seen.valid_from <= now)).rename("then_{name}")
@@ -145,7 +145,7 @@ def _join_sources(
 
 
 def _history_values(held: ir.Table, told: list[str]) -> ir.Table:
-    """What the CRMs' own histories tell of each record: key, and three columns per field."""
+    """The values of the CRMs' own histories per record: key, and three columns per field."""
     state = ibis.cases(
         (held.until.isnull(), ibis.ifelse(held.value_known, _LAST, _STILL)),
         (~held.value_known, 0),
@@ -172,7 +172,7 @@ def _tracked_since(history: ir.Table, told: list[str]) -> ir.Table:
 
 
 def _unknown(then: ir.Table, persons: ir.Table, told: list[str]) -> ir.Table:
-    """Who has no value because nobody can tell which: person_id, and a boolean per field."""
+    """People with an unknown value: person_id, and a boolean per field."""
     live = then.filter(~then.deleted)
     gaps = live.group_by("person_id").aggregate(
         **{_unknown_of(name): live[_unknown_of(name)].any() for name in told}

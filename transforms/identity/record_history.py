@@ -40,7 +40,7 @@ def new_versions(
     before (a formula, a column of the account, a merge), from the run that sees it.
 
     In:     records as `records.records` gives them; kept: `record_history` so far; before: the
-            `records` of the run before (None: there are none yet)
+            `records` of the run before (None: the first run)
     Out:    the columns of `schema`: mapped_fields are those this kind of record was read for,
             between commas; seen_at is the run that saw this version first
     Source: docs/tables.md, "record_history".

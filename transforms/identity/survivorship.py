@@ -30,7 +30,7 @@ def people(records: ir.Table, events: ir.Table, config: People) -> ir.Table:
 def field_since(
     records: ir.Table, field_values: ir.Table, config: People, field_names: tuple[str, ...]
 ) -> ir.Table:
-    """Say when a person's field took its value, where a history tells.
+    """Return since when a person's field has its value, where a history has the date.
 
     In:     records as above; held(key, field, since): the spells of `field_history` at the moment
             that is asked for; `asked` are the canonical fields of the definition

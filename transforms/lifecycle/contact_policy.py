@@ -1,4 +1,4 @@
-"""Courtesy and speed: how much somebody was pressed, and what was done in answer to a stage."""
+"""Contact policy: how many touches a person got, and the follow-up that a stage needs."""
 
 import ibis
 import ibis.expr.types as ir
@@ -54,7 +54,7 @@ def _follow_up_kinds(definition: Definition) -> dict[str, list[int]]:
 
 
 def _outbound_events(counted: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
-    """Our outbound events that may press somebody."""
+    """The outbound events that count as touches."""
     ours = kinds_where(definition, lambda kind: kind.direction == "outbound")
     sent = counted.filter(counted.kind.isin(ours))
     pressure = definition.contact.pressure
@@ -64,7 +64,7 @@ def _outbound_events(counted: ir.Table, definition: Definition, *, as_of: int) -
 
 
 def pressure(touches: ir.IntegerValue, definition: Definition) -> ir.StringValue:
-    """Say how pressing so many touches are: ok, high or stop."""
+    """The pressure of a number of touches: ok, high or stop."""
     limits = definition.contact.pressure
     if limits is None:
         return ibis.literal("ok")

@@ -17,7 +17,7 @@ from transforms.staging.timestamps import (
 )
 
 NO_INACTIVITY_LIMIT = NEVER // 2
-"""The longest silence, where the definition recycles nobody: nobody is ever that quiet."""
+"""The longest gap, where the definition has no recycling: no person reaches it."""
 
 
 def inactive_after(definition: Definition) -> int:
@@ -90,7 +90,7 @@ def activity(countable_events: ir.Table, definition: Definition) -> ir.Table:
 def admitted(countable_events: ir.Table, cycle_spans: ir.Table, definition: Definition) -> ir.Table:
     """Keep the events that earn points and fulfil rules, each in the cycle it belongs to.
 
-    A cycle holds what lies between its start and its last activity plus the silence that ends it.
+    A cycle has the events from its start to its last activity plus the gap that ends it.
 
     In:     counted as `counted` gives it, journeys as `cycles` does
     Out:    who, cycle (NULL: it belongs to none), at, kind
@@ -128,7 +128,7 @@ def cap_per_day(countable_events: ir.Table, definition: Definition) -> ir.Table:
         return countable_events
     free = countable_events.filter(countable_events.kind.notin(limited))
     bound = countable_events.filter(countable_events.kind.isin(limited))
-    # of events at one instant it makes no difference which is admitted: nothing else tells them
+    # of equal events at one time it makes no difference which is admitted
     # apart here, and no order by event_id is needed
     of_day = ibis.window(
         group_by=[bound.who, bound.kind, bound.at - bound.at % MICROSECONDS_PER_DAY],

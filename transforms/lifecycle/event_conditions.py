@@ -97,7 +97,7 @@ def _first_of_channels(
 def _first_of_window(
     seen: ir.Table, n: int, width: int, channels: Iterable[int], by: Keys
 ) -> ir.Table:
-    """The first moment at which so many channels were last seen less than a window ago."""
+    """The first time at which the wanted number of channels is inside one window."""
     journey = ibis.window(group_by=list(by), order_by=seen.at, range=(None, 0))
     never = int64(-NEVER)
     lasts = {

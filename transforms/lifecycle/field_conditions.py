@@ -70,7 +70,7 @@ def condition_since(
 
 
 def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
-    """The first of these instants; NEVER where there is none."""
+    """The first of these instants; NEVER for an empty list."""
     # one alone, and none: some engines insist on two
     match list(instants):
         case []:

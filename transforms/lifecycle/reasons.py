@@ -1,4 +1,4 @@
-"""Why somebody stands where they stand: one line of text, the leaves that made it so."""
+"""The reasons of a stage: one line of text with the leaves that made its rule true."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -176,7 +176,7 @@ def _add_text(
 ) -> ir.Table:
     """Put leaves into words: who, at, place, text.
 
-    A leaf that asks for one of several kinds is told as the kind that happened at that moment; of
+    A leaf that asks for one of several kinds is shown as the kind that happened at that time; of
     several the one written first.
     """
     words = ibis.cases(
@@ -203,7 +203,7 @@ def _is_choice(leaf: Leaf) -> bool:
 
 
 def _choice_texts(spoken: list[Leaf], definition: Definition) -> ir.Table:
-    """The kinds a leaf may be told as: place, kind (its number), nth (as written), word."""
+    """The kinds a leaf may be shown as: place, kind (its number), nth (as written), word."""
     rows = [
         {"place": place, "kind": number, "nth": nth, "word": word}
         for place, leaf in enumerate(spoken)

@@ -1,4 +1,4 @@
-"""The score: what somebody's engagement is still worth, plus what their profile adds."""
+"""The score: the decayed points of a person's events, plus the points of the profile."""
 
 from collections.abc import Mapping
 
@@ -52,7 +52,7 @@ def engagement(admitted: ir.Table, definition: Definition, *, as_of: int) -> ir.
 
     In:     admitted(who, at int64 us, kind int16)
     Out:    who (unique), engagement float64 (points, 6 decimals)
-    NULLs:  a person without events has no row; without a score nobody has.
+    NULLs:  a person without events has no row; without a section `score` no person has one.
     Source: docs/definition.md, "Score".
     """
     worth = contributions(admitted, definition, as_of=as_of)

@@ -50,7 +50,7 @@ def field_leaf_since(rows: ir.Table, leaf: FieldLeaf, definition: Definition) ->
 
 
 def qualified_since(rows: ir.Table, leaf: QualifiedLeaf, definition: Definition) -> ir.IntegerValue:
-    """Since when so many of the criteria hold, but never before the row's `start`."""
+    """Since when the wanted number of criteria holds, but never before the row's `start`."""
     return latest(
         [nth_earliest(criteria_since(rows, definition).values(), leaf.qualified), rows.start]
     )

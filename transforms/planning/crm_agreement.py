@@ -28,7 +28,7 @@ def read_crm_stages(
 ) -> ir.Table:
     """Read from each CRM's own field the stage it shows for each person, in our words.
 
-    Out:    crm, person_id, stage (NULL: empty, or no word of ours); of several records the highest
+    Out:    crm, person_id, stage (NULL: empty, or not mapped); of several records the highest
     """
     live = records.filter(~records.deleted, ~records.read_only)
     listed = []

@@ -1,4 +1,4 @@
-"""How a value is spelt in a CRM's own type, and what tells one field from another."""
+"""Values as text in the type of the CRM field, and the hash of a mapping rule."""
 
 import json
 from dataclasses import asdict
@@ -56,6 +56,6 @@ def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
 
 
 def rule_hash(write: FieldWrite, field: Field) -> str:
-    """Tell one mapping and catalog of a field from another: what was refused may now be taken."""
+    """Hash mapping and catalog of a field: if they change, a rejected value is sent again."""
     told = json.dumps([write.model_dump(mode="json"), asdict(field)], sort_keys=True)
     return sha256(told.encode()).hexdigest()[:8]

@@ -1,6 +1,6 @@
 """What is wrong and is left alone all the same: refused before, frozen, or changed by people.
 
-Each rule is one function; `judge` puts them together. docs/writing.md tells them in words.
+Each rule is one function; `apply_hold_rules` combines them. docs/writing.md explains them.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ RECORD_KEY = ("crm", "object", "record_id")
 FIELD_KEY = (*RECORD_KEY, "field")
 
 HOLD_REASONS = ("refused", "frozen", "review", "manual_change", "crm_stage_higher", "accepted")
-"""Why a field is not written; of several in one record the first is told."""
+"""Why a field is not written; of several in one record the first one is the reason."""
 
 OVERWRITE_LIMIT = 3
 OVERWRITE_WINDOW = timedelta(days=7)
@@ -24,11 +24,11 @@ Materialize = Callable[[str, ir.Table], ir.Table]
 
 
 class WriteHistory(NamedTuple):
-    """What the journal tells of fields that were sent before, and what was decided about fields.
+    """The write attempts of fields in the journal, and the decisions about fields.
 
-    attempts:  run_id, crm, object, record_id, field, after, rule_hash, was_overwritten boolean, status
-               (written / quarantined / unknown), refused_field, error_code, error, at, backward
-               boolean; one row per field sent
+    attempts:  run_id, crm, object, record_id, field, after, rule_hash, was_overwritten
+               boolean, status (written / quarantined / unknown), refused_field, error_code,
+               error, at, backward boolean; one row per field sent
     decisions: at, decision (frozen / retry / accept), crm, object, record_id, field, value; what a
                retry leaves NULL stands for all
     """
@@ -42,11 +42,12 @@ def apply_hold_rules(
 ) -> ir.Table:
     """Say of every wrong field why it is not written.
 
-    In:     wrong(crm, object, record_id, field, shown, after, rule_hash, policy, is_ahead, ...)
-    Out:    the same and was_overwritten boolean (something else replaced what we wrote last), hold (NULL:
-            it is written), error_code, error (what the CRM said when it refused), cause (the
-            field; NULL where a set of changes was refused)
-    Source: docs/writing.md, "What is left alone".
+    In:     differences(crm, object, record_id, field, crm_value, after, rule_hash, policy,
+            is_ahead, ...)
+    Out:    the same and was_overwritten boolean (another program replaced the value written last),
+            hold_reason (NULL: it is written), error_code, error (of the CRM's rejection),
+            field_at_fault (NULL where a set of changes was rejected)
+    Source: docs/writing.md, "Withheld changes".
     """
     judged_by_hand = differences.filter(differences.policy != "overwrite")
     sent = _relevant_attempts(write_history.attempts, differences, judged_by_hand, as_of=as_of)
@@ -131,7 +132,7 @@ def _is_refused(known: ir.Table) -> ir.BooleanValue:
 
 
 def _is_frozen(known: ir.Table) -> ir.BooleanValue:
-    """Whether something else sets the field back: it stays frozen until somebody says retry."""
+    """Whether another program overwrites the field: it stays frozen until `retry`."""
     times = known.set_back_count.fill_null(0) + known.was_overwritten.ifelse(1, 0)
     is_new = known.was_overwritten & (times >= OVERWRITE_LIMIT)
     return is_new | _is_in_force(known, known.frozen_at)
@@ -187,7 +188,7 @@ def _last_refused(refused: ir.Table) -> ir.Table:
 def _overwrite_counts(
     was_overwritten: ir.Table, released: ir.Table, *, as_of: datetime
 ) -> ir.Table:
-    """How often we had to write a field anew because something else had replaced our value."""
+    """How often a field was written again because another program had replaced the value."""
     ours = was_overwritten.left_join(released, FIELD_KEY).drop(
         f"{name}_right" for name in FIELD_KEY
     )
@@ -204,13 +205,13 @@ def _frozen(decisions: ir.Table) -> ir.Table:
 
 
 def _accepted(decisions: ir.Table) -> ir.Table:
-    """The value that somebody left as it is."""
+    """The CRM value that an admin accepted."""
     last = _last(decisions.filter(decisions.decision == "accept"))
     return last.select(*FIELD_KEY, accepted_value=last.value, accepted_at=last.at)
 
 
 def _released(fields: ir.Table, decisions: ir.Table) -> ir.Table:
-    """When somebody last said that a field be tried again."""
+    """When an admin last said `retry` for a field."""
     retries = decisions.filter(decisions.decision == "retry")
     retries = retries.select("at", **{f"of_{name}": retries[name] for name in FIELD_KEY})
     meant = [

@@ -26,14 +26,14 @@ NUMBER_TOLERANCE = 0.005
 
 
 class Plan(NamedTuple):
-    """All changes of a run, and a verdict for every live record.
+    """All changes of a run, and a status for every live record.
 
     changes:  crm, object, record_id, person_id, field, before, after (text; NULL: empty), reason,
-              backward boolean (the CRM holds a higher stage than ours), is_stage boolean,
-              was_overwritten boolean (something else replaced what we wrote last), rule_hash (of the
-              mapping and the catalog of the field)
-    held:     what is wrong and not written: the same, shown (before, spelt like after), hold (why),
-              error_code, error, cause (the field; NULL where a set of changes was refused)
+              backward boolean (the CRM has a higher stage), is_stage boolean,
+              was_overwritten boolean (another program replaced the value written last), rule_hash
+              (of the mapping and the catalog of the field)
+    held:     differences that are not written: the same, crm_value (before, as text like after),
+              hold_reason, error_code, error, field_at_fault (NULL: a set was rejected)
     verdicts: crm, object, record_id, person_id, status (planned / unchanged / held / quarantined /
               excluded), reason, error_code, error, field; one row per record that is not deleted
     """
@@ -213,7 +213,7 @@ def _record_statuses(
 
 
 def _first_holds(judged: ir.Table) -> ir.Table:
-    """The hold that is told of each record, of several the first of `HOLDS`."""
+    """The hold reason of each record: of several the first in `HOLD_REASONS`."""
     rank = ibis.cases(
         *((judged.hold_reason == hold, rank) for rank, hold in enumerate(HOLD_REASONS))
     )

@@ -1,4 +1,4 @@
-"""What became of changes that nobody answered for: the CRM, read anew, shows it."""
+"""Settle changes without a response: the landed values show what was written."""
 
 from collections.abc import Mapping as Map
 

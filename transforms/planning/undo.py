@@ -17,7 +17,7 @@ CHANGED_AFTER_RUN = "changed_after_run"
 """Why a field is not put back: it no longer holds what the run wrote."""
 
 NOT_MAPPED = "not_mapped"
-"""Why a field is not put back: the mapping no longer writes it, so nobody looks what it holds."""
+"""Why a field is not restored: the mapping no longer writes it, so its value is not read."""
 
 NOT_IN_RUN = "not_in_run"
 
@@ -36,7 +36,7 @@ def undo(
     In:     written(crm, object, record_id, person_id, field, before, after, backward, status): what
             the run wrote, or (status unknown) may have; `records` as they are known; the landed
             tables that hold what was observed
-    Out:    a plan like any other; `held` lists what somebody has touched since, and what is no
+    Out:    a plan like any other; `held` lists the fields that changed since, and those that are no
             longer written at all
     """
     live = records.filter(~records.deleted).select(*RECORD_KEY, "person_id")
@@ -55,7 +55,7 @@ def undo(
 
 
 def _unmapped(written: ir.Table, mappings: Map[str, Mapping]) -> ir.Table:
-    """What the run wrote into fields that the mapping no longer names: nobody reads them now."""
+    """What the run wrote into fields that the mapping no longer has, so that they are not read."""
     named = [
         f"{crm}:{object}:{name}"
         for crm, mapping in mappings.items()
@@ -83,7 +83,7 @@ def _compared(
     mine = written.filter(written.crm == crm, written.object == object, written.field == name)
     both = mine.join(seen, mine.record_id == seen.seen_id)
     is_ours = still_equals(both.seen, both.after, field)
-    # nobody answered for it, and it had to be emptied first: so far the run came
+    # no response, and the field had to be cleared first: the run ended after the clear
     was_emptied = (
         (both.status == "unknown") & both.backward & to_crm_text(both.seen, field).isnull()
     )
@@ -107,7 +107,7 @@ def _compared(
 def _plan_rows(
     both: ir.Table, *, crm_value: ir.Value, hold_reason: ir.StringValue, **known: ir.Value
 ) -> ir.Table:
-    """A row of a plan; what is not `known` is as of a field that nobody reads."""
+    """A row of a plan; columns without a value are those of a field that is not read."""
     unread = {
         "before": ibis.null("string"),
         "after": both.before,

@@ -1,4 +1,4 @@
-"""A value of a CRM in our words and our type: today's value, or one that its history tells."""
+"""A CRM value in canonical words and type: the present value, or one of its history."""
 
 import ibis
 import ibis.expr.datatypes as dt

@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def days_to_microseconds(length: float) -> int:
-    """Microseconds in so many days."""
+    """The number of microseconds in a number of days."""
     return round(length * MICROSECONDS_PER_DAY)
 
 
@@ -27,7 +27,7 @@ def from_datetime(at: datetime) -> int:
 
 
 def to_datetime(us: int) -> datetime | None:
-    """The datetime of microseconds, UTC; of `NEVER` there is none."""
+    """The UTC datetime of microseconds; None for `NEVER`."""
     return None if us == NEVER else _EPOCH + timedelta(microseconds=us)
 
 

@@ -1,24 +1,4 @@
 """The connector of MiniCRM, an invented CRM: the example of docs/add-a-crm.md."""
 
-from connectors import Connector
-
-from .catalog import PRIMARY_KEY, catalog
-from .client import Client, Settings, connect
-from .sink import estimate_writes, write
-from .source import estimate, reread, source
-from .verify import find_differences, is_countable
-
-CONNECTOR: Connector[Settings, Client] = Connector(
-    label="MiniCRM",
-    primary_key=PRIMARY_KEY,
-    settings=Settings,
-    connect=connect,
-    catalog=catalog,
-    source=source,
-    reread=reread,
-    estimate=estimate,
-    is_countable=is_countable,
-    find_differences=find_differences,
-    write=write,
-    estimate_writes=estimate_writes,
-)
+LABEL = "MiniCRM"
+"""The name of the CRM in reports. `connector.py` imports the client library; this file does not."""
