@@ -1,4 +1,4 @@
-"""The backtest: one or two definitions over the history that both had to judge at the time."""
+"""The backtest: how well one or two definitions predicted customers in the past."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from transforms.lifecycle.reasons import describe_leaf
 from warehouse.warehouse import Warehouse
 
 MIN_BUYERS = 10
-"""With fewer customers on a side nothing is said of it: chance alone would speak."""
+"""With fewer customers with or without a signal its lift is not reported."""
 
 
 @dataclass(frozen=True)
@@ -301,8 +301,8 @@ def _notes(
         yield history_too_short(within_days)
         return
     if len(seen.month_ends) < months:
-        yield f"the history holds {len(seen.month_ends)} month ends of the {months} asked for"
+        yield f"the history has {len(seen.month_ends)} month ends, {months} were requested"
     if gaps := [f"{name} {count:,} times" for name, count in seen.unknown.items() if count]:
         yield f"no historical value, treated as empty: {', '.join(gaps)}"
     if buyers < MIN_BUYERS:
-        yield f"{buyers} people became {top}: too few to judge anything by"
+        yield f"{buyers} people became {top}: too few to judge"

@@ -1,4 +1,4 @@
-"""The difference that another definition would make today, before anybody's CRM is touched."""
+"""Compare two definitions on the data of today; no CRM is called."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ SAMPLE_PER_FLOW = 3
 
 @dataclass(frozen=True)
 class DefinitionDiff:
-    """Who would move, and what that means in work and in calls.
+    """Who changes stage, and the follow-ups and API calls that it means.
 
     flows: stage, status, stage_to, status_to, people; sample: the same with person_id, reasons,
     reasons_to, records; follow_ups: stage, before, after (a week); actions: next_action, before,
@@ -58,7 +58,7 @@ class DefinitionDiff:
 
     @property
     def follow_ups_per_week(self) -> tuple[float, float]:
-        """All follow-ups a week, by ours and by theirs."""
+        """All follow-ups a week, by the current and by the other definition."""
         return (
             sum(row["before"] for row in self.follow_ups),
             sum(row["after"] for row in self.follow_ups),
@@ -90,9 +90,9 @@ def diff_definitions(
     sides = (ours, theirs)
     with warehouse.temp_tables() as keep:
         answers = []
-        for one in sides:
-            on_progress(f"deciding by {one.name}")
-            answers.append(_lifecycle_tables(warehouse, one, as_of, keep))
+        for nth, one in enumerate(sides):
+            on_progress(f"{one.name}: computing the lifecycle")
+            answers.append(_lifecycle_tables(warehouse, one, as_of, keep, name=f"{nth}"))
         both = keep("both", stage_moves.join_answers(answers[0].lifecycle, answers[1].lifecycle))
         [size] = to_rows(both.aggregate(people=both.count(), moved=both.is_moved.sum()))
         order = [ibis.desc("people"), *stage_moves.FLOW_COLUMNS]
@@ -119,7 +119,7 @@ def diff_definitions(
 
 
 def _lifecycle_tables(
-    warehouse: Warehouse, one: NamedDefinition, as_of: datetime, keep: Materialize
+    warehouse: Warehouse, one: NamedDefinition, as_of: datetime, keep: Materialize, *, name: str
 ) -> LifecycleTables:
     def store(step: str, table: ir.Table) -> ir.Table:
         return keep(f"step_{step}", table)
@@ -128,8 +128,8 @@ def _lifecycle_tables(
     tables = known.people, known.field_since, known.events
     answer = lifecycle(*tables, one.definition, as_of=as_of, materialize=store)
     return LifecycleTables(
-        keep(f"lifecycle_{one.definition.id}", answer.lifecycle),
-        keep(f"stage_history_{one.definition.id}", answer.stage_history),
+        keep(f"lifecycle_{name}", answer.lifecycle),
+        keep(f"stage_history_{name}", answer.stage_history),
     )
 
 
@@ -166,15 +166,15 @@ def _follow_ups(before: Rows, after: Rows) -> Rows:
 
 def _actions(before: Rows, after: Rows) -> Rows:
     counts = [{row["next_action"]: row for row in side} for side in (before, after)]
-    nobody = {"people": 0, "due": 0}
+    empty = {"people": 0, "due": 0}
     names = sorted({action for side in counts for action in side})
     return [
         {
             "next_action": name,
-            "before": counts[0].get(name, nobody)["people"],
-            "after": counts[1].get(name, nobody)["people"],
-            "due": counts[0].get(name, nobody)["due"],
-            "due_to": counts[1].get(name, nobody)["due"],
+            "before": counts[0].get(name, empty)["people"],
+            "after": counts[1].get(name, empty)["people"],
+            "due": counts[0].get(name, empty)["due"],
+            "due_to": counts[1].get(name, empty)["due"],
         }
         for name in names
     ]

@@ -99,10 +99,10 @@ def _describe_fit_line(line: FitLine, definition: Definition) -> str:
 
 
 def fit_points(
-    found: Suggestion, ours: NamedDefinition, early: SnapshotMatrix, late: SnapshotMatrix
+    found: Suggestion, definition_file: NamedDefinition, early: SnapshotMatrix, late: SnapshotMatrix
 ) -> Suggestion:
     """Fit points to the early snapshots and measure them on the late ones."""
-    definition = ours.definition
+    definition = definition_file.definition
     points = _points(definition)
     kinds = len(signal_kinds(definition))
     before = np.array([point.before for point in points])
@@ -124,7 +124,7 @@ def fit_points(
         note = "on the later month ends the present points predict as well or better: keep them"
         return replace(found, note=note)
     changed = tuple(change for change in changes if change.before != change.after)
-    return replace(found, changes=changed, diff=changes_as_diff(ours, changed))
+    return replace(found, changes=changed, diff=changes_as_diff(definition_file, changed))
 
 
 def _weights(part: SnapshotMatrix, before: FloatArray) -> FloatArray:
@@ -134,11 +134,11 @@ def _weights(part: SnapshotMatrix, before: FloatArray) -> FloatArray:
     pull towards nothing.
     """
     had = np.array([len(set(part.person_ids[column > 0])) for column in part.features.T])
-    told = had >= MIN_SIGNAL_BUYERS
-    held = part.features[:, told]
+    has_enough = had >= MIN_SIGNAL_BUYERS
+    held = part.features[:, has_enough]
     spread = np.sqrt(np.average(held**2, axis=0, weights=part.weight))
     x = np.column_stack([held / spread, np.ones(len(held))])
-    bounds = [(0, None) if points >= 0 else (None, 0) for points in before[told]]
+    bounds = [(0, None) if points >= 0 else (None, 0) for points in before[has_enough]]
 
     def loss(beta: FloatArray) -> tuple[float, FloatArray]:
         z = x @ beta
@@ -150,20 +150,20 @@ def _weights(part: SnapshotMatrix, before: FloatArray) -> FloatArray:
     start = np.zeros(x.shape[1])
     best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
     weights = np.full(len(before), np.nan)
-    weights[told] = best.x[:-1] / spread
+    weights[has_enough] = best.x[:-1] / spread
     return weights
 
 
 def _scale_to_points(
     weights: FloatArray, before: FloatArray, part: SnapshotMatrix, kinds: int
 ) -> FloatArray:
-    """Whole points: as many in all are given for what people did as today, to others."""
-    told = ~np.isnan(weights)
+    """Whole points: the total for activity stays the same, its distribution changes."""
+    has_enough = ~np.isnan(weights)
     mass = (part.weight[:, None] * part.features).sum(axis=0)
-    gained = told & (weights > 0) & (np.arange(len(weights)) < kinds)
-    spent = (mass * before)[told & (before > 0) & (np.arange(len(weights)) < kinds)].sum()
+    gained = has_enough & (weights > 0) & (np.arange(len(weights)) < kinds)
+    spent = (mass * before)[has_enough & (before > 0) & (np.arange(len(weights)) < kinds)].sum()
     scale = spent / (mass * weights)[gained].sum() if gained.any() and spent > 0 else 1.0
-    return np.where(told, np.round(np.nan_to_num(weights) * scale), before)
+    return np.where(has_enough, np.round(np.nan_to_num(weights) * scale), before)
 
 
 def _matching_threshold(

@@ -1,4 +1,4 @@
-"""Everybody at every month's end as definitions saw them then, and what became of them."""
+"""Month-end snapshots: every person with the data known then, and the later outcome."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class NamedDefinition:
 
 
 class SnapshotReader(Protocol):
-    """Reads what is asked of every life at `as_of`: a table with `life` and `rank`."""
+    """Reads the columns of every snapshot at `as_of`: a table with `life` and `rank`."""
 
     def __call__(self, steps: Steps, definition: Definition, *, as_of: int) -> ir.Table:
         """Give one row per life."""
@@ -71,7 +71,7 @@ def compute_snapshots(
     materialize: Materialize,
     on_progress: ProgressCallback,
 ) -> MonthEndSnapshots:
-    """Look back from now on the last months that can be judged, with every definition.
+    """Evaluate every definition at the last month ends whose window has closed.
 
     The first definition says what a customer is.
 
@@ -199,7 +199,7 @@ def _snapshots(
         there = [name for name in fields if name in known.people.columns]
         tables = (known.people, known.field_since, known.events)
         moved = history.snapshots(tables, there, moment=moment, until=moments[-1])
-        # kept before the next moment is asked for: that one takes the place of this one
+        # stored now: the tables of the next month end replace these
         people, since, events = (
             keep(f"life_{part}_{nth}", table) for part, table in enumerate(moved)
         )

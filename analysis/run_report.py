@@ -194,12 +194,12 @@ def _unmatched_rows(happenings: ir.Table, events: ir.Table) -> Rows:
     gaps = dated.left_join(placed, key)
     kind, placed_ = gaps.kind.notnull(), gaps.is_placed.fill_null(False)
     gaps = gaps.mutate(
-        no_rule=~kind, no_date=kind & ~gaps.is_dated, nobody=kind & gaps.is_dated & ~placed_
+        no_rule=~kind, no_date=kind & ~gaps.is_dated, no_person=kind & gaps.is_dated & ~placed_
     )
     counted = gaps.group_by("crm", "source_object").aggregate(
         without_rule=gaps.no_rule.sum(),
         without_date=gaps.no_date.sum(),
-        without_person=gaps.nobody.sum(),
+        without_person=gaps.no_person.sum(),
     )
     some = counted.without_rule + counted.without_date + counted.without_person > 0
     return _rows(counted.filter(some), "crm", "source_object")

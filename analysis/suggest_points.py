@@ -68,7 +68,7 @@ class Suggestion:
 
 def suggest(
     warehouse: Warehouse,
-    ours: NamedDefinition,
+    definition_file: NamedDefinition,
     *,
     within_days: float,
     months: int,
@@ -82,13 +82,15 @@ def suggest(
     require_extra("scipy.optimize", "suggest")
     from analysis.fit_points import fit_points, load_matrix
 
-    definition = ours.definition
+    definition = definition_file.definition
     if definition.score is None or not score_leaves(definition):
-        return Suggestion(ours.name, note="the definition asks for no score: nothing to fit")
+        return Suggestion(
+            definition_file.name, note="the definition asks for no score: nothing to fit"
+        )
     with warehouse.temp_tables() as keep:
         seen = compute_snapshots(
             warehouse,
-            [ours],
+            [definition_file],
             made_of.features,
             within_days=within_days,
             months=months,
@@ -102,13 +104,15 @@ def suggest(
                 if not seen.month_ends
                 else _too_few_months(within_days)
             )
-            return Suggestion(ours.name, note=note)
+            return Suggestion(definition_file.name, note=note)
         on_progress("fitting")
         early, late = (load_matrix(seen, definition, some) for some in (learned, tested))
-    found = Suggestion(ours.name, tuple(learned), tuple(tested), (early.buyers, late.buyers))
+    found = Suggestion(
+        definition_file.name, tuple(learned), tuple(tested), (early.buyers, late.buyers)
+    )
     if early.buyers < MIN_TRAIN_BUYERS or late.buyers < MIN_TEST_BUYERS:
         return replace(found, note=_too_few(found))
-    return fit_points(found, ours, early, late)
+    return fit_points(found, definition_file, early, late)
 
 
 def split_month_ends(
@@ -142,9 +146,9 @@ def score_leaves(definition: Definition) -> dict[tuple[str | int, ...], ScoreLea
     return {place: leaf for place, leaf in found if isinstance(leaf, ScoreLeaf)}
 
 
-def changes_as_diff(ours: NamedDefinition, changes: Sequence[ParameterChange]) -> str:
+def changes_as_diff(definition_file: NamedDefinition, changes: Sequence[ParameterChange]) -> str:
     """The changes as a diff of the definition's file; all else in it stays as it is written."""
-    document = ours.configuration.documents.definition
+    document = definition_file.configuration.documents.definition
     if document is None:
         return ""
     text = Path(document.file).read_text(encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""What people see of a definition tried on the history."""
+"""Print a backtest as tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -60,7 +60,7 @@ def _sections(backtest: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
 
 
 def _stage_entries(sides: Sequence[DefinitionResult]) -> Table:
-    """People entering each stage, month by month; of two definitions "ours / theirs"."""
+    """People entering each stage, month by month; of two definitions "current / other"."""
     labels = {stage: label for side in sides[::-1] for stage, label in side.labels.items()}
     title = "People entering each stage, by month"
     if len(sides) > 1:

@@ -1,4 +1,4 @@
-"""What people see of the difference another definition would make."""
+"""Print a definition diff as tables."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -85,13 +85,13 @@ def stage_table(
     )
     people_by_stage = {(row["crm"], row["stage"]): row["people"] for row in crm_stages}
     for stage, label in labels.items():
-        mine = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
+        people_by_status = {row["status"]: row["people"] for row in stages if row["stage"] == stage}
         counts = [people_by_stage.get((crm, stage), 0) for crm in crms]
-        asides = [mine.get(word, 0) for word in SIDE_STATUSES]
-        table.add_row(label, *map(format_count, [*counts, sum(mine.values()), *asides]))
+        asides = [people_by_status.get(word, 0) for word in SIDE_STATUSES]
+        table.add_row(label, *map(format_count, [*counts, sum(people_by_status.values()), *asides]))
     if any((crm, None) in people_by_stage for crm in crms):
         blank = (format_count(people_by_stage.get((crm, None), 0)) for crm in crms)
-        table.add_row("(other / no stage)", *blank, style="dim")
+        table.add_row("(other or none)", *blank, style="dim")
     return table
 
 

@@ -1,4 +1,4 @@
-"""What people see of points and thresholds that the history suggests."""
+"""Print the suggested points and thresholds."""
 
 from rich.console import Console
 from rich.table import Table
