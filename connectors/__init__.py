@@ -1,6 +1,6 @@
 """Read from CRMs and write to them: one folder per CRM, one `Connector` value per folder.
 
-A folder here that has a `catalog.py` is a CRM. A run uses it where `mappings/<crm>.yaml` exists.
+A folder here that has a `connector.py` is a CRM. A run uses it where `mappings/<crm>.yaml` exists.
 `docs/add-a-crm.md` describes how to add one.
 """
 
