@@ -14,6 +14,5 @@ def require_extra(module: str, extra: str) -> None:
         import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"this needs the extra `{extra}`: pip install 'onefunnel[{extra}]' "
-            f"(in a checkout: make setup EXTRAS={extra})"
+            f"this needs the extra `{extra}`, onefunnel[{extra}]: run `make {extra}` in the checkout"
         ) from error

@@ -78,8 +78,8 @@ def suggest(
 
     No outcome of the earlier ones is in the time by which the later ones are tested.
     """
-    require_extra("numpy", "suggest")
-    require_extra("scipy.optimize", "suggest")
+    require_extra("numpy", "report")
+    require_extra("scipy.optimize", "report")
     from analysis.fit_points import fit_points, load_matrix
 
     definition = definition_file.definition
