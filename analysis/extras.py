@@ -14,5 +14,5 @@ def require_extra(module: str, extra: str) -> None:
         import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"this needs the extra `{extra}`, onefunnel[{extra}]: run `make {extra}` in the checkout"
+            f"this needs the extra onefunnel[{extra}]: run `make {extra}` in the checkout"
         ) from error
