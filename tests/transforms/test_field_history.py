@@ -65,7 +65,7 @@ def spells(field: str, history: dict[str, Any], *entries: tuple[Any, ...]) -> li
     created = {"id": "", "whose": "2", "field": "created", "at": BEGUN}
     rows = [created] + [
         {
-            "id": "1" if history is NEW_VALUES or "keeps" in history else str(number),
+            "id": "1" if history is NEW_VALUES or "max_entries" in history else str(number),
             "whose": "1",
             "field": theirs.records["contacts"].fields[field].field,
             "at": at,
