@@ -1,10 +1,12 @@
-"""Who was erased in a CRM is nowhere in the warehouse after the next run, but for the journal."""
+"""Erased people leave the warehouse with the next run; only the journal keeps what was written."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from analysis.run_report import Report
 from run_helpers import configured_sandbox, run_sync, table_rows
 from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox
@@ -14,15 +16,45 @@ TABLES = ("records", "people", "events", "record_history", "field_history", "lif
 LANDED = ("contacts", "contacts_history", "form_submissions", "email_events", "page_views")
 
 
-@pytest.fixture
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with configured_sandbox(tmp_path_factory.mktemp("erasure"), people=60) as sandbox:
+@dataclass(frozen=True)
+class Erasures:
+    """A run after three contacts were erased or merged and one lead was purged."""
+
+    sandbox: Sandbox
+    report: Report
+    tables_before: list[str]
+    erased: Record
+    erased_with_shared_email: Record
+    merged: Record
+    merged_rows_before: tuple[int, int]
+    purged_lead: str
+
+
+@pytest.fixture(scope="module")
+def erasures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erasures]:
+    with configured_sandbox(tmp_path_factory.mktemp("erasure"), people=150) as sandbox:
         run_sync(write=False)
-        yield sandbox
+        contacts = sandbox.hubspot.tables["contacts"]
+        erased, shared, merged, *_ = busy_contacts(sandbox)
+        other, target, *_ = [
+            contact for contact in contacts.live() if contact not in (erased, shared, merged)
+        ]
+        before = tables_with(*words_of(erased))
+        rows_before = rows_of(merged)
+        email = shared.properties["email"]
+        sandbox.hubspot.edit(contacts, other, {"hs_additional_emails": email})
+        sandbox.hubspot.erase(contacts, shared)
+        sandbox.hubspot.erase(contacts, erased)
+        sandbox.hubspot.merge(contacts, merged, target)
+        leads = sandbox.salesforce.tables["Lead"]
+        purged = next(id for id, row in leads.items() if not row.get("IsDeleted"))
+        del leads[purged]
+        report = run_sync(write=False)
+        yield Erasures(sandbox, report, before, erased, shared, merged, rows_before, purged)
 
 
-def busy_contact(sandbox: Sandbox) -> Record:
-    """A contact that only HubSpot has and that is in all of its logs."""
+def busy_contacts(sandbox: Sandbox) -> list[Record]:
+    """Contacts that only HubSpot has and that are in all of its logs."""
     submitted = {
         value["value"]
         for some in sandbox.hubspot.submissions.values()
@@ -37,18 +69,18 @@ def busy_contact(sandbox: Sandbox) -> Record:
         *sandbox.salesforce.tables["Contact"].values(),
     )
     shared = {str(row.get("Email")).lower() for row in leads}
-    return next(
+    return [
         one
         for one in sandbox.hubspot.tables["contacts"].live()
         if (email := one.properties.get("email", "")) in submitted
         and email in mailed
         and str(one.id) in viewed
         and email.lower() not in shared
-    )
+    ]
 
 
-def telling(*words: str) -> list[str]:
-    """The tables that still hold one of some words in any column."""
+def tables_with(*words: str) -> list[str]:
+    """Return the tables that have one of some words in any column."""
     with open_warehouse() as warehouse:
         tables = {name: warehouse.table(name) for name in TABLES}
         tables |= warehouse.source_tables("hubspot", LANDED)
@@ -59,71 +91,61 @@ def telling(*words: str) -> list[str]:
         ]
 
 
-def test_an_erased_contact_leaves_nothing_behind(sandbox: Sandbox) -> None:
+def words_of(contact: Record) -> tuple[str, str]:
+    return f"'{contact.id}'", contact.properties["email"].lower()
+
+
+def rows_of(contact: Record) -> tuple[int, int]:
+    """Count the form submissions and the record versions of a contact."""
+    email = contact.properties["email"].lower()
+    submissions = [row for row in landed("form_submissions") if email in str(row).lower()]
+    versions = [
+        row
+        for row in table_rows("record_history")
+        if row["key"] == f"hubspot:contacts:{contact.id}"
+    ]
+    return len(submissions), len(versions)
+
+
+def test_an_erased_contact_leaves_no_row(erasures: Erasures) -> None:
     """No version, no history, no submission, no e-mail event, no page view."""
-    contact = busy_contact(sandbox)
-    words = f"'{contact.id}'", contact.properties["email"].lower()
-    assert {"record_history", *LANDED} <= set(telling(*words))
-    sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], contact)
-
-    told = run_sync(write=False)
-
-    assert telling(*words) == []
-    assert any("1 records disappeared" in finding for finding in told.warnings)
+    assert {"record_history", *LANDED} <= set(erasures.tables_before)
+    assert tables_with(*words_of(erasures.erased)) == []
+    assert any("records disappeared" in warning for warning in erasures.report.warnings)
 
 
-def test_whoever_shares_the_address_keeps_what_it_did(sandbox: Sandbox) -> None:
-    """Another contact of the CRM has it: the submissions may be theirs."""
-    contact = busy_contact(sandbox)
-    email = contact.properties["email"]
-    other = next(one for one in sandbox.hubspot.tables["contacts"].live() if one is not contact)
-    sandbox.hubspot.edit(sandbox.hubspot.tables["contacts"], other, {"hs_additional_emails": email})
-    sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], contact)
+def test_activity_of_a_shared_address_stays(erasures: Erasures) -> None:
+    """Another contact has the address: the submissions may belong to it."""
+    key, email = words_of(erasures.erased_with_shared_email)
 
-    run_sync(write=False)
-
-    kept = telling(email.lower())
-    assert {"form_submissions", "email_events"} <= set(kept)
-    assert telling(f"'{contact.id}'") == []
+    assert {"form_submissions", "email_events"} <= set(tables_with(email))
+    assert tables_with(key) == []
 
 
-def test_who_was_merged_keeps_the_past(sandbox: Sandbox) -> None:
+def test_a_merged_contact_keeps_its_past(erasures: Erasures) -> None:
     """The record continues under another id."""
-    contact = busy_contact(sandbox)
-    contacts = sandbox.hubspot.tables["contacts"]
-    other = next(one for one in contacts.live() if one is not contact)
-    before = len(landed("form_submissions")), len(table_rows("record_history"))
-    sandbox.hubspot.merge(contacts, contact, other)
+    submissions, versions = rows_of(erasures.merged)
 
-    run_sync(write=False)
-
-    after = len(landed("form_submissions")), len(table_rows("record_history"))
-    assert after[0] == before[0]
-    assert after[1] > before[1]
+    assert (submissions, versions) == erasures.merged_rows_before
+    assert versions > 0
 
 
-def test_a_lead_that_was_purged_is_forgotten(sandbox: Sandbox) -> None:
-    """Emptied from the recycle bin: its versions go with it."""
-    leads = sandbox.salesforce.tables["Lead"]
-    gone = next(id for id, row in leads.items() if not row.get("IsDeleted"))
-    del leads[gone]
-
-    run_sync(write=False)
-
-    assert not any(gone in row["key"] for row in table_rows("record_history"))
+def test_a_purged_lead_leaves_no_version(erasures: Erasures) -> None:
+    """It left Salesforce's recycle bin."""
+    assert not any(erasures.purged_lead in row["key"] for row in table_rows("record_history"))
 
 
-def test_another_account_erases_nobody(sandbox: Sandbox) -> None:
-    """If most records disappear at once, nothing is erased and a warning says so."""
-    contacts = sandbox.hubspot.tables["contacts"]
+def test_most_records_at_once_are_not_an_erasure(erasures: Erasures) -> None:
+    """It may be another account: nothing is erased, and a warning says so."""
+    contacts = erasures.sandbox.hubspot.tables["contacts"]
     before = len(table_rows("record_history"))
     for contact in list(contacts.live())[5:]:
-        sandbox.hubspot.erase(contacts, contact)
+        erasures.sandbox.hubspot.erase(contacts, contact)
 
-    told = run_sync(write=False)
+    report = run_sync(write=False)
 
     assert len(table_rows("record_history")) >= before
-    assert any("another account" in finding for finding in told.warnings)
+    assert any("account" in warning for warning in report.warnings)
 
 
 def landed(object: str) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ def sandbox(tmp_path):
         yield sandbox
 
 
-def nobody_answers(sandbox, effect="commit_then_drop"):
-    """From the first write to HubSpot on its answers are lost, and no record can be read."""
+def drop_responses(sandbox, effect="commit_then_drop"):
+    """From the first write on, HubSpot's responses are lost and no record can be read."""
     sandbox.faults.plan(Fault(path="/batch/update", effect=effect, times=None))
 
     def from_now_on(moment, method, path, body):
@@ -63,11 +63,11 @@ def ended(run_id):
     return Counter(last[id] for id in last if id in meant)
 
 
-def test_an_undo_takes_back_what_nobody_answered_for(sandbox):
-    """The CRM shows that it was written, whatever the run could learn."""
+def test_an_undo_restores_writes_without_a_response(sandbox):
+    """The CRM shows that the values were written, although the run got no response."""
     all_begin(sandbox)
     before = stages(sandbox)
-    nobody_answers(sandbox)
+    drop_responses(sandbox)
     first = run_sync()
     sandbox.faults.reset()
     told = ended(first.run.run_id), stages(sandbox) != before
@@ -79,6 +79,7 @@ def test_an_undo_takes_back_what_nobody_answered_for(sandbox):
     assert stages(sandbox) == before
 
 
+@pytest.mark.long
 def test_an_undo_takes_back_what_was_only_emptied(sandbox):
     """A stage that had to be emptied before it could go back, when the calls of the day ended."""
     before = stages(sandbox)
@@ -95,10 +96,11 @@ def test_an_undo_takes_back_what_was_only_emptied(sandbox):
     assert stages(sandbox) == before
 
 
+@pytest.mark.long
 def test_what_never_arrived_is_not_taken_for_written(sandbox):
     """The next run writes it, and it is that run's."""
     all_begin(sandbox)
-    nobody_answers(sandbox, effect="reset")
+    drop_responses(sandbox, effect="reset")
     first = run_sync()
     sandbox.faults.reset()
     second = run_sync()
@@ -109,9 +111,9 @@ def test_what_never_arrived_is_not_taken_for_written(sandbox):
 
 
 def test_apply_says_written_of_what_the_broken_run_had_written(sandbox):
-    """It is so already, because we made it so."""
+    """The CRM has the values of that run."""
     all_begin(sandbox)
-    nobody_answers(sandbox)
+    drop_responses(sandbox)
     first = run_sync()
     sandbox.faults.reset()
 
@@ -137,6 +139,7 @@ def without(field, folder):
     return copy
 
 
+@pytest.mark.long
 def test_an_undo_accounts_for_live_records_and_can_be_undone(sandbox, tmp_path):
     """Deleted records are left out, unmapped fields are listed, all digits are restored."""
     contacts = sandbox.hubspot.tables["contacts"]
