@@ -1,6 +1,7 @@
 """What the tests of whole runs share: a world, a warehouse for it, and a way to run."""
 
 import io
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -83,8 +84,13 @@ class CommandResult:
 def run_cli(*arguments: str) -> CommandResult:
     """Run one command of `sync.py` in this process, as `main` does."""
     stdout, stderr = io.StringIO(), io.StringIO()
+    # a command sets log levels for its process: the next test needs the levels from before
+    loggers = [logging.getLogger(name) for name in (None, "onefunnel", "onefunnel.extract")]
+    levels = [logger.level for logger in loggers]
     with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
         main(list(arguments))
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
     return CommandResult(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
 
 

@@ -39,7 +39,7 @@ Batches = Iterator[tuple[pa.Table, PageToken]]
 
 State = MutableMapping[str, Any]
 
-LOG = logging.getLogger("onefunnel.pull")
+LOG = logging.getLogger("onefunnel.extract")
 
 OnFailure = Callable[[RejectedError], None]
 """Called with the error of an object that cannot be read completely."""

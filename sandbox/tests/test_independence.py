@@ -109,7 +109,7 @@ def test_a_port_in_use_stops_the_command(
     with pytest.raises(SystemExit):
         main(["--people", "0", "--port", str(listening_port)])
 
-    assert f"port {listening_port} is in use; choose another one" in capsys.readouterr().err
+    assert f"port {listening_port} is in use: choose another one" in capsys.readouterr().err
 
 
 @pytest.fixture

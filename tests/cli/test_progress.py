@@ -59,10 +59,12 @@ def test_the_log_has_a_line_per_object(
 ) -> None:
     """With its rows, also where they came in several parts."""
     add_blank_records(sandbox, "contacts", 300)
-    caplog.set_level(logging.INFO, logger="onefunnel.pull")
+    caplog.set_level(logging.INFO, logger="onefunnel.extract")
     warehouse = ExtractHarness("hubspot", tmp_path)
 
-    warehouse.extract(hubspot_client(sandbox), {"contacts": (), "companies": ()}, part_rows=100)
+    warehouse.extract(
+        hubspot_client(sandbox), {"contacts": (), "companies": ()}, checkpoint_rows=100
+    )
 
     rows = len(sandbox.hubspot.tables["contacts"].records)
     lines = [record.getMessage().split()[:-1] for record in caplog.records]
@@ -81,7 +83,7 @@ def test_the_log_has_no_line_where_nothing_changed(
     sandbox: Sandbox, hubspot: ExtractHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On a quiet night nothing hides what did."""
-    caplog.set_level(logging.INFO, logger="onefunnel.pull")
+    caplog.set_level(logging.INFO, logger="onefunnel.extract")
     wanted: FieldSelection = {"contacts": (), "companies": ()}
     hubspot.extract(hubspot_client(sandbox), wanted)
     caplog.clear()

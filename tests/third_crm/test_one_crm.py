@@ -11,6 +11,7 @@ from run_helpers import configured_sandbox, run_cli, table_rows
 OTHER = {"hubspot": "salesforce", "salesforce": "hubspot"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crm", OTHER)
 def test_every_command_works_with_one_crm(crm, tmp_path, monkeypatch):
     """The mappings of this repository, without the file of the other CRM and its settings."""
