@@ -70,7 +70,11 @@ def condition_since(
 
 
 def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
-    """The first of these instants; NEVER for an empty list."""
+    """The first of these instants; NEVER for an empty list.
+
+    >>> earliest([ibis.literal(7), ibis.literal(NEVER)]).to_pyarrow().as_py()
+    7
+    """
     # one alone, and none: some engines insist on two
     match list(instants):
         case []:
@@ -82,7 +86,11 @@ def earliest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
 
 
 def latest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
-    """The last of these instants: NEVER as soon as one is."""
+    """The last of these instants: NEVER as soon as one is.
+
+    >>> latest([ibis.literal(7), ibis.literal(NEVER)]).to_pyarrow().as_py() == NEVER
+    True
+    """
     match list(instants):
         case [one]:
             return one
@@ -91,7 +99,11 @@ def latest(instants: Iterable[ir.IntegerValue]) -> ir.IntegerValue:
 
 
 def nth_earliest(instants: Iterable[ir.IntegerValue], nth: int) -> ir.IntegerValue:
-    """The n-th of these instants in time; NEVER where fewer came true."""
+    """The n-th of these instants in time; NEVER where fewer came true.
+
+    >>> nth_earliest([ibis.literal(7), ibis.literal(3), ibis.literal(5)], 2).to_pyarrow().as_py()
+    5
+    """
     given = list(instants)
     if nth > len(given):
         return int64(NEVER)

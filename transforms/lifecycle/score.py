@@ -111,7 +111,12 @@ def score_reached_at(
 
 
 def decay(length: ir.Value, score: Score) -> ir.FloatingValue:
-    """What one point becomes: two to the number of half-lives in a length of microseconds."""
+    """What one point becomes: two to the number of half-lives in a length of microseconds.
+
+    >>> half_life = ibis.literal(-days_to_microseconds(30))
+    >>> decay(half_life, Score(half_life_days=30)).to_pyarrow().as_py()
+    0.5
+    """
     halves = length / float64(days_to_microseconds(score.half_life_days))
     # some engines refuse a power that is too small for a double
     return float64(2) ** ibis.greatest(halves, float64(-_BLOCK))

@@ -21,7 +21,15 @@ def raw_text(value: ir.Value) -> ir.StringValue:
 
 
 def to_crm_text(value: ir.Value, field: Field) -> ir.StringValue:
-    """A value as text in the CRM's own type; what is empty is NULL."""
+    """A value as text in the CRM's own type; what is empty is NULL.
+
+    >>> import ibis
+    >>> to_crm_text(ibis.literal(12.0), Field("score", "number")).to_pyarrow().as_py()
+    '12'
+    >>> short = Field("word", "text", max_length=3)
+    >>> to_crm_text(ibis.literal("too long"), short).to_pyarrow().as_py()
+    'too'
+    """
     match field.type:
         case "datetime" if value.type().is_timestamp():
             return _iso(value.cast("timestamp(6)"))

@@ -22,7 +22,15 @@ MICROSECONDS_PER_SECOND = 1_000_000
 
 
 def cast_text(text: ir.StringValue, dtype: dt.DataType) -> ir.Value:
-    """Read text, trimmed and not empty, as a value of a type."""
+    """Read text, trimmed and not empty, as a value of a type.
+
+    >>> cast_text(ibis.literal("12"), dt.int64).to_pyarrow().as_py()
+    12
+    >>> cast_text(ibis.literal("Yes"), dt.boolean).to_pyarrow().as_py()
+    True
+    >>> cast_text(ibis.literal("n/a"), dt.float64).to_pyarrow().as_py() is None
+    True
+    """
     if dtype.is_boolean():
         word = text.lower()
         return ibis.cases((word.isin(_TRUE), True), (word.isin(_FALSE), False))

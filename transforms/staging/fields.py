@@ -47,7 +47,11 @@ def column_name(path: str) -> str:
 
 
 def record_key(crm: str, object: str, record_id: ir.Value) -> ir.StringValue:
-    """The key of a record across all CRMs: crm:object:record_id."""
+    """The key of a record across all CRMs: crm:object:record_id.
+
+    >>> record_key("hubspot", "contacts", ibis.literal("51")).to_pyarrow().as_py()
+    'hubspot:contacts:51'
+    """
     return ibis.literal(f"{crm}:{object}:") + record_id.cast("string")
 
 
@@ -55,6 +59,9 @@ def trim(text: ir.StringValue) -> ir.StringValue:
     """A text without the blanks around it.
 
     Not by strip(): Ibis would make Spark take the letters f and v off too.
+
+    >>> trim(ibis.literal("  Anna ")).to_pyarrow().as_py()
+    'Anna'
     """
     return text.re_replace("^[ \t\r\n]+|[ \t\r\n]+$", "")
 
@@ -76,7 +83,11 @@ def as_type(value: ir.Value, field_type: FieldType) -> ir.Value:
 
 
 def split_values(value: ir.Value) -> ir.Value:
-    """The words of a column that holds several, as an array."""
+    """The words of a column that holds several, as an array.
+
+    >>> split_values(ibis.literal("web;email")).to_pyarrow().as_py()
+    ['web', 'email']
+    """
     return as_text(value).split(SEPARATOR)
 
 

@@ -16,7 +16,11 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def days_to_microseconds(length: float) -> int:
-    """The number of microseconds in a number of days."""
+    """The number of microseconds in a number of days.
+
+    >>> days_to_microseconds(0.5)
+    43200000000
+    """
     return round(length * MICROSECONDS_PER_DAY)
 
 
@@ -27,7 +31,13 @@ def from_datetime(at: datetime) -> int:
 
 
 def to_datetime(us: int) -> datetime | None:
-    """The UTC datetime of microseconds; None for `NEVER`."""
+    """The UTC datetime of microseconds; None for `NEVER`.
+
+    >>> to_datetime(1_000_000)
+    datetime.datetime(1970, 1, 1, 0, 0, 1)
+    >>> to_datetime(NEVER) is None
+    True
+    """
     return None if us == NEVER else _EPOCH + timedelta(microseconds=us)
 
 
