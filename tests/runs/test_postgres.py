@@ -90,7 +90,7 @@ def test_a_second_run_writes_nothing(on_postgres: tuple[Sandbox, Any, Any]) -> N
         "status",
         "explain {who}",
         "explain {who} --as-of 2026-03-01",
-        "changes {who}",
+        "history {who}",
         "recompute --as-of 2026-03-01",
         "backtest",
         "diff {definition}",
@@ -107,7 +107,7 @@ def test_every_command_answers(on_postgres: tuple[Sandbox, Any, Any], words: str
 
 
 @pytest.mark.postgres
-def test_a_server_that_is_away_is_told_without_its_password(monkeypatch) -> None:
+def test_an_unreachable_server_is_reported_without_its_password(monkeypatch) -> None:
     """What to look at is said instead."""
     pytest.importorskip("psycopg2", reason="the extra `postgres` is not installed")
     monkeypatch.setenv("DESTINATION__NAME", "postgres")
@@ -120,7 +120,7 @@ def test_a_server_that_is_away_is_told_without_its_password(monkeypatch) -> None
     assert "hush" not in str(told.value)
 
 
-def test_an_engine_that_nobody_has_tried_is_refused(monkeypatch) -> None:
+def test_an_untested_engine_is_refused(monkeypatch) -> None:
     """Before anything is pulled, and with those there are."""
     monkeypatch.setenv("DESTINATION__NAME", "bigquery")
 
