@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from cli.main import app
 from models import VERSION
@@ -199,7 +198,7 @@ def test_retry_is_stored_for_the_next_run():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_and_option_has_a_help_text(command):
     """`--help` describes the command and each of its options."""
-    ended = CliRunner().invoke(app, [command, "--help"])
+    ended = run_cli(command, "--help")
 
     assert (ended.exit_code, "Usage" in ended.stdout) == (0, True)
 

@@ -34,14 +34,17 @@ def said(sandbox: Sandbox) -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
-    root = logging.getLogger()
-    level = root.level
+    root, own = logging.getLogger(), logging.getLogger("onefunnel")
+    levels = root.level, own.level
     root.addHandler(handler)
+    # the command line sets a level for `onefunnel`: a test in this process may have run a command
     root.setLevel(logging.DEBUG)
+    own.setLevel(logging.DEBUG)
     sandbox.faults.reset()
     yield lines
     root.removeHandler(handler)
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
 
 
 def markers(sandbox: Sandbox, text: str) -> set[str]:
