@@ -15,6 +15,10 @@ class ConfigError(SyncError):
     """Stop before the first call: a file, a setting or a mapping must be changed first."""
 
 
+class AccountError(ConfigError):
+    """Stop before the first read: a login leads to another account than before."""
+
+
 class DriftError(ConfigError):
     """Extract all other objects, then stop: a mapped field is missing or has another type."""
 

@@ -1,6 +1,6 @@
 """The values that cross between connectors, transforms and the flow: what each side may rely on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -104,19 +104,48 @@ class RowCheck:
     """The result of comparing the landed rows of one object with the CRM after an extract.
 
     `records` are live in the CRM. Of them `missing` were not landed, or without their history, and
-    were read again; `reassociated` belonged to other people than landed. `deleted` were landed, are
-    no longer in the CRM, and were deleted here. `is_complete` where this explains the difference of
-    the counts. `full_check_at` is when all rows were last compared: ids and associations.
+    were read again; `reassociated` belonged to other people than landed. `absent` were landed, and
+    the CRM no longer shows them: `warehouse/absences.py` decides what becomes of them.
+    `is_complete` where this explains the difference of the counts. `full_check_at` is when all rows
+    were last compared: ids and associations.
     """
 
     object: str
     at: datetime
     records: int
     missing: int = 0
-    deleted: int = 0
+    absent: int = 0
     reassociated: int = 0
     is_complete: bool = True
     full_check_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of a CRM (HubSpot: portal, Salesforce: org) that a login leads to.
+
+    `id` is None where the login may not read it.
+    """
+
+    id: str | None
+    name: str
+
+
+IdsByObject = Mapping[str, Collection[str]]
+"""Record ids per object."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the comparison of the landed rows of one CRM with the CRM found.
+
+    `absent` were landed as live, and the CRM no longer shows them. `returned` were absent before,
+    and the CRM shows them again.
+    """
+
+    row_checks: Sequence[RowCheck]
+    absent: IdsByObject
+    returned: IdsByObject
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Both CRMs, logged in and checked: what a run needs before its first pull."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,10 @@ from config.loader import Configuration
 from config.mapping import Mapping as CrmMapping
 from config.mapping import with_sources
 from config.yaml_document import Problem
-from connectors import AnyConnector, Client, connector
+from connectors import AnyConnector, Client, connector, crm_label
 from connectors.extract import pipeline as rounds
-from errors import ConfigError, DriftError
-from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
+from errors import AccountError, ConfigError, DriftError
+from models import Account, Catalog, ExtractEstimate, FieldSelection, FieldType, Verification
 from settings import read_settings
 
 SourceTypes = Mapping[str, Mapping[str, FieldType]]
@@ -35,21 +35,32 @@ class CrmSession:
     catalog: Catalog
     mapping: CrmMapping
     selected_fields: FieldSelection
-    account: str
+    account: Account
     skipped_optional: tuple[str, ...] = field(default=())
     drift_problems: tuple[Problem, ...] = field(default=())
 
-    def extract(self, pipeline: dlt.Pipeline, **options: Any) -> list[RowCheck]:
-        """Land what the mapping wants and the account has, and hold it against the CRM."""
+    def extract(
+        self, pipeline: dlt.Pipeline, *, only: Collection[str] | None = None, **options: Any
+    ) -> Verification:
+        """Land what the mapping wants and the account has, and hold it against the CRM.
+
+        `only` names the objects to read; None: all of them.
+        """
         misfit = {problem.object_and_field[0] for problem in self.drift_problems}
         wanted = {
             object: names
             for object, names in self.selected_fields.items()
-            if object not in misfit and self.catalog.get(object, {}).keys() >= set(names)
+            if (only is None or object in only)
+            and object not in misfit
+            and self.catalog.get(object, {}).keys() >= set(names)
         }
         return rounds.extract_and_verify(
             pipeline, self.connector, self.client, wanted, self.catalog, **options
         )
+
+    def logs(self) -> list[str]:
+        """List the objects that the CRM does not count, such as form submissions."""
+        return [name for name in self.selected_fields if not self.connector.is_countable(name)]
 
     def estimate_extract(self, pipeline: dlt.Pipeline, *, full: bool) -> list[ExtractEstimate]:
         """Say how the next pull would read what the mapping wants."""
@@ -58,21 +69,28 @@ class CrmSession:
 
 
 def connect_all(
-    configuration: Configuration, source_types: Mapping[str, SourceTypes] | None = None
+    configuration: Configuration,
+    source_types: Mapping[str, SourceTypes] | None = None,
+    *,
+    known_accounts: Mapping[str, Account] | None = None,
 ) -> list[CrmSession]:
     """Log in to every CRM and hold its mapping against what the account really has.
 
     What does not fit though it was once `landed` is kept as a misfit: the account has changed.
+    `known_accounts` are those that the warehouse was filled from.
 
-    Raises: ConfigError naming every mistake of every mapping, before anything is pulled;
+    Raises: AccountError: a login leads to another account than before; nothing was read.
+            ConfigError naming every mistake of every mapping, before anything is pulled;
             AccessError where a login or a scope is missing.
     """
     clients = {
         crm: connector(crm).connect(read_settings(connector(crm).settings(), "sources", crm))
         for crm in configuration.mappings
     }
+    accounts = {crm: client.check_connection() for crm, client in clients.items()}
+    _require_same_accounts(accounts, known_accounts or {})
     connections = [
-        _open_session(crm, client, configuration, (source_types or {}).get(crm, {}))
+        _open_session(crm, client, accounts[crm], configuration, (source_types or {}).get(crm, {}))
         for crm, client in clients.items()
     ]
     problems = [
@@ -84,6 +102,31 @@ def connect_all(
     if problems:
         raise ConfigError("\n".join(str(problem) for problem in problems))
     return connections
+
+
+def _require_same_accounts(
+    accounts: Mapping[str, Account], known_accounts: Mapping[str, Account]
+) -> None:
+    """Make sure that no login leads to another account than the one the rows here came from.
+
+    An account whose id the login may not read is not compared.
+
+    Raises: AccountError naming every account that differs.
+    """
+    different = [
+        f"{account.name} (id {account.id}) is not {known.name} (id {known.id}), from which the "
+        f"rows of {crm_label(crm)} in the warehouse were read"
+        for crm, account in accounts.items()
+        if (known := known_accounts.get(crm)) and None not in (account.id, known.id)
+        if account.id != known.id
+    ]
+    if different:
+        raise AccountError(
+            "\n".join(different)
+            + "\nNothing was read or written. Correct the login or the host; or use another"
+            " warehouse for this account; or start over with `run --adopt`, which deletes what the"
+            " warehouse holds of the other account, its journal too"
+        )
 
 
 def ensure_schema_unchanged(configuration: Configuration, sessions: Iterable[CrmSession]) -> None:
@@ -120,11 +163,14 @@ def _is_drift(problem: Problem, catalog: Catalog, landed: SourceTypes) -> bool:
 
 
 def _open_session(
-    crm: str, client: Client, configuration: Configuration, landed: SourceTypes
+    crm: str,
+    client: Client,
+    account: Account,
+    configuration: Configuration,
+    landed: SourceTypes,
 ) -> CrmSession:
     field_names = with_sources(configuration.definition.fields())
     mapping = configuration.mappings[crm]
-    account = client.check_connection()
     catalog = connector(crm).catalog(client, mapping.field_selection(field_names))
     applied, skipped_optional = mapping.drop_missing_optional(catalog)
     return CrmSession(

@@ -40,9 +40,9 @@ from transforms.planning.crm_agreement import read_crm_stages
 from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
-from warehouse import changes, reconcile, row_checks, runs, status, withheld
+from warehouse import absences, accounts, changes, reconcile, row_checks, runs, status, withheld
 from warehouse.dlt_runner import run_dlt
-from warehouse.erasure import delete_erased_people
+from warehouse.erasure import delete_erased_records, load_erasure_settings
 from warehouse.run_lock import RunLock, run_lock
 from warehouse.runs import Run, track_run
 from warehouse.warehouse import Warehouse, open_warehouse
@@ -56,6 +56,7 @@ def run(
     write: bool,
     full: bool = False,
     wait: bool = False,
+    adopt: bool = False,
     as_of: datetime | None = None,
     bars: ProgressReporter,
 ) -> Report:
@@ -63,23 +64,34 @@ def run(
 
     `as_of` is the time at which the lifecycle is computed (default: now). Without `write` the plan
     is stored and not written. `full` reads all records again. `wait` waits for another run's lock.
+    `adopt` deletes what the warehouse holds of another account of a CRM, and starts over.
 
     Raises: WarehouseBusyError: another run holds the lock.
+            AccountError: a login leads to another account than before; nothing was read.
             ConfigError: a setting or a file is wrong; nothing was read.
             DriftError: an account no longer fits its mapping; nothing was computed or written.
             AccessError, RetryableError: a CRM cannot be read. Rows that were landed or written
             before the error stay, and the next run continues after them.
     """
     definition, limits = configuration.definition, load_limits()
+    erasure_settings = load_erasure_settings()
     current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
-    with run_session(current_run, configuration, wait=wait) as (lock, crms):
+    with run_session(current_run, configuration, wait=wait, adopt=adopt) as (lock, crms):
         extract(current_run, crms, lock, full=full, bars=bars)
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse:
             lock.renew(warehouse)
             mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
             source_tables = read_source_tables(warehouse, crms)
-            delete_erased_people(warehouse, configuration, crms, source_tables)
+            delete_erased_records(
+                warehouse,
+                configuration,
+                crms,
+                source_tables,
+                erasure_settings,
+                as_of=current_run.started_at,
+                is_dry_run=not write,
+            )
             reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
             resolved = resolve(
                 mappings,
@@ -107,6 +119,7 @@ def run(
                 catalogs,
                 definition,
                 write_history=withheld.write_history(warehouse),
+                absent=absences.records_of_absent_people(warehouse, resolved.records),
                 as_of=current_run.started_at,
                 materialize=warehouse.materialize,
             )
@@ -145,14 +158,20 @@ def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressR
 
 @contextmanager
 def run_session(
-    current_run: Run, configuration: Configuration, *, wait: bool
+    current_run: Run, configuration: Configuration, *, wait: bool, adopt: bool = False
 ) -> Iterator[tuple[RunLock, list[CrmSession]]]:
-    """Hold the run lock, connect to every CRM, and store how the run ends."""
+    """Hold the run lock, connect to the accounts of before, and store how the run ends."""
     with run_lock(current_run.run_id, wait=wait) as lock:
         with open_warehouse() as warehouse:
             runs.mark_interrupted(warehouse)
             source_types = {crm: warehouse.source_types(crm) for crm in configuration.mappings}
-        crms = connect_all(configuration, source_types)
+            known_accounts = accounts.known_accounts(warehouse)
+        if adopt:
+            crms = connect_all(configuration)
+        else:
+            crms = connect_all(configuration, source_types, known_accounts=known_accounts)
+        with open_warehouse() as warehouse:
+            accounts.save_accounts(warehouse, {crm.crm: crm.account for crm in crms})
         with track_run(current_run, {crm.crm: crm.client for crm in crms}):
             yield lock, crms
 
@@ -160,22 +179,36 @@ def run_session(
 def extract(
     current_run: Run, crms: list[CrmSession], lock: RunLock, *, full: bool, bars: ProgressReporter
 ) -> None:
-    """Land the changed records of each CRM (`full`: all records) and store the row checks."""
+    """Land the changed records of each CRM (`full`: all records) and store what was compared.
+
+    For an erased record that a CRM shows again the logs are read again from the beginning: its
+    rows in them were deleted.
+    """
     with open_warehouse() as warehouse:
         last_full_check = {crm.crm: row_checks.last_full_check(warehouse, crm.crm) for crm in crms}
+        known_absent = {crm.crm: absences.known_absences(warehouse, crm.crm) for crm in crms}
     for crm in crms:
-        report_progress = bars.extract_callback(crm.crm, lock.renew_if_due)
-        checks = run_dlt(
-            crm.crm,
-            partial(
-                crm.extract,
-                last_full_check=last_full_check[crm.crm],
-                full=full,
-                progress=report_progress,
-            ),
+        read = partial(
+            crm.extract,
+            last_full_check=last_full_check[crm.crm],
+            known_absent=known_absent[crm.crm],
+            progress=bars.extract_callback(crm.crm, lock.renew_if_due),
         )
+        verification = run_dlt(crm.crm, partial(read, full=full))
         with open_warehouse() as warehouse:
-            row_checks.save_row_checks(warehouse, current_run.run_id, crm.crm, checks)
+            row_checks.save_row_checks(
+                warehouse, current_run.run_id, crm.crm, verification.row_checks
+            )
+            absences.save_absences(
+                warehouse,
+                crm,
+                verification,
+                last_full_check=last_full_check[crm.crm],
+                at=current_run.started_at,
+            )
+            has_returned = absences.forget_returned(warehouse, crm)
+        if has_returned and not full:
+            run_dlt(crm.crm, partial(read, full=True, only=crm.logs()))
 
 
 def apply_run(

@@ -64,14 +64,15 @@ def by_onefunnel(
         wanted = WANTED[crm]
         catalog = edge.catalog(client, wanted)
         with nullcontext() if limits else no_sleep():
-            proofs = run_dlt(
+            found = run_dlt(
                 crm,
                 lambda it: extract_and_verify(
-                    it, edge, client, wanted, catalog, last_full_check={}
+                    it, edge, client, wanted, catalog, last_full_check={}, known_absent={}
                 ),
             )
         assert all(
-            one.is_complete and not one.missing + one.deleted + one.reassociated for one in proofs
+            one.is_complete and not one.missing + one.absent + one.reassociated
+            for one in found.row_checks
         )
         calls = sum(client.api_calls.values())
         return {"calls": calls, "waited": client.wait_seconds, "refused": client.throttled}

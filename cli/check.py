@@ -40,4 +40,4 @@ def check_command(
     for session in sessions:
         missing = ", ".join(session.skipped_optional)
         suffix = f"; optional fields missing: {missing}" if missing else ""
-        out.print(f"{session.account}: all mapped fields exist{suffix}", highlight=False)
+        out.print(f"{session.account.name}: all mapped fields exist{suffix}", highlight=False)

@@ -21,6 +21,14 @@ FullRefresh = Annotated[
         "--full-refresh", help="Read all records again. Default: only what changed (incremental)."
     ),
 ]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="If a login leads to another account than before, delete what the warehouse holds of"
+        " that CRM and start over. Default: exit with code 2.",
+    ),
+]
 WaitForLock = Annotated[
     bool,
     typer.Option(
@@ -43,6 +51,7 @@ def run_command(
     ] = False,
     full: FullRefresh = False,
     wait: WaitForLock = False,
+    adopt: Adopt = False,
     record_failed_calls: Annotated[
         bool,
         typer.Option(
@@ -61,7 +70,7 @@ def run_command(
     configuration = load_configuration()
     recording = record_failures(configuration, print_note) if record_failed_calls else nullcontext()
     with recording, progress_bars(err) as bars:
-        report = run(configuration, write=not dry_run, full=full, wait=wait, bars=bars)
+        report = run(configuration, write=not dry_run, full=full, wait=wait, adopt=adopt, bars=bars)
     print_report(report, as_json=as_json)
 
 
@@ -75,13 +84,14 @@ def plan_command(
     ] = False,
     full: FullRefresh = False,
     wait: WaitForLock = False,
+    adopt: Adopt = False,
     as_json: AsJson = False,
 ) -> None:
     """Extract and show the planned changes; writes nothing to a CRM. `apply RUN` writes them."""
     if only_estimate:
         print_estimate(full=full, as_json=as_json)
     else:
-        run_command(dry_run=True, full=full, wait=wait, as_json=as_json)
+        run_command(dry_run=True, full=full, wait=wait, adopt=adopt, as_json=as_json)
 
 
 def print_estimate(*, full: bool, as_json: bool) -> None:

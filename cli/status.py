@@ -89,9 +89,43 @@ def keep_command(
     _print_count(count, "{:,} fields keep their CRM value.", as_json=as_json)
 
 
-def _print_count(count: int, text: str, *, as_json: bool) -> None:
+@app.command("absent")
+def absent_command(
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm",
+            metavar="CRM",
+            help="Confirm that the absent records of this CRM were deleted there: the next run"
+            " deletes their rows from the warehouse.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the records that a CRM showed before and does not show now."""
+    from cli.render.status import show_absences
+    from config.loader import load_configuration
+    from warehouse import absences
+    from warehouse.warehouse import open_warehouse
+
+    _require_mapped(load_configuration(), confirm, None)
+    if confirm is not None:
+        with open_warehouse() as warehouse:
+            count = absences.confirm(warehouse, confirm)
+        text = "The next run deletes the rows of {:,} records."
+        _print_count(count, text, as_json=as_json, name="records")
+        return
+    with open_warehouse(read_only=True) as warehouse:
+        summary = absences.absence_summary(warehouse)
     if as_json:
-        print_json({"fields": count})
+        print_json(summary)
+    else:
+        show_absences(summary, out)
+
+
+def _print_count(count: int, text: str, *, as_json: bool, name: str = "fields") -> None:
+    if as_json:
+        print_json({name: count})
     else:
         out.print(text.format(count), highlight=False)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 import ibis.expr.types as ir
 
 from errors import ConfigError, RejectedError, SyncError
-from models import Catalog, ExtractEstimate, FieldSelection, Outcome, RecordChange, WriteVolume
+from models import (
+    Account,
+    Catalog,
+    ExtractEstimate,
+    FieldSelection,
+    Outcome,
+    RecordChange,
+    WriteVolume,
+)
 
 if TYPE_CHECKING:  # dlt takes a second to import; `check` and `explain` need the names only
     from dlt.common.configuration.specs import BaseConfiguration
@@ -73,8 +81,8 @@ class Client(Protocol):
     def daily_limit(self) -> int | None:
         """Return the calls allowed per day by the last response (None: not reported)."""
 
-    def check_connection(self) -> str:
-        """Make one call to check login and permissions, and return the name of the account."""
+    def check_connection(self) -> Account:
+        """Check login and permissions, and return the account that the login leads to."""
 
 
 SettingsT = TypeVar("SettingsT", bound="BaseConfiguration")
@@ -125,7 +133,7 @@ class FindDifferences(Protocol[_ClientT]):
         last_full_check: datetime | None,
         was_full_refresh: bool,
     ) -> Differences:
-        """Return the ids that are missing, deleted or reassociated."""
+        """Return the ids that are missing, absent or reassociated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +150,9 @@ class Connector(Generic[SettingsT, ClientT]):
     estimate:         estimates the calls of the next extract.
     is_countable:     whether the CRM counts the rows of an object, so that a row check is possible.
     find_differences: compares landed rows of a countable object with the CRM.
+    existing_ids:     returns which of some ids the CRM has, live or deleted; it must be exact.
     write:            writes changes and yields one outcome per record, batch by batch.
     estimate_writes:  estimates the calls of a write; the client is None without a connection.
-    history_objects:  object -> object with its field history. Its rows carry the id of the record
-                      in `primary_key` and are deleted together with the record.
     """
 
     label: str
@@ -160,9 +167,9 @@ class Connector(Generic[SettingsT, ClientT]):
     estimate: Estimate[ClientT]
     is_countable: Callable[[str], bool]
     find_differences: FindDifferences[ClientT]
+    existing_ids: Callable[[ClientT, str, Sequence[str]], set[str]]
     write: Callable[[ClientT, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
     estimate_writes: Callable[[ClientT | None, WriteVolume], int]
-    history_objects: Mapping[str, str] = field(default_factory=dict)
 
 
 AnyConnector = Connector["BaseConfiguration", Client]

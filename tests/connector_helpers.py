@@ -1,6 +1,6 @@
 """What the connector tests share: a world on loopback, clients for it, and a place to land in."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,15 @@ from connectors.extract.pipeline import estimate, extract_and_verify, load_batch
 from connectors.hubspot.client import Settings as HubSpotSettings
 from connectors.retry import no_sleep
 from connectors.salesforce.auth import Settings as SalesforceSettings
-from models import ExtractEstimate, FieldSelection, Outcome, RecordChange, RowCheck
+from models import (
+    ExtractEstimate,
+    FieldSelection,
+    IdsByObject,
+    Outcome,
+    RecordChange,
+    RowCheck,
+    Verification,
+)
 from sandbox.faults import Fault
 from sandbox.hubspot.store import Record
 from sandbox.salesforce.rows import Row
@@ -96,7 +104,9 @@ class ExtractHarness:
         """Create it in a folder; all state of the pipeline is in the warehouse file."""
         dlt.config["schema.naming"] = "sql_cs_v1"
         self.last_full_check: dict[str, datetime] = {}
-        self.row_checks: list[RowCheck] = []
+        self.row_checks: Sequence[RowCheck] = ()
+        self.known_absent: IdsByObject = {}
+        self.verification = Verification((), {}, {})
         self.progress_reports: list[tuple[int, int | None]] = []
         self.crm = crm
         self._crm = connector(crm)
@@ -124,10 +134,18 @@ class ExtractHarness:
 
         catalog = self._crm.catalog(client, selected_fields)
         if verify:
-            options |= {"last_full_check": self.last_full_check, "progress": progress}
-            self.row_checks = extract_and_verify(
-                self._pipeline, self._crm, client, selected_fields, catalog, **options
+            found = extract_and_verify(
+                self._pipeline,
+                self._crm,
+                client,
+                selected_fields,
+                catalog,
+                last_full_check=self.last_full_check,
+                known_absent=self.known_absent,
+                progress=progress,
+                **options,
             )
+            self.row_checks, self.verification = found.row_checks, found
         else:
             resources = self._crm.source(
                 client, selected_fields, catalog, progress=progress, **options

@@ -48,10 +48,10 @@ def sandbox_environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     }
 
 
-def run_sync(*, write: bool = True, full: bool = False, mappings: Path = CONFIG_FOLDER) -> Report:
+def run_sync(*, mappings: Path = CONFIG_FOLDER, write: bool = True, **options: Any) -> Report:
     """Run as the command line does."""
     with progress_bars(Console(quiet=True)) as progress:
-        return run(load_configuration(mappings), write=write, full=full, bars=progress)
+        return run(load_configuration(mappings), write=write, bars=progress, **options)
 
 
 def table_rows(name: str) -> list[dict[str, Any]]:

@@ -183,8 +183,15 @@ def _rename_to_field_terms(warehouse: "Warehouse") -> None:
     replace_values(warehouse, "withheld", "hold_reason", RENAMED_REASONS)
 
 
+def _rename_deleted_to_absent(warehouse: "Warehouse") -> None:
+    rename_columns(warehouse, "row_checks", {"deleted": "absent"})
+
+
 MIGRATIONS = (
     Migration(1, "tables, columns and reasons get the terms of the field", _rename_to_field_terms),
+    Migration(
+        2, "rows that a CRM does not show are absent, not deleted", _rename_deleted_to_absent
+    ),
 )
 """In order, without a gap. A migration that was released is never changed: add the next one."""
 

@@ -19,7 +19,7 @@ ROW_CHECKS = ibis.schema(
         "at": "timestamp(6)",
         "records": "int64",
         "missing": "int64",
-        "deleted": "int64",
+        "absent": "int64",
         "reassociated": "int64",
         "is_complete": "boolean",
         "full_check_at": "timestamp(6)",
@@ -57,9 +57,9 @@ def last_full_check(warehouse: Warehouse, crm: str) -> dict[str, datetime]:
 
 
 def row_check_summary(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """Return per object when it was checked, and how many rows the checks corrected so far.
+    """Return per object when it was checked, and how many rows differed so far.
 
-    Out: crm, object, records, at, complete_at, missing, deleted, reassociated
+    Out: crm, object, records, at, complete_at, missing, absent, reassociated
     """
     if not warehouse.has("row_checks"):
         return []
@@ -68,7 +68,7 @@ def row_check_summary(warehouse: Warehouse) -> list[dict[str, Any]]:
         records=checks.records.argmax(checks.at),
         at=checks.at.max(),
         complete_at=checks.at.max(where=checks.is_complete),
-        **{name: checks[name].sum() for name in ("missing", "deleted", "reassociated")},
+        **{name: checks[name].sum() for name in ("missing", "absent", "reassociated")},
     )
     return list(summed.order_by("crm", "object").to_pyarrow().to_pylist())
 

@@ -20,6 +20,8 @@ from warehouse.warehouse import Warehouse
 from warehouse.withheld import WITHHELD
 
 REMEDIES = {
+    "absent": "a CRM no longer shows a record of the person: see `absent`; check the permissions "
+    "of the login",
     "frozen": "another workflow or sync resets the field: find it and switch it off, then "
     "`retry`; or take the field out of the mapping",
     "review": "changed in the CRM: `retry` writes the definition value, `keep` keeps the CRM value",

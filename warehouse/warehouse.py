@@ -192,6 +192,8 @@ class Warehouse:
     def delete_matching(self, name: str, rows: ir.Table, *, dataset: str = DATASET) -> None:
         """Delete the rows of a table that equal one of `rows` in all columns that `rows` has."""
         self._require_writable(name)
+        # stored first: raw SQL does not know the tables that exist in memory only
+        rows = self.materialize("rows_to_delete", rows)
         key = sge.Tuple(expressions=[sge.column(column, quoted=True) for column in rows.columns])
         matches = sge.In(this=key, query=sge.Subquery(this=self.engine.compiler.to_sqlglot(rows)))
         delete = sge.Delete(
@@ -199,6 +201,13 @@ class Warehouse:
         )
         if name in self.engine.list_tables(database=(self.engine.current_catalog, dataset)):
             self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
+
+    def drop_dataset(self, name: str) -> None:
+        """Drop a dataset with all its tables, where it exists."""
+        drop = sge.Drop(
+            this=sge.table_(name, quoted=True), kind="SCHEMA", exists=True, cascade=True
+        )
+        self.engine.raw_sql(drop.sql(self.engine.compiler.dialect))
 
     def ensure_table(self, name: str, schema: ibis.Schema) -> ir.Table:
         """Return a table with at least these columns; create what is missing.

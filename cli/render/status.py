@@ -57,6 +57,22 @@ def _issue_line(row: dict[str, Any]) -> str:
     return f"{count}: {place} {what}: {row['fix']}"
 
 
+def show_absences(rows: Rows, console: Console) -> None:
+    """Print what a CRM no longer shows, by object."""
+    if not rows:
+        console.print("Every CRM shows all records that it showed before.")
+        return
+    table = make_table("Absent records", "object", "records >", "absent since", "evidence")
+    for row in rows:
+        table.add_row(
+            object_label(row),
+            format_count(row["records"]),
+            f"{row['absent_since']:%Y-%m-%d %H:%M}",
+            row["evidence"] or "none",
+        )
+    console.print(table)
+
+
 def show_changes(rows: Rows, console: Console) -> None:
     """Print what was written about one person, newest first."""
     if not rows:

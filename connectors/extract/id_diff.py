@@ -1,7 +1,7 @@
 """Find the ids that only the CRM or only the warehouse has, with few calls.
 
 A CRM can count the records in a range of ids. Where the count equals that of the landed rows, the
-range is done; else each half is counted. One missing and one deleted record give equal counts: so
+range is done; else each half is counted. One missing and one absent record give equal counts: so
 ids are compared instead of counts where that takes few calls.
 """
 
@@ -47,12 +47,12 @@ class IdDiff:
     remote_count: int
     landed_count: int
     missing: tuple[str, ...] = ()
-    deleted: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Return whether the ids explain the difference of the counts."""
-        return self.landed_count - len(self.deleted) + len(self.missing) == self.remote_count
+        return self.landed_count - len(self.absent) + len(self.missing) == self.remote_count
 
 
 @dataclass(frozen=True)

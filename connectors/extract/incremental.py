@@ -75,9 +75,9 @@ def incremental_resource(
     """Make the resource. One run of it lands one batch; `in_progress` says whether more follow.
 
     All rows are read the first time, when a field is new in `selected_fields`, and when `full`.
-    Rows that such a full refresh did not return are deleted by `pipeline.load_batches`. The cursor
-    is the CRM's time at the start (`now`): a wrong local clock or a change during the extract
-    cannot make the next extract miss a row.
+    Rows that a full refresh did not return stay. The cursor is the CRM's time at the start
+    (`now`): a wrong local clock or a change during the extract cannot make the next extract miss a
+    row.
 
     Of two rows with the same `key` the one with the greater `dedup_sort_column` stays. Where the
     permission is missing, `on_access_denied` may return a table instead; then no cursor is stored.
@@ -166,11 +166,6 @@ def next_cursor(state: State, selected_fields: Collection[str], *, full: bool) -
 def was_full_refresh(state: State) -> bool:
     """Return whether the last extract was a full refresh."""
     return "whole" in state and state["whole"] == state["stamp"]
-
-
-def last_full_refresh(state: State) -> datetime | None:
-    """Return the start of the last finished full refresh."""
-    return datetime.fromisoformat(state["whole"]) if "whole" in state else None
 
 
 def select_fields(object: str, selected_fields: Collection[str], catalog: Catalog) -> list[Field]:

@@ -1,19 +1,34 @@
-"""Extract one CRM: land its objects batch by batch, then compare the rows with the CRM."""
+"""Extract one CRM: land its objects batch by batch, then compare the rows with the CRM.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+No row is deleted here: that a CRM does not show a record is no proof that it was deleted.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 import dlt
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
 from dlt.extract import DltResource
 
 from connectors import AnyConnector, Client, Progress
 from connectors.extract.id_diff import Differences
-from connectors.extract.incremental import State, in_progress, last_full_refresh, was_full_refresh
-from connectors.extract.landed import SourceTables, delete_older, open_source_tables
+from connectors.extract.incremental import State, in_progress, was_full_refresh
+from connectors.extract.landed import SourceTables, open_source_tables
 from connectors.extract.schema_drift import type_changed
 from errors import RejectedError
-from models import Catalog, ExtractEstimate, FieldSelection, FieldType, RowCheck
+from models import (
+    Catalog,
+    ExtractEstimate,
+    FieldSelection,
+    FieldType,
+    IdsByObject,
+    RowCheck,
+    Verification,
+)
 
 DLT_FIELD_TYPES: Mapping[str | None, FieldType] = {
     "text": "text",
@@ -34,14 +49,16 @@ def extract_and_verify(
     catalog: Catalog,
     *,
     last_full_check: Mapping[str, datetime],
+    known_absent: IdsByObject,
     full: bool = False,
     progress: Progress = lambda *_: None,
-) -> list[RowCheck]:
-    """Land the selected objects, compare them with the CRM, and repair the differences.
+) -> Verification:
+    """Land the selected objects, compare them with the CRM, and read again what is missing.
 
-    `last_full_check` says per object when all of its ids were last compared. An object that cannot
-    be read completely is added to `client.failed_objects`; the others are read. So is an object
-    that has a field whose type changed since it was landed, except in a full refresh.
+    `last_full_check` says per object when all of its ids were last compared; `known_absent` which
+    landed ids the CRM did not show before. An object that cannot be read completely is added to
+    `client.failed_objects`; the others are read. So is an object that has a field whose type
+    changed since it was landed, except in a full refresh.
     """
     retyped = dict(_type_changes(pipeline, selection, catalog))
     if not full:
@@ -62,6 +79,7 @@ def extract_and_verify(
         _exclude(selection, client.failed_objects),
         catalog,
         last_full_check=last_full_check,
+        known_absent=known_absent,
     )
 
 
@@ -90,8 +108,7 @@ def load_batches(
     """Land the resources in rounds of one batch each; every round is one load package.
 
     Objects that are added to `failed_objects` meanwhile are not continued. The tables of
-    `dropped_objects` are dropped first. At the end the rows that a full refresh did not return are
-    deleted: the CRM no longer has them.
+    `dropped_objects` are dropped first: all their rows are read again.
     """
 
     def goes_on(one: DltResource) -> bool:
@@ -105,8 +122,6 @@ def load_batches(
     while left:
         _load(pipeline, left)
         left = list(filter(goes_on, left))
-    whole = ((one.name, last_full_refresh(_state(pipeline, one.name))) for one in resources)
-    delete_older(pipeline, {object: since for object, since in whole if since})
 
 
 def _load(pipeline: dlt.Pipeline, resources: Sequence[DltResource], **options: Any) -> None:
@@ -126,23 +141,25 @@ def verify(
     catalog: Catalog,
     *,
     last_full_check: Mapping[str, datetime],
-) -> list[RowCheck]:
-    """Find the rows that differ from the CRM, read them again, and delete those it lacks."""
-    provable = [object for object in selection if connector.is_countable(object)]
+    known_absent: IdsByObject,
+) -> Verification:
+    """Find the rows that differ from the CRM, and read those again that it has."""
+    found: dict[str, Differences] = {}
+    returned: dict[str, set[str]] = {}
     with open_source_tables(pipeline) as source_tables:
-        found = {
-            object: connector.find_differences(
+        for object in filter(connector.is_countable, selection):
+            # the CRM leaves an absent record out of associations: all of them are compared again
+            full_check = None if returned else last_full_check.get(object)
+            found[object] = connector.find_differences(
                 client,
                 object,
-                source_tables.table,
+                _without(source_tables, known_absent, connector.primary_key),
                 selection=selection,
-                last_full_check=last_full_check.get(object),
+                last_full_check=full_check,
                 was_full_refresh=was_full_refresh(_state(pipeline, object)),
             )
-            for object in provable
-        }
-        for object, gaps in found.items():
-            _delete_rows(source_tables, object, gaps, selection, connector)
+            if back := set(known_absent.get(object, ())) & set(found[object].missing):
+                returned[object] = back
     stale = {
         object: (*gaps.missing, *gaps.reassociated)
         for object, gaps in found.items()
@@ -151,7 +168,30 @@ def verify(
     if stale:
         again = connector.reread(client, stale, selection, catalog)
         _load(pipeline, again)
-    return [_row_check(object, gaps) for object, gaps in found.items()]
+    return Verification(
+        [_row_check(object, gaps) for object, gaps in found.items()],
+        absent={object: gaps.id_diff.absent for object, gaps in found.items()},
+        returned=returned,
+    )
+
+
+def _without(
+    source_tables: SourceTables, hidden: IdsByObject, primary_key: str
+) -> Callable[[str], ir.Table]:
+    """Read landed tables without the rows that are known to be absent.
+
+    A row that the CRM shows again is then found like one that was never landed.
+    """
+
+    @cache  # two calls with one object give the same expression
+    def table(object: str) -> ir.Table:
+        rows = source_tables.table(object)
+        if not (ids := hidden.get(object)):
+            return rows
+        absent = ibis.memtable(pa.table({"absent_id": pa.array(sorted(ids), pa.string())}))
+        return rows.anti_join(absent, rows[primary_key] == absent.absent_id)
+
+    return table
 
 
 def _type_changes(
@@ -177,20 +217,6 @@ def _exclude(wanted: FieldSelection, halted: Collection[str]) -> FieldSelection:
     return {object: names for object, names in wanted.items() if object not in halted}
 
 
-def _delete_rows(
-    source_tables: SourceTables,
-    object: str,
-    gaps: Differences,
-    wanted: FieldSelection,
-    connector: AnyConnector,
-) -> None:
-    if gone := gaps.id_diff.deleted:
-        source_tables.delete_rows(object, connector.primary_key, gone)
-        history = connector.history_objects.get(object)
-        if history is not None and history in wanted:
-            source_tables.delete_rows(history, connector.primary_key, gone)
-
-
 def _row_check(object: str, gaps: Differences) -> RowCheck:
     found = gaps.id_diff
     return RowCheck(
@@ -198,7 +224,7 @@ def _row_check(object: str, gaps: Differences) -> RowCheck:
         datetime.now(UTC),
         found.remote_count,
         missing=len(gaps.missing),
-        deleted=len(found.deleted),
+        absent=len(found.absent),
         reassociated=len(gaps.reassociated),
         is_complete=found.is_complete,
         full_check_at=gaps.full_check_at,

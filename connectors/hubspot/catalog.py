@@ -37,9 +37,6 @@ ASSOCIATION_LABELS = Field(
 )
 """Read where a mapping names it: a list response does not have it."""
 
-HISTORY_OBJECTS: Mapping[str, str] = {"contacts": "contacts_history"}
-"""Objects whose property history is read, each with the object it is landed as."""
-
 NOT_ASSOCIATED = frozenset({"contacts", "companies"})
 """The objects that are not landed with the contacts they belong to."""
 

@@ -29,6 +29,7 @@ from connectors.hubspot.error_codes import to_error
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
 from errors import ConfigError
+from models import Account
 from settings import setting
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
@@ -72,13 +73,13 @@ class Client(ClientState):
         )
         self._batch = library.crm.objects.batch_api
 
-    def check_connection(self) -> str:
-        """Name the account, after a look whether the token works.
+    def check_connection(self) -> Account:
+        """Return the account of the token, after a check that the token works.
 
         Raises: AccessError where it does not.
         """
-        details = self.get("/account-info/v3/details")
-        return f"HubSpot account {details.get('portalId')}"
+        portal = self.get("/account-info/v3/details").get("portalId")
+        return Account(portal and str(portal), f"HubSpot account {portal}")
 
     def get(self, path: str, *, expected_key: str = "", **params: Any) -> dict[str, Any]:
         """Read what stands at a path; an answer without the list it `holds` is asked for again."""

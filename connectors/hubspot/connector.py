@@ -2,11 +2,11 @@
 
 from connectors import Connector
 from connectors.hubspot import LABEL
-from connectors.hubspot.catalog import HISTORY_OBJECTS, PRIMARY_KEY, catalog
+from connectors.hubspot.catalog import PRIMARY_KEY, catalog
 from connectors.hubspot.client import Client, Settings, connect
 from connectors.hubspot.sink import estimate_writes, write
 from connectors.hubspot.source import estimate, reread, source
-from connectors.hubspot.verify import find_differences, is_countable
+from connectors.hubspot.verify import existing_ids, find_differences, is_countable
 
 CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
@@ -19,7 +19,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     estimate=estimate,
     is_countable=is_countable,
     find_differences=find_differences,
+    existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
-    history_objects=HISTORY_OBJECTS,
 )

@@ -42,8 +42,8 @@ def find_differences(
     last_full_check: datetime | None,
     was_full_refresh: bool,
 ) -> Differences:
-    """Find what was missed, erased or merged away, contacts without their history, and engagement
-    whose associations changed.
+    """Find what was missed, what is absent, contacts without their history, and engagement whose
+    associations changed.
 
     A whole reading has just seen all ids and associations. Other pulls look at associations of
     recent engagement, and at all of them where they are few or were not looked at for a day.
@@ -58,7 +58,7 @@ def find_differences(
     remote = RemoteIds(
         partial(_count, client, object),
         partial(_list_ids, client, object),
-        partial(_existing_ids, client, object),
+        partial(_live_ids, client, object),
         SEARCH_LIMIT,
     )
     ranked = live.select("id", rank=live.id.cast("int64"))
@@ -146,16 +146,29 @@ def _id_range(above: SortKey | None, up_to: SortKey | None) -> list[dict[str, An
     ]
 
 
-def _existing_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+def existing_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+    """Return which of some ids HubSpot has, in the archive too."""
+    live = _live_ids(client, object, ids)
+    rest = [id for id in ids if id not in live]
+    archived = read_by_id(client, object, rest, (), archived=True)
+    return live | {record["id"] for record in archived}
+
+
+def _live_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
     """Ask the records: the search is late, and the id of a merged one answers as another."""
     return {record["id"] for record in read_by_id(client, object, ids, ())}
 
 
 def read_by_id(
-    client: Client, object: str, ids: Sequence[str], properties: Sequence[str]
+    client: Client,
+    object: str,
+    ids: Sequence[str],
+    properties: Sequence[str],
+    *,
+    archived: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Read records by id; what is not there is left out."""
-    path = f"/crm/v3/objects/{object}/batch/read"
+    """Read live or archived records by id; what is not there is left out."""
+    path = f"/crm/v3/objects/{object}/batch/read" + ("?archived=true" if archived else "")
     bodies = (
         {"properties": list(properties), "inputs": [{"id": id} for id in some]}
         for some in chunked(ids, READ_BATCH_SIZE)

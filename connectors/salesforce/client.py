@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
 from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
-from errors import ConfigError
+from errors import AccessError, ConfigError, RejectedError
+from models import Account
 from settings import setting
 
 T = TypeVar("T")
@@ -60,13 +62,21 @@ class Client(ClientState):
             )
         self._salesforce = self._authenticate()
 
-    def check_connection(self) -> str:
-        """Name the org, after a look whether the session works and may use the API.
+    def check_connection(self) -> Account:
+        """Return the org of the session, after a check that it may use the API.
 
         Raises: AccessError naming the permission that is missing.
         """
         self.get(f"{DATA_PATH}/limits", expected_key="DailyApiRequests")
-        return f"Salesforce org {urlsplit(self._url).hostname}"
+        return Account(self._org_id(), f"Salesforce org {urlsplit(self._url).hostname}")
+
+    def _org_id(self) -> str | None:
+        # every sandbox has an id of its own, while a host can lead to another org tomorrow
+        with suppress(AccessError, RejectedError):  # the user may not read Organization
+            path = f"{DATA_PATH}/query"
+            for row in self.read_page(path, q="SELECT Id FROM Organization")["records"]:
+                return str(row["Id"])
+        return None
 
     def get(self, path: str, *, expected_key: str, **params: str) -> dict[str, Any]:
         """Read the JSON at a path; an answer without what it `holds` is asked for again."""

@@ -7,7 +7,7 @@ from connectors.salesforce.catalog import PRIMARY_KEY, catalog
 from connectors.salesforce.client import Client, connect
 from connectors.salesforce.sink import estimate_writes, write
 from connectors.salesforce.source import estimate, reread, source
-from connectors.salesforce.verify import find_differences, is_countable
+from connectors.salesforce.verify import existing_ids, find_differences, is_countable
 
 CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
@@ -20,6 +20,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     estimate=estimate,
     is_countable=is_countable,
     find_differences=find_differences,
+    existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
 )

@@ -36,7 +36,7 @@ def find_differences(
     last_full_check: datetime | None,
     was_full_refresh: bool,
 ) -> Differences:
-    """Find live rows that were missed, and landed ones that are gone for good.
+    """Find live rows that were missed, and landed ones that Salesforce no longer shows.
 
     Whom a row belongs to is a field of its own: a sweep compares ids only.
     """
@@ -46,7 +46,7 @@ def find_differences(
     remote = RemoteIds(
         partial(_count, client, object, conditions),
         partial(_list_ids, client, object, conditions),
-        partial(_existing_ids, client, object, conditions),
+        partial(_matching_ids, client, object, conditions),
         ID_PAGE_SIZE,
     )
     is_sweep = not was_full_refresh and is_full_check_due(last_full_check, client.now())
@@ -96,7 +96,12 @@ def _list_ids(
     return {row["Id"] for row in _query_all(client, f"SELECT Id FROM {object}{where}")}
 
 
-def _existing_ids(
+def existing_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+    """Return which of some ids Salesforce has, in the recycle bin too."""
+    return _matching_ids(client, object, (), ids)
+
+
+def _matching_ids(
     client: Client, object: str, conditions: Sequence[str], ids: Sequence[str]
 ) -> set[str]:
     return {row["Id"] for row in read_by_id(client, object, ids, ("Id",), *conditions)}

@@ -8,7 +8,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from connector_helpers import ExtractHarness, hubspot_client, label_fault
 from connectors import Client, connector, root_sync_error
 from errors import AccessError, ConfigError, RetryableError
-from models import FieldSelection
+from models import Account, FieldSelection
 from sandbox.faults import Fault
 from sandbox.hubspot.store import HubSpotStore, Record
 from sandbox.server import Sandbox
@@ -90,18 +90,22 @@ def test_first_pull_lands_exactly_what_the_account_holds(
 def test_owners_lists_and_pipelines_are_landed_as_they_are(
     sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
-    """They are few and have no cursor: every pull reads all, and forgets what is no more."""
+    """They are few and have no cursor: every pull reads all. Who left a list had been on it."""
     wanted: FieldSelection = {"owners": (), "list_memberships": (), "pipeline_stages": ()}
     store = sandbox.hubspot
     by_hand = store.lists["4"]
     by_hand.members = {record.id for record in contacts(sandbox, 300)}
     warehouse.extract(client, wanted)
+    everybody = set(by_hand.members)
     by_hand.members.pop()
+    del store.lists[next(id for id in store.lists if id != "4")]
+    before = warehouse.count("list_memberships")
 
     warehouse.extract(client, wanted)
 
+    assert warehouse.count("list_memberships") == before
     landed = warehouse.query("SELECT recordId FROM list_memberships WHERE listId = '4'")
-    assert {int(id) for (id,) in landed} == by_hand.members
+    assert {int(id) for (id,) in landed} == everybody
     assert warehouse.count("owners") == len(store.owners)
     stages = warehouse.query("SELECT stageId FROM pipeline_stages WHERE object = 'contacts'")
     assert ("marketingqualifiedlead",) in stages
@@ -266,17 +270,21 @@ def test_an_archived_contact_is_picked_up(
     assert warehouse.query(f"SELECT archived FROM contacts WHERE id = '{gone.id}'") == [(True,)]
 
 
-def test_a_full_pull_forgets_what_was_erased(
+def test_submissions_of_an_archived_form_stay(
     sandbox: Sandbox, client: Client, warehouse: ExtractHarness
 ) -> None:
-    """HubSpot reports no erasure, but the landed copy must be erased as well."""
-    warehouse.extract(client, CONTACTS)
-    (gone,) = contacts(sandbox, 1)
-    sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
+    """HubSpot lists the form no more, so a full pull cannot read its submissions again."""
+    warehouse.extract(client, {"form_submissions": ()})
+    before = warehouse.count("form_submissions")
+    form = next(iter(sandbox.hubspot.submissions))
+    sandbox.hubspot.submissions.pop(form)
+    sandbox.faults.plan(
+        Fault(path="/marketing/v3/forms/", status=200, body={"results": []}, times=None)
+    )
 
-    warehouse.extract(client, CONTACTS, full=True)
+    warehouse.extract(client, {"form_submissions": ()}, full=True)
 
-    assert warehouse.query(f"SELECT * FROM contacts WHERE id = '{gone.id}'") == []
+    assert warehouse.count("form_submissions") == before > 0
 
 
 def test_a_search_goes_on_behind_its_first_page(
@@ -399,4 +407,4 @@ def test_catalog_tells_types_options_and_what_cannot_be_written(client: Client) 
 
 def test_account_is_named(client: Client) -> None:
     """After a look whether contacts may be read."""
-    assert client.check_connection() == "HubSpot account 44237313"
+    assert client.check_connection() == Account("44237313", "HubSpot account 44237313")

@@ -1,10 +1,11 @@
-"""Proving a pull: what counts do not explain is found, read again, or deleted."""
+"""Proving a pull: what counts do not explain is found, and read again."""
 
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow as pa
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from connector_helpers import (
     live_lead,
     salesforce_client,
 )
+from connectors import connector
 from connectors.extract.id_diff import RemoteIds, diff_ids
 from models import FieldSelection
 from run_helpers import configured_sandbox as whole_world
@@ -39,7 +41,7 @@ def some(sandbox: Sandbox, object: str, count: int) -> list[Record]:
 
 def proof(warehouse: ExtractHarness) -> tuple[int, int, int, bool]:
     first = warehouse.row_checks[0]
-    return first.missing, first.deleted, first.reassociated, first.is_complete
+    return first.missing, first.absent, first.reassociated, first.is_complete
 
 
 def shelf(theirs: set[int], *, leaf: int, listed: int = 0) -> RemoteIds:
@@ -67,7 +69,7 @@ def test_whatever_was_missed_alone_is_found(landed: set[int], added: set[int], l
     found = diff_ids(live, shelf(theirs, leaf=leaf))
 
     assert set(found.missing) == {str(one) for one in added - landed}
-    assert found.deleted == ()
+    assert found.absent == ()
     assert found.is_complete
 
 
@@ -81,7 +83,7 @@ def test_what_is_found_is_true(landed: set[int], theirs: set[int], leaf: int) ->
 
     found = diff_ids(live, shelf(theirs, leaf=leaf))
 
-    assert {int(one) for one in found.deleted} <= landed - theirs
+    assert {int(one) for one in found.absent} <= landed - theirs
     assert {int(one) for one in found.missing} <= theirs - landed
     assert found.is_complete
 
@@ -96,7 +98,7 @@ def test_a_sweep_finds_whatever_differs(landed: set[int], theirs: set[int], leaf
 
     found = diff_ids(live, shelf(theirs, leaf=leaf, listed=400), is_full_check=True)
 
-    assert {int(one) for one in found.deleted} == landed - theirs
+    assert {int(one) for one in found.absent} == landed - theirs
     assert {int(one) for one in found.missing} == theirs - landed
     assert (found.landed_count, found.remote_count, found.is_complete) == (
         len(landed),
@@ -118,7 +120,7 @@ def test_where_a_count_differs_nothing_hides_anything(
 
     found = diff_ids(live, shelf(theirs, leaf=leaf, listed=400))
 
-    assert {int(one) for one in found.deleted} == landed - theirs
+    assert {int(one) for one in found.absent} == landed - theirs
     assert {int(one) for one in found.missing} == theirs - landed
 
 
@@ -161,22 +163,71 @@ def test_a_pull_that_missed_nothing_is_proven_by_one_count(
     assert client.api_calls["search"] == 1
 
 
-def test_an_erased_contact_is_forgotten_by_the_next_pull(
-    sandbox: Sandbox, hubspot: ExtractHarness
+@pytest.mark.parametrize("full", [False, True])
+def test_an_absent_contact_is_named_and_stays_landed(
+    sandbox: Sandbox, hubspot: ExtractHarness, full: bool
 ) -> None:
-    """HubSpot does not report it; the landed copy is deleted with its history."""
+    """It may be erased or out of sight: neither it nor its history is deleted here."""
     hubspot.extract(hubspot_client(sandbox), PEOPLE)
     (gone,) = some(sandbox, "contacts", 1)
     sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
 
-    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True, full=full)
 
     assert proof(hubspot) == (0, 1, 0, True)
-    assert hubspot.query(f"SELECT id FROM contacts WHERE id = '{gone.id}'") == []
-    assert hubspot.query(f"SELECT id FROM contacts_history WHERE id = '{gone.id}'") == []
+    assert hubspot.verification.absent["contacts"] == (str(gone.id),)
+    assert hubspot.query(f"SELECT id FROM contacts WHERE id = '{gone.id}'") != []
+    assert hubspot.query(f"SELECT id FROM contacts_history WHERE id = '{gone.id}'") != []
 
 
-def test_contacts_that_were_merged_away_are_forgotten(
+def test_a_contact_that_returns_is_read_again(sandbox: Sandbox, hubspot: ExtractHarness) -> None:
+    """While it is absent it is no difference; when HubSpot shows it again it is read."""
+    contacts = sandbox.hubspot.tables["contacts"]
+    hubspot.extract(hubspot_client(sandbox), PEOPLE)
+    (hidden,) = some(sandbox, "contacts", 1)
+    sandbox.hubspot.erase(contacts, hidden)
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
+    hubspot.known_absent = hubspot.verification.absent
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
+    assert proof(hubspot) == (0, 0, 0, True)
+    hidden.properties["email"] = "changed@example.com"
+    contacts.records[hidden.id] = hidden
+    contacts.invalidate_order()
+
+    hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
+
+    assert proof(hubspot) == (1, 0, 0, True)
+    assert hubspot.verification.returned == {"contacts": {str(hidden.id)}}
+    landed = hubspot.query(f"SELECT email FROM contacts WHERE id = '{hidden.id}'")
+    assert landed == [("changed@example.com",)]
+
+
+def test_all_associations_are_compared_when_a_contact_returns(
+    sandbox: Sandbox, hubspot: ExtractHarness
+) -> None:
+    """HubSpot left it out of them while it was out of sight."""
+    wanted = PEOPLE | EMAILS
+    contacts = sandbox.hubspot.tables["contacts"]
+    hubspot.extract(hubspot_client(sandbox), wanted)
+    linked = hubspot.query("SELECT id, associated_contacts FROM emails ORDER BY id")
+    people = next(people for _, people in linked if people)
+    hidden = contacts.records[int(people.split(";")[0])]
+    emails = [int(id) for id, people in linked if str(hidden.id) in people.split(";")]
+    sandbox.hubspot.erase(contacts, hidden)
+    hubspot.extract(hubspot_client(sandbox), wanted, verify=True)
+    hubspot.known_absent = hubspot.verification.absent
+    contacts.records[hidden.id] = hidden
+    contacts.invalidate_order()
+    for email in emails:
+        sandbox.hubspot.associate("emails", email, "contacts", hidden.id)
+    hubspot.last_full_check = dict.fromkeys(wanted, hubspot_client(sandbox).now())
+
+    hubspot.extract(hubspot_client(sandbox), wanted, verify=True)
+
+    assert hubspot.query("SELECT id, associated_contacts FROM emails ORDER BY id") == linked
+
+
+def test_contacts_that_were_merged_away_are_absent(
     sandbox: Sandbox, hubspot: ExtractHarness
 ) -> None:
     """They are in no list any more; the one they were merged into has their ids."""
@@ -186,9 +237,8 @@ def test_contacts_that_were_merged_away_are_forgotten(
 
     hubspot.extract(hubspot_client(sandbox), PEOPLE, verify=True)
 
-    live = {str(one.id) for one in sandbox.hubspot.tables["contacts"].live()}
-    assert {id for (id,) in hubspot.query("SELECT id FROM contacts WHERE NOT archived")} == live
-    assert str(merged.id) in live
+    assert set(hubspot.verification.absent["contacts"]) == {str(first.id), str(second.id)}
+    assert hubspot.query(f"SELECT id FROM contacts WHERE id = '{merged.id}'") != []
     assert proof(hubspot) == (0, 2, 0, True)
 
 
@@ -287,18 +337,41 @@ def test_engagement_that_is_linked_anew_is_read_again(
     assert proof(hubspot) == (0, 0, 1, True)
 
 
-def test_a_row_that_is_gone_for_good_is_forgotten(
-    sandbox: Sandbox, salesforce: ExtractHarness
+@pytest.mark.parametrize("full", [False, True])
+def test_an_absent_lead_is_named_and_stays_landed(
+    sandbox: Sandbox, salesforce: ExtractHarness, full: bool
 ) -> None:
-    """Emptied from the recycle bin before anybody looked."""
+    """Emptied from the recycle bin before anybody looked; or a sharing rule hides it."""
     salesforce.extract(salesforce_client(sandbox), LEADS)
     gone = live_lead(sandbox.salesforce)["Id"]
     del sandbox.salesforce.tables["Lead"][gone]
 
-    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True)
+    salesforce.extract(salesforce_client(sandbox), LEADS, verify=True, full=full)
 
-    assert salesforce.query(f"""SELECT "Id" FROM "Lead" WHERE "Id" = '{gone}'""") == []
+    assert salesforce.query(f"""SELECT "Id" FROM "Lead" WHERE "Id" = '{gone}'""") != []
+    assert salesforce.verification.absent["Lead"] == (gone,)
     assert proof(salesforce) == (0, 1, 0, True)
+
+
+def test_existing_ids_are_live_or_deleted(sandbox: Sandbox) -> None:
+    """A record in the archive or in the recycle bin still exists."""
+    contacts = sandbox.hubspot.tables["contacts"]
+    live, archived, erased = some(sandbox, "contacts", 3)
+    sandbox.hubspot.archive(contacts, archived)
+    sandbox.hubspot.erase(contacts, erased)
+    ids = [str(one.id) for one in (live, archived, erased)]
+    leads = sandbox.salesforce.tables["Lead"]
+    kept, deleted, purged, *_ = list(leads)
+    sandbox.salesforce.put("Lead", leads[deleted] | {"IsDeleted": True})
+    del leads[purged]
+
+    found = connector("hubspot").existing_ids(hubspot_client(sandbox), "contacts", ids)
+    rows = connector("salesforce").existing_ids(
+        salesforce_client(sandbox), "Lead", [kept, deleted, purged]
+    )
+
+    assert found == set(ids[:2])
+    assert rows == {kept, deleted}
 
 
 def test_a_proof_asks_anew_where_the_server_forgot_its_cursor(
@@ -373,4 +446,4 @@ def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
         ("salesforce", "Lead"),
     }
     assert all(row["complete_at"] for row in told)
-    assert [row["deleted"] for row in told if row["object"] == "contacts"] == [1]
+    assert [row["absent"] for row in told if row["object"] == "contacts"] == [1]

@@ -8,9 +8,10 @@ from connector_helpers import ExtractHarness, add_leads, live_lead, salesforce_c
 from connectors import Client, connector
 from connectors.salesforce.estimate import BULK_MIN_ROWS
 from errors import ConfigError
-from models import FieldSelection
+from models import Account, FieldSelection
 from record_cassettes import SINCE, read
 from sandbox.faults import Fault
+from sandbox.salesforce.records import ORGANIZATION
 from sandbox.salesforce.rows import Row
 from sandbox.salesforce.store import SalesforceStore
 from sandbox.server import Sandbox
@@ -191,5 +192,5 @@ def test_catalog_tells_types_options_lengths_and_what_cannot_be_written(client: 
 
 def test_account_is_named(client: Client) -> None:
     """After a look at the limits, which says what is left of the day."""
-    assert client.check_connection() == "Salesforce org 127.0.0.1"
+    assert client.check_connection() == Account(ORGANIZATION, "Salesforce org 127.0.0.1")
     assert client.calls_remaining

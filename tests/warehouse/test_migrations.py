@@ -128,7 +128,7 @@ def test_row_checks_and_the_run_lock_survive_the_first_migration(old_file):
         [check] = rows(warehouse, "row_checks", row_checks.ROW_CHECKS)
         [lock] = rows(warehouse, "run_lock", run_lock.LOCK)
 
-    assert [check[name] for name in ("missing", "deleted", "reassociated", "is_complete")] == [
+    assert [check[name] for name in ("missing", "absent", "reassociated", "is_complete")] == [
         1,
         2,
         3,

@@ -1,42 +1,13 @@
-"""Records that no longer exist in any form in their CRM, and the landed rows about them."""
+"""The landed rows about records that were deleted for good in their CRM."""
 
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as Map
 
-import ibis
 import ibis.expr.types as ir
 
 from config.mapping import Mapping
 from transforms.identity.matching import record_emails
 from transforms.staging.fields import as_text
-
-
-def seen_records(
-    record_history: ir.Table, previous_records: ir.Table, mappings: Map[str, Mapping]
-) -> ir.Table:
-    """Every record of the kinds that are mapped which some run has seen: key, crm, object, id.
-
-    In:     kept: `record_history`; before: the `records` of the run before
-    """
-    columns = ("key", "crm", "object")
-    seen = record_history.select(*columns).union(previous_records.select(*columns)).distinct()
-    kinds = [
-        (seen.crm == crm) & (seen.object == object)
-        for crm, mapping in mappings.items()
-        for object in mapping.records
-    ]
-    seen = seen.filter(ibis.or_(*kinds))
-    return seen.mutate(id=seen.key.substr(seen.crm.length() + seen.object.length() + 2))
-
-
-def erased_records(seen: ir.Table, source_records: ir.Table, merged_keys: ir.Table) -> ir.Table:
-    """Those of `seen` that are neither live, nor deleted, nor merged into another.
-
-    In:     seen as `known` gives it; read, merged(a, b) as `records` gives them
-    """
-    return seen.anti_join(source_records, "key").anti_join(
-        merged_keys.select(key=merged_keys.b), "key"
-    )
 
 
 def erased_emails(

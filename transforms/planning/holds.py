@@ -13,7 +13,15 @@ import ibis.expr.types as ir
 RECORD_KEY = ("crm", "object", "record_id")
 FIELD_KEY = (*RECORD_KEY, "field")
 
-HOLD_REASONS = ("refused", "frozen", "review", "manual_change", "crm_stage_higher", "accepted")
+HOLD_REASONS = (
+    "absent",
+    "refused",
+    "frozen",
+    "review",
+    "manual_change",
+    "crm_stage_higher",
+    "accepted",
+)
 """Why a field is not written; of several in one record the first one is the reason."""
 
 OVERWRITE_LIMIT = 3
@@ -95,6 +103,17 @@ def apply_hold_rules(
     )
     judged = materialize("judged", known.select(*columns))
     return _hold_refused_sets(judged, write_history.attempts, refused, released)
+
+
+def hold_absent(judged: ir.Table, absent: ir.Table) -> ir.Table:
+    """Hold all fields of the records of people of whom a CRM does not show a record.
+
+    In:     judged as `apply_hold_rules` gives it; absent(crm, object, record_id)
+    """
+    absent = absent.mutate(is_absent=ibis.literal(True))
+    both = judged.left_join(absent, RECORD_KEY)
+    reason = both.is_absent.fill_null(False).ifelse(ibis.literal("absent"), both.hold_reason)
+    return both.mutate(hold_reason=reason).select(*judged.columns)
 
 
 def _relevant_attempts(

@@ -18,6 +18,7 @@ from transforms.planning.holds import (
     Materialize,
     WriteHistory,
     apply_hold_rules,
+    hold_absent,
 )
 from transforms.staging.fields import SourceTables
 
@@ -52,13 +53,15 @@ def plan(
     definition: Definition,
     *,
     write_history: WriteHistory,
+    absent: ir.Table | None = None,
     as_of: datetime,
     materialize: Materialize,
 ) -> Plan:
     """Say what is wrong in each CRM, and what becomes of every record.
 
     In:     records(crm, object, record_id, person_id, deleted, read_only), `lifecycle`, the landed
-            tables that hold what was observed
+            tables that hold what was observed; absent(crm, object, record_id): records of people
+            of whom a CRM does not show a record (None: there are none)
     Source: docs/writing.md, "Only what is wrong".
     """
     live = records.filter(~records.deleted)
@@ -73,9 +76,10 @@ def plan(
         for name, write in fields.items()
     ]
     wrong = materialize("wrong", ibis.union(*compared) if len(compared) > 1 else compared[0])
-    judged = materialize(
-        "plan_judged", apply_hold_rules(wrong, write_history, as_of=as_of, materialize=materialize)
-    )
+    judged = apply_hold_rules(wrong, write_history, as_of=as_of, materialize=materialize)
+    if absent is not None:
+        judged = hold_absent(judged, absent)
+    judged = materialize("plan_judged", judged)
     changes = judged.filter(judged.hold_reason.isnull())
     return Plan(
         materialize(

@@ -13,6 +13,7 @@ from connectors.http import open_session, parse_json, send_request, validate_url
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
 from errors import ConfigError
+from models import Account
 from settings import setting
 
 from .error_codes import to_error
@@ -38,9 +39,10 @@ class Client(ClientState):
         self._session = open_session(self._url)
         self._session.headers["Authorization"] = f"Bearer {settings.token}"
 
-    def check_connection(self) -> str:
-        """Make one call to check the token, and return the name of the account."""
-        return f"MiniCRM account {self.get('/me')['account']}"
+    def check_connection(self) -> Account:
+        """Make one call to check the token, and return the account."""
+        id = str(self.get("/me")["account"])
+        return Account(id, f"MiniCRM account {id}")
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Read JSON."""

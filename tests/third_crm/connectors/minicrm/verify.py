@@ -1,7 +1,8 @@
 """Compare the landed ids with those of MiniCRM: its list gives all ids in few calls."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from connectors import LandedTable
 from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids
@@ -47,12 +48,20 @@ def find_differences(
     return Differences(diff_ids(ids, remote), full_check_at=client.now())
 
 
+def existing_ids(client: Client, object: str, ids: Sequence[str]) -> set[str]:
+    """Return which of some ids MiniCRM has, live or deleted."""
+    return {row["id"] for row in all_rows(client, object)} & set(ids)
+
+
 def live_ids(client: Client, object: str) -> set[str]:
     """Read the ids of all rows that are not deleted."""
-    ids: set[str] = set()
+    return {row["id"] for row in all_rows(client, object) if not row["deleted"]}
+
+
+def all_rows(client: Client, object: str) -> Iterator[dict[str, Any]]:
+    """Read the id and the deleted flag of all rows."""
     after = 0
     while after is not None:
         page = client.get(f"/{object}", after=after)
-        ids |= {row["id"] for row in page["rows"] if not row["deleted"]}
+        yield from page["rows"]
         after = page["next"]
-    return ids
