@@ -92,8 +92,9 @@ def test_a_cassette_has_no_personal_data(cassette):
 
 
 def test_equal_calls_give_equal_cassettes(recorded, tmp_path):
-    """The order of the calls is irrelevant."""
-    calls = list(recorded[0].calls)
+    """The order of different calls is irrelevant; equal ones are answered in their order."""
+    by_request = {(call.method, call.url, call.request_body): call for call in recorded[0].calls}
+    calls = list(by_request.values())
     paths = [tmp_path / "first.json", tmp_path / "second.json"]
     Recording(calls=calls).save(paths[0], allowed_words=(), at=NOW)
     random.Random(1).shuffle(calls)
