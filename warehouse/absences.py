@@ -8,15 +8,17 @@ written for its person, until there is evidence of a deletion (`erasure.py` dele
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from models import IdsByObject, Verification
-from session import CrmSession
 from warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:  # the session imports dlt, which takes half a second
+    from session import CrmSession
 
 ABSENCES = ibis.schema(
     {
@@ -51,7 +53,7 @@ def known_absences(warehouse: Warehouse, crm: str) -> IdsByObject:
 
 def save_absences(
     warehouse: Warehouse,
-    crm: CrmSession,
+    crm: "CrmSession",
     verification: Verification,
     *,
     last_full_check: Mapping[str, datetime],
@@ -101,7 +103,7 @@ def records_of_absent_people(warehouse: Warehouse, records: ir.Table) -> ir.Tabl
     return records.semi_join(people, "person_id").select(*RECORD)
 
 
-def forget_returned(warehouse: Warehouse, crm: CrmSession) -> bool:
+def forget_returned(warehouse: Warehouse, crm: "CrmSession") -> bool:
     """Remove from `erased_records` what the CRM shows again, and return whether there was any."""
     returned = {
         object: _landed_ids(warehouse, crm, object, ids)
@@ -162,7 +164,7 @@ def _add(
             warehouse.append("absences", rows, ABSENCES)
 
 
-def _purged_ids(warehouse: Warehouse, crm: CrmSession, object: str) -> list[str]:
+def _purged_ids(warehouse: Warehouse, crm: "CrmSession", object: str) -> list[str]:
     """Return the landed records that were deleted in the CRM, which no longer keeps them.
 
     A record that was merged or converted into another one continues there, as long as that exists.
@@ -181,7 +183,7 @@ def _purged_ids(warehouse: Warehouse, crm: CrmSession, object: str) -> list[str]
 
 
 def _landed_ids(
-    warehouse: Warehouse, crm: CrmSession, object: str, ids: Collection[str]
+    warehouse: Warehouse, crm: "CrmSession", object: str, ids: Collection[str]
 ) -> list[str]:
     """Return which of some ids are landed."""
     table = warehouse.source_tables(crm.crm, [object])[object]

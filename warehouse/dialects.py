@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ibis.backends.sql import SQLBackend
-from splink import DuckDBAPI
-from splink.internals.database_api import DatabaseAPI
 
 from errors import ConfigError
+
+if TYPE_CHECKING:
+    from splink.internals.database_api import DatabaseAPI
 
 SUPPORTED = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalchemy")}
 """The engines on which whole runs are tested, and the modules that each needs."""
@@ -68,9 +69,11 @@ def transaction(engine: SQLBackend) -> Iterator[None]:
     engine.con.commit()
 
 
-def splink_api(engine: SQLBackend, dataset: str) -> tuple[DatabaseAPI[Any], str | None]:
+def splink_api(engine: SQLBackend, dataset: str) -> "tuple[DatabaseAPI[Any], str | None]":
     """Return Splink's API for the engine, and the dataset in which Splink creates tables."""
     if engine.name == "duckdb":
+        from splink import DuckDBAPI
+
         return DuckDBAPI(engine.con), None
     from splink.backends.postgres import PostgresAPI
     from sqlalchemy import NullPool, create_engine

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
-import dlt
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot.expressions as sge
 from ibis.backends.sql import SQLBackend
-from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from config.loader import Configuration
 from connectors.extract.landed import field_types
@@ -268,6 +266,9 @@ class Warehouse:
 
     def connected_components(self, nodes: ir.Table, edges: ir.Table) -> ir.Table:
         """Return the connected components: nodes(key), edges(a, b) -> (key, component)."""
+        # splink and dlt take a second to import: commands that only look do not use them
+        from splink.clustering import cluster_pairwise_predictions_at_threshold
+
         self.materialize("cluster_nodes", nodes)
         self.materialize("cluster_edges", edges)
         splink, splink_dataset = splink_api(self.engine, SCRATCH_DATASET)
@@ -321,12 +322,12 @@ def open_warehouse(*, read_only: bool = False) -> Iterator[Warehouse]:
 
 
 def _connect(*, read_only: bool) -> SQLBackend:
-    if read_only and (file := duckdb_file()) and not file.exists():
-        return ibis.duckdb.connect()
-    # dlt makes the dataset the search path of the connection, so DuckDB must have it: a file that
-    # is only read may lack ours, but every DuckDB file has the schema `main`
-    name = "main" if read_only else SCRATCH_DATASET
+    if read_only and (file := duckdb_file()):
+        return ibis.duckdb.connect(file, read_only=True) if file.exists() else ibis.duckdb.connect()
+    import dlt
+
     # a dataset, not a pipeline: a new pipeline would end that of an extract that is running
+    name = DATASET if read_only else SCRATCH_DATASET
     dataset = dlt.dataset(configured_destination(), name, schema=dlt.Schema(SCRATCH_DATASET))
     if read_only:
         return dataset.ibis(read_only=True)

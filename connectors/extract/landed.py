@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import dlt
 import ibis.expr.types as ir
 from ibis.backends.sql import SQLBackend
 
 from connectors.extract.arrow import TYPES
 from models import FieldType
+
+if TYPE_CHECKING:
+    import dlt
 
 
 def field_types(table: ir.Table) -> Mapping[str, FieldType]:
@@ -21,7 +24,7 @@ def field_types(table: ir.Table) -> Mapping[str, FieldType]:
 class SourceTables:
     """The landed tables of one CRM."""
 
-    def __init__(self, pipeline: dlt.Pipeline, engine: SQLBackend) -> None:
+    def __init__(self, pipeline: "dlt.Pipeline", engine: SQLBackend) -> None:
         self._pipeline = pipeline
         self._engine = engine
 
@@ -31,7 +34,7 @@ class SourceTables:
 
 
 @contextmanager
-def open_source_tables(pipeline: dlt.Pipeline) -> Iterator[SourceTables]:
+def open_source_tables(pipeline: "dlt.Pipeline") -> Iterator[SourceTables]:
     """Open the landed tables of a pipeline."""
     engine = pipeline.dataset().ibis()
     try:

@@ -276,6 +276,7 @@ def at_once(engine, rules, world, moments):
     }
 
 
+@pytest.mark.long
 @settings(parent=PATIENT, max_examples=10)
 @given(data=st.data())
 def test_many_moments_at_once_say_what_the_referee_says_of_each(engine, data):
@@ -319,6 +320,7 @@ def test_what_happens_after_a_month_end_changes_nothing_at_it():
     )
 
 
+@pytest.mark.long
 def test_a_field_set_after_a_month_end_was_not_set_at_it():
     """Its points count from the date in the history."""
     last = MOMENTS[-1]

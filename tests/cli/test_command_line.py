@@ -121,6 +121,7 @@ def test_recompute_saves_only_on_request(tmp_path):
     assert (json.loads(before.stdout)["saved"], json.loads(saved.stdout)["saved"]) == (False, True)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("plan")
 def test_a_backtest_of_two_definitions_prints_json(tmp_path):
     """It has a result per definition."""
@@ -134,6 +135,7 @@ def test_a_backtest_of_two_definitions_prints_json(tmp_path):
     assert [result["name"] for result in document["results"]] == ["lifecycle.yaml", "other.yaml"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("plan")
 def test_too_little_history_suggests_nothing_and_is_not_an_error():
     """Exit code 0."""
@@ -142,6 +144,7 @@ def test_too_little_history_suggests_nothing_and_is_not_an_error():
     assert (ended.exit_code, "Nothing suggested" in ended.stdout) == (0, True)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("plan")
 def test_a_diff_above_its_limit_ends_with_3(tmp_path):
     """A pull request can be stopped by it; the difference is printed all the same."""

@@ -56,6 +56,18 @@ def test_help_and_usage_errors_import_no_heavy_library(arguments):
     assert packages & HEAVY == set()
 
 
+@pytest.mark.parametrize("command", ["status", "absent"])
+def test_a_command_that_looks_imports_no_dlt(command, tmp_path, monkeypatch):
+    """dlt takes half a second to import, and the warehouse alone is read."""
+    file = tmp_path / "warehouse.duckdb"
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"duckdb:///{file}")
+
+    packages = imported_packages(command)
+
+    assert "duckdb" in packages
+    assert packages & {"dlt", "splink", "hubspot", "simple_salesforce", "scipy"} == set()
+
+
 @pytest.mark.parametrize("package", ["pandas", "scipy", "altair", "vl_convert"])
 def test_a_run_does_not_import_libraries_of_extras(package):
     """pandas is not installed at all; the others belong to the HTML report and to --suggest."""

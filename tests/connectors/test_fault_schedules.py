@@ -14,6 +14,7 @@ def crms() -> Iterator[SandboxCrms]:
         yield served
 
 
+@pytest.mark.long
 @settings(
     max_examples=500,
     deadline=None,

@@ -430,6 +430,7 @@ def test_a_formula_is_read_anew_though_no_cursor_moved(
     assert landed == [("Another",)]
 
 
+@pytest.mark.long
 def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
     """And what was repaired since the first extract."""
     with whole_world(tmp_path) as sandbox:

@@ -263,6 +263,7 @@ def test_a_run_that_lost_a_field_pulls_all_else_and_decides_nothing(synced: Sand
     rename(synced, "land", "country")
 
 
+@pytest.mark.long
 def test_a_run_that_loses_a_field_meanwhile_names_the_line(synced: Sandbox) -> None:
     """And continues when the field is back."""
     add_blank_records(synced, "contacts", 1)
@@ -277,6 +278,7 @@ def test_a_run_that_loses_a_field_meanwhile_names_the_line(synced: Sandbox) -> N
     assert again.run.status == "done"
 
 
+@pytest.mark.long
 def test_a_stored_plan_is_not_written_to_an_account_that_changed(synced: Sandbox) -> None:
     """It was made for the mapping as it fitted then."""
     planned = run_sync(write=False)

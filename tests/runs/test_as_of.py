@@ -10,6 +10,8 @@ from config.loader import load_configuration
 from run_helpers import configured_sandbox, edit_contact, run_cli, run_sync, table_rows
 from warehouse.warehouse import open_warehouse
 
+pytestmark = pytest.mark.long  # whole runs
+
 BEFORE, AFTER = "software", "bee keeping"
 
 

@@ -4,9 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
+import pytest
+
 from config.loader import CONFIG_FOLDER
 from connector_helpers import label_fault
 from run_helpers import configured_sandbox, run_sync, table_rows
+
+pytestmark = pytest.mark.long  # whole runs
 
 PLAIN = "  - {object: deals, kind: opportunity_opened, at: createdate}\n"
 LABELLED = PLAIN.replace("kind:", "where: {contact_labels: {contains: [decision]}}, kind:").replace(

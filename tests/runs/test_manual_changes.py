@@ -13,6 +13,8 @@ from sandbox.server import Sandbox
 from warehouse import withheld
 from warehouse.warehouse import open_warehouse
 
+pytestmark = pytest.mark.long  # whole runs
+
 POLICIES = {
     "onefunnel_standing": "overwrite",
     "onefunnel_next_action": "keep",

@@ -61,6 +61,7 @@ def telling(status: int) -> dict[str, object]:
     return {"status": status, "body": hubspot, "headers": {"X-Marker": told}}
 
 
+@pytest.mark.long
 def test_a_run_full_of_faults_tells_no_marker(sandbox: Sandbox, said: list[str]) -> None:
     """Neither logs, nor the report, nor the journal."""
     told = [{"message": f"{EMAIL} {PHONE}", "errorCode": EMAIL, "fields": [EMAIL]}]

@@ -76,6 +76,7 @@ def cassette(recorded, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_a_replay_makes_the_decisions_of_the_recording(recorded, cassette, replay_cassette):
     """Persons, stages and scores: all joins work without a real id or address."""
     report = replay_cassette(cassette)

@@ -173,6 +173,7 @@ def test_written_values_do_not_change_the_people(second):
     assert {row["person_id"]: row for row in table_rows("people")} == second.people_before
 
 
+@pytest.mark.long
 def test_a_plan_is_applied_except_where_a_person_edited_the_record(tmp_path):
     """A dry run writes nothing; `apply` writes its plan and holds a record changed since."""
     with configured_sandbox(tmp_path, people=40) as sandbox:
@@ -196,6 +197,7 @@ def test_a_plan_is_applied_except_where_a_person_edited_the_record(tmp_path):
         assert run_sync().disagreeing == 0
 
 
+@pytest.mark.long
 def test_empty_crms_are_not_an_error(tmp_path):
     """The run ends as done, with no people."""
     with configured_sandbox(tmp_path, people=0):
@@ -229,6 +231,7 @@ def odd_values(tmp_path_factory):
         yield linked, named, run_sync()
 
 
+@pytest.mark.long
 def test_an_id_of_15_characters_links_like_the_id_of_18(odd_values):
     """Salesforce writes both forms; spreadsheets lose the last three characters."""
     linked, _, _ = odd_values
@@ -268,6 +271,7 @@ def test_more_decimals_than_we_write_are_not_an_edit(odd_values):
     assert [row for row in report.records if row["status"] == "held"] == []
 
 
+@pytest.mark.long
 def test_a_crm_without_write_permission_stops_alone(tmp_path):
     """The other CRM is written; open records are `unknown` until `apply` settles them."""
     with configured_sandbox(tmp_path, people=25) as sandbox:

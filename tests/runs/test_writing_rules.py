@@ -19,6 +19,8 @@ from warehouse import status, withheld
 from warehouse.status import person_changes
 from warehouse.warehouse import open_warehouse
 
+pytestmark = pytest.mark.long  # whole runs
+
 
 def open_issues():
     with open_warehouse() as warehouse:

@@ -250,6 +250,7 @@ def _fits(value: Any, is_unknown: bool, truth: Any, world: World) -> bool:
     return (value is None) if is_unknown else value in (truth(world.asked), seen)
 
 
+@pytest.mark.long
 @given(worlds)
 @thorough
 def test_those_are_known_who_were_there(duckdb: SQLBackend, world: World) -> None:
@@ -265,6 +266,7 @@ def test_those_are_known_who_were_there(duckdb: SQLBackend, world: World) -> Non
     assert set(found) == there
 
 
+@pytest.mark.long
 @given(worlds)
 @thorough
 def test_what_a_run_saw_is_never_unknown_to_it(duckdb: SQLBackend, world: World) -> None:
@@ -288,6 +290,7 @@ def test_what_a_run_saw_is_never_unknown_to_it(duckdb: SQLBackend, world: World)
     )
 
 
+@pytest.mark.long
 @given(worlds.filter(lambda world: world.asked < world.runs[-1]))
 @thorough
 def test_a_whole_history_leaves_nothing_unknown(duckdb: SQLBackend, world: World) -> None:

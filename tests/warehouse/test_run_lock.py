@@ -158,6 +158,7 @@ def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
         looking.communicate(b"\n")
 
 
+@pytest.mark.long
 def test_a_run_renews_its_lease_while_it_pulls(tmp_path, monkeypatch):
     """A first pull may take longer than any lease."""
     monkeypatch.setenv("LOCK__TTL_MINUTES", "0.0001")
@@ -172,6 +173,7 @@ class Overtaken(ProgressBars):
         return lambda _: held_elsewhere()
 
 
+@pytest.mark.long
 def test_a_run_that_lost_its_lease_writes_no_further_batch(tmp_path):
     """The run that has the lock now writes the rest."""
     with configured_sandbox(tmp_path, people=40) as sandbox:

@@ -63,6 +63,7 @@ def ended(run_id):
     return Counter(last[id] for id in last if id in meant)
 
 
+@pytest.mark.long
 def test_an_undo_restores_writes_without_a_response(sandbox):
     """The CRM shows that the values were written, although the run got no response."""
     all_begin(sandbox)
@@ -110,6 +111,7 @@ def test_what_never_arrived_is_not_taken_for_written(sandbox):
     assert ended(second.run.run_id).keys() == {("written", "")}
 
 
+@pytest.mark.long
 def test_apply_says_written_of_what_the_broken_run_had_written(sandbox):
     """The CRM has the values of that run."""
     all_begin(sandbox)
