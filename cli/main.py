@@ -1,5 +1,6 @@
 """The command line: all commands, the options before them, and how an error ends one."""
 
+import gc
 import logging
 import sys
 import time
@@ -53,8 +54,17 @@ def set_verbosity(
     output.progress_enabled = not quiet
 
 
+GARBAGE_COLLECTION = (50_000, 20, 50)
+"""Thresholds of Python's cyclic garbage collector.
+
+Ibis builds millions of small objects for one run. With Python's own thresholds the collector takes
+about 15 % of a run's time, and finds little.
+"""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped."""
+    gc.set_threshold(*GARBAGE_COLLECTION)
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ", stream=sys.stderr
     )

@@ -1,12 +1,16 @@
 """Fixtures of the connector tests: a sandbox of their own, and a warehouse per CRM."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.main import GARBAGE_COLLECTION
 from connector_helpers import ExtractHarness, small_sandbox
 from sandbox.server import Sandbox
+
+gc.set_threshold(*GARBAGE_COLLECTION)
 
 
 @pytest.fixture
