@@ -295,6 +295,7 @@ def test_many_moments_at_once_say_what_the_referee_says_of_each(engine, data):
     assert together == alone
 
 
+@pytest.mark.long
 def test_what_happens_after_a_month_end_changes_nothing_at_it():
     """Events of the last months show who bought, but not the earlier stages."""
     last = MOMENTS[-1]

@@ -105,6 +105,7 @@ def test_an_empty_person_is_a_usage_error():
     assert run_cli("explain", " ").exit_code == 2
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("plan")
 def test_recompute_saves_only_on_request(tmp_path):
     """A what-if prints its result; `--save` replaces the tables."""

@@ -83,6 +83,7 @@ def test_a_run_full_of_faults_tells_no_marker(sandbox: Sandbox, said: list[str])
     assert markers(sandbox, text) == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/account-info", "/batch/read"])
 def test_an_error_that_ends_a_run_tells_no_marker(
     sandbox: Sandbox, said: list[str], path: str

@@ -85,6 +85,7 @@ def test_a_replay_makes_the_decisions_of_the_recording(recorded, cassette, repla
     assert report.disagreeing == recorded[1].disagreeing
 
 
+@pytest.mark.long
 def test_a_cassette_has_no_personal_data(cassette):
     """The planted person is in it in no spelling, and the leak check finds nothing else."""
     assert MARKER.lower() not in cassette.read_text().lower()
@@ -92,6 +93,7 @@ def test_a_cassette_has_no_personal_data(cassette):
     assert check_cassette(cassette) == []
 
 
+@pytest.mark.long
 def test_equal_calls_give_equal_cassettes(recorded, tmp_path):
     """The order of different calls is irrelevant; equal ones are answered in their order."""
     by_request = {(call.method, call.url, call.request_body): call for call in recorded[0].calls}
@@ -155,6 +157,7 @@ def test_a_mapping_may_read_fewer_fields_than_the_cassette_has(cassette, dry_run
     assert sum(stage["people"] for stage in report.stages) > 0
 
 
+@pytest.mark.long
 def test_an_error_names_the_call_that_is_not_in_the_cassette(cassette):
     """Without its query, which can have personal data."""
     with (
@@ -170,6 +173,7 @@ def test_a_missing_cassette_is_an_error(dry_run, tmp_path):
         replay.replay(dry_run, load_configuration(), tmp_path / "none.json")
 
 
+@pytest.mark.long
 def test_failed_calls_of_a_run_become_a_cassette(tmp_path):
     """The failed call and the last ones before it, anonymised; the run prints the path."""
     notes = []

@@ -250,6 +250,7 @@ def test_an_id_of_15_characters_links_like_the_id_of_18(odd_values):
     assert (len(linked) > 0, unlinked) == (True, [])
 
 
+@pytest.mark.long
 def test_a_full_width_address_is_the_same_address(odd_values):
     """A form submission with it belongs to the contact with the plain address."""
     _, contact, _ = odd_values

@@ -100,6 +100,7 @@ def test_a_run_reads_decides_and_writes_the_third_crm_alone(minicrm, one_crm):
     assert minicrm.rows["contacts"]["1"]["stage"] == "Suspect"
 
 
+@pytest.mark.long
 def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
     """check, plan, explain, status and undo need no word about a CRM outside of its folder."""
     checked, planned = run_cli("check"), run_cli("plan")
@@ -114,6 +115,7 @@ def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
     assert {row["stage"] for row in minicrm.rows["contacts"].values()} == {"Suspect"}
 
 
+@pytest.mark.long
 def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(
     minicrm, three_crms, tmp_path
 ):

@@ -406,6 +406,7 @@ def test_nobody_is_judged_by_what_others_did(
     )
 
 
+@pytest.mark.long
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases())
 def test_an_earlier_as_of_knows_what_was_known_then(

@@ -226,6 +226,7 @@ thorough = settings(
 )
 
 
+@pytest.mark.long
 @given(worlds)
 @thorough
 def test_what_is_said_of_the_past_was_so_or_was_seen_last(duckdb: SQLBackend, world: World) -> None:
