@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dlt
+from dlt.common.configuration.specs import BaseConfiguration
 
 from config.checks import check_catalog, unreadable
 from config.loader import Configuration
@@ -15,7 +16,7 @@ from connectors import AnyConnector, Client, connector, crm_label
 from connectors.extract import pipeline as rounds
 from errors import AccountError, ConfigError, DriftError
 from models import Account, Catalog, ExtractEstimate, FieldSelection, FieldType, Verification
-from settings import read_settings
+from settings import raise_problems, read_settings
 
 SourceTypes = Mapping[str, Mapping[str, FieldType]]
 """The landed fields of one CRM: object -> field -> type."""
@@ -80,12 +81,13 @@ def connect_all(
     `known_accounts` are those that the warehouse was filled from.
 
     Raises: AccountError: a login leads to another account than before; nothing was read.
+            ConfigError naming every bad setting of every CRM, before the first call;
             ConfigError naming every mistake of every mapping, before anything is pulled;
             AccessError where a login or a scope is missing.
     """
     clients = {
-        crm: connector(crm).connect(read_settings(connector(crm).settings(), "sources", crm))
-        for crm in configuration.mappings
+        crm: connector(crm).connect(settings)
+        for crm, settings in read_crm_settings(configuration.mappings).items()
     }
     accounts = {crm: client.check_connection() for crm, client in clients.items()}
     _require_same_accounts(accounts, known_accounts or {})
@@ -102,6 +104,25 @@ def connect_all(
     if problems:
         raise ConfigError("\n".join(str(problem) for problem in problems))
     return connections
+
+
+def read_crm_settings(
+    crms: Iterable[str], problems: list[str] | None = None
+) -> dict[str, BaseConfiguration]:
+    """Read how to reach each CRM, and check it without a call.
+
+    problems: see `read_settings`.
+    Raises:   ConfigError naming every bad setting of every CRM, where no list collects them.
+    """
+    lines: list[str] = [] if problems is None else problems
+    found = {}
+    for crm in crms:
+        settings = read_settings(connector(crm).settings(), "sources", crm, problems=lines)
+        lines += (line for line in connector(crm).settings_problems(settings) if line not in lines)
+        found[crm] = settings
+    if problems is None:
+        raise_problems(lines)
+    return found
 
 
 def _require_same_accounts(

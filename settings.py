@@ -37,6 +37,11 @@ class Rule(NamedTuple):
     accepts: Callable[[Any], bool] = lambda _: True
 
 
+def is_one_line(text: Any) -> bool:
+    """Say whether a text has neither blanks nor line breaks; an empty text is not set."""
+    return all(character.isprintable() and not character.isspace() for character in str(text))
+
+
 def read_settings(
     empty: S,
     *sections: str,
@@ -67,6 +72,17 @@ def read_settings(
         # two sections can fail for one reason: a TOML file that cannot be read
         problems += [line for line in lines if line not in problems]
     return filled
+
+
+def rule_problems(
+    settings: BaseConfiguration, *sections: str, rules: Mapping[str, Rule]
+) -> list[str]:
+    """Return one line for each field that does not fit its rule; for settings already read."""
+    return [
+        _problem(settings, sections, field, rule)
+        for field, rule in rules.items()
+        if not _accepts(rule, settings[field])
+    ]
 
 
 def raise_problems(problems: list[str]) -> None:

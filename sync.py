@@ -34,18 +34,22 @@ from session import (
     connect_all,
     ensure_schema_unchanged,
     mappings_by_crm,
+    read_crm_settings,
 )
+from settings import raise_problems
 from transforms.lifecycle.lifecycle import lifecycle
 from transforms.planning.crm_agreement import read_crm_stages
 from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
 from warehouse import absences, accounts, changes, reconcile, row_checks, runs, status, withheld
+from warehouse.destination import destination_problems
 from warehouse.dlt_runner import run_dlt
 from warehouse.erasure import delete_erased_records, load_erasure_settings
-from warehouse.run_lock import RunLock, run_lock
+from warehouse.run_lock import RunLock, lock_ttl, run_lock
 from warehouse.runs import Run, track_run
 from warehouse.warehouse import Warehouse, open_warehouse
+from writeback.api_budget import load_reserve
 from writeback.apply import apply_changes, hold_plan, plan_api_budgets
 from writeback.guard import check_plan, load_limits
 
@@ -73,6 +77,7 @@ def run(
             AccessError, RetryableError: a CRM cannot be read. Rows that were landed or written
             before the error stay, and the next run continues after them.
     """
+    require_settings(configuration)
     definition, limits = configuration.definition, load_limits()
     erasure_settings = load_erasure_settings()
     current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
@@ -156,6 +161,22 @@ def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressR
     return run(configuration, write=False, full=True, as_of=at, bars=bars)
 
 
+def require_settings(configuration: Configuration) -> None:
+    """Check all settings of a run before its first call.
+
+    Raises: ConfigError naming every bad or missing setting: of the guard, the erasure, the quota,
+    the lock, the warehouse and of each CRM that has a mapping.
+    """
+    problems: list[str] = []
+    load_limits(problems)
+    load_erasure_settings(problems)
+    load_reserve(problems)
+    lock_ttl(problems)
+    problems += destination_problems()
+    read_crm_settings(configuration.mappings, problems)
+    raise_problems(problems)
+
+
 @contextmanager
 def run_session(
     current_run: Run, configuration: Configuration, *, wait: bool, adopt: bool = False
@@ -218,6 +239,7 @@ def apply_run(
 
     Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
     """
+    require_settings(configuration)
     with open_warehouse() as warehouse:
         current_run = runs.load_run(warehouse, run_id)
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
@@ -243,6 +265,7 @@ def undo_run(
 
     Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
     """
+    require_settings(configuration)
     with open_warehouse() as warehouse:
         runs.load_run(warehouse, run_id)
     current_run = Run(configuration.definition.id, started_at=datetime.now(UTC))

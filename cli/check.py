@@ -20,8 +20,11 @@ def check_command(
     from config.loader import configuration_warnings, load_configuration
     from connectors import crm_names
     from session import connect_all
+    from sync import require_settings
 
     configuration = load_configuration()
+    if not offline:
+        require_settings(configuration)
     sessions = [] if offline else connect_all(configuration)
     warnings = [
         *configuration_warnings(configuration),

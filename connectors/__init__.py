@@ -143,6 +143,7 @@ class Connector(Generic[SettingsT, ClientT]):
     label:            name of the CRM in reports and messages.
     primary_key:      column of each landed table that holds the record id.
     settings:         dlt settings class, read from SOURCES__<CRM>__...
+    settings_problems: lists what is wrong with them, one line each, without a call.
     connect:          makes the client. Raises ConfigError, AccessError.
     catalog:          reads the fields that the account has; unknown objects are left out.
     source:           makes the dlt resources of an extract.
@@ -158,6 +159,7 @@ class Connector(Generic[SettingsT, ClientT]):
     label: str
     primary_key: str
     settings: type[SettingsT]
+    settings_problems: Callable[[SettingsT], list[str]] = lambda _: []
     connect: Callable[[SettingsT], ClientT]
     catalog: Callable[[ClientT, Iterable[str]], Catalog]
     source: Source[ClientT]

@@ -1,21 +1,28 @@
 """HTTP as both clients need it: one kept-alive session, and what the network does as our errors."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
+from connectors import causes
 from errors import ConfigError, RetryableError, SyncError, UnknownOutcomeError
 
 TIMEOUT = (10.0, 120.0)
 """Seconds to connect, and between two bytes of an answer."""
+
+MAX_RETRY_AFTER = timedelta(days=366)
+"""A header that asks for more is no time."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +45,61 @@ class Response:
     def retry_after(self) -> timedelta | None:
         """Read how long the server asks to wait; it may say so in seconds or as a date."""
         asked = self.headers.get("Retry-After", "")
-        if asked.isdigit():
-            return timedelta(seconds=int(asked))
         try:
-            # by the server's own clock: ours may be minutes ahead
-            now = self.server_time or datetime.now(UTC)
-            return max(timedelta(), parsedate_to_datetime(asked) - now)
-        except (TypeError, ValueError):
+            if asked.isdecimal():
+                wait = timedelta(seconds=int(asked))
+            else:
+                # by the server's own clock: ours may be minutes ahead
+                now = self.server_time or datetime.now(UTC)
+                wait = max(timedelta(), parsedate_to_datetime(asked) - now)
+        except (TypeError, ValueError, OverflowError):
             return None
+        return wait if wait <= MAX_RETRY_AFTER else None
+
+    @property
+    def is_html(self) -> bool:
+        """Say whether this is a page for people, such as that of a proxy or of maintenance."""
+        # by the body: a proxy may call its page anything
+        return self.body.lstrip().startswith(b"<") and not self.body.lstrip().startswith(b"<?xml")
+
+    @property
+    def is_json(self) -> bool:
+        """Say whether the body is JSON, as all that both APIs say of an error is."""
+        try:
+            orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+
+def url_problem(url: str) -> str:
+    """Say what is wrong with the address of a CRM, as the end of "SETTING ..."; empty: nothing.
+
+    A token must not travel unencrypted: plain HTTP is for this machine only.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if any(character.isspace() for character in url) or not url.isprintable():
+        return "must not contain blanks or line breaks"
+    if not host or parts.username is not None or "@" in parts.netloc:
+        return "must be a URL such as https://example.com"
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
+        return "must begin with https:// (http:// is for 127.0.0.1 only)"
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        return f"must end after the host: {parts.scheme}://{parts.netloc}"
+    return ""
 
 
 def validate_url(url: str, setting: str) -> str:
     """Return `url` without a slash at its end.
 
-    Raises: ConfigError where a token would travel unencrypted: plain HTTP is for loopback only.
+    Raises: ConfigError where it is no address of a CRM.
     """
-    parts = urlsplit(url)
-    if not parts.hostname or parts.query or parts.username:
-        raise ConfigError(f"{setting} must be a URL such as https://example.com")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
-        raise ConfigError(f"{setting} must begin with https:// (http:// is for 127.0.0.1 only)")
+    if problem := url_problem(url):
+        raise ConfigError(f"{setting} {problem}")
     return url.rstrip("/")
 
 
@@ -108,17 +150,17 @@ def send_request(
     method: str,
     url: str,
     *,
+    crm: str = "",
     is_write: bool = False,
     params: Mapping[str, Any] | None = None,
-    data: bytes | None = None,
+    data: bytes | Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Send one request and read its answer whole, whatever its status.
+    """Send one request and read its answer whole, whatever its status; `crm` is for the errors.
 
-    Raises: RetryableError where the network failed, UnclearError where it failed after a write
-    had left.
+    Raises: RetryableError where the network failed, UnknownOutcomeError where it failed after a
+    write had left.
     """
-    where = f"{method} {urlsplit(url).path}"
     try:
         response = session.request(
             method,
@@ -128,28 +170,85 @@ def send_request(
             headers=headers,
             allow_redirects=False,
         )
-    except requests.ConnectTimeout:
-        raise RetryableError(f"{where}: no connection in time") from None
-    except (
-        requests.Timeout,
-        requests.ConnectionError,
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-    ):
+    except NETWORK_ERRORS as error:
         # `from None`: the library's text holds the whole URL, and the query in it.
-        raise response_lost(where, is_write=is_write) from None
+        raise network_error(error, method, url, crm=crm, is_write=is_write) from None
     return Response(response.status_code, response.headers, response.content)
+
+
+NETWORK_ERRORS = (
+    requests.Timeout,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.HTTPError,
+)
+"""What `requests`, and `urllib3` alone, raise where the network fails."""
+
+
+def network_error(
+    error: Exception, method: str, url: str, *, crm: str = "", is_write: bool = False
+) -> SyncError:
+    """Make the error for a call that got no answer: it names the host and the cause.
+
+    RetryableError where the call never left; otherwise as `response_lost`.
+    """
+    parts = urlsplit(url)
+    where = f"{crm} {parts.hostname}, {method} {parts.path}".lstrip()
+    if problem := _connection_problem(error):
+        return RetryableError(f"{where}: no connection: {problem}")
+    if is_write or not isinstance(error, requests.exceptions.SSLError):
+        return response_lost(where, is_write=is_write)
+    return RetryableError(f"{where}: the encrypted connection (TLS) broke: check the address")
+
+
+def _connection_problem(error: Exception) -> str:
+    """Say why there was no connection; empty where there may have been one, and it broke."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            "its certificate is not trusted here: check the address, and the clock of this machine;"
+            " behind a proxy that opens TLS, set REQUESTS_CA_BUNDLE to the proxy's certificate"
+        )
+    # up to an error of ours: that one is of an earlier call, which this one follows
+    chain = list(takewhile(lambda cause: not isinstance(cause, SyncError), causes(error)))
+    for classes, problem in _CONNECTION_PROBLEMS:
+        if any(isinstance(cause, classes) for cause in chain):
+            return problem
+    return ""
+
+
+_CONNECTION_PROBLEMS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError),
+        "the proxy cannot be reached: check HTTPS_PROXY",
+    ),
+    ((socket.gaierror,), "name not known: check the address, and the DNS of this machine"),
+    ((ConnectionRefusedError,), "connection refused: check the address, and the firewall"),
+    ((urllib3.exceptions.NewConnectionError,), "the network cannot be reached"),
+    (
+        (urllib3.exceptions.ConnectTimeoutError,),
+        "it does not answer in time: check the address, and the firewall",
+    ),
+)
+"""The first that is among the causes counts: urllib3 wraps the one that says most."""
 
 
 def parse_json(response: Response, where: str, *, is_write: bool = False) -> Any:
     """Read the JSON of a good answer.
 
-    Raises: as `exchange`, where what came is no JSON, such as the page of a proxy.
+    Raises: as `response_lost`, where the answer is not JSON.
     """
     try:
         return orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        raise response_lost(where, is_write=is_write) from None
+        raise malformed(where, is_write=is_write) from None
+
+
+def malformed(where: str, *, is_write: bool) -> SyncError:
+    """Make the error for an answer with a good status that is cut off, or is no answer at all."""
+    if is_write:
+        return response_lost(where, is_write=True)
+    return RetryableError(f"{where}: the answer is cut off or malformed")
 
 
 def response_lost(where: str, *, is_write: bool) -> SyncError:

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from connectors import causes
-from errors import SyncError, WarehouseBusyError
-from warehouse.dialects import require_supported
+from errors import ConfigError, SyncError, WarehouseBusyError
+from warehouse.dialects import SUPPORTED, require_supported
 
 if TYPE_CHECKING:
     from dlt.common.destination import Destination
@@ -22,14 +22,71 @@ BUSY = (
     "the DuckDB file of the warehouse is locked by another process: a run, or a tool that has the "
     "file open. Close the tool; or wait for the run, with --wait-for-lock; or try again later"
 )
+_SET_FILE = "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb)"
 UNWRITABLE = (
     "the warehouse file cannot be opened: its folder is missing or is not writable. Set "
-    "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb) to another file"
+    f"{_SET_FILE} to another file"
 )
 UNREACHABLE = (
     "the warehouse cannot be reached: check that the PostgreSQL server is up, and that "
     "DESTINATION__POSTGRES__CREDENTIALS (postgresql://USER:PASSWORD@HOST:5432/DATABASE) is right"
 )
+FOREIGN = (
+    "the file of the warehouse is not a DuckDB database: another program wrote it, or it is empty. "
+    f"It was not changed. Set {_SET_FILE} to another file, or move this one away"
+)
+DAMAGED = (
+    "the warehouse is damaged: a part of it is missing or was changed outside the database, such "
+    "as by an interrupted copy or a failing disk. Restore the last backup; or move it away and "
+    "start with an empty one: then the journal is lost, so read `plan` before the first `run`"
+)
+FULL = (
+    "the disk of the warehouse is full: free some space and run again; what was stored before stays"
+)
+READ_ONLY = (
+    "the warehouse cannot be written: the disk, the file or the database user is read-only. Give "
+    "the user of this command the right to write"
+)
+OTHER_VERSION = (
+    "the warehouse file has the format of another version of DuckDB: install the version that "
+    "wrote it (requirements.lock), or restore a backup"
+)
+DISK = (
+    "the warehouse file cannot be read or written: DuckDB reports an error of the disk. Check the "
+    f"disk, or set {_SET_FILE} to a file on another one"
+)
+MEMORY = "the machine has too little memory for the warehouse: free some, or use a larger machine"
+
+_DUCKDB_PROBLEMS: Mapping[str, str] = {
+    "set lock on file": BUSY,
+    "not a valid DuckDB": FOREIGN,
+    "Corrupt database file": DAMAGED,
+    "Could not read enough bytes": DAMAGED,
+    "does not match stored checksum": DAMAGED,
+    "version number": OTHER_VERSION,
+    "No such file or directory": UNWRITABLE,
+    "No space left": FULL,
+    "Disk quota exceeded": FULL,
+    "File too large": FULL,
+    "Read-only file system": READ_ONLY,
+    "Permission denied": READ_ONLY,
+    "read-only mode": READ_ONLY,
+    "Out of Memory": MEMORY,
+}
+"""A part of DuckDB's text -> what it means: DuckDB has one class for nearly all of them."""
+
+_POSTGRES_PROBLEMS: Mapping[str, str] = {
+    "25006": READ_ONLY,  # read_only_sql_transaction
+    "42501": READ_ONLY,  # insufficient_privilege
+    "53100": FULL,  # disk_full
+    "53200": MEMORY,  # out_of_memory
+    "XX001": DAMAGED,  # data_corrupted
+    "XX002": DAMAGED,  # index_corrupted
+}
+"""SQLSTATE -> what it means (PostgreSQL, appendix A). It does not depend on the language."""
+
+_DUCKDB_FIRST_BYTES = slice(8, 12)
+"""Where a DuckDB file says what it is, behind a checksum: `DUCK`."""
 
 _DUCKDB_CREDENTIALS = "DESTINATION__DUCKDB__CREDENTIALS"
 
@@ -116,11 +173,79 @@ def root_error(failure: Exception) -> BaseException:
     for error in causes(failure):
         if isinstance(error, SyncError | KeyboardInterrupt):
             return error
-        if isinstance(error, duckdb.IOException):
-            # DuckDB has no error class of its own for a locked file: only the text differs
-            is_locked = "set lock on file" in str(error)
-            return WarehouseBusyError(BUSY) if is_locked else SyncError(UNWRITABLE)
-        # psycopg's class, by name: psycopg is not installed where DuckDB alone is used
-        if type(error).__name__ == "OperationalError":
-            return SyncError(UNREACHABLE)
+        if known := engine_error(error):
+            return known
     return failure
+
+
+def engine_error(error: BaseException) -> SyncError | None:
+    """Return what an error of the engine means to an admin; None: it is none of the warehouse.
+
+    Its own text is not repeated: it may quote a value or a password.
+    """
+    problem = next(filter(None, map(_engine_problem, causes(error))), None)
+    kinds: Mapping[str | None, type[SyncError]] = {BUSY: WarehouseBusyError, FOREIGN: ConfigError}
+    return kinds.get(problem, SyncError)(problem) if problem else None
+
+
+def _engine_problem(error: BaseException) -> str:
+    if isinstance(error, duckdb.Error):
+        text, other = str(error), DISK if isinstance(error, duckdb.IOException) else ""
+        return next((_DUCKDB_PROBLEMS[part] for part in _DUCKDB_PROBLEMS if part in text), other)
+    # psycopg's classes, by name: psycopg is not installed where DuckDB alone is used
+    if not type(error).__module__.startswith("psycopg"):
+        return ""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    is_connection = any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
+    return _POSTGRES_PROBLEMS.get(state, UNREACHABLE if is_connection else "")
+
+
+def require_duckdb(file: Path) -> None:
+    """Make sure that a file, where it exists, is a DuckDB database.
+
+    DuckDB would download an extension to open the file of another database.
+
+    Raises: ConfigError where it is something else.
+    """
+    try:
+        with file.open("rb") as opened:
+            if opened.read(12)[_DUCKDB_FIRST_BYTES] != b"DUCK":
+                raise ConfigError(FOREIGN)
+    except OSError:
+        return  # DuckDB creates it, or says why it cannot
+
+
+def destination_problems() -> list[str]:
+    """List what is wrong with the settings of the warehouse, without opening it."""
+    if _duckdb_file_without_dlt():
+        return []
+    import dlt
+
+    name = str(dlt.config.get("destination.name") or "duckdb")
+    problems: list[str] = []
+    try:
+        require_supported(name)
+    except ConfigError as error:
+        problems.append(str(error))
+    return problems + (_address_problems(name) if name in SUPPORTED else [])
+
+
+def _address_problems(name: str) -> list[str]:
+    import dlt
+
+    from settings import setting_name
+
+    schemes = {"duckdb": ("duckdb",), "postgres": ("postgresql", "postgres")}[name]
+    address: object = dlt.secrets.get(f"destination.{name}.credentials")
+    # a file may hold the parts of an address as a table: dlt checks those
+    is_path = name == "duckdb" and "://" not in str(address)
+    if not isinstance(address, str) or is_path or address.partition("://")[0] in schemes:
+        return []
+    examples = {
+        "duckdb": "duckdb:////path/to/warehouse.duckdb",
+        "postgres": "postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+    }
+    return [
+        f"{setting_name(('destination', name), 'credentials')} must begin with {schemes[0]}://, "
+        f"such as {examples[name]}: the warehouse is on {name} (DESTINATION__NAME)"
+    ]

@@ -38,7 +38,9 @@ class ErasureSettings(BaseConfiguration):
 
 MAX_ERASED_SHARE = 0.001
 _RULES = {
-    "wait_hours": Rule("a number of hours, such as 24", lambda value: value >= 0),
+    "wait_hours": Rule(
+        "a number of hours from 0 to a year, such as 24", lambda hours: 0 <= hours <= 366 * 24
+    ),
     "max_records": Rule("a number of records, such as 10", lambda value: value >= 0),
 }
 

@@ -14,13 +14,19 @@ from ibis.backends.sql import SQLBackend
 
 from config.loader import Configuration
 from connectors.extract.landed import field_types
-from errors import ConfigError
+from errors import ConfigError, SyncError
 from models import FieldType
 from transforms.identity import point_in_time
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize
 from transforms.staging.timestamps import from_datetime
 from warehouse import migrations
-from warehouse.destination import configured_destination, duckdb_file, root_error
+from warehouse.destination import (
+    configured_destination,
+    destination_problems,
+    duckdb_file,
+    engine_error,
+    require_duckdb,
+)
 from warehouse.dialects import advisory_lock, qualified, splink_api, transaction
 
 DATASET = "onefunnel"
@@ -300,23 +306,38 @@ def open_warehouse(*, read_only: bool = False) -> Iterator[Warehouse]:
     nothing: DuckDB opens the file read-only, and an empty warehouse stands in for a missing file.
 
     Raises: WarehouseBusyError: another process has the DuckDB file open.
-            SyncError: the warehouse cannot be opened.
-            ConfigError: its schema version is newer than this code; or it is older, and
-            `read_only` forbids to migrate it.
+            SyncError: the warehouse cannot be opened, read or written: damaged, full, read-only.
+            ConfigError: the settings name no warehouse, or a file that is not a DuckDB database;
+            or its schema version is newer than this code; or it is older, and `read_only` forbids
+            to migrate it.
     """
+    if problems := destination_problems():
+        raise ConfigError("\n".join(problems))
+    if file := duckdb_file():
+        require_duckdb(file)
     try:
-        engine = _connect(read_only=read_only)
+        with closing_engine(_connect(read_only=read_only)) as engine:
+            engine.raw_sql("SET TimeZone = 'UTC'")
+            warehouse = Warehouse(engine, read_only=read_only)
+            if read_only:
+                migrations.require_current(warehouse)
+            else:
+                migrations.migrate(warehouse)
+            yield warehouse
+    except SyncError:
+        raise
     except Exception as error:
         # each engine's client raises errors of its own
-        raise root_error(error) from error
+        if known := engine_error(error):
+            raise known from error
+        raise
+
+
+@contextmanager
+def closing_engine(engine: SQLBackend) -> Iterator[SQLBackend]:
+    """Disconnect at the end of the block."""
     try:
-        engine.raw_sql("SET TimeZone = 'UTC'")
-        warehouse = Warehouse(engine, read_only=read_only)
-        if read_only:
-            migrations.require_current(warehouse)
-        else:
-            migrations.migrate(warehouse)
-        yield warehouse
+        yield engine
     finally:
         engine.disconnect()
 

@@ -1,7 +1,7 @@
 """The HubSpot account: its session, and how it is asked and written to."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,25 +12,27 @@ from hubspot import HubSpot
 from hubspot.crm.objects import BatchInputSimplePublicObjectBatchInput
 from hubspot.crm.objects.exceptions import ApiException
 from urllib3 import Retry
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 from connectors.client_state import ClientState
 from connectors.http import (
     MAX_CONNECTIONS,
     TIMEOUT,
     Response,
+    malformed,
+    network_error,
     open_session,
     parse_json,
-    response_lost,
     send_request,
-    validate_url,
+    url_problem,
 )
+from connectors.hubspot import LABEL
 from connectors.hubspot.error_codes import to_error
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
-from errors import ConfigError
+from errors import AccessError, RejectedError
 from models import Account
-from settings import setting
+from settings import Rule, is_one_line, raise_problems, rule_problems, setting
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
 MAX_CONCURRENT_BATCHES = MAX_CONNECTIONS
@@ -49,18 +51,33 @@ class Settings(BaseConfiguration):
     base_url: str = "https://api.hubapi.com"
 
 
+_RULES: Mapping[str, Rule] = {
+    "access_token": Rule(
+        "the token: one line without blanks", lambda token: token and is_one_line(token)
+    ),
+    "base_url": Rule(
+        "an address that ends after the host, such as https://api.hubapi.com",
+        lambda url: not url_problem(url),
+    ),
+}
+
+
+def settings_problems(settings: Settings) -> list[str]:
+    """List what is wrong with the settings, before any call."""
+    return rule_problems(settings, "sources", "hubspot", rules=_RULES)
+
+
 class Client(ClientState):
     """One HubSpot account: read over one kept-alive session, written by the client library."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the session; no call is made yet."""
+        raise_problems(settings_problems(settings))
         # 190 calls per 10 seconds and 5 searches per second: HubSpot, "API usage guidelines"
         limits = {"general": RateLimiter(190, 10), "search": RateLimiter(5, 1)}
         super().__init__(ApiCaller("hubspot", limits))
         token = str(settings.access_token)
-        if not token:
-            raise ConfigError(f"{setting('hubspot', 'access_token')} is missing")
-        self._url = validate_url(settings.base_url, setting("hubspot", "base_url"))
+        self._url = settings.base_url.rstrip("/")
         self._session = open_session(self._url)
         self._session.headers["Authorization"] = f"Bearer {token}"
         environment = self._session.merge_environment_settings(self._url, {}, None, None, None)
@@ -76,14 +93,33 @@ class Client(ClientState):
     def check_connection(self) -> Account:
         """Return the account of the token, after a check that the token works.
 
-        Raises: AccessError where it does not.
+        Raises: AccessError where it does not, or the address is not HubSpot's.
         """
-        portal = self.get("/account-info/v3/details").get("portalId")
-        return Account(portal and str(portal), f"HubSpot account {portal}")
+        path = "/account-info/v3/details"
+        try:
+            portal = self.get(path, is_valid=lambda body: bool(body.get("portalId")))["portalId"]
+        except RejectedError as error:
+            raise AccessError(
+                f"HubSpot does not know {path} ({error.code}): is the address right? Check"
+                f" {setting('hubspot', 'base_url')}"
+            ) from error
+        return Account(str(portal), f"HubSpot account {portal}")
 
-    def get(self, path: str, *, expected_key: str = "", **params: Any) -> dict[str, Any]:
-        """Read what stands at a path; an answer without the list it `holds` is asked for again."""
-        return self._call("GET", path, kind="read", holds=expected_key, params=params)
+    def get(
+        self,
+        path: str,
+        *,
+        expected_key: str = "",
+        is_valid: Callable[[dict[str, Any]], bool] = lambda _: True,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Read the JSON at a path.
+
+        An answer without the list `expected_key`, or that is not `is_valid`, is asked for again.
+        """
+        return self._call(
+            "GET", path, kind="read", holds=expected_key, is_valid=is_valid, params=params
+        )
 
     def post(
         self,
@@ -92,9 +128,12 @@ class Client(ClientState):
         *,
         kind: str = "read",
         expected_key: str = "results",
+        is_valid: Callable[[dict[str, Any]], bool] = lambda _: True,
     ) -> dict[str, Any]:
         """Read through a path that takes its question as a body; searches have their own limit."""
-        return self._call("POST", path, kind=kind, holds=expected_key, data=orjson.dumps(body))
+        return self._call(
+            "POST", path, kind=kind, holds=expected_key, is_valid=is_valid, data=orjson.dumps(body)
+        )
 
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
@@ -104,7 +143,8 @@ class Client(ClientState):
                 RetryableError: nothing was written; read the records before a retry.
         """
         batch = BatchInputSimplePublicObjectBatchInput(inputs=inputs)
-        where = f"POST /crm/v3/objects/{object}/batch/update"
+        path = f"/crm/v3/objects/{object}/batch/update"
+        where = f"POST {path}"
 
         def send() -> dict[str, Any]:
             try:
@@ -117,13 +157,12 @@ class Client(ClientState):
                 # The library has made text of the body.
                 content = (error.body or "").encode()
                 answer = Response(error.status, error.headers or {}, content)
-            except (NewConnectionError, ConnectTimeoutError):
-                raise response_lost(where, is_write=False) from None
-            except HTTPError:
-                raise response_lost(where, is_write=True) from None
+            except HTTPError as error:
+                url = f"{self._url}{path}"
+                raise network_error(error, "POST", url, crm=LABEL, is_write=True) from None
             body = self._parse_response(answer, where, is_write=True)
             if not isinstance(body, dict) or not isinstance(body.get("results"), list):
-                raise response_lost(where, is_write=True)
+                raise malformed(where, is_write=True)
             return body
 
         return self.api_caller.call(
@@ -131,18 +170,25 @@ class Client(ClientState):
         )
 
     def _call(
-        self, method: str, path: str, *, kind: str, holds: str, **request: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        kind: str,
+        holds: str,
+        is_valid: Callable[[dict[str, Any]], bool],
+        **request: Any,
     ) -> dict[str, Any]:
         where = f"{method} {path}"
         headers = {"Content-Type": "application/json"} if "data" in request else None
 
         def send() -> dict[str, Any]:
             answer = send_request(
-                self._session, method, self._url + path, headers=headers, **request
+                self._session, method, self._url + path, crm=LABEL, headers=headers, **request
             )
             body = self._parse_response(answer, where)
-            if not _is_valid_body(body, holds, kind):
-                raise response_lost(where, is_write=False)
+            if not _is_valid_body(body, holds, kind) or not is_valid(body):
+                raise malformed(where, is_write=False)
             return body
 
         pace = "search" if kind == "search" else "general"
@@ -152,7 +198,7 @@ class Client(ClientState):
         self, answer: Response, where: str, *, is_write: bool = False
     ) -> dict[str, Any]:
         self._update_limits(answer)
-        if answer.status >= 300:
+        if answer.status >= 300 or answer.is_html:
             raise to_error(answer, where, is_write=is_write)
         body: dict[str, Any] = parse_json(answer, where, is_write=is_write)
         return body

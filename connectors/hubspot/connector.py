@@ -3,7 +3,7 @@
 from connectors import Connector
 from connectors.hubspot import LABEL
 from connectors.hubspot.catalog import PRIMARY_KEY, catalog
-from connectors.hubspot.client import Client, Settings, connect
+from connectors.hubspot.client import Client, Settings, connect, settings_problems
 from connectors.hubspot.sink import estimate_writes, write
 from connectors.hubspot.source import estimate, reread, source
 from connectors.hubspot.verify import existing_ids, find_differences, is_countable
@@ -12,6 +12,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
     primary_key=PRIMARY_KEY,
     settings=Settings,
+    settings_problems=settings_problems,
     connect=connect,
     catalog=catalog,
     source=source,

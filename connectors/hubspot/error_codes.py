@@ -5,8 +5,16 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from connectors.error_mapping import ErrorRule, codes_in_scope, drop_nulls, match_rule
+from connectors.error_mapping import (
+    ErrorRule,
+    codes_in_scope,
+    drop_nulls,
+    match_rule,
+    retryable,
+    unexpected_page,
+)
 from connectors.http import Response, response_lost
+from connectors.hubspot import LABEL
 from errors import (
     AccessError,
     ConfigError,
@@ -159,13 +167,17 @@ def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncE
     """Say what a refusal means, without a word of what it held."""
     if is_write and response.status >= 500:
         return response_lost(where, is_write=True)
+    address = setting("hubspot", "base_url")
+    page = unexpected_page(response, where, crm=LABEL, address=address, is_write=is_write)
+    if page is not None:
+        return page
     problem = parse_error(response.body)
     row = _rule(response.status, _error_code(problem))
     if row.error is RejectedError:
         return rejection(problem, where, status=response.status)
     text = f"HubSpot answered {response.status} to {where}: {row.fix}"
     if row.error is RetryableError:
-        return RetryableError(text, retry_after=response.retry_after)
+        return retryable(text, response)
     if response.status == 403:
         return AccessError(f"{text}: {', '.join(scopes(problem)) or 'a scope it does not name'}")
     return row.error(text)
@@ -212,9 +224,6 @@ def _rule(status: int, word: str) -> ErrorRule:
         return found
     if status >= 500:
         return ErrorRule(status=status, error=RetryableError, fix="it has trouble of its own")
-    if status < 400:
-        fix = f"check {setting('hubspot', 'base_url')}, it leads elsewhere"
-        return ErrorRule(status=status, error=ConfigError, fix=fix)
     return ErrorRule(
         status=status, error=RejectedError, fix="look the code up in HubSpot's documentation"
     )

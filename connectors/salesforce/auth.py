@@ -1,22 +1,44 @@
 """How to reach the Salesforce org, and the ways to log in."""
 
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
-from warnings import catch_warnings
+from xml.parsers.expat import ExpatError
 
+import jwt
 import requests
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
-from jwt import PyJWTError
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
 
-from connectors.http import is_loopback, response_lost
-from connectors.salesforce.error_codes import is_name
-from errors import AccessError, ConfigError, RetryableError, SyncError
-from settings import setting
+from connectors.error_mapping import retryable, unexpected_page
+from connectors.http import (
+    NETWORK_ERRORS,
+    Response,
+    is_loopback,
+    network_error,
+    open_session,
+    send_request,
+    url_problem,
+)
+from connectors.salesforce import LABEL
+from connectors.salesforce.login_errors import LoginMethod, login_error, token_or_error
+from errors import RetryableError, SyncError
+from settings import Rule, is_one_line, rule_problems, setting
 
 API_VERSION = "60.0"
+SOAP_PATH = f"/services/Soap/u/{API_VERSION}"
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
+ASSERTION_SECONDS = 180
+"""How long the signed assertion of a JWT login is valid: Salesforce accepts five minutes."""
+
+SALESFORCE_HOSTS = (".salesforce.com", ".salesforce.mil", ".sfcrmproducts.cn", ".sfcrmapps.cn")
+"""Where secrets may be sent: Salesforce, that of the US Government, and that in China."""
 
 
 @configspec
@@ -41,62 +63,160 @@ class Settings(BaseConfiguration):
     bulk_min_records: int = 5_000
 
 
-def auth_method(settings: Settings, url: str) -> dict[str, str] | None:
-    """Choose the best login the settings allow, as arguments of the library; None: only a token.
+_ONE_LINE = Rule("one line without blanks", is_one_line)
+_RULES: Mapping[str, Rule] = {
+    "instance_url": Rule(
+        "the address of your org, which ends after the host: https://EXAMPLE.my.salesforce.com",
+        lambda url: not url_problem(url),
+    ),
+    "client_id": _ONE_LINE,
+    "client_secret": _ONE_LINE,
+    "username": Rule("a user name such as sync@example.com", is_one_line),
+    "private_key": Rule(
+        "a private key (PEM), from the line -----BEGIN PRIVATE KEY----- to the last line",
+        lambda key: not key or _is_private_key(str(key)),
+    ),
+    "audience": Rule(
+        "the login host, such as https://login.salesforce.com", lambda url: not url_problem(url)
+    ),
+    "access_token": _ONE_LINE,
+    "password": Rule("one line", lambda password: str(password).isprintable()),
+    "security_token": _ONE_LINE,
+    "bulk_min_records": Rule("a number of records from 1 on, such as 5000", lambda n: n >= 1),
+}
 
-    Raises: ConfigError where there is none, or a host is not Salesforce's.
-    """
-    client = {"consumer_key": settings.client_id, "domain": _domain(url)}
-    user = {"username": settings.username}
-    secret, key = str(settings.client_secret), str(settings.private_key)
-    password, token = str(settings.password), str(settings.security_token)
-    if settings.client_id and secret:
-        return client | {"consumer_secret": secret}
-    if settings.client_id and settings.username and key:
-        audience = {"instance_url": _domain(url), "domain": _domain(settings.audience)}
-        return client | user | audience | {"privatekey": key}
+
+def settings_problems(settings: Settings) -> list[str]:
+    """List what is wrong with the settings, each and taken together, before any call."""
+    problems = rule_problems(settings, "sources", "salesforce", rules=_RULES)
+    host, method = urlsplit(settings.instance_url).hostname or "", auth_method(settings)
+    if method is None and not settings.access_token:
+        problems.append(
+            "nothing to log in to Salesforce with: set"
+            f" {setting('salesforce', 'client_id')} and {setting('salesforce', 'client_secret')}"
+        )
+    elif method and not problems and not _may_have_secrets(host, settings.instance_url):
+        problems.append(
+            f"{setting('salesforce', 'instance_url')}: {host} is no host of Salesforce. Secrets are"
+            f" sent only to hosts that end with {', '.join(SALESFORCE_HOSTS)}; for any other host"
+            f" set {setting('salesforce', 'access_token')} alone"
+        )
+    return problems
+
+
+def _may_have_secrets(host: str, url: str) -> bool:
+    return host.endswith(SALESFORCE_HOSTS) or is_loopback(url)
+
+
+def auth_method(settings: Settings) -> LoginMethod | None:
+    """Choose the best login the settings allow; None: at most a token, which is no login."""
+    if settings.client_id and settings.client_secret:
+        return "client credentials"
+    if settings.client_id and settings.username and settings.private_key:
+        return "JWT"
     if settings.access_token:
         return None
-    if settings.username and password and token:
-        return user | {"password": password, "security_token": token, "domain": _domain(url)}
-    raise ConfigError(
-        "nothing to log in to Salesforce with: set"
-        f" {setting('salesforce', 'client_id')} and {setting('salesforce', 'client_secret')}"
-    )
+    if settings.username and settings.password and settings.security_token:
+        return "password"
+    return None
 
 
-def authenticate(auth_arguments: dict[str, str], session: requests.Session) -> str:
-    """Log in by one way, and give the token of the new session."""
+def authenticate(
+    method: LoginMethod, settings: Settings, url: str, session: requests.Session
+) -> str:
+    """Log in at the host of `url`, and give the token of the new session.
+
+    Raises: AccessError where Salesforce refuses the login, RetryableError where it may pass.
+    """
+    host = urlsplit(url).hostname
+    if method == "password":
+        return _login_by_password(settings, url)
+    form, headers = _token_request(method, settings)
+    answer = send_request(session, "POST", url + TOKEN_PATH, crm=LABEL, data=form, headers=headers)
+    token = token_or_error(answer, method, host)
+    if isinstance(token, SyncError):
+        raise token
+    return token
+
+
+def _token_request(
+    method: LoginMethod, settings: Settings
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return form and headers of the request for a token."""
+    if method == "client credentials":
+        client = f"{settings.client_id}:{settings.client_secret}".encode()
+        return (
+            {"grant_type": "client_credentials"},
+            {"Authorization": f"Basic {b64encode(client).decode()}"},
+        )
+    claims = {
+        "iss": settings.client_id,
+        "sub": settings.username,
+        "aud": settings.audience.rstrip("/"),
+        "exp": int(datetime.now(UTC).timestamp()) + ASSERTION_SECONDS,
+    }
+    return {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": _sign(claims, str(settings.private_key)),
+    }, {}
+
+
+def _sign(claims: Mapping[str, Any], key: str) -> str:
+    # an environment file cannot hold a line break: people write the two characters \n
+    return jwt.encode(dict(claims), key.replace("\\n", "\n"), algorithm="RS256")
+
+
+def _is_private_key(key: str) -> bool:
     try:
-        with catch_warnings(action="ignore"):  # the library's warnings hold the client id
-            token, _ = SalesforceLogin(
-                sf_version=API_VERSION, **{**auth_arguments, "session": session}
-            )
+        _sign({}, key)
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _login_by_password(settings: Settings, url: str) -> str:
+    """Log in by SOAP, which the library does until Salesforce ends it in 2027."""
+    host = urlsplit(url).hostname
+
+    def check(response: requests.Response, **_: Any) -> None:
+        # before the library reads it: it takes every page for a refusal, and follows redirects
+        read = Response(response.status_code, response.headers, response.content)
+        if error := _soap_error(read, host):
+            raise error
+
+    session = open_session(url)
+    session.hooks["response"].append(check)
+    try:
+        token, _ = SalesforceLogin(
+            username=settings.username,
+            password=str(settings.password),
+            security_token=str(settings.security_token),
+            sf_version=API_VERSION,
+            scratch_url=url,
+            session=session,
+        )
     except SalesforceAuthenticationFailed as error:
-        raise _login_error(error) from None
-    except (ValueError, PyJWTError):
-        raise ConfigError(
-            f"{setting('salesforce', 'private_key')} is not a private key (PEM)"
-        ) from None
-    except requests.RequestException:
-        raise response_lost("login", is_write=False) from None
+        code = str(error.code).rpartition(":")[2]
+        raise login_error(code, "", "password", host) from None
+    except NETWORK_ERRORS as error:
+        raise network_error(error, "POST", url + SOAP_PATH, crm=LABEL) from None
+    except ExpatError:
+        raise RetryableError(f"{LABEL} answered the login at {host} with malformed XML") from None
     return str(token)
 
 
-def _login_error(error: SalesforceAuthenticationFailed) -> SyncError:
-    code = str(error.code)
-    if code.startswith("5"):
-        return RetryableError(f"Salesforce answered {code} to the login")
-    return AccessError(
-        f"Salesforce refused the login ({code if is_name(code) else 'no reason given'}):"
-        " check the client, the user, and that the user may use the client"
+def _soap_error(response: Response, host: str | None) -> SyncError | None:
+    """Return the error for an answer that is not SOAP; a refusal is SOAP with the status 500."""
+    where, address = f"the login by password at {host}", setting("salesforce", "instance_url")
+    if 300 <= response.status < 400:
+        return unexpected_page(response, where, crm=LABEL, address=address, is_write=False)
+    if _SOAP_ANSWER.search(response.body) and response.body.rstrip().endswith(b"Envelope>"):
+        return None
+    return retryable(
+        f"{LABEL} answered {response.status} to {where} with"
+        f" {'an HTML page' if response.is_html else 'no SOAP'}: is the address right? {address}",
+        response,
     )
 
 
-def _domain(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    if is_loopback(url):
-        return "loopback"
-    if not host.endswith(".salesforce.com"):
-        raise ConfigError(f"{host}: Salesforce hosts end with .salesforce.com")
-    return host.removesuffix(".salesforce.com")
+_SOAP_ANSWER = re.compile(rb"<(\w+:)?(exceptionCode|sessionId)>[^<]")

@@ -10,24 +10,24 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
-from simple_salesforce.api import Salesforce
 
 from connectors.client_state import ClientState
-from connectors.http import (
-    Response,
-    open_session,
-    parse_json,
-    response_lost,
-    send_request,
-    validate_url,
-)
+from connectors.http import Response, malformed, open_session, parse_json, send_request
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
-from connectors.salesforce.auth import API_VERSION, Settings, auth_method, authenticate
+from connectors.salesforce import LABEL
+from connectors.salesforce.auth import (
+    API_VERSION,
+    Settings,
+    auth_method,
+    authenticate,
+    settings_problems,
+)
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
-from errors import AccessError, ConfigError, RejectedError
+from connectors.salesforce.login_errors import BLOCKED_SESSION
+from errors import AccessError, RejectedError
 from models import Account
-from settings import setting
+from settings import raise_problems, setting
 
 T = TypeVar("T")
 
@@ -41,26 +41,25 @@ for _library in ("simple_salesforce", "urllib3"):
 
 
 class Client(ClientState):
-    """One Salesforce org, over the session of the client library."""
+    """One Salesforce org, over one kept-alive session."""
 
     def __init__(self, settings: Settings) -> None:
         """Log in."""
+        raise_problems(settings_problems(settings))
         limits = {"general": RateLimiter(100, 1), "bulk": RateLimiter(100, 1)}
         super().__init__(ApiCaller("salesforce", limits))
         self._settings = settings
-        if not settings.instance_url:
-            raise ConfigError(f"{setting('salesforce', 'instance_url')} is missing")
-        self._url = validate_url(settings.instance_url, setting("salesforce", "instance_url"))
+        self._url = settings.instance_url.rstrip("/")
         self.bulk_min_records = settings.bulk_min_records
         self._session = open_session(self._url)
         self._renewal_lock = Lock()
-        self._auth_method = auth_method(settings, self._url)
-        if "password" in (self._auth_method or {}):
+        self._auth_method = auth_method(settings)
+        if self._auth_method == "password":
             self.warnings.append(
                 "Salesforce is ending logins by password and security token: use a client id and"
                 f" {setting('salesforce', 'client_secret')}"
             )
-        self._salesforce = self._authenticate()
+        self._token = self._authenticate()
 
     def check_connection(self) -> Account:
         """Return the org of the session, after a check that it may use the API.
@@ -141,7 +140,7 @@ class Client(ClientState):
         def sound(answer: Response) -> Any:
             body = parse_json(answer, where, is_write=is_write)
             if not is_sound(body):
-                raise response_lost(where, is_write=is_write)
+                raise malformed(where, is_write=is_write)
             return body
 
         return self._call(method, path, sound, kind=kind, is_safe=is_safe, **request)
@@ -180,42 +179,51 @@ class Client(ClientState):
 
         def send() -> T:
             headers = {
-                "Authorization": f"Bearer {self._salesforce.session_id}",
+                "Authorization": f"Bearer {self._token}",
                 "Content-Type": content_type,
                 # without this header Salesforce runs the assignment rules, and leads change owners
                 "Sforce-Auto-Assign": "FALSE",
             }
             answer = send_request(
-                self._salesforce.session,
+                self._session,
                 method,
                 self._url + path,
+                crm=LABEL,
                 is_write=is_write,
                 headers=headers,
                 **request,
             )
             self._update_limits(answer)
-            if answer.status >= 300:
+            if answer.status >= 300 or answer.is_html:
                 raise to_error(answer, f"{method} {path}", is_write=is_write)
             return of(answer)
 
-        operation, session = f"{method} {path}", self._salesforce
+        call = partial(
+            self.api_caller.call,
+            f"{method} {path}",
+            send,
+            kind=kind,
+            limiter=pace,
+            is_retryable=repeats,
+        )
+        token = self._token
         try:
-            return self.api_caller.call(
-                operation, send, kind=kind, limiter=pace, is_retryable=repeats
-            )
+            return call()
         except SessionExpiredError:
             if not self._auth_method:
                 raise
-            self._renew(session)
-            return self.api_caller.call(
-                operation, send, kind=kind, limiter=pace, is_retryable=repeats
-            )
+            self._renew(token)
+        try:
+            return call()
+        except SessionExpiredError:
+            # the session is fresh: it did not expire
+            raise AccessError(BLOCKED_SESSION) from None
 
-    def _renew(self, ended: Salesforce) -> None:
+    def _renew(self, ended: str) -> None:
         """Log in again, once for all calls whose session expired."""
         with self._renewal_lock:
-            if self._salesforce is ended:
-                self._salesforce = self._authenticate()
+            if self._token == ended:
+                self._token = self._authenticate()
 
     def _update_limits(self, answer: Response) -> None:
         self.record_response(answer)
@@ -223,14 +231,11 @@ class Client(ClientState):
             self.daily_limit = int(usage[2])
             self.calls_remaining = self.daily_limit - int(usage[1])
 
-    def _authenticate(self) -> Salesforce:
-        token = str(self._settings.access_token)
-        if way := self._auth_method:
-            anew = partial(authenticate, way, self._session)
-            token = self.api_caller.call("login", anew, kind="login", limiter="general")
-        return Salesforce(
-            session_id=token, instance_url=self._url, session=self._session, version=API_VERSION
-        )
+    def _authenticate(self) -> str:
+        if not (method := self._auth_method):
+            return str(self._settings.access_token)
+        login = partial(authenticate, method, self._settings, self._url, self._session)
+        return self.api_caller.call("login", login, kind="login", limiter="general")
 
 
 def connect(settings: Settings) -> Client:

@@ -2,7 +2,7 @@
 
 from connectors import Connector
 from connectors.salesforce import LABEL
-from connectors.salesforce.auth import Settings
+from connectors.salesforce.auth import Settings, settings_problems
 from connectors.salesforce.catalog import PRIMARY_KEY, catalog
 from connectors.salesforce.client import Client, connect
 from connectors.salesforce.sink import estimate_writes, write
@@ -13,6 +13,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
     primary_key=PRIMARY_KEY,
     settings=Settings,
+    settings_problems=settings_problems,
     connect=connect,
     catalog=catalog,
     source=source,

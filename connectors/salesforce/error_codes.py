@@ -5,8 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
-from connectors.error_mapping import ErrorRule, codes_in_scope, drop_nulls, match_rule
+from connectors.error_mapping import (
+    ErrorRule,
+    codes_in_scope,
+    drop_nulls,
+    match_rule,
+    retryable,
+    unexpected_page,
+)
 from connectors.http import Response, response_lost
+from connectors.salesforce import LABEL
 from errors import (
     AccessError,
     ConfigError,
@@ -223,10 +231,17 @@ class SessionExpiredError(AccessError):
 
 def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncError:
     """Say what a refusal means, without a word of what it held."""
+    address = setting("salesforce", "instance_url")
+    page = unexpected_page(response, where, crm=LABEL, address=address, is_write=is_write)
+    if page is not None:
+        return page
     problems = parse_errors(response.body)
     code = problems[0].code
     if code == "INVALID_SESSION_ID":
-        return SessionExpiredError(f"Salesforce ended the session: {_rule(401, '').fix}")
+        return SessionExpiredError(
+            f"Salesforce ended the session ({code}): {_rule(401, '').fix}. If it refuses a new one"
+            " as well, API access control may block the app (Setup, API Access Control)"
+        )
     if is_write and response.status >= 500:
         return response_lost(where, is_write=True)
     row = _rule(response.status, code)
@@ -234,7 +249,7 @@ def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncE
         return rejection(problems, where)
     text = f"Salesforce answered {response.status} {code} to {where}: {row.fix}"
     if row.error is RetryableError:
-        return RetryableError(text, retry_after=response.retry_after)
+        return retryable(text, response)
     return row.error(text)
 
 
@@ -275,9 +290,6 @@ def _rule(status: int, code: str) -> ErrorRule:
         return found
     if status >= 500:
         return ErrorRule(status=status, error=RetryableError, fix="it has trouble of its own")
-    if status < 400:
-        fix = f"check {setting('salesforce', 'instance_url')}, it leads elsewhere"
-        return ErrorRule(status=status, error=ConfigError, fix=fix)
     return ErrorRule(
         status=status, error=RejectedError, fix="look the code up in Salesforce's documentation"
     )

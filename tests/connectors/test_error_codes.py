@@ -1,10 +1,23 @@
 """What each answer of the two CRMs means: the tables of `answers.py`, row by row."""
 
-from datetime import timedelta
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from connectors.error_mapping import ErrorRule
 from connectors.http import Response, open_session, parse_json, send_request
@@ -38,7 +51,7 @@ def property_error(code: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (302, {}, ConfigError),
+        (302, {}, RetryableError),
         (400, {"message": "Unable to infer object type from: butterflies"}, RejectedError),
         (400, property_error("PROPERTY_DOESNT_EXIST"), RejectedError),
         (400, property_error("READ_ONLY_VALUE"), RejectedError),
@@ -147,7 +160,7 @@ def test_a_refused_property_is_named_with_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "error"),
     [
-        (302, "", ConfigError),
+        (302, "", RetryableError),
         (400, "", RejectedError),
         (400, "UNABLE_TO_LOCK_ROW", RetryableError),
         (400, "QUERY_TIMEOUT", RetryableError),
@@ -262,6 +275,47 @@ def test_retry_after_may_be_nonsense() -> None:
     assert answer(503, {}, Retry_After="soon").retry_after is None
 
 
+@pytest.mark.parametrize("asked", ["9" * 30, "²", "-5", "1.5", "0x10"])
+def test_a_time_that_is_none_is_ignored(asked: str) -> None:
+    """A number without end, or a digit that is no decimal."""
+    assert answer(503, {}, Retry_After=asked).retry_after is None
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+def test_a_wait_that_is_too_long_is_named_with_its_time(crm: Any) -> None:
+    """By the clock of the CRM."""
+    headers = {"Retry_After": "7200", "Date": "Sat, 01 Mar 2014 00:00:00 GMT"}
+
+    raised = crm.to_error(answer(429, {}, **headers), "GET /x")
+
+    assert isinstance(raised, RetryableError)
+    assert "no calls before 2014-03-01 02:00 UTC" in str(raised)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 409])
+@pytest.mark.parametrize("body", [b"<html>blocked</html>", b"", b"blocked"])
+def test_a_page_that_the_api_did_not_give_says_nothing_of_permissions(
+    crm: Any, status: int, body: bytes
+) -> None:
+    """A read is repeated and then names the address; the outcome of a write is unknown."""
+    read = crm.to_error(answer(status, body), "GET /x")
+    write = crm.to_error(answer(status, body), "PATCH /x", is_write=True)
+
+    assert isinstance(read, RetryableError)
+    assert "is the address right?" in str(read)
+    assert isinstance(write, UnknownOutcomeError)
+
+
+@pytest.mark.parametrize("crm", [hubspot, salesforce])
+def test_a_redirect_names_the_host_it_leads_to(crm: Any) -> None:
+    """Not its path: that may hold a value."""
+    raised = crm.to_error(answer(302, b"", Location=f"https://other.example/{MARKER}"), "GET /x")
+
+    assert "leads to other.example" in str(raised)
+    assert MARKER not in str(raised)
+
+
 NOWHERE = "http://127.0.0.1:9/contacts"
 
 
@@ -273,10 +327,89 @@ def test_a_read_without_connection_is_tried_again() -> None:
     assert MARKER not in str(raised.value)
 
 
-def test_a_write_without_answer_is_unclear() -> None:
+def test_a_write_that_never_left_may_be_sent_again() -> None:
+    """No server listens: nothing was written."""
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1, PATCH /contacts.*connection refused"):
+        send_request(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that reads one request and closes the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(1000)
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/contacts"
+        thread.join()
+
+
+def test_a_write_without_answer_is_unclear(silent_server: str) -> None:
     """It may have arrived."""
     with pytest.raises(UnknownOutcomeError, match="PATCH /contacts"):
-        send_request(open_session(NOWHERE), "PATCH", NOWHERE, is_write=True)
+        send_request(open_session(silent_server), "PATCH", silent_server, is_write=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        (NOWHERE, "connection refused"),
+        ("https://onefunnel.invalid/contacts", "name not known"),
+    ],
+)
+def test_a_missing_connection_names_crm_host_and_cause(url: str, cause: str) -> None:
+    """The text holds no query."""
+    with pytest.raises(RetryableError, match=cause) as raised:
+        send_request(open_session(url), "GET", url, crm="HubSpot", params={"email": MARKER})
+
+    assert f"HubSpot {urlsplit(url).hostname}" in str(raised.value)
+    assert MARKER not in str(raised.value)
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[str]:
+    """A server with a certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True):
+                pass
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"https://localhost:{server.getsockname()[1]}/contacts"
+        thread.join()
+
+
+def test_a_certificate_that_is_not_trusted_is_named(tls_server: str) -> None:
+    """With what to do behind a proxy that opens TLS; a write has not left."""
+    with pytest.raises(RetryableError, match=r"certificate is not trusted.*REQUESTS_CA"):
+        send_request(requests.Session(), "PATCH", tls_server, is_write=True)
 
 
 def test_a_page_of_a_proxy_is_no_answer() -> None:

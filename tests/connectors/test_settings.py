@@ -102,6 +102,43 @@ def test_salesforce_needs_an_address() -> None:
         connect_salesforce(SalesforceSettings())
 
 
+BAD_URLS = [
+    "https://api.hubapi.com/crm/v3",
+    "https://api.hubapi.com?x=1",
+    "https://api.hubapi.com#x",
+    "https://api hubapi.com",
+    " https://api.hubapi.com",
+    "https://api.hubapi.com\n",
+    "https://api.hubapi.com:port",
+    "https://[::1",
+    "https://",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_an_address_ends_after_the_host(url: str) -> None:
+    """A path, a blank or a line break would be sent with every call."""
+    with pytest.raises(ConfigError, match="BASE_URL"):
+        validate_url(url, "BASE_URL")
+
+
+@pytest.mark.parametrize(
+    "token", [f"{SECRET}\n", f" {SECRET}", f"Bearer {SECRET}", f"{SECRET}\x00"]
+)
+def test_a_token_is_one_line_without_blanks(token: str) -> None:
+    """HTTP would refuse it in the first call, or the CRM call it invalid."""
+    hubspot = HubSpotSettings(access_token=token)
+    salesforce = SalesforceSettings(instance_url="https://x.my.salesforce.com", access_token=token)
+
+    with pytest.raises(ConfigError, match=r"SOURCES__HUBSPOT__ACCESS_TOKEN.*one line") as first:
+        connect_hubspot(hubspot)
+    with pytest.raises(ConfigError, match=r"SOURCES__SALESFORCE__ACCESS_TOKEN.*one line") as second:
+        connect_salesforce(salesforce)
+
+    assert SECRET not in f"{first.value}{second.value}"
+
+
 @pytest.mark.parametrize(
     "url", ["http://api.hubapi.com", "ftp://127.0.0.1", "api.hubapi.com", "https://a:b@c.d"]
 )
