@@ -11,6 +11,9 @@ RANKED_COLUMNS = ("stage", "standing", "furthest_stage")
 STAGE_COLUMNS = ("stage", "furthest_stage")
 """The columns whose only values are stages."""
 
+FADING_COLUMNS = ("score", "engagement", "touches")
+"""The columns that change from day to day without an event: points fade, windows move on."""
+
 
 class LifecycleColumn(NamedTuple):
     """A column of `lifecycle`: its type, and its possible values (None: any)."""

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from config.definition import FieldLeaf, PositiveInt
+from config.lifecycle_columns import FADING_COLUMNS
 from config.model import ConfigModel
 from config.validation_errors import Violation
 from models import Catalog, FieldType
@@ -317,6 +318,13 @@ class Mapping(ConfigModel):
             if not dot or of == record:
                 targets[field] = link.to
         return targets
+
+    def volatile_fields(self) -> Iterator[tuple[str, str]]:
+        """The written fields whose value changes without an event: record type, field."""
+        for record, fields in self.write.items():
+            for name, write in fields.items():
+                if write.from_ in FADING_COLUMNS or write.min_change is not None:
+                    yield record, name
 
     def rules_by_object(self) -> dict[str, list[EventRule]]:
         """The event rules of each object, in the order written."""

@@ -10,6 +10,7 @@ from transforms.planning.holds import WriteHistory, apply_hold_rules
 
 NOW = datetime(2026, 5, 1, 12)
 KEY = {"crm": "hubspot", "object": "contacts", "record_id": "1", "field": "stage"}
+VOLATILE = [("hubspot", "contacts", "points")]
 WRONG = {
     **KEY,
     "crm_value": "lead",
@@ -89,7 +90,9 @@ def store():
 
 def judged(fields, attempts=(), decisions=(), *, store):
     past = WriteHistory(table(list(attempts), ATTEMPT), table(list(decisions), DECISION))
-    told = apply_hold_rules(table(fields, WRONG), past, as_of=NOW, materialize=store)
+    told = apply_hold_rules(
+        table(fields, WRONG), past, volatile_fields=VOLATILE, as_of=NOW, materialize=store
+    )
     return told.order_by("record_id", "field").to_pyarrow().to_pylist()
 
 
@@ -196,6 +199,71 @@ def test_a_refusal_without_a_field_holds_that_set_of_changes(
     told = judged(fields, attempts, decisions, store=store)
 
     assert {row["hold_reason"] for row in told} == holds
+
+
+def points(after="9", **what):
+    """The score, which is another number each night."""
+    return {"field": "points", "after": after} | what
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempts", "holds"),
+    [
+        pytest.param(
+            [wrong(), wrong(**points("8"))],
+            [unnamed(), unnamed(**points())],
+            {"stage": "refused", "points": "refused"},
+            id="the score faded",
+        ),
+        pytest.param(
+            [wrong()],
+            [unnamed(), unnamed(**points())],
+            {"stage": "refused"},
+            id="the score is near enough to the CRM's today",
+        ),
+        pytest.param(
+            [wrong(), wrong(**points())],
+            [unnamed()],
+            {"stage": "refused", "points": "refused"},
+            id="the score was near enough then",
+        ),
+        pytest.param(
+            [wrong(after="sql"), wrong(**points("8"))],
+            [unnamed(), unnamed(**points())],
+            {"stage": None, "points": None},
+            id="the stage is another",
+        ),
+        pytest.param(
+            [wrong(**points("8"))],
+            [unnamed(), unnamed(**points())],
+            {"points": None},
+            id="the stage is right by now",
+        ),
+        pytest.param(
+            [wrong(**points("8"))],
+            [unnamed(**points())],
+            {"points": "refused"},
+            id="the score alone was refused",
+        ),
+        pytest.param(
+            [wrong(), wrong(**points("8", rule_hash="f2"))],
+            [unnamed(), unnamed(**points())],
+            {"stage": None, "points": None},
+            id="the mapping of the score changed",
+        ),
+        pytest.param(
+            [wrong(), wrong(**points("8"))],
+            [refused(**points(), refused_field="points")],
+            {"stage": None, "points": "refused"},
+            id="the CRM named the score",
+        ),
+    ],
+)
+def test_a_value_that_fades_does_not_make_a_refused_set_another_one(fields, attempts, holds, store):
+    """Else the same refused records would be sent each night."""
+    told = judged(fields, attempts, store=store)
+
+    assert {row["field"]: row["hold_reason"] for row in told} == holds
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Each rule is one function; `apply_hold_rules` combines them. docs/writing.md explains them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -46,22 +46,27 @@ class WriteHistory(NamedTuple):
 
 
 def apply_hold_rules(
-    differences: ir.Table, write_history: WriteHistory, *, as_of: datetime, materialize: Materialize
+    differences: ir.Table,
+    write_history: WriteHistory,
+    *,
+    volatile_fields: Collection[tuple[str, str, str]],
+    as_of: datetime,
+    materialize: Materialize,
 ) -> ir.Table:
     """Say of every wrong field why it is not written.
 
     In:     differences(crm, object, record_id, field, crm_value, after, rule_hash, policy,
-            is_ahead, ...)
+            is_ahead, ...); volatile_fields: (crm, object, field) of the fields whose value changes
+            from day to day by itself, such as a score that fades
     Out:    the same and was_overwritten boolean (another program replaced the value written last),
             hold_reason (NULL: it is written), error_code, error (of the CRM's rejection),
             field_at_fault (NULL where a set of changes was rejected)
     Source: docs/writing.md, "Withheld changes".
     """
     judged_by_hand = differences.filter(differences.policy != "overwrite")
-    sent = _relevant_attempts(write_history.attempts, differences, judged_by_hand, as_of=as_of)
-    refused = materialize(
-        "refused", write_history.attempts.filter(write_history.attempts.status == "quarantined")
-    )
+    attempts = _with_volatile(write_history.attempts, volatile_fields)
+    sent = _relevant_attempts(attempts, differences, judged_by_hand, as_of=as_of)
+    refused = materialize("refused", attempts.filter(attempts.status == "quarantined"))
     set_back = sent.filter(sent.status == "written", sent.was_overwritten)
     facts = (
         _frozen(write_history.decisions),
@@ -72,7 +77,7 @@ def apply_hold_rules(
     released = materialize(
         "released", _released(ibis.union(*fields).distinct(), write_history.decisions)
     )
-    known = differences
+    known = _with_volatile(differences, volatile_fields)
     for fact in (
         materialize("last_written", _last_written(sent)),
         _last_cleared(sent),
@@ -101,8 +106,14 @@ def apply_hold_rules(
         "error",
         "field_at_fault",
     )
-    judged = materialize("judged", known.select(*columns))
-    return _hold_refused_sets(judged, write_history.attempts, refused, released)
+    judged = materialize("judged", known.select(*columns, "is_volatile"))
+    return _hold_refused_sets(judged, attempts, refused, released).select(*columns)
+
+
+def _with_volatile(table: ir.Table, fields: Collection[tuple[str, str, str]]) -> ir.Table:
+    """Add is_volatile: whether the value of the field changes from day to day by itself."""
+    name = table.crm + ":" + table.object + ":" + table.field
+    return table.mutate(is_volatile=name.isin([":".join(field) for field in fields]))
 
 
 def hold_absent(judged: ir.Table, absent: ir.Table) -> ir.Table:
@@ -143,8 +154,11 @@ def _hold_reason(known: ir.Table) -> ir.StringValue:
 
 
 def _is_refused(known: ir.Table) -> ir.BooleanValue:
-    """Whether just this value was refused, under just this mapping and catalog."""
-    same = known.refused_after.identical_to(known.after)
+    """Whether just this value was refused, under just this mapping and catalog.
+
+    A volatile value is another one each night, so any value of the field counts as the same.
+    """
+    same = known.refused_after.identical_to(known.after) | known.is_volatile
     same = same & (known.refused_rule_hash == known.rule_hash).fill_null(False)
     is_last = ~_is_after(known.wrote_at, known.refused_at)
     return same & is_last & _is_in_force(known, known.refused_at)
@@ -244,21 +258,29 @@ def _released(fields: ir.Table, decisions: ir.Table) -> ir.Table:
 def _hold_refused_sets(
     judged: ir.Table, attempts: ir.Table, refused: ir.Table, released: ir.Table
 ) -> ir.Table:
-    """Hold the fields of a record of which just this set was refused, no field being named."""
+    """Hold the fields of a record of which just this set was refused, no field being named.
+
+    Volatile fields do not tell two sets apart: neither their values, nor whether they differ today.
+    """
     sets = _refused_sets(attempts, refused, released)
     open_ones = judged.filter(judged.hold_reason.isnull()).semi_join(sets, RECORD_KEY)
     both = open_ones.left_join(sets, FIELD_KEY).drop(f"{name}_right" for name in FIELD_KEY)
-    is_same = both.set_after.identical_to(both.after) & both.is_held
+    was_sent = both.set_rule_hash.notnull()
+    is_same = (both.set_after.identical_to(both.after) | both.is_volatile) & both.is_held
     is_same = (is_same & (both.set_rule_hash == both.rule_hash)).fill_null(False)
     counted = both.group_by(*RECORD_KEY).aggregate(
         open_count=both.count(),
-        same_count=is_same.sum(),
+        stable_count=(~both.is_volatile).sum(),
+        sent_count=was_sent.sum(),
+        same_count=(is_same | (both.is_volatile & ~was_sent)).sum(),
         set_size=both.set_size.max(),
         set_code=both.set_code.max(),
         set_error=both.set_error.max(),
     )
     repeated = counted.filter(
-        counted.same_count == counted.open_count, counted.same_count == counted.set_size
+        counted.same_count == counted.open_count,
+        counted.stable_count == counted.set_size,
+        counted.sent_count > 0,
     )
     repeated = repeated.mutate(is_repeated=ibis.literal(True))
     told = judged.left_join(repeated, RECORD_KEY)
@@ -273,7 +295,10 @@ def _hold_refused_sets(
 
 
 def _refused_sets(attempts: ir.Table, refused: ir.Table, released: ir.Table) -> ir.Table:
-    """The last sets of changes that were refused without a word which field it was."""
+    """The last sets of changes that were refused without a word which field it was.
+
+    set_size counts the fields that are not volatile.
+    """
     in_run = ibis.window(group_by=("run_id", *RECORD_KEY))
     unnamed = refused.mutate(is_named=_names_field(refused).any().over(in_run))
     unnamed = unnamed.filter(~unnamed.is_named)
@@ -289,5 +314,5 @@ def _refused_sets(attempts: ir.Table, refused: ir.Table, released: ir.Table) -> 
         set_code=unnamed.error_code,
         set_error=unnamed.error,
         is_held=~_is_after(unnamed.released_at, unnamed.at),
-        set_size=unnamed.count().over(ibis.window(group_by=RECORD_KEY)),
+        set_size=(~unnamed.is_volatile).sum().over(ibis.window(group_by=RECORD_KEY)),
     )

@@ -76,7 +76,15 @@ def plan(
         for name, write in fields.items()
     ]
     wrong = materialize("wrong", ibis.union(*compared) if len(compared) > 1 else compared[0])
-    judged = apply_hold_rules(wrong, write_history, as_of=as_of, materialize=materialize)
+    judged = apply_hold_rules(
+        wrong,
+        write_history,
+        volatile_fields=[
+            (crm, *field) for crm, mapping in mappings.items() for field in mapping.volatile_fields()
+        ],
+        as_of=as_of,
+        materialize=materialize,
+    )
     if absent is not None:
         judged = hold_absent(judged, absent)
     judged = materialize("plan_judged", judged)
