@@ -37,15 +37,18 @@ from session import (
     read_crm_settings,
 )
 from settings import raise_problems
+from transforms.identity.known_records import Known, known_records, people_on_hold
 from transforms.lifecycle.lifecycle import lifecycle
 from transforms.planning.crm_agreement import read_crm_stages
+from transforms.planning.harm import harm
 from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
-from warehouse import absences, accounts, changes, reconcile, row_checks, runs, status, withheld
+from warehouse import absences, accounts, reconcile, row_checks, runs, status, withheld
 from warehouse.destination import destination_problems
 from warehouse.dlt_runner import run_dlt
 from warehouse.erasure import delete_erased_records, load_erasure_settings
+from warehouse.known import accept_vanished, load_known, save_known
 from warehouse.run_lock import RunLock, lock_ttl, run_lock
 from warehouse.runs import Run, track_run
 from warehouse.warehouse import Warehouse, open_warehouse
@@ -58,6 +61,7 @@ def run(
     configuration: Configuration,
     *,
     write: bool,
+    first: bool = False,
     full: bool = False,
     wait: bool = False,
     adopt: bool = False,
@@ -67,8 +71,10 @@ def run(
     """Extract from the CRMs, compute the lifecycle, plan the differences, and write them.
 
     `as_of` is the time at which the lifecycle is computed (default: now). Without `write` the plan
-    is stored and not written. `full` reads all records again. `wait` waits for another run's lock.
-    `adopt` deletes what the warehouse holds of another account of a CRM, and starts over.
+    is stored and not written. `first` allows the first write into a CRM; without it the guard stops
+    a run whose warehouse knows of no write. `full` reads all records again. `wait` waits for
+    another run's lock. `adopt` deletes what the warehouse holds of another account of a CRM, and
+    starts over.
 
     Raises: WarehouseBusyError: another run holds the lock.
             AccountError: a login leads to another account than before; nothing was read.
@@ -88,6 +94,7 @@ def run(
             lock.renew(warehouse)
             mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
             source_tables = read_source_tables(warehouse, crms)
+            known_before = load_known(warehouse)
             delete_erased_records(
                 warehouse,
                 configuration,
@@ -104,6 +111,7 @@ def run(
                 configuration.people,
                 definition,
                 as_of=current_run.started_at,
+                known_before=known_before,
                 table_store=warehouse,
             )
             lifecycle_tables = warehouse.save_lifecycle(
@@ -116,6 +124,17 @@ def run(
                     materialize=warehouse.materialize,
                 )
             )
+            known_now = warehouse.materialize(
+                "known_now",
+                known_records(
+                    resolved.records,
+                    lifecycle_tables.lifecycle,
+                    known_before.records,
+                    mappings,
+                    absent=absences.all_absent(warehouse),
+                    as_of=current_run.started_at,
+                ),
+            )
             change_plan = plan(
                 resolved.records,
                 lifecycle_tables.lifecycle,
@@ -125,6 +144,7 @@ def run(
                 definition,
                 write_history=withheld.write_history(warehouse),
                 absent=absences.records_of_absent_people(warehouse, resolved.records),
+                held_people=people_on_hold(known_now),
                 as_of=current_run.started_at,
                 materialize=warehouse.materialize,
             )
@@ -132,8 +152,21 @@ def run(
             runs.write_plan(warehouse, current_run, change_plan)
             withheld.save_withheld(warehouse, current_run, change_plan.held)
             guard_results = check_plan(
-                change_plan, mappings, limits=limits, written_crms=changes.written_crms(warehouse)
+                harm(
+                    change_plan.changes,
+                    resolved.records,
+                    known_before.records,
+                    known_now,
+                    source_tables,
+                    mappings,
+                ),
+                change_plan.changes,
+                mappings,
+                limits=limits,
+                written_crms=runs.written_crms(warehouse),
+                first=first,
             )
+            save_known(warehouse, Known(known_now, resolved.address_owners))
             report = run_report.build_report(
                 current_run,
                 definition,
@@ -150,6 +183,7 @@ def run(
             elif any(result.is_stopped for result in guard_results):
                 hold_plan(warehouse, current_run, crms, status="stopped", reason="guard")
             else:
+                accept_vanished(warehouse, until=current_run.started_at)
                 apply_changes(warehouse, current_run, crms, lock, bars=bars)
             report.records = status.outcome_counts(warehouse, current_run.run_id)
             current_run.counts |= report.counts()
@@ -245,6 +279,7 @@ def apply_run(
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse:
+            accept_vanished(warehouse, until=current_run.started_at)
             apply_changes(warehouse, current_run, crms, lock, bars=bars)
             return run_report.build_apply_report(
                 current_run, status.outcome_counts(warehouse, run_id)

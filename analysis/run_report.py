@@ -11,12 +11,16 @@ from config.definition import Definition
 from connectors import crm_label
 from models import Rows
 from session import CrmSession
+from transforms.identity.known_records import PERSON_HOLDS
 from transforms.lifecycle.lifecycle import LifecycleTables
 from transforms.planning.crm_agreement import disagreements, stage_field
 from transforms.planning.plan import Plan
 from transforms.resolve import ResolvedTables
 from warehouse.runs import Run
 from writeback.guard import GuardResult
+
+MAX_IDS = 5
+"""How many people a warning names by their id."""
 
 
 @dataclass
@@ -86,7 +90,7 @@ def build_report(
         withheld=_withheld(plan.held),
         unmatched_rows=_unmatched_rows(resolved.raw_events, resolved.events),
         guard=guard_results,
-        warnings=list(_warnings(crms, resolved.records)),
+        warnings=[*_warnings(crms, resolved.records), *_people_on_hold(plan.held)],
     )
 
 
@@ -130,9 +134,25 @@ def _warnings(crms: Sequence[CrmSession], records: ir.Table) -> Iterator[str]:
     apart = records.filter(~records.email_match_ok)
     if count := apart.count().to_pyarrow().as_py():
         yield (
-            f"{count:,} records were not matched by e-mail: more records than max_cluster_size in "
-            "people.yaml share the address"
+            f"{count:,} records were not matched by e-mail: with them more records than "
+            "max_cluster_size in people.yaml would share the address. Those that were one person "
+            "in the last run still are"
         )
+
+
+def _people_on_hold(held: ir.Table) -> Iterator[str]:
+    """Name the people who are held for review: all of them counted, the first few by id."""
+    mine = held.filter(held.hold_reason.isin(PERSON_HOLDS))
+    mine = mine.select("hold_reason", "person_id").distinct().order_by("hold_reason", "person_id")
+    people = mine.to_pyarrow().to_pylist()
+    for reason in PERSON_HOLDS:
+        ids = [row["person_id"] for row in people if row["hold_reason"] == reason]
+        if ids:
+            more = f" and {len(ids) - MAX_IDS:,} more" if len(ids) > MAX_IDS else ""
+            yield (
+                f"{len(ids):,} people are held for review ({reason}): {', '.join(ids[:MAX_IDS])}"
+                f"{more}. `status` says what to do"
+            )
 
 
 def _rows(table: ir.Table, *order: str) -> Rows:

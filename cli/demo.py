@@ -38,7 +38,7 @@ def demo_command(people: People = 2000, seed: Seed = 7) -> None:
     with running(people=people, seed=seed) as sandbox, _settings_of(sandbox):
         out.rule("[bold]First run")
         with progress_bars(err) as bars:
-            first = run(configuration, write=True, bars=bars)
+            first = run(configuration, write=True, first=True, bars=bars)
         show_report(first, out)
         out.rule("[bold]Second run")
         with progress_bars(err) as bars:

@@ -49,6 +49,13 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only plan: write nothing to a CRM.")
     ] = False,
+    first: Annotated[
+        bool,
+        typer.Option(
+            "--first",
+            help="Allow the first write into a CRM. Default: such a plan is stored, exit code 3.",
+        ),
+    ] = False,
     full: FullRefresh = False,
     wait: WaitForLock = False,
     adopt: Adopt = False,
@@ -70,7 +77,15 @@ def run_command(
     configuration = load_configuration()
     recording = record_failures(configuration, print_note) if record_failed_calls else nullcontext()
     with recording, progress_bars(err) as bars:
-        report = run(configuration, write=not dry_run, full=full, wait=wait, adopt=adopt, bars=bars)
+        report = run(
+            configuration,
+            write=not dry_run,
+            first=first,
+            full=full,
+            wait=wait,
+            adopt=adopt,
+            bars=bars,
+        )
     print_report(report, as_json=as_json)
 
 

@@ -31,7 +31,16 @@ from connectors import crm_names
 from models import Catalog, FieldType
 
 RESERVED_COLUMNS = (
-    *("key", "crm", "object", "record_id", "person_id", "additional_emails", "created_at"),
+    *(
+        "key",
+        "crm",
+        "object",
+        "record_id",
+        "person_id",
+        "linked_id",
+        "additional_emails",
+        "created_at",
+    ),
     *("updated_at", "deleted", "read_only", "component", "email_match_ok", "who", "enriched_by"),
 )
 """Columns of our tables that are not fields of a person."""
@@ -71,8 +80,9 @@ def problems(documents: Documents) -> list[Problem]:
     definition, people = documents.definition, documents.people
     mappings = documents.readable_mappings.values()
     found: list[Problem] = []
-    for mapping in mappings:
+    for crm, mapping in documents.readable_mappings.items():
         found += mapping_checks.problems(mapping, documents.mappings)
+        found += mapping_checks.overwrite_problems(mapping, crm)
         if definition is not None:
             found += mapping_checks.write_problems(mapping, definition)
     kind_problems: list[Problem] = []

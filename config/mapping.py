@@ -259,6 +259,8 @@ class FieldWrite(ConfigModel):
     """
     optional: StrictBool = False
     """true: do not write the field where the account does not have it."""
+    overwrite: StrictBool = False
+    """true: write the field although it is read under `records`, or says who the person is."""
 
 
 class Link(ConfigModel):
@@ -310,6 +312,13 @@ class Mapping(ConfigModel):
     only.
     """
 
+    def fields_read(self, record: str) -> Iterator[str]:
+        """The fields of a record type that describe the person, links included."""
+        record_type = self.records[record]
+        yield from (read.field for read in record_type.fields.values())
+        yield from (*self.links_of(record), *record_type.read_only)
+        yield from filter(None, (record_type.additional_emails, record_type.merged_ids))
+
     def links_of(self, record: str) -> dict[str, str]:
         """The id columns of a record type and the `crm.record` each points to."""
         targets = {}
@@ -340,10 +349,7 @@ class Mapping(ConfigModel):
     def column_paths(self, object: str) -> Iterator[str]:
         """Every column of an object that is read; a dotted one belongs to a parent."""
         if object in self.records:
-            record = self.records[object]
-            yield from (read.field for read in record.fields.values())
-            yield from (*self.links_of(object), *record.read_only)
-            yield from filter(None, (record.additional_emails, record.merged_ids))
+            yield from self.fields_read(object)
             yield from self.write.get(object, {})
         for rule in self.rules_by_object().get(object, []):
             yield from (*rule.where, *rule.at)

@@ -13,7 +13,7 @@ from config.lifecycle_columns import (
 from config.mapping import EventRule, FieldWrite, Mapping, People
 from config.validation_errors import ANY, YamlPath, did_you_mean
 from config.yaml_document import Document, Problem
-from connectors import crm_names
+from connectors import crm_names, identity_fields
 
 EMAIL_TARGET = "email"
 """The value of `person_keys` for a column that holds e-mail addresses."""
@@ -104,6 +104,23 @@ def write_problems(
                     column,
                     definition.model if knows_stages and not unknown else None,
                 )
+
+
+def overwrite_problems(mapping: Document[Mapping], crm: str) -> Iterator[Problem]:
+    """Report written fields that are also read, or that say who the person is."""
+    standard = {name.lower() for name in identity_fields(crm)}
+    for record, written in mapping.model.write.items():
+        is_read = record in mapping.model.records
+        read = {name.lower() for name in mapping.model.fields_read(record)} if is_read else set()
+        for field, write in written.items():
+            if write.overwrite or field.lower() not in read | standard:
+                continue
+            what = "is also read" if field.lower() in read else "says who the person is"
+            text = (
+                f"`{field}` {what}: a run would overwrite what people entered. "
+                "Name another field; or, if you mean it, add `overwrite: true`"
+            )
+            yield mapping.problem(("write", record, field), text)
 
 
 def _words_from(column: str) -> YamlPath:

@@ -211,6 +211,16 @@ def crm_label(crm: str) -> str:
     return str(import_module(f"{__name__}.{crm}").LABEL)
 
 
+def identity_fields(crm: str) -> frozenset[str]:
+    """Return the standard fields of a CRM that say who a person is: e-mail, phone, names, company.
+
+    The folder's `__init__.py` lists them; a CRM without such a list has none.
+    """
+    if crm not in crm_names():
+        return frozenset()
+    return getattr(import_module(f"{__name__}.{crm}"), "IDENTITY_FIELDS", frozenset())
+
+
 def root_sync_error(error: BaseException | None) -> SyncError | None:
     """Return the SyncError in the chain of causes: dlt wraps errors that occur during extract."""
     return next((cause for cause in causes(error) if isinstance(cause, SyncError)), None)

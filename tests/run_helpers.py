@@ -48,10 +48,12 @@ def sandbox_environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     }
 
 
-def run_sync(*, mappings: Path = CONFIG_FOLDER, write: bool = True, **options: Any) -> Report:
-    """Run as the command line does."""
+def run_sync(
+    *, mappings: Path = CONFIG_FOLDER, write: bool = True, first: bool = True, **options: Any
+) -> Report:
+    """Run as the command line does with `--first`, which matters in a first run only."""
     with progress_bars(Console(quiet=True)) as progress:
-        return run(load_configuration(mappings), write=write, bars=progress, **options)
+        return run(load_configuration(mappings), write=write, first=first, bars=progress, **options)
 
 
 def table_rows(name: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from config.definition import Definition
 from config.mapping import Mapping, People, with_sources
 from transforms import events
 from transforms.identity import field_history, matching, record_history, survivorship
+from transforms.identity.known_records import Known
 from transforms.staging import enrichment
 from transforms.staging.fields import SourceTables
 
@@ -37,13 +38,17 @@ class TableStore(Protocol):
 
 
 class ResolvedTables(NamedTuple):
-    """People and their events; `happenings` also has the activities without a person."""
+    """People and their events; `raw_events` also has the activities without a person.
+
+    address_owners: whom each address identifies: address, person_id
+    """
 
     records: ir.Table
     people: ir.Table
     field_since: ir.Table
     events: ir.Table
     raw_events: ir.Table
+    address_owners: ir.Table
 
 
 def resolve(
@@ -53,10 +58,12 @@ def resolve(
     definition: Definition,
     *,
     as_of: datetime,
+    known_before: Known,
     table_store: TableStore,
 ) -> ResolvedTables:
     """Find the people behind the records of all CRMs, and assign them what happened.
 
+    `known_before` is the state of the last run: what it joined stays joined.
     What changed since the run before is added to `record_history`, seen at `as_of`.
 
     Source: docs/people.md.
@@ -69,6 +76,7 @@ def resolve(
         mappings,
         landed,
         config,
+        known_before,
         normalized_emails=spelling,
         connected_components=table_store.connected_components,
         materialize=table_store.materialize,
@@ -88,9 +96,11 @@ def resolve(
     happened = table_store.materialize(
         "happenings", matching.normalize_column(happened, "who", normalized_emails=spelling)
     )
-    names = table_store.materialize(
-        "identities", matching.event_identities(known, normalized_emails=spelling)
+    owners = table_store.materialize(
+        "address_owners",
+        matching.address_owners(known, config, known_before, normalized_emails=spelling),
     )
+    names = table_store.materialize("identities", matching.event_identities(known, owners))
     placed = table_store.replace_table(
         "events", events.events(happened, names, definition, materialize=table_store.materialize)
     )
@@ -105,4 +115,5 @@ def resolve(
         table_store.replace_table("field_since", since),
         placed,
         happened,
+        owners,
     )

@@ -90,6 +90,11 @@ def absence_summary(warehouse: Warehouse) -> list[dict[str, Any]]:
     return list(counted.order_by("crm", "object", "evidence").to_pyarrow().to_pylist())
 
 
+def all_absent(warehouse: Warehouse) -> ir.Table:
+    """Return all records that a CRM does not show: crm, object, record_id."""
+    return warehouse.ensure_table("absences", ABSENCES).select(*RECORD)
+
+
 def records_of_absent_people(warehouse: Warehouse, records: ir.Table) -> ir.Table | None:
     """Return the records of every person of whom a record is absent: crm, object, record_id.
 

@@ -3,7 +3,7 @@
 Rows of `changes` and `outcomes` are appended, never updated.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
@@ -245,8 +245,12 @@ def unknown_outcomes(warehouse: Warehouse) -> ir.Table:
     return unknown.anti_join(outcomes.filter(outcomes.status != "unknown"), OUTCOME_KEY)
 
 
-def written_crms(warehouse: Warehouse) -> frozenset[str]:
-    """Return the CRMs that a run has written to."""
+def written_crms(warehouse: Warehouse, done_runs: Collection[str]) -> frozenset[str]:
+    """Return the CRMs that a run has written to, or had nothing to write to.
+
+    `done_runs` are the runs that wrote their plan to the end, also where it was empty.
+    """
     outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
-    written = outcomes.filter(outcomes.status == "written").select("crm").distinct()
+    is_known = (outcomes.status == "written") | outcomes.run_id.isin(list(done_runs))
+    written = outcomes.filter(is_known).select("crm").distinct()
     return frozenset(written.to_pyarrow()["crm"].to_pylist())

@@ -144,6 +144,13 @@ def mark_interrupted(warehouse: Warehouse) -> None:
         changes.mark_unknown(warehouse, run_id)
 
 
+def written_crms(warehouse: Warehouse) -> frozenset[str]:
+    """Return the CRMs of which this journal knows a write, or a run that had nothing to write."""
+    runs = warehouse.ensure_table("runs", RUNS)
+    done = runs.filter(runs.status == "done").run_id.to_pyarrow().to_pylist()
+    return changes.written_crms(warehouse, done)
+
+
 def write_plan(warehouse: Warehouse, run: Run, plan: Plan) -> None:
     """Store a run, its changes, and the outcome of each record that needs no write.
 

@@ -24,6 +24,10 @@ REMEDIES = {
     "of the login",
     "frozen": "another workflow or sync resets the field: find it and switch it off, then "
     "`retry`; or take the field out of the mapping",
+    "person_split": "records that were one person are several now, and no link was changed: join "
+    "them in the CRM (one address, or a link), or `retry` writes what each person is now",
+    "final_stage_lost": "the person left the final stage when records of others were joined: "
+    "correct those records, or `retry` writes the lower stage",
     "review": "changed in the CRM: `retry` writes the definition value, `keep` keeps the CRM value",
     "manual_change": "changed in the CRM, and `on_manual_change: keep` keeps it; `retry` writes "
     "the definition value once",

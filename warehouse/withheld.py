@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from transforms.identity.known_records import PERSON_HOLDS
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY, WriteHistory
 from warehouse.changes import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
 from warehouse.runs import Run
@@ -37,7 +38,7 @@ WITHHELD = ibis.schema(
 )
 
 
-RETRYABLE_HOLDS = ("refused", "frozen", "review", "manual_change")
+RETRYABLE_HOLDS = ("refused", "frozen", *PERSON_HOLDS, "review", "manual_change")
 """The hold reasons that a `retry` removes."""
 
 

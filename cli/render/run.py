@@ -146,8 +146,11 @@ def _outcomes(report: "Report") -> Table:
 
 
 def _guard(report: "Report") -> RenderableType:
-    is_stopped = report.run.status == "stopped"
-    title = "Guard stopped the plan (limit exceeded)" if is_stopped else "Guard: within limits"
+    is_stopped = any(one.is_stopped for one in report.guard)
+    title = "Guard: within limits"
+    if is_stopped:
+        word = "stopped" if report.run.status == "stopped" else "would stop"
+        title = f"Guard {word} the plan"
     lines = [
         Text(f"- {crm_label(one.crm)}: {one.summary}", style="yellow" if one.is_stopped else "")
         for one in report.guard

@@ -261,6 +261,41 @@ def test_a_write_to_a_record_type_that_is_not_read_is_reported() -> None:
     ]
 
 
+REPLACES = "a run would overwrite what people entered. Name another field; or, if"
+SCORE, STANDING = "our_score: {from", "Standing__c: {from"
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "why"),
+    [
+        (("hubspot", SCORE, "numberofemployees: {from"), "hubspot.yaml:22", "is also read"),
+        (("hubspot", SCORE, "hs_email_bounce: {from"), "hubspot.yaml:22", "is also read"),
+        (("hubspot", SCORE, "salesforceleadid: {from"), "hubspot.yaml:22", "is also read"),
+        (("hubspot", SCORE, "phone: {from"), "hubspot.yaml:22", "says who the person is"),
+        (("hubspot", SCORE, "firstname: {from"), "hubspot.yaml:22", "says who the person is"),
+        (("salesforce", STANDING, "Email: {from"), "salesforce.yaml:17", "is also read"),
+        (("salesforce", STANDING, "MobilePhone: {from"), "salesforce.yaml:17", "says who the"),
+        (("salesforce", STANDING, "COMPANY: {from"), "salesforce.yaml:17", "says who the"),
+    ],
+)
+def test_a_field_that_people_fill_is_written_on_purpose_only(
+    change: Replacement, line: str, why: str
+) -> None:
+    """What is read under `records`, and the standard fields that say who the person is."""
+    file, before, after = change
+    [found] = errors(change)
+
+    assert found.startswith(f"{line}: `")
+    assert why in found
+    assert REPLACES in found
+    assert errors((file, before, after.replace("{", "{overwrite: true, "))) == []
+
+
+def test_a_field_of_another_record_type_may_have_the_name() -> None:
+    """A task's `Phone` is no phone of a person, and a lead's `phone` no property of HubSpot."""
+    assert errors(("hubspot", SCORE, "MobileNumber: {from")) == []
+
+
 def test_people_yaml_must_declare_email() -> None:
     """`people.yaml` must declare it."""
     assert "people.yaml:1: `email` is missing: records are joined by it" in errors(

@@ -104,7 +104,7 @@ def test_a_run_reads_decides_and_writes_the_third_crm_alone(minicrm, one_crm):
 def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
     """check, plan, explain, status and undo need no word about a CRM outside of its folder."""
     checked, planned = run_cli("check"), run_cli("plan")
-    run_cli("run")
+    run_cli("run", "--first")
     explained, status = run_cli("explain", "person2@example.com"), run_cli("status", "--json")
     undone = run_cli("undo", json.loads(status.stdout)["runs"][0]["run_id"])
 

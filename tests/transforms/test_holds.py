@@ -11,8 +11,10 @@ from transforms.planning.holds import WriteHistory, apply_hold_rules
 NOW = datetime(2026, 5, 1, 12)
 KEY = {"crm": "hubspot", "object": "contacts", "record_id": "1", "field": "stage"}
 VOLATILE = [("hubspot", "contacts", "points")]
+HELD = {"person_id": "anna", "hold_reason": "person_split", "held_since": NOW - timedelta(days=1)}
 WRONG = {
     **KEY,
+    "person_id": "anna",
     "crm_value": "lead",
     "after": "mql",
     "policy": "overwrite",
@@ -88,10 +90,15 @@ def store():
     engine.disconnect()
 
 
-def judged(fields, attempts=(), decisions=(), *, store):
+def judged(fields, attempts=(), decisions=(), *, held=(), store):
     past = WriteHistory(table(list(attempts), ATTEMPT), table(list(decisions), DECISION))
     told = apply_hold_rules(
-        table(fields, WRONG), past, volatile_fields=VOLATILE, as_of=NOW, materialize=store
+        table(fields, WRONG),
+        past,
+        held_people=table(list(held), HELD),
+        volatile_fields=VOLATILE,
+        as_of=NOW,
+        materialize=store,
     )
     return told.order_by("record_id", "field").to_pyarrow().to_pylist()
 
@@ -148,6 +155,23 @@ def test_the_other_fields_of_a_record_are_written(store):
     told = judged([wrong(), wrong(field="score")], [refused(), refused(field="score")], store=store)
 
     assert {row["field"]: row["hold_reason"] for row in told} == {"score": None, "stage": "refused"}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "hold"),
+    [
+        pytest.param([], "person_split", id="without a retry"),
+        pytest.param([retried(at=days_ago(2))], "person_split", id="retried before"),
+        pytest.param([retried(record_id="1")], None, id="retried since"),
+        pytest.param([retried(record_id="2")], "person_split", id="another record retried"),
+    ],
+)
+def test_who_is_held_for_review_is_written_after_a_retry_only(decisions, hold, store):
+    """Every field of every record of the person."""
+    fields = [wrong(), wrong(field="score"), wrong(record_id="3", person_id="bob")]
+    told = judged(fields, (), decisions, held=[HELD], store=store)
+
+    assert [row["hold_reason"] for row in told] == [hold, hold, None]
 
 
 def unnamed(**what):

@@ -178,7 +178,12 @@ def test_a_run_that_lost_its_lease_writes_no_further_batch(tmp_path):
     """The run that has the lock now writes the rest."""
     with configured_sandbox(tmp_path, people=40) as sandbox:
         with pytest.raises(WarehouseBusyError):
-            run(load_configuration(), write=True, bars=Overtaken(Progress(disable=True)))
+            run(
+                load_configuration(),
+                write=True,
+                first=True,
+                bars=Overtaken(Progress(disable=True)),
+            )
 
         written = {crm: calls.get(WRITE[crm], 0) for crm, calls in sandbox.faults.calls().items()}
         assert (written["salesforce"], table_rows("runs")[0]["status"]) == (0, "interrupted")

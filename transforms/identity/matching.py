@@ -1,6 +1,6 @@
 """Who is who: every record of every CRM, and the person it stands for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
 import ibis
@@ -8,6 +8,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from config.mapping import Mapping, People
+from transforms.identity.email_joins import ConnectedComponents, Materialize, join_by_email
+from transforms.identity.known_records import Known
 from transforms.staging.canonical import map_value, null_of
 from transforms.staging.fields import (
     SourceTables,
@@ -18,11 +20,6 @@ from transforms.staging.fields import (
     rows_with_parents,
     split_values,
 )
-
-ConnectedComponents = Callable[[ir.Table, ir.Table], ir.Table]
-"""Finds connected components: nodes(key), edges(a, b) -> (key, component)."""
-
-Materialize = Callable[[str, ir.Table], ir.Table]
 
 
 def read_records(mappings: Map[str, Mapping], landed: SourceTables, people: People) -> ir.Table:
@@ -59,6 +56,7 @@ def records(
     mappings: Map[str, Mapping],
     landed: SourceTables,
     people: People,
+    known: Known,
     *,
     normalized_emails: ir.Table,
     connected_components: ConnectedComponents,
@@ -67,9 +65,10 @@ def records(
     """Say which person each record stands for.
 
     In:     read as `read_records` gives it; spelling(address, normal): the NFKC form of the
-            addresses `odd_addresses` named
-    Out:    read, with person_id (the key of the person's oldest record) and email_match_ok boolean
-            (FALSE: a component too large to be joined by address)
+            addresses `odd_addresses` named; known: the state of the last run
+    Out:    read, with person_id (the key of the person's oldest record), linked_id (the same for
+            the records that links alone join) and email_match_ok boolean (FALSE: not joined by
+            address, for the group would be too large)
     Source: docs/people.md, "One person".
     """
     merged = materialize(
@@ -80,13 +79,14 @@ def records(
     )
     keys = ibis.union(source_records.select("key"), links.select(key="a"), links.select(key="b"))
     linked = materialize("linked", connected_components(keys.distinct(), links))
-    joined = _join_by_email(
-        source_records,
+    joined = join_by_email(
+        identifying_emails(source_records, people, normalized_emails=normalized_emails),
         linked,
-        people,
-        spelling=normalized_emails,
-        cluster=connected_components,
-        store=materialize,
+        source_records,
+        known.records,
+        max_size=people.max_cluster_size,
+        connected_components=connected_components,
+        materialize=materialize,
     )
     # what was merged away answers under its new id: no one writes to it any more
     gone = merged.select(gone=merged.b).distinct()
@@ -217,53 +217,47 @@ def identifying_emails(
     both = normalize_column(
         record_emails(source_records), "address", normalized_emails=normalized_emails
     )
-    local = both.address.split("@")[0]
-    if not people.role_addresses:
-        return both
-    return both.filter(local.notin([name.lower() for name in people.role_addresses]))
+    return both.filter(~_is_role(both, people))
 
 
-def _join_by_email(
-    read: ir.Table,
-    linked: ir.Table,
-    people: People,
-    *,
-    spelling: ir.Table,
-    cluster: ConnectedComponents,
-    store: Materialize,
+def address_owners(
+    records: ir.Table, people: People, known: Known, *, normalized_emails: ir.Table
 ) -> ir.Table:
-    """Join components that share an address, unless they would grow too large: key, component."""
-    address = identifying_emails(read, people, normalized_emails=spelling)
-    known = address.join(linked, "key").select("address", "component")
-    star = known.group_by("address").aggregate(hub=known.component.min())
-    edges = known.join(star, "address")
-    edges = edges.filter(edges.component != edges.hub).select(a=edges.component, b=edges.hub)
-    nodes = linked.select(key=linked.component).distinct()
-    wider = store("wider", cluster(nodes, edges.distinct()))
-    wider = wider.select(component=wider.key, wide=wider.component)
-    both = read.select("key").join(linked, "key").join(wider, "component")
-    sizes = both.group_by("wide").aggregate(count=both.count(), parts=both.component.nunique())
-    judged = both.join(sizes, "wide")
-    too_large = (judged["count"] > people.max_cluster_size) & (judged.parts > 1)
-    return judged.select(
-        "key",
-        component=ibis.ifelse(too_large, judged.component, judged.wide),
-        email_match_ok=~too_large,
+    """Whom each address identifies: address, person_id.
+
+    Of several people who share an address it stays with the one whose it was in the last run; a
+    record that claims it later does not take it. Where no person had it, the oldest record has
+    it, and a role address (info@) identifies none of them.
+    """
+    claims = normalize_column(
+        record_emails(records), "address", normalized_emails=normalized_emails
+    ).join(records.select("key", "person_id", "created_at"), "key")
+    before = known.records.select(before_key="key", person_before="person_id")
+    claims = claims.left_join(before, claims.key == before.before_key)
+    had = known.addresses.select(had="address", had_by="person_id")
+    claims = claims.left_join(had, [claims.address == had.had, claims.person_before == had.had_by])
+    claims = claims.mutate(was_theirs=claims.had.notnull(), is_role=_is_role(claims, people))
+    of_address = ibis.window(group_by=claims.address)
+    first, last = (
+        ends.over(of_address) for ends in (claims.person_id.min(), claims.person_id.max())
     )
+    nth = ibis.row_number().over(
+        group_by=claims.address,
+        order_by=[claims.was_theirs.desc(), claims.created_at, claims.key],
+    )
+    ranked = claims.mutate(nth=nth, is_shared=first != last)
+    owned = ranked.filter(ranked.nth == 0, ranked.was_theirs | ~ranked.is_role | ~ranked.is_shared)
+    return owned.select("address", "person_id")
 
 
-def event_identities(records: ir.Table, *, normalized_emails: ir.Table) -> ir.Table:
+def event_identities(records: ir.Table, owners: ir.Table) -> ir.Table:
     """By what an event may name a person: who (a record's key or an address), person_id.
 
-    An address that several people share identifies none of them; a role address of one person does.
+    In:     owners(address, person_id) as `address_owners` gives it
     """
     by_key = records.select("person_id", who=records.key)
-    address = normalize_column(
-        record_emails(records), "address", normalized_emails=normalized_emails
-    )
-    owners = address.join(records.select("key", "person_id"), "key")
-    owners = owners.group_by("address").aggregate(
-        person_id=owners.person_id.min(), count=owners.person_id.nunique()
-    )
-    owners = owners.filter(owners["count"] == 1)
     return by_key.union(owners.select("person_id", who=owners.address))
+
+
+def _is_role(table: ir.Table, people: People) -> ir.BooleanValue:
+    return table.address.split("@")[0].isin([name.lower() for name in people.role_addresses])

@@ -65,5 +65,7 @@ def _iso(at: ir.TimestampValue, time: str = "%H:%M:%S") -> ir.StringValue:
 
 def rule_hash(write: FieldWrite, field: Field) -> str:
     """Hash mapping and catalog of a field: if they change, a rejected value is sent again."""
-    told = json.dumps([write.model_dump(mode="json"), asdict(field)], sort_keys=True)
-    return sha256(told.encode()).hexdigest()[:8]
+    # whether the field may be written changes nothing about what is written
+    rule = write.model_dump(mode="json", exclude={"overwrite"})
+    text = json.dumps([rule, asdict(field)], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:8]

@@ -10,17 +10,14 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 
+from transforms.identity.known_records import PERSON_HOLDS
+
 RECORD_KEY = ("crm", "object", "record_id")
 FIELD_KEY = (*RECORD_KEY, "field")
 
 HOLD_REASONS = (
-    "absent",
-    "refused",
-    "frozen",
-    "review",
-    "manual_change",
-    "crm_stage_higher",
-    "accepted",
+    *("absent", "refused", "frozen", *PERSON_HOLDS),
+    *("review", "manual_change", "crm_stage_higher", "accepted"),
 )
 """Why a field is not written; of several in one record the first one is the reason."""
 
@@ -49,15 +46,17 @@ def apply_hold_rules(
     differences: ir.Table,
     write_history: WriteHistory,
     *,
+    held_people: ir.Table,
     volatile_fields: Collection[tuple[str, str, str]],
     as_of: datetime,
     materialize: Materialize,
 ) -> ir.Table:
     """Say of every wrong field why it is not written.
 
-    In:     differences(crm, object, record_id, field, crm_value, after, rule_hash, policy,
-            is_ahead, ...); volatile_fields: (crm, object, field) of the fields whose value changes
-            from day to day by itself, such as a score that fades
+    In:     differences(crm, object, record_id, person_id, field, crm_value, after, rule_hash,
+            policy, is_ahead, ...); held_people(person_id, hold_reason, held_since);
+            volatile_fields: (crm, object, field) of the fields whose value changes from day to day
+            by itself, such as a score that fades
     Out:    the same and was_overwritten boolean (another program replaced the value written last),
             hold_reason (NULL: it is written), error_code, error (of the CRM's rejection),
             field_at_fault (NULL where a set of changes was rejected)
@@ -73,11 +72,16 @@ def apply_hold_rules(
         _accepted(write_history.decisions),
         _last_refused(refused),
     )
-    fields = [t.select(*FIELD_KEY) for t in (*facts, refused, set_back, judged_by_hand)]
+    of_held = differences.semi_join(held_people, "person_id")
+    fields = [t.select(*FIELD_KEY) for t in (*facts, refused, set_back, judged_by_hand, of_held)]
     released = materialize(
         "released", _released(ibis.union(*fields).distinct(), write_history.decisions)
     )
+    people = held_people.select(
+        held_id="person_id", person_hold="hold_reason", held_since="held_since"
+    )
     known = _with_volatile(differences, volatile_fields)
+    known = known.left_join(people, known.person_id == people.held_id)
     for fact in (
         materialize("last_written", _last_written(sent)),
         _last_cleared(sent),
@@ -146,6 +150,7 @@ def _hold_reason(known: ir.Table) -> ir.StringValue:
     return ibis.cases(
         (_is_refused(known), "refused"),
         (_is_frozen(known), "frozen"),
+        (_is_in_force(known, known.held_since), known.person_hold),
         (known.is_ahead, "crm_stage_higher"),
         ((known.policy == "review") & accepted, "accepted"),
         ((known.policy == "review") & manual, "review"),
@@ -260,7 +265,7 @@ def _hold_refused_sets(
 ) -> ir.Table:
     """Hold the fields of a record of which just this set was refused, no field being named.
 
-    Volatile fields do not tell two sets apart: neither their values, nor whether they differ today.
+    Volatile fields make no other set: neither their values count, nor whether they differ today.
     """
     sets = _refused_sets(attempts, refused, released)
     open_ones = judged.filter(judged.hold_reason.isnull()).semi_join(sets, RECORD_KEY)

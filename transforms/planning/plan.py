@@ -12,6 +12,7 @@ from config.lifecycle_columns import RANKED_COLUMNS
 from config.mapping import FieldWrite, Mapping
 from models import Catalog, Field
 from transforms.planning.crm_values import raw_text, rule_hash, to_crm_text
+from transforms.planning.foreign import with_foreign
 from transforms.planning.holds import (
     HOLD_REASONS,
     RECORD_KEY,
@@ -31,8 +32,9 @@ class Plan(NamedTuple):
 
     changes:  crm, object, record_id, person_id, field, before, after (text; NULL: empty), reason,
               backward boolean (the CRM has a higher stage), is_stage boolean,
-              was_overwritten boolean (another program replaced the value written last), rule_hash
-              (of the mapping and the catalog of the field)
+              was_overwritten boolean (another program replaced the value written last),
+              is_foreign boolean (the value that stands there was never written by a run),
+              rule_hash (of the mapping and the catalog of the field)
     held:     differences that are not written: the same, crm_value (before, as text like after),
               hold_reason, error_code, error, field_at_fault (NULL: a set was rejected)
     verdicts: crm, object, record_id, person_id, status (planned / unchanged / held / quarantined /
@@ -54,6 +56,7 @@ def plan(
     *,
     write_history: WriteHistory,
     absent: ir.Table | None = None,
+    held_people: ir.Table,
     as_of: datetime,
     materialize: Materialize,
 ) -> Plan:
@@ -61,7 +64,8 @@ def plan(
 
     In:     records(crm, object, record_id, person_id, deleted, read_only), `lifecycle`, the landed
             tables that hold what was observed; absent(crm, object, record_id): records of people
-            of whom a CRM does not show a record (None: there are none)
+            of whom a CRM does not show a record (None: there are none);
+            held_people(person_id, hold_reason, held_since)
     Source: docs/writing.md, "Only what is wrong".
     """
     live = records.filter(~records.deleted)
@@ -79,8 +83,11 @@ def plan(
     judged = apply_hold_rules(
         wrong,
         write_history,
+        held_people=held_people,
         volatile_fields=[
-            (crm, *field) for crm, mapping in mappings.items() for field in mapping.volatile_fields()
+            (crm, *field)
+            for crm, mapping in mappings.items()
+            for field in mapping.volatile_fields()
         ],
         as_of=as_of,
         materialize=materialize,
@@ -92,7 +99,9 @@ def plan(
     return Plan(
         materialize(
             "plan_changes",
-            changes.drop("crm_value", "hold_reason", "error_code", "error", "field_at_fault"),
+            with_foreign(changes, write_history.attempts).drop(
+                "crm_value", "hold_reason", "error_code", "error", "field_at_fault"
+            ),
         ),
         materialize("plan_held", judged.filter(judged.hold_reason.notnull())),
         materialize("plan_verdicts", _record_statuses(live, lifecycle, judged, mappings)),

@@ -9,6 +9,7 @@ from config.lifecycle_columns import RANKED_COLUMNS
 from config.mapping import Mapping
 from models import Catalog, Field
 from transforms.planning.crm_values import raw_text, rule_hash, still_equals, to_crm_text
+from transforms.planning.foreign import UNDO
 from transforms.planning.holds import RECORD_KEY, Materialize
 from transforms.planning.plan import Plan
 from transforms.staging.fields import SourceTables
@@ -122,7 +123,7 @@ def _plan_rows(
         "field",
         crm_value=crm_value,
         hold_reason=hold_reason,
-        reason=ibis.literal("undo of ") + both.run_id,
+        reason=ibis.literal(UNDO) + both.run_id,
         was_overwritten=ibis.literal(False),
         **(unread | known),
     )
