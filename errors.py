@@ -19,6 +19,10 @@ class AccountError(ConfigError):
     """Stop before the first read: a login leads to another account than before."""
 
 
+class OutdatedWarehouseError(ConfigError):
+    """The warehouse is of an older schema version: a command that only reads cannot use it."""
+
+
 class DriftError(ConfigError):
     """Extract all other objects, then stop: a mapped field is missing or has another type."""
 

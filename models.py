@@ -45,6 +45,66 @@ class Field:
 Catalog = Mapping[str, Mapping[str, Field]]
 """What an account has: object -> field name -> field."""
 
+
+@dataclass(frozen=True)
+class FieldOption:
+    """One value of a picklist, and the name that people read."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A field that a mapping writes, as an account must have it.
+
+    `column` is the column of `lifecycle` that is written into it. `options` are the values that can
+    be written (None: any); `is_long` where the text can be longer than 255 characters.
+    """
+
+    object: str
+    name: str
+    column: str
+    type: FieldType
+    options: tuple[FieldOption, ...] | None = None
+    is_long: bool = False
+
+    @property
+    def description(self) -> str:
+        """Say in the CRM what the field is, for the people who meet it there."""
+        return f"Written by onefunnel ({self.column}). A change by hand is overwritten."
+
+
+MissingReason = Literal["missing", "hidden", "archived", "unknown"]
+"""Why an account does not show a field. hidden: it exists, and the login may not see it. unknown:
+the login may not look."""
+
+
+FieldChangeStatus = Literal["created", "options added", "permitted", "exists", "refused"]
+
+
+@dataclass(frozen=True)
+class FieldChangeResult:
+    """What became of one field that onefunnel set up in an account."""
+
+    object: str
+    field: str
+    status: FieldChangeStatus
+    text: str = ""
+
+
+FindingStatus = Literal["ok", "warning", "fault", "skipped"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check of `doctor` found. `advice` replaces the advice of the check, where given."""
+
+    status: FindingStatus
+    text: str = ""
+    advice: str = ""
+
+
 FieldSelection = Mapping[str, tuple[str, ...]]
 """What a run needs: object -> the fields to read. Keys and cursors are added by the source."""
 

@@ -8,13 +8,14 @@ import dlt
 from dlt.common.configuration.specs import BaseConfiguration
 
 from config.checks import check_catalog, unreadable
+from config.lifecycle_columns import RANKED_COLUMNS
 from config.loader import Configuration
 from config.mapping import Mapping as CrmMapping
 from config.mapping import with_sources
 from config.yaml_document import Problem
 from connectors import AnyConnector, Client, connector, crm_label
 from connectors.extract import pipeline as rounds
-from errors import AccountError, ConfigError, DriftError
+from errors import AccessError, AccountError, ConfigError, DriftError
 from models import Account, Catalog, ExtractEstimate, FieldSelection, FieldType, Verification
 from settings import raise_problems, read_settings
 
@@ -123,6 +124,70 @@ def read_crm_settings(
     if problems is None:
         raise_problems(lines)
     return found
+
+
+def connect(crm: str) -> Client:
+    """Log in to a CRM with its settings.
+
+    Raises: ConfigError: a setting is missing or wrong. AccessError: the login is refused.
+    """
+    return connector(crm).connect(read_settings(connector(crm).settings(), "sources", crm))
+
+
+def require_stage_fields(configuration: Configuration, sessions: Iterable[CrmSession]) -> None:
+    """Make sure that each CRM has a field left into which its mapping writes a stage.
+
+    Fields marked `optional` are left out where the account does not have them. Where all of them
+    are, a run would change no stage in this CRM and report success.
+
+    Raises: ConfigError naming the CRMs and their missing fields.
+    """
+    problems = [
+        missing_stage_fields(one.crm, configuration.mappings[one.crm], one.mapping)
+        for one in sessions
+    ]
+    if any(problems):
+        raise ConfigError("\n".join(filter(None, problems)))
+
+
+def missing_stage_fields(crm: str, written: CrmMapping, applied: CrmMapping) -> str:
+    """Say which stage fields an account lacks, where it has none of them; else an empty text."""
+    wanted = _stage_fields(written)
+    if not wanted or _stage_fields(applied):
+        return ""
+    return (
+        f"{crm_label(crm)} has no field left to write a stage into: {', '.join(wanted)} are missing"
+        f" or hidden. `python sync.py fields` shows how to create them; or take them out of `write`"
+        f" in mappings/{crm}.yaml"
+    )
+
+
+def _stage_fields(mapping: CrmMapping) -> list[str]:
+    return [
+        f"{object}.{name}"
+        for object, fields in mapping.write.items()
+        for name, write in fields.items()
+        if write.from_ in RANKED_COLUMNS
+    ]
+
+
+def require_write_access(sessions: Iterable[CrmSession]) -> None:
+    """Make sure that each login may write what its mapping writes, without a write.
+
+    A connector that cannot find out is not asked.
+
+    Raises: AccessError naming the missing permissions of every CRM.
+    """
+    denied: list[str] = []
+    for one in sessions:
+        if one.connector.require_write_access is not None:
+            try:
+                written = [object for object, fields in one.mapping.write.items() if fields]
+                one.connector.require_write_access(one.client, written)
+            except AccessError as error:
+                denied.append(str(error))
+    if denied:
+        raise AccessError("\n".join(denied) + "\nNothing was written")
 
 
 def _require_same_accounts(

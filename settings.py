@@ -10,17 +10,20 @@ of settings at once, give each call the same list and raise at the end:
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import dlt
 from dlt.common.configuration import resolve_configuration
 from dlt.common.configuration.exceptions import (
     ConfigurationException,
     ConfigValueCannotBeCoercedException,
 )
+from dlt.common.configuration.providers.provider import EXPLICIT_VALUES_PROVIDER_NAME
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
+from dlt.common.configuration.utils import ResolvedValueTrace, get_resolved_traces
 
 from errors import ConfigError
 
@@ -40,6 +43,17 @@ class Rule(NamedTuple):
 def is_one_line(text: Any) -> bool:
     """Say whether a text has neither blanks nor line breaks; an empty text is not set."""
     return all(character.isprintable() and not character.isspace() for character in str(text))
+
+
+class SettingOrigin(NamedTuple):
+    """Where a setting comes from: environment, a file in .dlt/, or its default.
+
+    `value` is empty where nothing is set, and *** for a secret.
+    """
+
+    name: str
+    origin: str
+    value: str
 
 
 def read_settings(
@@ -83,6 +97,61 @@ def rule_problems(
         for field, rule in rules.items()
         if not _accepts(rule, settings[field])
     ]
+
+
+def setting_origins(empty: BaseConfiguration, *sections: str) -> list[SettingOrigin]:
+    """Say where each setting of a section comes from; the value of a secret is not returned.
+
+    A value that cannot be read counts as the default: `read_settings` reports it.
+    """
+    hints = empty.get_resolvable_fields()
+    traces = get_resolved_traces().resolved_traces
+    start = len(traces)
+    filled = read_settings(empty, *sections, problems=[])
+    # dlt stops at the first place that has a value
+    found = {trace.key: trace for trace in reversed(traces[start:])}
+    return [
+        SettingOrigin(
+            "__".join((*sections, field)).upper(),
+            _origin(found.get(field), sections),
+            _shown(filled[field], is_secret=bool(is_secret_hint(hint))),
+        )
+        for field, hint in hints.items()
+    ]
+
+
+def value_origin(path: str, *, is_secret: bool = False) -> SettingOrigin:
+    """Say where a setting comes from that belongs to dlt, such as `destination.name`."""
+    traces = get_resolved_traces().resolved_traces
+    start = len(traces)
+    value: Any = (dlt.secrets if is_secret else dlt.config).get(path)
+    *sections, field = path.split(".")
+    found = next((trace for trace in traces[start:] if trace.key == field), None)
+    name = path.replace(".", "__").upper()
+    return SettingOrigin(name, _origin(found, sections), _shown(value, is_secret=is_secret))
+
+
+_ENVIRONMENT = "Environment Variables"
+
+
+def _origin(trace: ResolvedValueTrace | None, sections: Sequence[str]) -> str:
+    if trace is None or trace.provider_name == EXPLICIT_VALUES_PROVIDER_NAME:
+        return "default"
+    if trace.provider_name != _ENVIRONMENT:
+        is_file = trace.provider_name.endswith(".toml")
+        return f".dlt/{trace.provider_name}" if is_file else trace.provider_name
+    # dlt also accepts names with fewer sections, such as ACCESS_TOKEN
+    is_short = list(trace.sections) != list(sections)
+    short_name = "__".join((*trace.sections, trace.key)).upper()
+    return f"environment ({short_name})" if is_short else "environment"
+
+
+def _shown(value: Any, *, is_secret: bool) -> str:
+    if value in ("", None):
+        return ""
+    text = str(value)
+    # an address may hold a password before the @
+    return "***" if is_secret or "@" in text.partition("://")[2] else text
 
 
 def raise_problems(problems: list[str]) -> None:

@@ -35,6 +35,7 @@ from session import (
     ensure_schema_unchanged,
     mappings_by_crm,
     read_crm_settings,
+    require_stage_fields,
 )
 from settings import raise_problems
 from transforms.identity.known_records import Known, known_records, people_on_hold
@@ -88,6 +89,8 @@ def run(
     erasure_settings = load_erasure_settings()
     current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
     with run_session(current_run, configuration, wait=wait, adopt=adopt) as (lock, crms):
+        if write:
+            require_stage_fields(configuration, crms)
         extract(current_run, crms, lock, full=full, bars=bars)
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse:

@@ -15,17 +15,19 @@ def check_command(
         bool, typer.Option("--offline", help="Check the files only; do not call the CRMs.")
     ] = False,
 ) -> None:
-    """Check the files in mappings/ and validate them against the live CRM schemas."""
+    """Check the files in mappings/, the live CRM schemas, and the permissions to write."""
     from config.checks import catalog_warnings
     from config.loader import configuration_warnings, load_configuration
     from connectors import crm_names
-    from session import connect_all
+    from session import connect_all, require_stage_fields, require_write_access
     from sync import require_settings
 
     configuration = load_configuration()
     if not offline:
         require_settings(configuration)
     sessions = [] if offline else connect_all(configuration)
+    require_stage_fields(configuration, sessions)
+    require_write_access(sessions)
     warnings = [
         *configuration_warnings(configuration),
         *(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import backtest, check, demo, explain, output, run, sandbox, status
+from cli import backtest, check, demo, doctor, explain, output, run, sandbox, status
 from models import VERSION
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (check, run, status, explain, backtest, demo, sandbox):
+for group in (check, doctor, run, status, explain, backtest, demo, sandbox):
     app.add_typer(group.app)
 
 

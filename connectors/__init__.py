@@ -22,7 +22,12 @@ from models import (
     Account,
     Catalog,
     ExtractEstimate,
+    FieldChangeResult,
+    FieldOption,
     FieldSelection,
+    FieldSpec,
+    Finding,
+    MissingReason,
     Outcome,
     RecordChange,
     WriteVolume,
@@ -136,6 +141,66 @@ class FindDifferences(Protocol[_ClientT]):
         """Return the ids that are missing, absent or reassociated."""
 
 
+WritePackage = Callable[[Sequence[FieldSpec], Sequence[FieldSpec], Path], list[Path]]
+
+Subject = TypeVar("Subject", contravariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Generic[Subject]):
+    """One row of a table of checks: what is tested, and what to do where it fails.
+
+    run:    tests and yields what was found; no finding means ok. A SyncError is a fault.
+    advice: what to do about a fault or a warning.
+    needs:  ids of the checks without which this one cannot be made; it is then skipped.
+    """
+
+    id: str
+    title: str
+    run: Callable[[Subject], Iterable[Finding]]
+    advice: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConnectedAccount(Generic[ClientT]):
+    """What the checks of a connector are given: the login, and the fields that the mapping names.
+
+    `fields` are by object, such as those that a run reads and writes.
+    """
+
+    client: ClientT
+    catalog: Catalog
+    fields: FieldSelection
+
+    def missing_fields(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each object that the account has, with the fields that it does not show."""
+        for object, names in self.fields.items():
+            found = self.catalog.get(object)
+            missing = [name for name in names if found and name not in found]
+            if missing:
+                yield object, missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSetup(Generic[ClientT]):
+    """How an account gets the fields that a mapping writes; see `account_setup/fields.py`.
+
+    type_label:      names the type that a field gets, in the words of the CRM.
+    explain_missing: says why the account does not show some fields of an object.
+    create:          creates fields, one result each. Raises AccessError: a permission is missing.
+    add_options:     adds values to an existing picklist.
+    write_package:   writes files with which an admin creates the first fields and permits all of
+                     the second; returns their paths.
+    """
+
+    type_label: Callable[[FieldSpec], str]
+    explain_missing: Callable[[ClientT, str, Sequence[str]], Mapping[str, MissingReason]]
+    create: Callable[[ClientT, Sequence[FieldSpec]], Iterator[FieldChangeResult]]
+    add_options: Callable[[ClientT, FieldSpec, Sequence[FieldOption]], FieldChangeResult]
+    write_package: WritePackage | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Connector(Generic[SettingsT, ClientT]):
     """Everything that the shared code needs to know about one CRM.
@@ -154,6 +219,14 @@ class Connector(Generic[SettingsT, ClientT]):
     existing_ids:     returns which of some ids the CRM has, live or deleted; it must be exact.
     write:            writes changes and yields one outcome per record, batch by batch.
     estimate_writes:  estimates the calls of a write; the client is None without a connection.
+
+    A connector works without the rest, which `doctor`, `check` and `fields` use:
+
+    address:              returns the URL of the CRM; empty where the setting is missing.
+    require_write_access: makes sure that records of some objects may be written, without a write.
+                          Raises AccessError with the missing permission.
+    checks:               what else `doctor` tests in an account.
+    field_setup:          how fields are created.
     """
 
     label: str
@@ -172,6 +245,10 @@ class Connector(Generic[SettingsT, ClientT]):
     existing_ids: Callable[[ClientT, str, Sequence[str]], set[str]]
     write: Callable[[ClientT, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
     estimate_writes: Callable[[ClientT | None, WriteVolume], int]
+    address: Callable[[SettingsT], str] | None = None
+    require_write_access: Callable[[ClientT, Iterable[str]], None] | None = None
+    checks: tuple[Check[ConnectedAccount[ClientT]], ...] = ()
+    field_setup: FieldSetup[ClientT] | None = None
 
 
 AnyConnector = Connector["BaseConfiguration", Client]

@@ -22,6 +22,7 @@ ALLOWED = {
     "writeback": {"config", "connectors", "session", "transforms", "warehouse"} | LEAVES,
     "analysis": {"config", "connectors", "session", "transforms", "warehouse", "writeback"}
     | LEAVES,
+    "account_setup": {"config", "connectors", "session", "warehouse", "writeback"} | LEAVES,
     "cassettes": {"analysis", "config", "connectors"} | LEAVES,
     "benchmarks": {"config", "connectors", "sandbox", "transforms", "warehouse"} | LEAVES,
 }

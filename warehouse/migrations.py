@@ -13,7 +13,7 @@ import ibis
 import pyarrow as pa
 import sqlglot.expressions as sge
 
-from errors import ConfigError
+from errors import ConfigError, OutdatedWarehouseError
 from models import VERSION
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def require_current(warehouse: "Warehouse") -> None:
     if schema_version(warehouse) is not None and (stored := _known_version(warehouse)) != (
         CURRENT_VERSION
     ):
-        raise ConfigError(
+        raise OutdatedWarehouseError(
             f"the warehouse has schema version {stored}, and this code reads version "
             f"{CURRENT_VERSION}. The next `python sync.py run` (or `plan`) migrates it; commands "
             "that only read do not"

@@ -138,6 +138,12 @@ def _acquire(lock: RunLock) -> None:
         lock.extend(warehouse)
 
 
+def lock_holder(warehouse: Warehouse) -> dict[str, Any] | None:
+    """Return the row of the run that holds the lock; None where it is free or expired."""
+    holder = _holder(warehouse)
+    return None if holder is None or _is_expired(holder) else holder
+
+
 def _release(run_id: str) -> None:
     with open_warehouse() as warehouse:
         holder = _holder(warehouse)

@@ -61,7 +61,7 @@ def api_budget(
     needed = connector.estimate_writes(client, volume) if volume.records else 0
     remaining, reserved = client.calls_remaining, _reserved_calls(client, reserve)
     max_records = volume.records
-    if remaining is not None and reserved is not None and needed > remaining - reserved:
+    if needed and remaining is not None and reserved is not None and needed > remaining - reserved:
         max_records = volume.records * max(remaining - reserved, 0) // needed
     return ApiBudget(crm, volume.records, needed, remaining, reserved, max_records)
 

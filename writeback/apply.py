@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from errors import AccessError
 from models import ProgressReporter
-from session import CrmSession
+from session import CrmSession, require_write_access
 from warehouse import changes
 from warehouse.run_lock import RunLock
 from warehouse.runs import Run
@@ -51,12 +51,17 @@ def apply_changes(
 ) -> None:
     """Write the pending changes of a run; store the outcomes after each batch.
 
-    Raises: AccessError: a CRM refused the login or a permission; the other CRMs are written first.
+    Raises: AccessError: a login may not write what is planned, and nothing was written; or a CRM
+            refuses it later, and the other CRMs were written.
             WarehouseBusyError: another run took the run lock.
     """
     access_errors: list[AccessError] = []
     since = datetime.now(UTC)
-    for crm, budget in zip(crms, plan_api_budgets(warehouse, run, crms, since=since), strict=True):
+    budgets = plan_api_budgets(warehouse, run, crms, since=since)
+    require_write_access(
+        crm for crm, budget in zip(crms, budgets, strict=True) if budget.max_records
+    )
+    for crm, budget in zip(crms, budgets, strict=True):
         changes.hold_pending(
             warehouse, run.run_id, crm.crm, "quota", since=since, skip_first=budget.max_records
         )

@@ -135,6 +135,12 @@ class Client(ClientState):
             "POST", path, kind=kind, holds=expected_key, is_valid=is_valid, data=orjson.dumps(body)
         )
 
+    def change_schema(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create or change a property or a group; where the answer is lost, it is sent again."""
+        return self._call(
+            method, path, kind="write", holds="", is_valid=bool, data=orjson.dumps(body)
+        )
+
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
 

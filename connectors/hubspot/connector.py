@@ -2,8 +2,10 @@
 
 from connectors import Connector
 from connectors.hubspot import LABEL
+from connectors.hubspot.account_checks import CHECKS, address, require_write_access
 from connectors.hubspot.catalog import PRIMARY_KEY, catalog
 from connectors.hubspot.client import Client, Settings, connect, settings_problems
+from connectors.hubspot.field_setup import FIELD_SETUP
 from connectors.hubspot.sink import estimate_writes, write
 from connectors.hubspot.source import estimate, reread, source
 from connectors.hubspot.verify import existing_ids, find_differences, is_countable
@@ -23,4 +25,8 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
+    address=address,
+    require_write_access=require_write_access,
+    checks=CHECKS,
+    field_setup=FIELD_SETUP,
 )

@@ -25,6 +25,8 @@ from errors import (
 )
 from settings import setting
 
+ALREADY_EXISTS = "OBJECT_ALREADY_EXISTS"
+
 ERROR_RULES = (
     # one property or value
     ErrorRule(
@@ -107,6 +109,12 @@ ERROR_RULES = (
     # one record
     ErrorRule(
         code="OBJECT_NOT_FOUND", error=RejectedError, fix="the record was deleted", scope="deleted"
+    ),
+    ErrorRule(
+        status=409,
+        code=ALREADY_EXISTS,
+        error=RejectedError,
+        fix="there is one of this name already",
     ),
     ErrorRule(
         status=409,

@@ -118,6 +118,16 @@ class Client(ClientState):
         )
         return answers
 
+    def create(self, path: str, body: Mapping[str, Any]) -> str:
+        """Create a custom field or a permission and return its id; never sent twice."""
+        data, has_id = orjson.dumps(body), partial(has_key, "id")
+        answer = self._json("POST", path, has_id, kind="write", repeats=False, data=data)
+        return str(answer["id"])
+
+    def change(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change a custom field; the answer has no body. It may arrive twice."""
+        self.request("PATCH", path, kind="write", is_safe=True, data=orjson.dumps(body))
+
     def request_job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make, ask for or change a job; all but a change of its state may be repeated."""
         data = orjson.dumps(body) if body else None

@@ -2,9 +2,11 @@
 
 from connectors import Connector
 from connectors.salesforce import LABEL
+from connectors.salesforce.account_checks import CHECKS, address, require_write_access
 from connectors.salesforce.auth import Settings, settings_problems
 from connectors.salesforce.catalog import PRIMARY_KEY, catalog
 from connectors.salesforce.client import Client, connect
+from connectors.salesforce.field_setup import FIELD_SETUP
 from connectors.salesforce.sink import estimate_writes, write
 from connectors.salesforce.source import estimate, reread, source
 from connectors.salesforce.verify import existing_ids, find_differences, is_countable
@@ -24,4 +26,8 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
+    address=address,
+    require_write_access=require_write_access,
+    checks=CHECKS,
+    field_setup=FIELD_SETUP,
 )

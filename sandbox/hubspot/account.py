@@ -106,6 +106,7 @@ def create_property(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     name = request.body.get("name")
     if name in table.properties:
         raise api_error(409, *_exists(name))
+    _require_group(store, request, request.body)
     return ApiResponse(_add_property(table, request.body).as_json(), 201)
 
 
@@ -128,6 +129,7 @@ def create_properties(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
                 }
             )
         else:
+            _require_group(store, request, each)
             results.append(_add_property(table, each).as_json())
     now = iso(store.now_ms())
     body: dict[str, Any] = {
@@ -193,6 +195,13 @@ def pipeline(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 
 def _table(store: HubSpotStore, request: ApiRequest) -> ObjectTable:
     return store.table(request.parameters["object"])
+
+
+def _require_group(store: HubSpotStore, request: ApiRequest, body: dict[str, Any]) -> None:
+    """Refuse a property of a group that does not exist."""
+    names = [one["name"] for one in groups(store, request).body["results"]]
+    if body.get("groupName") not in names:
+        raise invalid(f"Property group {body.get('groupName')} does not exist")
 
 
 def _owner_cursor(one: dict[str, Any]) -> str:

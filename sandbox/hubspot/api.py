@@ -19,10 +19,12 @@ from sandbox.hubspot.request_schemas import validate_body
 from sandbox.hubspot.routes import ROUTES
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 
-_SCOPES: Final = {scope for _, _, _, scope in ROUTES} - {"read", "write", "schemas"} | {
+_OF_THE_OBJECT: Final = frozenset(("read", "write", "schemas", "schemas-write"))
+_SCOPES: Final = {scope for _, _, _, scope in ROUTES} - _OF_THE_OBJECT | {
     f"crm.{area}.{name}.{deed}"
     for name in ("contacts", "companies", "custom", "deals")
-    for area, deed in (("objects", "read"), ("objects", "write"), ("schemas", "read"))
+    for area in ("objects", "schemas")
+    for deed in ("read", "write")
 }
 
 SETTINGS: Final = frozenset(
@@ -105,14 +107,16 @@ async def _parse_request(request: Request) -> ApiRequest:
 
 def _scope(store: HubSpotStore, scope: str, request: ApiRequest) -> str:
     """Return the scope of a call: engagements need the scope of contacts, e-mails their own."""
-    if scope not in ("read", "write", "schemas"):
+    if scope not in _OF_THE_OBJECT:
         return scope
     name = store.object_type(request.parameters["object"]).name
     if name == "emails" and scope == "read":
         return "sales-email-read"
     owner = name if name in ("companies", "deals") else "contacts"
     owner = "custom" if name in store.schemas else owner
-    return f"crm.schemas.{owner}.read" if scope == "schemas" else f"crm.objects.{owner}.{scope}"
+    if scope.startswith("schemas"):
+        return f"crm.schemas.{owner}.{'write' if scope == 'schemas-write' else 'read'}"
+    return f"crm.objects.{owner}.{scope}"
 
 
 def _response(response: ApiResponse, headers: dict[str, str]) -> Response:

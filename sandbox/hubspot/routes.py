@@ -58,18 +58,18 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     ("GET", f"{_LINKS}/labels", associations.labels, "read"),
     ("GET", _LINK, associations.list_links, "read"),
     ("GET", _PROPERTIES, account.properties, "schemas"),
-    ("POST", _PROPERTIES, account.create_property, "schemas"),
-    ("POST", f"{_PROPERTIES}/batch/create", account.create_properties, "schemas"),
+    ("POST", _PROPERTIES, account.create_property, "schemas-write"),
+    ("POST", f"{_PROPERTIES}/batch/create", account.create_properties, "schemas-write"),
     ("POST", f"{_PROPERTIES}/batch/read", catalog.read_properties, "schemas"),
-    ("POST", f"{_PROPERTIES}/batch/archive", catalog.archive_properties, "schemas"),
+    ("POST", f"{_PROPERTIES}/batch/archive", catalog.archive_properties, "schemas-write"),
     ("GET", f"{_PROPERTIES}/groups", account.groups, "schemas"),
-    ("POST", f"{_PROPERTIES}/groups", catalog.create_group, "schemas"),
+    ("POST", f"{_PROPERTIES}/groups", catalog.create_group, "schemas-write"),
     ("GET", f"{_PROPERTIES}/groups/{{group}}", catalog.group, "schemas"),
-    ("PATCH", f"{_PROPERTIES}/groups/{{group}}", catalog.update_group, "schemas"),
-    ("DELETE", f"{_PROPERTIES}/groups/{{group}}", catalog.archive_group, "schemas"),
+    ("PATCH", f"{_PROPERTIES}/groups/{{group}}", catalog.update_group, "schemas-write"),
+    ("DELETE", f"{_PROPERTIES}/groups/{{group}}", catalog.archive_group, "schemas-write"),
     ("GET", f"{_PROPERTIES}/{{name}}", account.one_property, "schemas"),
-    ("PATCH", f"{_PROPERTIES}/{{name}}", account.update_property, "schemas"),
-    ("DELETE", f"{_PROPERTIES}/{{name}}", account.archive_property, "schemas"),
+    ("PATCH", f"{_PROPERTIES}/{{name}}", account.update_property, "schemas-write"),
+    ("DELETE", f"{_PROPERTIES}/{{name}}", account.archive_property, "schemas-write"),
     ("GET", "/crm/v3/pipelines/{object}", account.pipelines, "read"),
     ("GET", _PIPELINE, account.pipeline, "read"),
     ("GET", f"{_PIPELINE}/stages", catalog.stages, "read"),
@@ -139,5 +139,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, str], ...]] = (
     *UNUSED,
     *V1_ROUTES,
 )
-"""Method, path, handler, scope; "read", "write" and "schemas" mean the object's own scope.
+"""Method, path, handler, scope.
+
+"read", "write", "schemas" and "schemas-write" mean the scope of the object itself.
 """

@@ -21,6 +21,7 @@ from sandbox.salesforce import (
     bulk_query,
     bulk_v1,
     composite,
+    custom_fields,
     limits,
     query,
     search,
@@ -97,6 +98,11 @@ _RESOURCES: dict[str, dict[str, Handler]] = {
     "/tooling/query/{locator}": {"GET": query.next_page},
     "/tooling/sobjects": {"GET": tooling.objects},
     "/tooling/sobjects/{object}/describe": {"GET": tooling.described},
+    "/tooling/sobjects/{object}": {"POST": custom_fields.create},
+    "/tooling/sobjects/CustomField/{id}": {
+        "GET": custom_fields.read,
+        "PATCH": custom_fields.change,
+    },
     "/composite": {"POST": composite.composite},
     "/composite/batch": {"POST": composite.batch},
     "/composite/sobjects": {

@@ -144,7 +144,36 @@ def _objects() -> list[SObject]:
         _object("ContactHistory", "03J", _history_of("Contact")),
         _object("User", "005", _USER, standard_fields.USER),
         _object("Organization", "00D", standard_fields.ORGANIZATION),
+        *_permissions(),
         *_without_records(),
+    ]
+
+
+def _permissions() -> list[SObject]:
+    granted = (_flag("PermissionsRead"), _flag("PermissionsEdit"))
+    return [
+        _object("PermissionSet", "0PS", (_text("Name", 80, required=True), _text("Label", 80))),
+        _object(
+            "FieldPermissions",
+            "01k",
+            (_reference("ParentId", "PermissionSet", required=True),),
+            (_text("SobjectType", 40, required=True), _text("Field", 255, required=True)),
+            granted,
+        ),
+        _object(
+            "PermissionSetAssignment",
+            "0Pa",
+            (_reference("AssigneeId", "User", required=True),),
+            (_reference("PermissionSetId", "PermissionSet", required=True),),
+        ),
+        _object(
+            "UserPermissionAccess",
+            "0Up",
+            tuple(
+                _fixed(f"Permissions{name}", "boolean")
+                for name in ("ApiEnabled", "ViewAllData", "ModifyAllData", "CustomizeApplication")
+            ),
+        ),
     ]
 
 

@@ -21,6 +21,7 @@ EARLIER_LOSERS_FROM = 3_000_000
 _USERS = ("Ines Duarte", "Tom Becker", "Priya Nair", "Lukas Novak", "Integration User")
 INTEGRATION_USER = record_id("005", len(_USERS))
 ORGANIZATION = record_id("00D", 1)
+USER_PERMISSIONS = record_id("0Up", 1)
 
 _LEAD_SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other", None)
 _QUALIFICATION = ("Budget__c", "Authority__c", "Need__c", "Timeline__c")
@@ -38,6 +39,7 @@ class Org:
         self._tables = {name: table(sobject.prefix) for name, sobject in org().items()}
         self._tables["User"].update((row["Id"], row) for row in _users(now))
         self._tables["Organization"][ORGANIZATION] = _organization(now)
+        self._tables["UserPermissionAccess"][USER_PERMISSIONS] = _user_permissions(now)
 
     def add(self, person: Person) -> None:
         """Add the rows of a person."""
@@ -73,6 +75,12 @@ def _organization(now: datetime) -> Row:
         "TimeZoneSidKey": "Europe/Berlin",
     }
     return stamped(row, since, since, INTEGRATION_USER)
+
+
+def _user_permissions(now: datetime) -> Row:
+    names = ("ApiEnabled", "ViewAllData", "ModifyAllData", "CustomizeApplication")
+    row: Row = {"Id": USER_PERMISSIONS} | {f"Permissions{name}": True for name in names}
+    return stamped(row, now, now, INTEGRATION_USER)
 
 
 def _user(number: int, name: str, since: datetime) -> Row:

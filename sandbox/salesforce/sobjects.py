@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from sandbox.salesforce import writes
+from sandbox.salesforce import custom_fields, writes
 from sandbox.salesforce.errors import ApiError, malformed_id, no_such_column, not_found
 from sandbox.salesforce.ids import normalised
 from sandbox.salesforce.request import ApiRequest, ApiResponse
@@ -89,6 +89,8 @@ def create(request: ApiRequest) -> ApiResponse:
     """Create one record."""
     sobject = request.store.sobject(request.path["object"])
     made = writes.create(request.store, sobject, sent_fields(request.json()))
+    if sobject.name in custom_fields.GRANTING:
+        custom_fields.grant(request.store)
     headers = {"Location": f"{request.root}/sobjects/{sobject.name}/{made}"}
     return ApiResponse({"id": made, "success": True, "errors": []}, status=201, headers=headers)
 

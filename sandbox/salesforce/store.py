@@ -109,6 +109,14 @@ class SalesforceStore:
             raise not_found()
         return found
 
+    def sobject_of_all(self, name: str) -> SObject:
+        """Return an object with its hidden fields. Raises: ApiError (NOT_FOUND)."""
+        return self._schemas_of_all[self.sobject(name).name]
+
+    def sobjects_of_all(self) -> Iterator[SObject]:
+        """Return all objects with their hidden fields."""
+        yield from self._schemas_of_all.values()
+
     def owner_of(self, record: str) -> SObject | None:
         """Return the object of an id."""
         return self.schema.get(self._names.get(record[:3], ""))
@@ -214,6 +222,11 @@ class SalesforceStore:
         """Hide fields from the user, as field-level security does."""
         self._set_schema(self.schema[sobject].without(*fields))
 
+    def drop(self, sobject: str, *fields: str) -> None:
+        """Delete fields from the org, as if an admin had never added them."""
+        self.hide(sobject, *fields)
+        self._schemas_of_all[sobject] = self._schemas_of_all[sobject].without(*fields)
+
     def show(self, sobject: str) -> None:
         """Show all fields of an object again."""
         self._set_schema(self._schemas_of_all[sobject])
@@ -238,6 +251,10 @@ class SalesforceStore:
         for one in fields:
             self._set_schema(self.schema[sobject].with_field(one))
             self._schemas_of_all[sobject] = self._schemas_of_all[sobject].with_field(one)
+
+    def define_hidden(self, sobject: str, field: Field) -> None:
+        """Add a field that the user does not see, or change it."""
+        self._schemas_of_all[sobject] = self._schemas_of_all[sobject].with_field(field)
 
     def rename(self, sobject: str, old: str, new: str) -> None:
         """Rename a field, with its values."""

@@ -1,9 +1,11 @@
 """The catalog as records for queries: EntityDefinition, FieldDefinition and CustomField.
 
-The Tooling API has all three, queries of the data API the first two. The rest of the Tooling API is
-missing.
+The Tooling API has all three, queries of the data API the first two. `CustomField` lists the fields
+that are hidden from the user as well. `custom_fields.py` writes them; the rest of the Tooling API
+is missing.
 """
 
+from sandbox.salesforce import custom_fields
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import record_id
 from sandbox.salesforce.request import ApiRequest, ApiResponse
@@ -72,7 +74,7 @@ _FIELD = _object(
 )
 _CUSTOM = _object(
     "CustomField",
-    "00N",
+    custom_fields.PREFIX,
     *_texts("DeveloperName", "TableEnumOrId", "NamespacePrefix", "Description"),
 )
 _OBJECTS = (_ENTITY, _FIELD, _CUSTOM)
@@ -118,8 +120,10 @@ def _as_records(store: SalesforceStore) -> SalesforceStore:
             id = record_id(_FIELD.prefix, number)
             row = _field(sobject, field) | {"Id": id, "EntityDefinitionId": entity}
             made.tables[_FIELD.name][id] = _dated(store, row)
+    for sobject in store.sobjects_of_all():
+        for field in sobject:
             if field.custom:
-                own = record_id(_CUSTOM.prefix, number)
+                own = custom_fields.field_id(sobject.name, field.name)
                 name = field.name.removesuffix("__c")
                 custom = {"Id": own, "DeveloperName": name, "TableEnumOrId": sobject.name}
                 made.tables[_CUSTOM.name][own] = _dated(store, custom)

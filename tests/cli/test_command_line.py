@@ -28,7 +28,7 @@ def settings(tmp_path_factory):
     ):
         for name, value in sandbox_environment(sandbox, tmp_path_factory.mktemp("line")).items():
             env.setenv(name, value)
-        yield
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +174,15 @@ def test_check_validates_against_both_crms():
     ended = run_cli("check")
 
     assert (ended.exit_code, ended.stdout.count("all mapped fields exist")) == (0, 2)
+
+
+def test_check_names_a_missing_write_scope(settings):
+    """Before anything is written: exit code 1, as for any missing permission."""
+    settings.hubspot.denied_scopes.add("crm.objects.contacts.write")
+    ended = run_cli("check")
+    settings.hubspot.denied_scopes.clear()
+
+    assert (ended.exit_code, "crm.objects.contacts.write" in ended.stderr) == (1, True)
 
 
 def test_check_offline_calls_no_crm(monkeypatch):

@@ -273,19 +273,19 @@ def test_more_decimals_than_we_write_are_not_an_edit(odd_values):
 
 
 @pytest.mark.long
-def test_a_crm_without_write_permission_stops_alone(tmp_path):
-    """The other CRM is written; open records are `unknown` until `apply` settles them."""
+def test_a_missing_write_permission_stops_before_the_first_write(tmp_path):
+    """Neither CRM is written. The plan is stored: `apply` writes it once the scope is granted."""
     with configured_sandbox(tmp_path, people=25) as sandbox:
         sandbox.hubspot.denied_scopes.add("crm.objects.contacts.write")
         with pytest.raises(AccessError, match=r"crm\.objects\.contacts\.write"):
             run_sync()
         run = table_rows("runs")[0]
-        between = Counter((row["crm"], row["status"]) for row in table_rows("outcomes"))
+        between = Counter(row["status"] for row in table_rows("outcomes"))
         sandbox.hubspot.denied_scopes.clear()
         settled = apply_plan(run["run_id"])
 
         assert run["status"] == "interrupted"
-        assert between["salesforce", "written"] > 0
-        assert between["hubspot", "unknown"] > 0
+        assert between["unknown"] > 0
+        assert between["written"] == 0
         assert {row["status"] for row in settled.records} == {"written", "excluded"}
         assert sum(row["records"] for row in settled.records) == sum(between.values())

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from config.loader import CONFIG_FOLDER, load_configuration
+from connectors import crm_label
 from run_helpers import configured_sandbox, run_cli, table_rows
 
 OTHER = {"hubspot": "salesforce", "salesforce": "hubspot"}
@@ -20,6 +21,8 @@ def test_every_command_works_with_one_crm(crm, tmp_path, monkeypatch):
     monkeypatch.setattr(load_configuration, "__defaults__", (folder,))
     with configured_sandbox(tmp_path, people=20):
         checked = succeed("check")
+        examined = json.loads(succeed("doctor", "--json"))
+        succeed("fields")
         succeed("plan")
         succeed("run", "--first")
         record = next(row for row in table_rows("records") if not row["deleted"])
@@ -29,6 +32,7 @@ def test_every_command_works_with_one_crm(crm, tmp_path, monkeypatch):
 
     assert f"{OTHER[crm]}: off" in checked
     assert crms == {crm}
+    assert {one["subject"] for one in examined["checks"]} == {"onefunnel", crm_label(crm)}
 
 
 def succeed(*arguments: str) -> str:

@@ -115,6 +115,27 @@ def test_the_commands_name_the_third_crm_by_its_label(minicrm, one_crm):
     assert {row["stage"] for row in minicrm.rows["contacts"].values()} == {"Suspect"}
 
 
+def test_doctor_makes_the_checks_that_the_third_connector_adds(minicrm, one_crm):
+    """What the connector cannot find out is skipped, and is no fault."""
+    ended = run_cli("doctor", "--json")
+
+    checks = {one["id"]: one for one in json.loads(ended.stdout)["checks"]}
+    assert ended.exit_code == 0, ended.stderr
+    assert (checks["records"]["subject"], checks["records"]["text"]) == ("MiniCRM", "120 contacts")
+    assert checks["write"]["status"] == "skipped"
+
+
+def test_a_connector_that_creates_no_fields_says_so(minicrm, one_crm):
+    """The fields are listed all the same, for an admin who creates them by hand."""
+    listed, created = run_cli("fields"), run_cli("fields", "--create", "minicrm", "--yes")
+    packed = run_cli("fields", "--package", "somewhere")
+
+    assert [one.exit_code for one in (listed, created, packed)] == [0, 2, 2]
+    assert "contacts.stage" in listed.stdout
+    assert "cannot create fields" in " ".join(listed.stdout.split())
+    assert "MiniCRM" in created.stderr
+
+
 @pytest.mark.long
 def test_a_run_matches_people_of_the_third_crm_with_those_of_the_others(
     minicrm, three_crms, tmp_path

@@ -26,6 +26,13 @@ def budget(left, a_day, *, reserve, records=1_000):
     return api_budget("hubspot", hubspot, client(left, a_day), WriteVolume(records), reserve)
 
 
+def test_nothing_to_write_needs_no_call_that_is_left():
+    """A run without changes, on a day whose calls are nearly used up."""
+    found = budget(50, 1_000, reserve=0.1, records=0)
+
+    assert (found.needed, found.max_records) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("crm", "load", "calls"),
     [

@@ -3,6 +3,7 @@
 from connectors import Connector
 
 from . import LABEL
+from .account_checks import CHECKS, address
 from .catalog import PRIMARY_KEY, catalog
 from .client import Client, Settings, connect
 from .sink import estimate_writes, write
@@ -23,4 +24,6 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
+    address=address,
+    checks=CHECKS,
 )

@@ -1,0 +1,1 @@
+"""What an admin does before the first write: test the installation, set up the fields."""
