@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, err, out, print_json, print_note
+from cli.output import AsJson, out, print_json, print_note, spinner
 
 if TYPE_CHECKING:
     from analysis.month_end_snapshots import NamedDefinition
@@ -57,13 +57,13 @@ def backtest_command(
     if suggest:
         _suggest(definitions[-1], within_days=within_days, months=months, as_json=as_json)
         return
-    with open_warehouse(read_only=True) as warehouse, err.status("backtest") as status:
+    with open_warehouse(read_only=True) as warehouse, spinner("backtest") as update:
         result = backtest(
             warehouse,
             definitions,
             within_days=within_days,
             months=months,
-            on_progress=status.update,
+            on_progress=update,
         )
     if html is not None:
         from cli.render.html import backtest_page
@@ -82,13 +82,13 @@ def _suggest(
     from cli.render.suggest_points import show_suggestion
     from warehouse.warehouse import open_warehouse
 
-    with open_warehouse(read_only=True) as warehouse, err.status("suggest") as status:
+    with open_warehouse(read_only=True) as warehouse, spinner("suggest") as update:
         suggestion = suggest(
             warehouse,
             definition,
             within_days=within_days,
             months=months,
-            on_progress=status.update,
+            on_progress=update,
         )
     if as_json:
         print_json(suggestion.as_json())
@@ -119,8 +119,8 @@ def diff_command(
     from cli.render.definition_diff import show_difference
     from warehouse.warehouse import open_warehouse
 
-    with open_warehouse(read_only=True) as warehouse, err.status("diff") as status:
-        result = diff_definitions(warehouse, _named(None), _named(other), on_progress=status.update)
+    with open_warehouse(read_only=True) as warehouse, spinner("diff") as update:
+        result = diff_definitions(warehouse, _named(None), _named(other), on_progress=update)
     if html is not None:
         from cli.render.html import difference_page
 

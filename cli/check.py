@@ -38,11 +38,11 @@ def check_command(
     ]
     for warning in warnings:
         print_note(str(warning), style="yellow", label="Warning")
-    out.print(f"Configuration OK (definition {configuration.definition.id})", highlight=False)
+    out.print(f"Configuration OK (definition {configuration.definition.id})")
     for crm in crm_names():
         if crm not in configuration.mappings:
-            out.print(f"{crm}: off (no file mappings/{crm}.yaml)", highlight=False)
+            out.print(f"{crm}: off (no file mappings/{crm}.yaml)")
     for session in sessions:
         missing = ", ".join(session.skipped_optional)
         suffix = f"; optional fields missing: {missing}" if missing else ""
-        out.print(f"{session.account.name}: all mapped fields exist{suffix}", highlight=False)
+        out.print(f"{session.account.name}: all mapped fields exist{suffix}")

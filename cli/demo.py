@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.output import err, out
+from cli.safe_text import styled
 from cli.sandbox import People, Seed
 
 if TYPE_CHECKING:
@@ -34,18 +35,22 @@ def demo_command(people: People = 2000, seed: Seed = 7) -> None:
     WAREHOUSE.parent.mkdir(exist_ok=True)
     for file in WAREHOUSE.parent.glob(f"{WAREHOUSE.name}*"):
         file.unlink()
-    out.rule(f"[bold]A sandbox of both CRMs with {people:,} people (seed {seed})")
+    _heading(f"A sandbox of both CRMs with {people:,} people (seed {seed})")
     with running(people=people, seed=seed) as sandbox, _settings_of(sandbox):
-        out.rule("[bold]First run")
+        _heading("First run")
         with progress_bars(err) as bars:
             first = run(configuration, write=True, first=True, bars=bars)
         show_report(first, out)
-        out.rule("[bold]Second run")
+        _heading("Second run")
         with progress_bars(err) as bars:
             second = run(configuration, write=True, bars=bars)
         _compare(first, second)
-        out.rule("[bold]One person explained")
+        _heading("One person explained")
         _explain_a_prospect(configuration)
+
+
+def _heading(text: str) -> None:
+    out.rule(styled(text, style="bold"))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import backtest, check, demo, doctor, explain, output, run, sandbox, status
+from cli.safe_text import VisibleLogRecord
 from models import VERSION
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ for group in (check, doctor, run, status, explain, backtest, demo, sandbox):
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        output.out.print(f"onefunnel {VERSION}", highlight=False)
+        output.out.print(f"onefunnel {VERSION}")
         raise typer.Exit
 
 
@@ -69,5 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ", stream=sys.stderr
     )
     logging.Formatter.converter = time.gmtime
+    logging.setLogRecordFactory(VisibleLogRecord)
     with output.handle_errors():
-        app(arguments, prog_name="sync.py")
+        # Typer returns the exit code of a command that raised Exit, and None of another
+        sys.exit(app(arguments, prog_name="sync.py", standalone_mode=False) or 0)

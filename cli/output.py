@@ -4,20 +4,19 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from cli.safe_text import SafeConsole, styled
 from errors import ConfigError, DriftError, SyncError
 
-out = Console()
-err = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+out = SafeConsole()
+err = SafeConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
 """In a log file a sentence stays on one line, however long it is."""
 
 progress_enabled = True
@@ -36,6 +35,11 @@ AsOf = Annotated[
 
 TRACEBACK = "ONEFUNNEL_TRACEBACK"
 
+_USAGE_ERROR: type[Any] = next(
+    one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException"
+)
+"""The class of all usage errors: Typer has it from Click, or its own, depending on its release."""
+
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
@@ -43,8 +47,15 @@ def print_json(document: Any) -> None:
 
 
 def print_note(text: str, *, style: str = "", label: str = "") -> None:
-    """Print a sentence on stderr, after a coloured label; markup in the text is not interpreted."""
-    err.print(Text.assemble((f"{label}: " if label else "", style), text), highlight=False)
+    """Print a message on stderr, after a coloured label; it may have several lines."""
+    err.print(styled((f"{label}: " if label else "", style), text, keep="\n"))
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[Callable[[str], None]]:
+    """Show a line while a command computes; the block gets the function that changes it."""
+    with err.status(styled(text)) as status:
+        yield lambda changed: status.update(styled(changed))
 
 
 @contextmanager
@@ -52,6 +63,10 @@ def handle_errors() -> Iterator[None]:
     """Turn an exception into one message and an exit code: 2 for configuration, 1 for all else."""
     try:
         yield
+    except _USAGE_ERROR as error:
+        _exit_for_usage(error)
+    except typer.Abort:
+        _exit(1, "Stopped", "by the user")
     except DriftError as error:
         _exit(2, "Stopped: the schema changed, nothing was written", str(error))
     except ConfigError as error:
@@ -61,7 +76,7 @@ def handle_errors() -> Iterator[None]:
     except Exception as error:
         # the one broad handler: the message of a library may contain a value of a record
         if TRACEBACK in os.environ:
-            raise
+            print_note(traceback.format_exc())
         place = traceback.extract_tb(error.__traceback__)[-1]
         _exit(
             1,
@@ -70,6 +85,17 @@ def handle_errors() -> Iterator[None]:
             f"lost: the next run continues. Set {TRACEBACK}=1 and run the command again for a "
             "traceback; it may contain values of records.",
         )
+
+
+def _exit_for_usage(error: Any) -> None:
+    """Say what is wrong with the arguments. Typer's own message takes what they hold for markup."""
+    # the error that stands for "no arguments" has printed the help
+    if type(error).__name__ != "NoArgsIsHelpError":
+        if context := getattr(error, "ctx", None):
+            print_note(context.get_usage())
+            print_note(f"Try '{context.command_path} {context.help_option_names[0]}' for help.")
+        print_note(error.format_message(), style="red", label="Usage error")
+    sys.exit(error.exit_code)
 
 
 def _exit(code: int, label: str, text: str) -> None:

@@ -127,7 +127,7 @@ def _print_count(count: int, text: str, *, as_json: bool, name: str = "fields") 
     if as_json:
         print_json({name: count})
     else:
-        out.print(text.format(count), highlight=False)
+        out.print(text.format(count))
 
 
 def _require_mapped(configuration: "Configuration", crm: str | None, field: str | None) -> None:

@@ -8,18 +8,17 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from itertools import takewhile
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
 
 from connectors import causes
+from connectors.answer_limits import TIMEOUT, AnswerTooLargeError, limit_answers
 from errors import ConfigError, RetryableError, SyncError, UnknownOutcomeError
-
-TIMEOUT = (10.0, 120.0)
-"""Seconds to connect, and between two bytes of an answer."""
 
 MAX_RETRY_AFTER = timedelta(days=366)
 """A header that asks for more is no time."""
@@ -116,18 +115,30 @@ MAX_CONNECTIONS = 16
 """Kept alive at most: as many calls as may be on their way at a time."""
 
 
-def open_session(url: str) -> requests.Session:
-    """Open the session for one host; repeating a call is left to `resilience`."""
-    session = requests.Session()
-    session.mount(url, _Adapter())
-    if is_loopback(url):
-        session.trust_env = False
-        session.mount("https://", _Adapter(instead=url))
-    return session
+class Session(requests.Session):
+    """The session for one host; repeating a call is left to `connectors.retry`."""
+
+    def __init__(self, base_url: str) -> None:
+        """Open it; a host on this machine gets what a library sends to https:// hosts."""
+        super().__init__()
+        self.base_url = base_url
+        self.adapters.clear()
+        self.mount("https://", _Adapter(instead=base_url if is_loopback(base_url) else ""))
+        if is_loopback(base_url):
+            self.trust_env = False
+            self.mount(base_url, _Adapter())
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow no redirect: the token, or the secrets of a login, would go where it leads."""
+
+
+def open_session(url: str) -> Session:
+    """Open the session for one host."""
+    return Session(url)
 
 
 class _Adapter(HTTPAdapter):
-    """Sets a timeout for every request, also where a client library sets none.
+    """Sets timeouts and limits for every request, also where a client library sets none.
 
     `instead` is a server on this machine, which gets what a library sends to https:// hosts.
     """
@@ -135,6 +146,17 @@ class _Adapter(HTTPAdapter):
     def __init__(self, instead: str = "") -> None:
         super().__init__(max_retries=0, pool_maxsize=MAX_CONNECTIONS)
         self._instead = instead
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*args, **kwargs)
+        limit_answers(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
+        """Make the pools of connections through a proxy."""
+        manager: PoolManager = super().proxy_manager_for(*args, **kwargs)
+        limit_answers(manager)
+        return manager
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
@@ -146,7 +168,7 @@ class _Adapter(HTTPAdapter):
 
 
 def send_request(
-    session: requests.Session,
+    session: Session,
     method: str,
     url: str,
     *,
@@ -156,20 +178,21 @@ def send_request(
     data: bytes | Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Send one request and read its answer whole, whatever its status; `crm` is for the errors.
+    """Send one request to the host of the session, and read its answer whole, whatever its status.
+
+    url: a path, or a URL of that host: answers name their next page in both ways
+    crm: for the errors
 
     Raises: RetryableError where the network failed, UnknownOutcomeError where it failed after a
-    write had left.
+            write had left; SyncError where the URL leads to another host.
     """
+    url = own_url(session.base_url, url)
     try:
-        response = session.request(
-            method,
-            url,
-            params=params,
-            data=data,
-            headers=headers,
-            allow_redirects=False,
-        )
+        response = session.request(method, url, params=params, data=data, headers=headers)
+    except AnswerTooLargeError:
+        if is_write:
+            raise response_lost(f"{method} {urlsplit(url).path}", is_write=True) from None
+        raise
     except NETWORK_ERRORS as error:
         # `from None`: the library's text holds the whole URL, and the query in it.
         raise network_error(error, method, url, crm=crm, is_write=is_write) from None
@@ -231,6 +254,35 @@ _CONNECTION_PROBLEMS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
 )
 """The first that is among the causes counts: urllib3 wraps the one that says most."""
+
+
+def own_url(base: str, url: str) -> str:
+    """Return a URL that begins with `base`, which is a host and perhaps a path.
+
+    Raises: SyncError where it leads to another host, port or scheme: the token would go there.
+    """
+    own = urlsplit(base)
+    try:
+        target = urlsplit(urljoin(f"{base}/", url))
+        is_own = _origin(target) == _origin(own)
+    except ValueError:  # such as a port that is no number
+        is_own = False
+    if not is_own:
+        raise SyncError(
+            f"{own.hostname} answered with an address of another host, which was not called. Check"
+            f" the address of the CRM in the settings, and the proxy in front of {own.hostname}"
+        )
+    path = target._replace(scheme="", netloc="").geturl()
+    return base + path.removeprefix(own.path)
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _origin(url: SplitResult) -> tuple[str | None, ...]:
+    """Say where a request to a URL goes, and as whom."""
+    port = url.port or _DEFAULT_PORTS.get(url.scheme)
+    return url.scheme, url.hostname, str(port), url.username
 
 
 def parse_json(response: Response, where: str, *, is_write: bool = False) -> Any:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from analysis.backtest import MIN_BUYERS, Backtest, DefinitionResult, SignalStats
 from cli.render.run import WIDE_CONSOLE, format_count, make_table
+from cli.safe_text import styled
 from models import Rows
 
 MAX_CURVE_ROWS = 12
@@ -26,23 +26,23 @@ def show_backtest(backtest: Backtest, console: Console) -> None:
         console.print()
 
 
-def _heading(backtest: Backtest) -> Text:
+def _heading(backtest: Backtest) -> RenderableType:
     names = " and ".join(f"{side.name} ({side.definition_id})" for side in backtest.results)
-    text = Text.assemble(("Backtest ", "bold"), (names, "bold cyan"), "\n")
+    lines: list[RenderableType] = [styled(("Backtest ", "bold"), (names, "bold cyan"))]
     if backtest.month_ends:
         first, last = backtest.month_ends[0], backtest.month_ends[-1]
-        text.append(
+        lines.append(
             f"{len(backtest.month_ends)} month-end snapshots, {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
             f"each with the data known then. Of {backtest.people:,} people counted per snapshot, "
             f"{backtest.converted:,} became {backtest.target_stage} within "
-            f"{backtest.within_days:g} days ({backtest.buyers:,} different people).\n"
+            f"{backtest.within_days:g} days ({backtest.buyers:,} different people)."
         )
-    return text
+    return Group(*lines, "")
 
 
 def _sections(backtest: Backtest, *, is_wide: bool) -> Iterator[RenderableType]:
     if backtest.notes:
-        yield Group(*(Text(f"- {note}", style="yellow") for note in backtest.notes))
+        yield Group(*(styled(f"- {note}", style="yellow") for note in backtest.notes))
     yield _stage_entries(backtest.results)
     yield _conversions(backtest)
     if backtest.month_ends:
@@ -157,7 +157,7 @@ def _add_side_heading(
 ) -> None:
     """Say whose rows follow, where there are two definitions."""
     if len(sides) > 1:
-        table.add_row(Text(side.name, style="bold cyan", overflow="fold"))
+        table.add_row(styled(side.name, style="bold cyan"))
 
 
 def _curve(sides: Sequence[DefinitionResult]) -> Table:
@@ -187,8 +187,8 @@ def _sampled_curve(curve: Rows) -> Rows:
     ]
 
 
-def _legend(backtest: Backtest) -> Text:
-    return Text(
+def _legend(backtest: Backtest) -> RenderableType:
+    return styled(
         "snapshots: people counted once per month end. share: how many of them converted. "
         "baseline: the same share of all other people. lift: share / baseline, with its 95 % "
         "confidence interval, clustered by person. recall: share of all conversions that the "

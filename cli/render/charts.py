@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from analysis.backtest import DefinitionResult
+from cli.safe_text import visible_json
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -28,7 +29,7 @@ class Section:
 def vega_spec(chart: Chart, *, height: int = 0, step: int = 0, rows: int = 0) -> dict[str, Any]:
     """The chart as Vega-Lite, as wide as its place."""
     tall = height or 60 + step * rows
-    made: dict[str, Any] = (
+    made = (
         chart.properties(width="container", height=tall)
         .configure_view(stroke=None)
         .configure_axis(grid=True, gridColor="#e8edf3", domain=False, tickColor="#dde3ea")
@@ -36,7 +37,8 @@ def vega_spec(chart: Chart, *, height: int = 0, step: int = 0, rows: int = 0) ->
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
         .to_dict()
     )
-    return made
+    shown: dict[str, Any] = visible_json(made)
+    return shown
 
 
 def side_names(sides: Sequence[DefinitionResult]) -> list[str]:

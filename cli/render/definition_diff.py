@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from analysis.definition_diff import DefinitionDiff
 from cli.render.backtest import format_percent
 from cli.render.run import WIDE_CONSOLE, format_count, make_table
+from cli.safe_text import styled
 from connectors import crm_label
 
 MAX_FLOWS = 15
@@ -24,17 +24,17 @@ def show_difference(difference: DefinitionDiff, console: Console) -> None:
         console.print()
 
 
-def _heading(difference: DefinitionDiff) -> Text:
-    return Text.assemble(
-        ("Diff ", "bold"),
-        (
-            f"{difference.ours} ({difference.ids[0]}) to "
-            f"{difference.theirs} ({difference.ids[1]})\n",
-            "bold cyan",
-        ),
+def _heading(difference: DefinitionDiff) -> RenderableType:
+    ours, theirs = (
+        f"{name} ({id})"
+        for name, id in zip((difference.ours, difference.theirs), difference.ids, strict=True)
+    )
+    return Group(
+        styled(("Diff ", "bold"), (f"{ours} to {theirs}", "bold cyan")),
         f"{difference.moved:,} of {difference.people:,} people change stage "
         f"({format_percent(difference.share)}), with the data of "
-        f"{difference.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.\n",
+        f"{difference.as_of:%Y-%m-%d %H:%M} UTC. Nothing was written.",
+        "",
     )
 
 
@@ -85,8 +85,8 @@ def _sample(difference: DefinitionDiff, *, is_wide: bool) -> Table:
     return table
 
 
-def _stage_with_reasons(place: str, reasons: str) -> Text:
-    return Text.assemble((place, "bold"), f"\n{reasons}" if reasons else "")
+def _stage_with_reasons(place: str, reasons: str) -> RenderableType:
+    return Group(styled(place, style="bold"), *([reasons] if reasons else []))
 
 
 def _work(difference: DefinitionDiff) -> Table:

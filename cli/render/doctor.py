@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from account_setup.doctor import Diagnosis
 from account_setup.examine import CheckResult
 from account_setup.fields import AccountFields, FieldState
 from cli.render.run import make_table
+from cli.safe_text import styled
 from connectors import crm_label
 from models import FieldChangeResult, FieldSpec
 from settings import SettingOrigin
@@ -45,13 +45,14 @@ def _check_table(subject: str, results: Sequence[CheckResult]) -> Table:
     table = make_table(subject, "check", "result", "found, and what to do")
     table.columns[2].overflow = "fold"
     for result in results:
-        status = Text(result.status, style=STYLES[result.status])
-        table.add_row(Text(result.title), status, _finding(result))
+        status = styled(result.status, style=STYLES[result.status])
+        table.add_row(styled(result.title), status, _finding(result))
     return table
 
 
-def _finding(result: CheckResult) -> Text:
-    return Text("\n".join(filter(None, (result.text, result.advice))))
+def _finding(result: CheckResult) -> RenderableType:
+    text = "\n".join(filter(None, (result.text, result.advice)))
+    return styled(text, keep="\n")
 
 
 def _setting_table(settings: Sequence[SettingOrigin]) -> Table:
@@ -59,7 +60,7 @@ def _setting_table(settings: Sequence[SettingOrigin]) -> Table:
     table.columns[0].no_wrap = True
     table.columns[1].overflow = table.columns[2].overflow = "fold"
     for one in settings:
-        table.add_row(Text(one.name), Text(one.origin), Text(one.value or "not set"))
+        table.add_row(styled(one.name), styled(one.origin), styled(one.value or "not set"))
     return table
 
 
@@ -69,12 +70,12 @@ def show_fields(account: AccountFields, console: Console) -> None:
     console.print(_field_table(f"{label}: fields that are written", account.states))
     if account.setup is None:
         console.print(
-            Text(f"The connector of {label} cannot create fields: create them in {label} by hand.")
+            styled(f"The connector of {label} cannot create fields: create them there by hand.")
         )
     elif account.select(()):
         package = " (or `--package DIR`)" if account.setup.write_package else ""
         console.print(
-            Text(
+            styled(
                 f"`python sync.py fields --create {account.crm}`{package} sets up what is missing."
             )
         )
@@ -86,7 +87,7 @@ def show_field_plan(account: AccountFields, chosen: list[FieldState], console: C
         console.print(f"{crm_label(account.crm)} lacks no field of onefunnel.", highlight=False)
         return
     console.print(_field_table(f"{crm_label(account.crm)}: to set up", chosen))
-    console.print(Text("Nothing was created. Add --yes to create it."))
+    console.print(styled("Nothing was created. Add --yes to create it."))
 
 
 def show_field_results(crm: str, results: Sequence[FieldChangeResult], console: Console) -> None:
@@ -98,7 +99,7 @@ def show_field_results(crm: str, results: Sequence[FieldChangeResult], console: 
     table.columns[0].no_wrap = True
     for one in results:
         place, details = f"{one.object}.{one.field}", _details(one)
-        table.add_row(Text(place), Text(one.status), Text(details))
+        table.add_row(styled(place), styled(one.status), styled(details))
     console.print(table)
 
 
@@ -111,7 +112,7 @@ def _field_table(title: str, states: Sequence[FieldState]) -> Table:
     table.columns[0].no_wrap = True
     for one in states:
         place = f"{one.spec.object}.{one.spec.name}"
-        table.add_row(Text(place), Text(_type(one.type_label, one.spec)), Text(_state(one)))
+        table.add_row(styled(place), styled(_type(one.type_label, one.spec)), styled(_state(one)))
     return table
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from cli.render.run import make_table
+from cli.safe_text import styled
 from connectors import crm_label
 from models import Rows
 
@@ -24,7 +24,7 @@ def show_receipt(receipt: "Receipt", console: Console) -> None:
     """Print one person's receipt."""
     answer = receipt.lifecycle
     console.print(
-        Text.assemble(
+        styled(
             (receipt.label, "bold cyan"),
             f" since {answer['stage_since']:%Y-%m-%d}, {answer['status']}",
             (f"   {receipt.person_id} as of {answer['as_of']:%Y-%m-%d %H:%M} UTC", "dim"),
@@ -43,7 +43,7 @@ def show_receipt(receipt: "Receipt", console: Console) -> None:
     console.print()
 
 
-def _summary_rows(receipt: "Receipt") -> Iterator[tuple[str, Group | str]]:
+def _summary_rows(receipt: "Receipt") -> Iterator[tuple[str, RenderableType]]:
     answer = receipt.lifecycle
     yield "reason", Group(*_reason_lines(receipt.reasons))
     if receipt.disqualified:
@@ -60,15 +60,15 @@ def _summary_rows(receipt: "Receipt") -> Iterator[tuple[str, Group | str]]:
     yield "records", ", ".join(map(_record, receipt.records)) or "no record left"
 
 
-def _reason_lines(reasons: Rows) -> Iterator[Text]:
+def _reason_lines(reasons: Rows) -> Iterator[RenderableType]:
     for reason in reasons:
-        yield Text(f"{reason['text']} on {reason['at']:%Y-%m-%d}")
+        yield f"{reason['text']} on {reason['at']:%Y-%m-%d}"
         for event in reason["events"]:
             left = f", {event['left']:.2f} points then" if "left" in event else ""
             line = f"  {event['kind']} {event['at']:%Y-%m-%d %H:%M}{left} ({_record(event)})"
-            yield Text(line, style="dim")
+            yield styled(line, style="dim")
     if not reasons:
-        yield Text("no activity yet")
+        yield "no activity yet"
 
 
 def _next_action(answer: dict[str, Any]) -> str:
@@ -122,6 +122,6 @@ def _criteria(receipt: "Receipt") -> Table:
     return table
 
 
-def _stage_history(receipt: "Receipt") -> Text:
+def _stage_history(receipt: "Receipt") -> RenderableType:
     steps = (f"{row['stage']} {row['entered_at']:%Y-%m-%d}" for row in receipt.history)
-    return Text.assemble(("Stage history", "bold"), "  ", " > ".join(steps))
+    return styled(("Stage history", "bold"), "  ", " > ".join(steps))

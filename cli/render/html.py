@@ -11,6 +11,7 @@ from analysis.definition_diff import DefinitionDiff
 from analysis.extras import require_extra
 from cli.render.backtest import format_percent
 from cli.render.run import format_count
+from cli.safe_text import visible
 
 if TYPE_CHECKING:
     from cli.render.charts import Section
@@ -90,10 +91,18 @@ def _write(path: Path, *, parts: list["Section"], **words: Any) -> None:
     from vl_convert import javascript_bundle
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(TEMPLATE_FOLDER),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
     )
     page = environment.get_template("report.html")
     text = page.render(
         parts=parts, library=javascript_bundle("window.vegaEmbed = vegaEmbed;"), **words
     )
     path.write_text(text, encoding="utf-8")
+
+
+def _visible(value: Any) -> Any:
+    """Show what cannot be seen; scripts and charts, which are markup, stay as they are."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

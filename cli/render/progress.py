@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,18 +15,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from cli import output
+from cli.safe_text import styled
 
 
 class Rate(ProgressColumn):
     """Records per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: Task) -> RenderableType:
         """Show the rate as soon as there are two measurements."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+        return styled(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class ProgressBars:
@@ -71,7 +71,7 @@ class ProgressBars:
 def progress_bars(console: Console) -> Iterator[ProgressBars]:
     """Show progress bars during the block: on a terminal only, and not with `--quiet`."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
-from rich.text import Text
 
+from cli.safe_text import styled
 from connectors import crm_label
 from models import Rows
 
@@ -33,7 +33,7 @@ def show_report(report: "Report", console: Console) -> None:
 
 def _sections(report: "Report", *, is_wide: bool) -> Iterator[RenderableType]:
     if report.labels and not report.people:
-        yield Text("Both CRMs returned no contacts: nothing to compute, nothing to write.")
+        yield styled("Both CRMs returned no contacts: nothing to compute, nothing to write.")
     if report.stages:
         yield stage_table(report.labels, report.crm_stages, report.stages)
     if report.stage_changes:
@@ -53,10 +53,10 @@ def _sections(report: "Report", *, is_wide: bool) -> Iterator[RenderableType]:
 
 
 def _warnings(report: "Report") -> RenderableType:
-    return Group(Text("Warnings", style="bold"), *(Text(f"- {f}") for f in report.warnings))
+    return Group(styled("Warnings", style="bold"), *(styled(f"- {f}") for f in report.warnings))
 
 
-def _heading(report: "Report") -> Text:
+def _heading(report: "Report") -> RenderableType:
     words = {
         "planned": "planned: nothing was written",
         "stopped": "stopped by the guard: nothing was written",
@@ -65,13 +65,13 @@ def _heading(report: "Report") -> Text:
         "interrupted": "interrupted",
     }
     run = report.run
-    return Text.assemble(
+    heading = styled(
         ("Run ", "bold"),
         (run.run_id, "bold cyan"),
         f"  {words[run.status]}  ",
         (f"definition {run.definition_id}", "dim"),
-        "\n",
     )
+    return Group(heading, "")
 
 
 def stage_table(
@@ -95,10 +95,10 @@ def stage_table(
     return table
 
 
-def unknown_fields_line(unknown: dict[str, int]) -> Text:
+def unknown_fields_line(unknown: dict[str, int]) -> str:
     """How many people lack which field, because it has no historical value."""
     counts = ", ".join(f"{field} of {people:,}" for field, people in unknown.items())
-    return Text(f"No historical value (treated as empty): {counts} people")
+    return f"No historical value (treated as empty): {counts} people"
 
 
 def _stage_changes(report: "Report", *, is_wide: bool) -> Table:
@@ -152,12 +152,12 @@ def _guard(report: "Report") -> RenderableType:
         word = "stopped" if report.run.status == "stopped" else "would stop"
         title = f"Guard {word} the plan"
     lines = [
-        Text(f"- {crm_label(one.crm)}: {one.summary}", style="yellow" if one.is_stopped else "")
+        styled(f"- {crm_label(one.crm)}: {one.summary}", style="yellow" if one.is_stopped else "")
         for one in report.guard
     ]
     if is_stopped:
-        lines.append(Text(f"Review the plan, then run: python sync.py apply {report.run.run_id}"))
-    return Group(Text(title, style="bold yellow" if is_stopped else "bold"), *lines)
+        lines.append(styled(f"Review the plan, then run: python sync.py apply {report.run.run_id}"))
+    return Group(styled(title, style="bold yellow" if is_stopped else "bold"), *lines)
 
 
 def _quota(report: "Report") -> RenderableType:
@@ -166,10 +166,10 @@ def _quota(report: "Report") -> RenderableType:
 
 def api_budget_lines(quota: dict[str, Any]) -> RenderableType:
     """The calls a plan needs, the calls left, and what has to wait for the next run."""
-    return Group(Text("API calls", style="bold"), *_budget_lines(quota))
+    return Group(styled("API calls", style="bold"), *_budget_lines(quota))
 
 
-def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
+def _budget_lines(quota: dict[str, Any]) -> Iterator[str]:
     for crm, one in quota.items():
         line = f"- {crm_label(crm)}: {one['needed']:,} to write"
         if one["remaining"] is None:
@@ -179,7 +179,7 @@ def _budget_lines(quota: dict[str, Any]) -> Iterator[Text]:
             line += f" ({one['reserve']:,} reserved)" if one["reserve"] else ""
         if (late := one["records"] - one["max_records"]) > 0:
             line += f": {late:,} records deferred to the next run"
-        yield Text(line)
+        yield line
 
 
 def _unmatched_rows(report: "Report") -> Table:
@@ -202,15 +202,15 @@ def _calls(report: "Report") -> RenderableType:
     took = (report.run.ended_at or report.run.started_at) - report.run.started_at
     waiting = f", {waited:.1f} s of it waiting" if waited else ""
     lines.append(f"{took.total_seconds():.1f} s{waiting}")
-    return Text("\n".join(lines), style="dim")
+    return Group(*(styled(line, style="dim") for line in lines))
 
 
 def make_table(title: str, *columns: str) -> Table:
-    """A table with a title on the left; a column that ends with > stands to the right."""
+    """A table with a title on the left; a column that ends with " >" stands to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in columns:
-        justify: JustifyMethod = "right" if name.endswith(">") else "left"
-        table.add_column(name.rstrip(" >"), justify=justify)
+        justify: JustifyMethod = "right" if name.endswith(" >") else "left"
+        table.add_column(name.removesuffix(" >"), justify=justify)
     return table
 
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from cli.render.run import WIDE_CONSOLE, api_budget_lines, format_count, make_table, object_label
+from cli.safe_text import styled
 from models import STATUSES, Rows
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def show_status(status: "Status", console: Console) -> None:
         console.print(api_budget_lines(status.quota))
     if status.open_issues:
         console.print()
-        console.print(Text("Needs attention", style="bold"))
+        console.print(styled("Needs attention", style="bold"))
         for row in status.open_issues:
-            console.print(Padding(Text(f"- {_issue_line(row)}"), (0, 0, 0, 2)))
+            console.print(Padding(f"- {_issue_line(row)}", (0, 0, 0, 2)))
 
 
 def _issue_line(row: dict[str, Any]) -> str:

@@ -1,23 +1,24 @@
 """Print the suggested points and thresholds."""
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from analysis.suggest_points import HoldoutMetrics, Suggestion
 from cli.render.backtest import format_percent
 from cli.render.run import make_table
+from cli.safe_text import styled
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def show_suggestion(suggestion: Suggestion, console: Console) -> None:
     """Print a suggestion for people."""
-    console.print(Text.assemble(("Suggestion ", "bold"), (suggestion.name, "bold cyan"), "\n"))
+    console.print(styled(("Suggestion ", "bold"), (suggestion.name, "bold cyan")))
+    console.print()
     if suggestion.train_month_ends and suggestion.test_month_ends:
         console.print(_training_period(suggestion))
     if suggestion.note:
-        console.print(Text(f"Nothing suggested: {suggestion.note}.", style="yellow"))
+        console.print(styled(f"Nothing suggested: {suggestion.note}.", style="yellow"))
     if suggestion.before and suggestion.after:
         console.print(_holdout_metrics(suggestion, suggestion.before, suggestion.after))
     if suggestion.diff:
@@ -31,20 +32,19 @@ def show_suggestion(suggestion: Suggestion, console: Console) -> None:
         )
 
 
-def _coloured(diff: str) -> Text:
-    text = Text()
-    for line in diff.splitlines(keepends=True):
-        text.append(line, style=STYLES.get(line[0], ""))
-    return text
+def _coloured(diff: str) -> RenderableType:
+    lines = ((line, STYLES.get(line[0], "")) for line in diff.splitlines(keepends=True))
+    return styled(*lines, keep="\n\t")
 
 
-def _training_period(suggestion: Suggestion) -> Text:
+def _training_period(suggestion: Suggestion) -> RenderableType:
     learned, tested = suggestion.buyers
     train, test = suggestion.train_month_ends, suggestion.test_month_ends
-    return Text(
+    return Group(
         f"Fitted to {len(train)} month ends, {train[0]:%Y-%m-%d} to {train[-1]:%Y-%m-%d}, after "
         f"which {learned:,} people bought; judged by {len(test)} later ones, "
-        f"{test[0]:%Y-%m-%d} to {test[-1]:%Y-%m-%d}, after which {tested:,} people bought.\n"
+        f"{test[0]:%Y-%m-%d} to {test[-1]:%Y-%m-%d}, after which {tested:,} people bought.",
+        "",
     )
 
 

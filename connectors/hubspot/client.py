@@ -14,15 +14,16 @@ from hubspot.crm.objects.exceptions import ApiException
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
+from connectors.answer_limits import TIMEOUT, AnswerTooLargeError, limit_answers
 from connectors.client_state import ClientState
 from connectors.http import (
     MAX_CONNECTIONS,
-    TIMEOUT,
     Response,
     malformed,
     network_error,
     open_session,
     parse_json,
+    response_lost,
     send_request,
     url_problem,
 )
@@ -89,6 +90,7 @@ class Client(ClientState):
             connection_pool_maxsize=MAX_CONCURRENT_BATCHES,
         )
         self._batch = library.crm.objects.batch_api
+        limit_answers(self._batch.api_client.rest_client.pool_manager)
 
     def check_connection(self) -> Account:
         """Return the account of the token, after a check that the token works.
@@ -163,6 +165,9 @@ class Client(ClientState):
                 # The library has made text of the body.
                 content = (error.body or "").encode()
                 answer = Response(error.status, error.headers or {}, content)
+            except (AnswerTooLargeError, UnicodeDecodeError):
+                # the last: the library makes text of a refusal, which may be in any encoding
+                raise response_lost(where, is_write=True) from None
             except HTTPError as error:
                 url = f"{self._url}{path}"
                 raise network_error(error, "POST", url, crm=LABEL, is_write=True) from None
@@ -190,7 +195,7 @@ class Client(ClientState):
 
         def send() -> dict[str, Any]:
             answer = send_request(
-                self._session, method, self._url + path, crm=LABEL, headers=headers, **request
+                self._session, method, path, crm=LABEL, headers=headers, **request
             )
             body = self._parse_response(answer, where)
             if not _is_valid_body(body, holds, kind) or not is_valid(body):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import count
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from connectors.concurrency import max_concurrency
 from connectors.load.batch_writer import BatchWriter, WriteState
@@ -16,11 +16,15 @@ from connectors.load.sink_spec import SinkSpec
 from connectors.retry import ApiCaller
 from models import Catalog, Outcome, RecordChange
 
+REPORT_SECONDS = 60.0
+"""The caller hears at least this often, also while a Bulk job runs for two hours: it renews the run
+lock, which expires after 15 minutes."""
+
 
 def write_changes(
     changes: Iterable[RecordChange], sink: SinkSpec, catalog: Catalog, api_caller: ApiCaller
 ) -> Iterator[list[Outcome]]:
-    """Write changes and yield the outcomes, batch by batch.
+    """Write changes and yield the outcomes, batch by batch; an empty batch while one takes long.
 
     When the quota is exhausted, or the CRM stays unavailable longer than the retry policy allows,
     the rest is held without another call. The caller's thread reads `changes` and gets outcomes.
@@ -75,8 +79,11 @@ class _InFlight:
         self._futures[number] = self._pool.submit(run, self._run, number, outcomes)
 
     def next_outcomes(self) -> list[list[Outcome]]:
-        """Wait until a group has new outcomes or has ended."""
-        number, outcomes = self._results.get()
+        """Wait until a group has new outcomes or has ended, or `REPORT_SECONDS` are over."""
+        try:
+            number, outcomes = self._results.get(timeout=REPORT_SECONDS)
+        except Empty:
+            return [[]]
         if outcomes is None:
             del self._record_keys[number]
             future = self._futures.pop(number)

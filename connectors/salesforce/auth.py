@@ -20,6 +20,7 @@ from connectors.error_mapping import retryable, unexpected_page
 from connectors.http import (
     NETWORK_ERRORS,
     Response,
+    Session,
     is_loopback,
     network_error,
     open_session,
@@ -121,9 +122,7 @@ def auth_method(settings: Settings) -> LoginMethod | None:
     return None
 
 
-def authenticate(
-    method: LoginMethod, settings: Settings, url: str, session: requests.Session
-) -> str:
+def authenticate(method: LoginMethod, settings: Settings, url: str, session: Session) -> str:
     """Log in at the host of `url`, and give the token of the new session.
 
     Raises: AccessError where Salesforce refuses the login, RetryableError where it may pass.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pyarrow.csv
 
+from connectors.answer_limits import AnswerTooLargeError
 from connectors.concurrency import map_ordered
 from connectors.extract.arrow import PageToken, cast_table
 from connectors.extract.incremental import Batches
@@ -39,7 +40,7 @@ def read_job(
 ) -> Generator[tuple[pa.Table, PageToken], None, bool]:
     """Read what a job finds, and say whether it was all: a job may fail, and its results expire."""
     try:
-        found = _wait_for_job(client, job)
+        found = _wait_for_job(client, request, job)
         if found is not None:
             yield from _read_results(client, request, job, found, locator)
     except RejectedError as error:
@@ -49,10 +50,12 @@ def read_job(
     return found is not None
 
 
-def _wait_for_job(client: Client, job: str) -> int | None:
+def _wait_for_job(client: Client, request: ReadRequest, job: str) -> int | None:
     """Wait for a job, and give the number of rows it found; None: it failed."""
 
     def look() -> dict[str, Any] | None:
+        # a job may take two hours: the run renews its lock with each report
+        request.progress(request.schema.object, 0, None)
         job_status = client.get(f"{DATA_PATH}/jobs/query/{job}", expected_key="state")
         return job_status if job_status["state"] in ("JobComplete", "Failed", "Aborted") else None
 
@@ -69,7 +72,8 @@ def _read_results(
 ) -> Batches:
     """Read what a job found: few calls, pages of CSV, several of them on their way.
 
-    Where a page says that there is one behind it which was not listed, it is followed.
+    Where a page says that there is one behind it which was not listed, it is followed. Where the
+    rows of a page are too long for one answer, fewer rows are asked for.
     """
     shape, path, rows = question.schema, f"{DATA_PATH}/jobs/query/{job}", 0
     loop_guard = PaginationLoopGuard(f"Salesforce: GET {path}/results")
@@ -77,16 +81,24 @@ def _read_results(
     def read(asked: Mapping[str, str]) -> tuple[pa.Table, str]:
         return client.read(f"{path}/results", partial(_read_page, shape, path), **asked)
 
+    def several() -> Iterator[tuple[pa.Table, str]]:
+        listed = (partial(read, asked) for asked in _list_result_pages(client, path))
+        with suppress(AnswerTooLargeError):
+            yield from map_ordered(listed, limit=MAX_CONCURRENT_PAGES)
+
     def one_by_one() -> Iterator[tuple[pa.Table, str]]:
+        page_rows = question.page_rows
         while locator != "null":
             begin = {"locator": locator} if locator else {}
-            yield read({"maxRecords": str(question.page_rows)} | begin)
+            try:
+                yield read({"maxRecords": str(page_rows)} | begin)
+            except AnswerTooLargeError:
+                if page_rows == 1:
+                    raise
+                page_rows //= 2
 
     is_long = locator is None and found > question.page_rows
-    listed = (
-        partial(read, asked) for asked in (_list_result_pages(client, path) if is_long else ())
-    )
-    for table, following in chain(map_ordered(listed, limit=MAX_CONCURRENT_PAGES), one_by_one()):
+    for table, following in chain(several() if is_long else (), one_by_one()):
         locator = loop_guard.check(following)
         rows += len(table)
         question.progress(shape.object, rows, found)

@@ -145,7 +145,7 @@ class Client(ClientState):
         **request: Any,
     ) -> Any:
         """Read the JSON of an answer; one that is not sound counts as lost."""
-        where, is_write = f"{method} {path}", kind == "write" and not is_safe
+        where, is_write = _operation(method, path), kind == "write" and not is_safe
 
         def sound(answer: Response) -> Any:
             body = parse_json(answer, where, is_write=is_write)
@@ -186,6 +186,7 @@ class Client(ClientState):
     ) -> T:
         is_write = kind == "write" and not is_safe
         pace = "bulk" if "/jobs/" in path else "general"
+        operation = _operation(method, path)
 
         def send() -> T:
             headers = {
@@ -197,7 +198,7 @@ class Client(ClientState):
             answer = send_request(
                 self._session,
                 method,
-                self._url + path,
+                path,
                 crm=LABEL,
                 is_write=is_write,
                 headers=headers,
@@ -205,12 +206,12 @@ class Client(ClientState):
             )
             self._update_limits(answer)
             if answer.status >= 300 or answer.is_html:
-                raise to_error(answer, f"{method} {path}", is_write=is_write)
+                raise to_error(answer, operation, is_write=is_write)
             return of(answer)
 
         call = partial(
             self.api_caller.call,
-            f"{method} {path}",
+            operation,
             send,
             kind=kind,
             limiter=pace,
@@ -255,6 +256,11 @@ def connect(settings: Settings) -> Client:
     Salesforce refuses them.
     """
     return Client(settings)
+
+
+def _operation(method: str, path: str) -> str:
+    """Name a call in logs and errors, without the query string of the path."""
+    return f"{method} {path.partition('?')[0]}"
 
 
 def has_key(name: str, body: Any) -> bool:

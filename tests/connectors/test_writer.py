@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from time import sleep
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.load import writer
 from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.writer import write_changes
 from connectors.rate_limiter import RateLimiter
@@ -145,3 +148,26 @@ def test_a_refusal_that_names_a_field_nobody_sent_is_still_found() -> None:
     outcomes = carried_out(crm, [change("1", None, POISON), change("2", None, "lead")], "BAD")
 
     assert {one.record_id: one.status for one in outcomes} == {"1": "quarantined", "2": "written"}
+
+
+def test_the_caller_hears_of_a_batch_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets an empty batch, and renews the run lock."""
+    monkeypatch.setattr(writer, "REPORT_SECONDS", 0.02)
+    crm = FakeCrm({"1": None}, ())
+    spec = SinkSpec(
+        read=crm.read,
+        write=lambda *batch: sleep(0.2) or crm.write(*batch),
+        read_batch_size=5,
+        write_batch_size=3,
+        compare_batch_size=5,
+        timestamp_resolution=timedelta(seconds=1),
+        field_codes=frozenset(),
+        value_codes=frozenset(),
+        excluded={},
+    )
+    api_caller = ApiCaller("fake", {"general": RateLimiter(9, 1)})
+
+    batches = list(writer.write_changes([change("1", None, "a")], spec, {}, api_caller))
+
+    assert batches.count([]) > 3
+    assert [outcome.status for batch in batches for outcome in batch] == ["written"]
