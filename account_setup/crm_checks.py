@@ -4,6 +4,7 @@ To add a check for every CRM, write a function that yields findings, and add a r
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from dlt.common.configuration.specs import BaseConfiguration
 
@@ -82,7 +83,8 @@ def _settings(crm: CrmUnderTest) -> Iterator[Finding]:
 def _login(crm: CrmUnderTest) -> Iterator[Finding]:
     crm.client = crm.connector.connect(crm.settings)
     account = crm.client.check_connection()
-    for warning in crm.client.warnings:
+    today = datetime.now(UTC).date()
+    for warning in (*crm.client.warnings, *crm.client.support_warnings(today)):
         yield Finding("warning", warning)
     known = crm.known_account
     if known and None not in (known.id, account.id) and known.id != account.id:

@@ -20,8 +20,9 @@ import orjson
 from cassettes.allowlist import SECRET_KEYS, Allowlist, allowlist
 from cassettes.pseudonyms import FIRST_ID, Pseudonyms
 
-LOGIN_PATH: Final = re.compile(r"/(oauth2?|oauth)/(v\d+/)?token$")
+LOGIN_PATH: Final = re.compile(r"/(oauth2?|oauth)/((v\d+|\d{4}-\d{2})/)?token$")
 REDACTED: Final = "scrubbed"
+_API_DATE: Final = re.compile(r"\d{4}-\d{2}")
 
 _HTTP_HEADERS: Final = re.compile(r"content-type|date|last-modified|retry-after")
 _ID_KEYS: Final = re.compile(r"(^|_|[a-z])(id|ids|Id|Ids)$")
@@ -341,6 +342,8 @@ class _Anonymizer:
 
     def _is_value(self, before: list[str], segment: str) -> bool:
         """Return whether a segment is a value of a record: an id, an address, an external id."""
+        # the date of an API version may stand between: /crm/objects/2026-09/contacts/ID
+        before = [one for one in before if not _API_DATE.fullmatch(one)]
         return any(
             len(before) >= distance
             and before[-distance] == name

@@ -1,5 +1,6 @@
 """The command `check`: are settings, YAML files and CRM fields right?"""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -28,12 +29,17 @@ def check_command(
     sessions = [] if offline else connect_all(configuration)
     require_stage_fields(configuration, sessions)
     require_write_access(sessions)
+    today = datetime.now(UTC).date()
     warnings = [
         *configuration_warnings(configuration),
         *(
             warning
             for session in sessions
-            for warning in catalog_warnings(configuration, session.crm, session.catalog)
+            for warning in (
+                *catalog_warnings(configuration, session.crm, session.catalog),
+                *session.client.warnings,
+                *session.client.support_warnings(today),
+            )
         ),
     ]
     for warning in warnings:

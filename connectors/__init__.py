@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -85,6 +85,9 @@ class Client(Protocol):
     @property
     def daily_limit(self) -> int | None:
         """Return the calls allowed per day by the last response (None: not reported)."""
+
+    def support_warnings(self, today: date) -> list[str]:
+        """Warn of what the client uses and the CRM supports no longer, or not much longer."""
 
     def check_connection(self) -> Account:
         """Check login and permissions, and return the account that the login leads to."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from connectors.http import Response
 from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
@@ -21,6 +21,7 @@ class ClientState:
         self.calls_remaining: int | None = None
         self.daily_limit: int | None = None
         self._server_time: datetime | None = None
+        self._is_deprecated = False
 
     @property
     def api_calls(self) -> Counter[str]:
@@ -49,9 +50,22 @@ class ClientState:
         """
         return self._server_time or datetime.now(UTC)
 
+    def support_warnings(self, today: date) -> list[str]:  # noqa: ARG002
+        """Warn of what this client uses and the CRM supports no longer, or not much longer."""
+        return []
+
     def count_mismatches(self, object: str, field: str, count: int) -> None:
         """Count values that did not fit the type of their field and became NULL."""
         self.type_mismatches[object, field] += count
+
+    def warn_of_deprecation(self, where: str) -> None:
+        """Warn, once, that a response called its path deprecated; `where` names the call."""
+        if not self._is_deprecated:
+            self._is_deprecated = True
+            self.warnings.append(
+                f"{where}: the CRM calls this path deprecated: a newer release of onefunnel is"
+                " needed before it is removed"
+            )
 
     def record_response(self, response: Response) -> None:
         """Take the server time of a response, and count it where it says "too many calls"."""

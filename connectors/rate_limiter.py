@@ -21,8 +21,9 @@ class RateLimiter:
     is learned: it doubles with each 429 and shrinks slowly while there is none.
     """
 
-    def __init__(self, calls: int, seconds: float) -> None:
-        """Allow `calls` in any window of `seconds`."""
+    def __init__(self, calls: int, seconds: float, *, within: "RateLimiter | None" = None) -> None:
+        """Allow `calls` in any window of `seconds`; they count under the limit `within` as well."""
+        self._within = within
         self._released_at: list[float] = []
         self._in_flight = 0
         self._paused_until = 0.0
@@ -49,7 +50,7 @@ class RateLimiter:
             )
             if excess > 0:
                 at = max(at, self._released_at[excess - 1] + window)
-            return at - now
+        return max(at - now, self._within.acquire() if self._within else 0.0)
 
     def release(self, sent_at: float) -> None:
         """Register the response of a call that was sent at this time (monotonic seconds)."""
@@ -57,6 +58,8 @@ class RateLimiter:
             self._in_flight -= 1
             insort(self._released_at, min(time.monotonic(), sent_at + self._lag * self._seconds))
             self._lag = max(MIN_LAG, self._lag * 0.995)
+        if self._within:
+            self._within.release(sent_at)
 
     def pause(self, seconds: float) -> None:
         """Send no call for this time: an error of one call would hit all of them."""

@@ -5,7 +5,6 @@ HubSpot has its own paths (/crm, /oauth, /account-info, /email, /form-integratio
 """
 
 import asyncio
-import re
 import socket
 import threading
 import time
@@ -38,6 +37,7 @@ from sandbox.header_case import VendorHeaderCase
 from sandbox.hubspot.api import hubspot, not_found_page
 from sandbox.hubspot.records import Account
 from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.versions import numbered_path
 from sandbox.mutations import Edit, apply_edit
 from sandbox.salesforce.api import salesforce
 from sandbox.salesforce.records import Org
@@ -52,7 +52,6 @@ _PACK_EVERY: Final = 5000
 
 _GRACEFUL_SECONDS: Final = 2
 _ANY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_DATE_VERSION: Final = re.compile(r"^/([a-z-]+)(?:/([a-z-]+))?/\d{4}-\d{2}(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -236,15 +235,9 @@ class _NormalizedPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and not path.startswith("/services"):
-            normalized = _DATE_VERSION.sub(_numbered_version, path).rstrip("/")
+            normalized = numbered_path(path.rstrip("/"))
             scope = {**scope, "path": normalized, "original_path": path}
         await self.app(scope, receive, send)
-
-
-def _numbered_version(match: re.Match[str]) -> str:
-    root, area = match[1], match[2]
-    version = "v4" if area == "associations" else "v3"
-    return f"/{root}/{version}/{area}" if area else f"/{root}/{version}"
 
 
 class _StoppableServer(uvicorn.Server):

@@ -45,9 +45,21 @@ def small_sandbox(people: int = 40) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def hubspot_client(sandbox: Sandbox) -> Client:
+def hubspot_client(sandbox: Sandbox, **more: Any) -> Client:
     """Connect to the HubSpot of a world."""
-    settings = HubSpotSettings(access_token=sandbox.hubspot_token, base_url=sandbox.url)
+    settings = HubSpotSettings(access_token=sandbox.hubspot_token, base_url=sandbox.url, **more)
+    return connector("hubspot").connect(settings)
+
+
+def hubspot_oauth_client(sandbox: Sandbox, **more: Any) -> Client:
+    """Connect to the HubSpot of a world by a refresh token."""
+    settings = HubSpotSettings(
+        client_id=sandbox.client_id,
+        client_secret=sandbox.client_secret,
+        refresh_token=sandbox.hubspot_refresh_token,
+        base_url=sandbox.url,
+        **more,
+    )
     return connector("hubspot").connect(settings)
 
 

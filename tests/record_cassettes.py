@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dlt
 import orjson
@@ -218,7 +218,9 @@ read_leads = reading("salesforce", "Lead")
 SCENARIOS = (
     Scenario("hubspot", "first_page", read_contacts),
     Scenario(
-        "hubspot", "next_page", lambda client, _: pages_of(client, "/crm/v3/objects/contacts")
+        "hubspot",
+        "next_page",
+        lambda client, _: pages_of(client, cast(Any, client).path("records", object="contacts")),
     ),
     Scenario("hubspot", "incremental", reading("hubspot", "contacts", SINCE)),
     Scenario("hubspot", "empty", reading("hubspot", "companies", NOW)),

@@ -27,7 +27,7 @@ def require_write_access(client: Client, objects: Iterable[str]) -> None:
     """
     denied: list[str] = []
     for object in objects:
-        path = f"/crm/v3/objects/{object}/batch/update"
+        path = client.path("batch_update", object=object)
         try:
             with suppress(RejectedError):
                 client.post(path, {"inputs": []}, expected_key="")

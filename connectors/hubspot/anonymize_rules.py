@@ -15,10 +15,13 @@ RULES: Final = AnonymizeRules(
     replay_settings={
         "SOURCES__HUBSPOT__BASE_URL": HUBSPOT_URL,
         "SOURCES__HUBSPOT__ACCESS_TOKEN": "replayed",
+        # a cassette holds no login
+        "SOURCES__HUBSPOT__REFRESH_TOKEN": "",
     },
     catalog_paths=re.compile(
-        r"/crm/v3/(properties|pipelines|schemas)/.*|/crm/v4/associations/.*/labels"
-        r"|/account-info/.*|/marketing/v3/forms/?|/events/v3/events/event-types"
+        r"/crm/(v3/)?(properties|pipelines|schemas)/.*|/crm/(v4/)?associations/.*/labels"
+        r"|/crm-object-schemas/.*|/account-info/.*|/marketing/v3/forms/?"
+        r"|/events/(v3/events|event-occurrences)/.*event-types"
     ),
     headers=re.compile(r"x-hubspot-ratelimit-.*"),
     keys=frozenset(

@@ -1,4 +1,4 @@
-"""Which contacts engagement belongs to, and as what: HubSpot's associations, version 4."""
+"""Which contacts engagement belongs to, and as what: HubSpot's associations."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ def associations_of(
     found: dict[str, list[Row]] = {}
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
     limit, begun_anew = ASSOCIATION_LIMIT, Counter[str]()
-    path = f"/crm/v4/associations/{object}/contacts/batch/read"
+    path = client.path("associations", object=object)
     loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while asked:
         inputs, rest = asked[:limit], asked[limit:]

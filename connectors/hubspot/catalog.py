@@ -104,14 +104,19 @@ FIXED_FIELDS: Mapping[str, tuple[Field, ...]] = {
 
 
 ACCESS_CHECKS: Mapping[str, Callable[[Client], object]] = {
-    "form_submissions": lambda client: client.get("/marketing/v3/forms/", limit=100),
-    "owners": lambda client: client.get("/crm/v3/owners", limit=1),
-    "list_memberships": lambda client: client.post(
-        "/crm/v3/lists/search", {"count": 1}, expected_key="lists"
-    ),
-    "pipeline_stages": lambda client: client.get("/crm/v3/pipelines/contacts"),
+    "form_submissions": lambda client: client.get(client.path("forms"), limit=1),
+    "owners": lambda client: client.get(client.path("owners"), limit=1),
+    "list_memberships": lambda client: search_lists(client, offset=0, count=1),
+    "pipeline_stages": lambda client: client.get(client.path("pipelines", object="contacts")),
 }
 """How to see whether fixed columns may be read; the others belong to products one may lack."""
+
+
+def search_lists(client: Client, *, offset: int, count: int) -> dict[str, Any]:
+    """Ask for a page of the lists of all kinds."""
+    # dated paths refuse the search where one of these four keys is missing
+    body = {"additionalProperties": [], "listIds": [], "processingTypes": [], "offset": offset}
+    return client.post(client.path("list_search"), body | {"count": count}, expected_key="lists")
 
 
 def catalog(client: Client, objects: Iterable[str]) -> Catalog:
@@ -156,7 +161,7 @@ def _check_access(client: Client, kind: str) -> list[Field] | AccessError | None
         found = properties(client, kind)
         if found is not None:
             with suppress(RejectedError):  # the reader of the object reports it
-                client.get(f"/crm/v3/objects/{kind}", limit=1)
+                client.get(client.path("records", object=kind), limit=1)
         return found
     except AccessError as error:
         return error
@@ -175,7 +180,7 @@ def _system_fields(object: str) -> tuple[Field, ...]:
 def properties(client: Client, object: str) -> list[Field] | None:
     """Ask for the properties an object has now; None: there is no such object."""
     try:
-        answer = client.get(f"/crm/v3/properties/{object}", expected_key="results")
+        answer = client.get(client.path("properties", object=object), expected_key="results")
     except RejectedError:
         return None
     return [_field(described) for described in answer["results"]]

@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from datetime import date
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import orjson
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 from hubspot import HubSpot
-from hubspot.crm.objects import BatchInputSimplePublicObjectBatchInput
 from hubspot.crm.objects.exceptions import ApiException
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
+from connectors.access_token import AccessToken, IssuedToken, fixed_token, issued_token
 from connectors.answer_limits import TIMEOUT, AnswerTooLargeError, limit_answers
 from connectors.client_state import ClientState
 from connectors.http import (
@@ -28,12 +30,23 @@ from connectors.http import (
     url_problem,
 )
 from connectors.hubspot import LABEL
-from connectors.hubspot.error_codes import to_error
+from connectors.hubspot.auth import parse_token
+from connectors.hubspot.error_codes import MissingScopeError, TokenRefusedError, to_error
+from connectors.hubspot.paths import (
+    NEWEST,
+    VERSIONS,
+    Resource,
+    Version,
+    path,
+    support_warnings,
+)
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
 from errors import AccessError, RejectedError
 from models import Account
 from settings import Rule, is_one_line, raise_problems, rule_problems, setting
+
+T = TypeVar("T")
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
 MAX_CONCURRENT_BATCHES = MAX_CONNECTIONS
@@ -46,16 +59,27 @@ for _library in ("hubspot", "urllib3"):
 
 @configspec
 class Settings(BaseConfiguration):
-    """How to reach the account; `access_token` is that of a private app."""
+    """How to reach the account, and one way to log in.
+
+    `access_token` is a service key, or the token of an existing private app. An app with OAuth has
+    `client_id`, `client_secret` and `refresh_token` instead; these are used where all are set.
+    """
 
     access_token: TSecretStrValue = ""
+    client_id: str = ""
+    client_secret: TSecretStrValue = ""
+    refresh_token: TSecretStrValue = ""
+    api_version: str = NEWEST
     base_url: str = "https://api.hubapi.com"
 
 
+_ONE_LINE = Rule("one line without blanks", is_one_line)
 _RULES: Mapping[str, Rule] = {
-    "access_token": Rule(
-        "the token: one line without blanks", lambda token: token and is_one_line(token)
-    ),
+    "access_token": _ONE_LINE,
+    "client_id": _ONE_LINE,
+    "client_secret": _ONE_LINE,
+    "refresh_token": _ONE_LINE,
+    "api_version": Rule(f"one of {', '.join(VERSIONS)}", lambda text: text in VERSIONS),
     "base_url": Rule(
         "an address that ends after the host, such as https://api.hubapi.com",
         lambda url: not url_problem(url),
@@ -64,8 +88,20 @@ _RULES: Mapping[str, Rule] = {
 
 
 def settings_problems(settings: Settings) -> list[str]:
-    """List what is wrong with the settings, before any call."""
-    return rule_problems(settings, "sources", "hubspot", rules=_RULES)
+    """List what is wrong with the settings, each and taken together, before any call."""
+    problems = rule_problems(settings, "sources", "hubspot", rules=_RULES)
+    needed, why = ["access_token"], "set a service key, or log in by refresh token"
+    if settings.refresh_token:
+        needed, why = ["client_id", "client_secret"], "a login by refresh token needs it"
+    missing = (setting("hubspot", name) for name in needed if not settings[name])
+    return problems + [f"{name} is missing: {why}" for name in missing]
+
+
+OAUTH_CALLS = 110
+"""Calls in 10 seconds of an app with OAuth: HubSpot, "API usage guidelines"."""
+
+ASSOCIATION_CALLS = 150
+"""Calls in 10 seconds for associations: HubSpot, "Associate records"; 200 with an add-on."""
 
 
 class Client(ClientState):
@@ -74,32 +110,56 @@ class Client(ClientState):
     def __init__(self, settings: Settings) -> None:
         """Open the session; no call is made yet."""
         raise_problems(settings_problems(settings))
+        self._settings = settings
+        self._version = cast(Version, settings.api_version)
         # 190 calls per 10 seconds and 5 searches per second: HubSpot, "API usage guidelines"
-        limits = {"general": RateLimiter(190, 10), "search": RateLimiter(5, 1)}
+        general = RateLimiter(OAUTH_CALLS if settings.refresh_token else 190, 10)
+        limits = {
+            "general": general,
+            "search": RateLimiter(5, 1),
+            "associations": RateLimiter(ASSOCIATION_CALLS, 10, within=general),
+        }
         super().__init__(ApiCaller("hubspot", limits))
-        token = str(settings.access_token)
         self._url = settings.base_url.rstrip("/")
+        self._refresh_token, self._hub_id = str(settings.refresh_token), ""
+        self._token = self._access_token()
         self._session = open_session(self._url)
-        self._session.headers["Authorization"] = f"Bearer {token}"
         environment = self._session.merge_environment_settings(self._url, {}, None, None, None)
         library = HubSpot(
-            access_token=token,
             host=self._url,
             retry=Retry(False),
             proxy=environment["proxies"].get("https"),
             connection_pool_maxsize=MAX_CONCURRENT_BATCHES,
         )
-        self._batch = library.crm.objects.batch_api
-        limit_answers(self._batch.api_client.rest_client.pool_manager)
+        self._library = library.crm.objects.batch_api.api_client
+        limit_answers(self._library.rest_client.pool_manager)
+
+    def path(self, resource: Resource, **parts: str) -> str:
+        """Return the path of a resource in the API version that is set."""
+        return path(resource, self._version, **parts)
+
+    def support_warnings(self, today: date) -> list[str]:
+        """Warn of the paths in use whose support ends soon."""
+        return support_warnings(self._version, today)
 
     def check_connection(self) -> Account:
         """Return the account of the token, after a check that the token works.
 
-        Raises: AccessError where it does not, or the address is not HubSpot's.
+        A token may work and yet not read the details of its account: then the id is None.
+
+        Raises: AccessError where the token does not work, or the address is not HubSpot's.
         """
-        path = "/account-info/v3/details"
+        path = self.path("account_details")
         try:
             portal = self.get(path, is_valid=lambda body: bool(body.get("portalId")))["portalId"]
+        except MissingScopeError:
+            if self._hub_id:
+                return Account(self._hub_id, f"HubSpot account {self._hub_id}")
+            self.warnings.append(
+                "HubSpot: the token works, but account details are not granted to it: which account"
+                " it leads to is not compared with the one of before"
+            )
+            return Account(None, "HubSpot account")
         except RejectedError as error:
             raise AccessError(
                 f"HubSpot does not know {path} ({error.code}): is the address right? Check"
@@ -150,15 +210,25 @@ class Client(ClientState):
                 UnknownOutcomeError: there is no response.
                 RetryableError: nothing was written; read the records before a retry.
         """
-        batch = BatchInputSimplePublicObjectBatchInput(inputs=inputs)
-        path = f"/crm/v3/objects/{object}/batch/update"
+        path = self.path("batch_update", object=object)
         where = f"POST {path}"
 
-        def send() -> dict[str, Any]:
+        def send(token: str) -> dict[str, Any]:
             try:
-                # Undecoded: the library's models refuse errors whose optional parts are missing.
-                raw = self._batch.update(
-                    object, batch, _preload_content=False, _request_timeout=TIMEOUT
+                # By path: the library's own method knows the numbered one only. Undecoded: its
+                # models refuse errors whose optional parts are missing.
+                raw = self._library.call_api(
+                    path,
+                    "POST",
+                    query_params=[],
+                    header_params={
+                        "Accept": "application/json",
+                        "Content-Type": "application/json",
+                        "Authorization": f"Bearer {token}",
+                    },
+                    body={"inputs": inputs},
+                    _preload_content=False,
+                    _request_timeout=TIMEOUT,
                 )
                 answer = Response(raw.status, raw.headers, raw.data)
             except ApiException as error:
@@ -176,9 +246,7 @@ class Client(ClientState):
                 raise malformed(where, is_write=True)
             return body
 
-        return self.api_caller.call(
-            where, send, kind="write", limiter="general", is_retryable=False
-        )
+        return self._authorized(where, send, kind="write", limiter="general", is_retryable=False)
 
     def _call(
         self,
@@ -191,9 +259,10 @@ class Client(ClientState):
         **request: Any,
     ) -> dict[str, Any]:
         where = f"{method} {path}"
-        headers = {"Content-Type": "application/json"} if "data" in request else None
+        content_type = {"Content-Type": "application/json"} if "data" in request else {}
 
-        def send() -> dict[str, Any]:
+        def send(token: str) -> dict[str, Any]:
+            headers = {"Authorization": f"Bearer {token}", **content_type}
             answer = send_request(
                 self._session, method, path, crm=LABEL, headers=headers, **request
             )
@@ -202,13 +271,59 @@ class Client(ClientState):
                 raise malformed(where, is_write=False)
             return body
 
-        pace = "search" if kind == "search" else "general"
-        return self.api_caller.call(where, send, kind=kind, limiter=pace)
+        pace = "associations" if "/associations/" in path else "general"
+        return self._authorized(
+            where, send, kind=kind, limiter="search" if kind == "search" else pace
+        )
+
+    def _authorized(self, where: str, send: Callable[[str], T], **options: Any) -> T:
+        """Make a call with the token, and once more with a new one where HubSpot refuses it."""
+        token = self._token.current()
+        try:
+            return self.api_caller.call(where, partial(send, token), **options)
+        except TokenRefusedError:
+            if not self._token.is_renewable:
+                raise
+            renewed = self._token.renewed(token)
+            return self.api_caller.call(where, partial(send, renewed), **options)
+
+    def _access_token(self) -> AccessToken:
+        if self._refresh_token:
+            return AccessToken(self._log_in, is_renewable=True)
+        return fixed_token(str(self._settings.access_token))
+
+    def _log_in(self) -> IssuedToken:
+        """Exchange the refresh token for an access token."""
+        path = self.path("token")
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._settings.client_id,
+            "client_secret": str(self._settings.client_secret),
+            "refresh_token": self._refresh_token,
+        }
+
+        def send() -> dict[str, Any]:
+            answer = send_request(
+                self._session,
+                "POST",
+                self._url + path,
+                crm=LABEL,
+                data=form,
+            )
+            return parse_token(answer, f"POST {path}")
+
+        body = self.api_caller.call(f"POST {path}", send, kind="login", limiter="general")
+        # HubSpot gives the same refresh token again; should it change, the newest one is valid
+        self._refresh_token = str(body.get("refresh_token") or self._refresh_token)
+        self._hub_id = str(body.get("hub_id") or "")
+        return issued_token(body)
 
     def _parse_response(
         self, answer: Response, where: str, *, is_write: bool = False
     ) -> dict[str, Any]:
         self._update_limits(answer)
+        if "X-HubSpot-API-Deprecated" in answer.headers:
+            self.warn_of_deprecation(f"HubSpot: {where}")
         if answer.status >= 300 or answer.is_html:
             raise to_error(answer, where, is_write=is_write)
         body: dict[str, Any] = parse_json(answer, where, is_write=is_write)

@@ -94,19 +94,25 @@ ERROR_RULES = (
     ),
     ErrorRule(
         status=400,
-        code="LEADING_TRAILING_WHITESPACE",
-        error=RejectedError,
-        fix="take the spaces off the value in the mapping",
-        scope="value",
-    ),
-    ErrorRule(
-        status=400,
         code="PROPERTY_VALUE_TOO_LONG",
         error=RejectedError,
         fix="map a shorter text",
         scope="value",
     ),
     # one record
+    ErrorRule(
+        status=400,
+        code="MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+        error=RejectedError,
+        fix="a rule of the account requires it with the other values of the record: fill it in"
+        " HubSpot, map it too, or change the rule; then `retry`",
+    ),
+    ErrorRule(
+        status=400,
+        code="MISSING_REQUIRED_PROPERTY",
+        error=RejectedError,
+        fix="the account requires it: fill it in HubSpot, or map it too; then `retry`",
+    ),
     ErrorRule(
         code="OBJECT_NOT_FOUND", error=RejectedError, fix="the record was deleted", scope="deleted"
     ),
@@ -128,8 +134,17 @@ ERROR_RULES = (
         status=404, error=RejectedError, fix="the record or object is not there; look in HubSpot"
     ),
     # the account
-    ErrorRule(status=401, error=AccessError, fix=f"renew {setting('hubspot', 'access_token')}"),
-    ErrorRule(status=403, error=AccessError, fix="grant the private app what it lacks"),
+    ErrorRule(
+        status=401,
+        error=AccessError,
+        fix=f"the token is not valid: renew {setting('hubspot', 'access_token')} (a service key or"
+        " the token of a private app), or install the OAuth app again",
+    ),
+    ErrorRule(
+        status=403,
+        error=AccessError,
+        fix="give the token (service key, private app or OAuth app) the scope that it lacks",
+    ),
     ErrorRule(
         status=414, error=ConfigError, fix="the mapping names too many fields; take some out"
     ),
@@ -150,10 +165,23 @@ ERROR_RULES = (
 )
 """Any other 4xx is refused, any other 5xx is worth another try."""
 
+UNSENT_PROPERTY_CODES = frozenset(
+    ("MISSING_CONDITIONAL_REQUIRED_PROPERTY", "MISSING_REQUIRED_PROPERTY")
+)
+"""These name a property that was not sent: nothing is wrong with the property itself."""
+
 FIELD_CODES, VALUE_CODES = (
     codes_in_scope(ERROR_RULES, "field"),
     codes_in_scope(ERROR_RULES, "value"),
 )
+
+
+class TokenRefusedError(AccessError):
+    """HubSpot does not accept the token, or does not accept it any more."""
+
+
+class MissingScopeError(AccessError):
+    """The token works, but may not do this."""
 
 
 class ApiError(BaseModel):
@@ -186,8 +214,12 @@ def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncE
     text = f"HubSpot answered {response.status} to {where}: {row.fix}"
     if row.error is RetryableError:
         return retryable(text, response)
+    if response.status == 401:
+        return TokenRefusedError(text)
     if response.status == 403:
-        return AccessError(f"{text}: {', '.join(scopes(problem)) or 'a scope it does not name'}")
+        # any one of the scopes is enough
+        listed = " or ".join(scopes(problem)) or "a scope it does not name"
+        return MissingScopeError(f"{text}: {listed}")
     return row.error(text)
 
 
@@ -195,9 +227,12 @@ def rejection(error: ApiError, where: str, *, status: int = 400) -> RejectedErro
     """Make the error of one refused record or batch."""
     cause = _main_error(error)
     word = _error_code(error) or str(status)
-    field = next((name for name in cause.context.get("propertyName", ()) if _is_name(name)), None)
+    field = next((name for name in cause.context.get("propertyName", ()) if is_name(name)), None)
     fix = _rule(status, word).fix
     text = f"HubSpot refused {where} with {word}" + (f" for {field}" if field else "")
+    if word in UNSENT_PROPERTY_CODES:
+        # the error must not count against the property: it was not even sent
+        fix, field = f"{field or 'a property'} has no value: {fix}", None
     return RejectedError(f"{text}: {fix}", code=word, field=field, fix=fix)
 
 
@@ -220,10 +255,13 @@ def scopes(error: ApiError) -> list[str]:
     ]
     if match := _SCOPES.search(error.message):
         named += [scope.strip() for scope in match[1].split(",")]
-    return [scope for scope in dict.fromkeys(named) if _is_name(scope)]
+    shown = (_SCOPE_NAMES.get(scope, scope) for scope in named if is_name(scope))
+    return list(dict.fromkeys(shown))
 
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_SCOPE_NAMES = {"crm.objects.emails.read": "sales-email-read"}
+"""HubSpot asks for a scope that cannot be chosen anywhere: the name of the one it means."""
 _SCOPES = re.compile(r"requires one of \[([^\]]*)\]")
 
 
@@ -248,9 +286,9 @@ def _error_code(problem: ApiError) -> str:
         return "DAILY"
     sub_category = problem.subCategory.rsplit(".", 1)[-1]
     words = (_main_error(problem).code, problem.code, sub_category, problem.category)
-    return next((word for word in words if _is_name(word)), "")
+    return next((word for word in words if is_name(word)), "")
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Accept names and codes, which may be shown; refuse text that might contain a value."""
     return _NAME.fullmatch(text) is not None

@@ -6,6 +6,7 @@ from functools import partial
 from math import ceil
 
 from connectors.concurrency import map_ordered
+from connectors.hubspot.activity_logs import list_forms
 from connectors.hubspot.associations import ASSOCIATION_LIMIT
 from connectors.hubspot.catalog import FIXED_FIELDS, NOT_ASSOCIATED
 from connectors.hubspot.client import Client
@@ -43,10 +44,8 @@ def _estimate_object(
     client: Client, object: str, since: datetime | None, *, has_labels: bool
 ) -> ExtractEstimate:
     if object == "form_submissions":
-        forms = client.get("/marketing/v3/forms/", expected_key="results", limit=LIST_LIMIT)[
-            "results"
-        ]
-        return ExtractEstimate(object, "log", "newest first, form by form", None, 1 + len(forms))
+        calls = 1 + len(list_forms(client))
+        return ExtractEstimate(object, "log", "newest first, form by form", None, calls)
     if object in FULL_REFRESH_ONLY:
         return ExtractEstimate(object, "list", "read whole by every pull", None, 1)
     if object in FIXED_FIELDS:

@@ -62,7 +62,8 @@ def explain_missing(
 
 
 def _names(client: Client, object: str, **params: Any) -> set[str]:
-    answer = client.get(f"/crm/v3/properties/{object}", expected_key="results", **params)
+    path = client.path("properties", object=object)
+    answer = client.get(path, expected_key="results", **params)
     return {described["name"] for described in answer["results"]}
 
 
@@ -74,7 +75,7 @@ def create(client: Client, specs: Sequence[FieldSpec]) -> Iterator[FieldChangeRe
     for object in dict.fromkeys(spec.object for spec in specs):
         _ensure_group(client, object)
     for spec in specs:
-        path = f"/crm/v3/properties/{spec.object}"
+        path = client.path("properties", object=spec.object)
         try:
             client.change_schema("POST", path, property_body(spec))
         except RejectedError as error:
@@ -87,7 +88,7 @@ def create(client: Client, specs: Sequence[FieldSpec]) -> Iterator[FieldChangeRe
 
 
 def _ensure_group(client: Client, object: str) -> None:
-    path = f"/crm/v3/properties/{object}/groups"
+    path = client.path("property_groups", object=object)
     groups = client.get(path, expected_key="results")["results"]
     if GROUP["name"] not in {group["name"] for group in groups}:
         try:
@@ -117,7 +118,7 @@ def add_options(
     client: Client, spec: FieldSpec, options: Sequence[FieldOption]
 ) -> FieldChangeResult:
     """Add options behind those of a property. HubSpot replaces the list, so all of it is sent."""
-    path = f"/crm/v3/properties/{spec.object}/{spec.name}"
+    path = client.path("property", object=spec.object, name=spec.name)
     described = client.get(path)
     can = described.get("modificationMetadata") or {}
     if can.get("readOnlyDefinition") or can.get("readOnlyOptions"):

@@ -106,7 +106,7 @@ def list_all(
     asked = _query_params(request, params)
 
     def fetch(after: str | None) -> dict[str, Any]:
-        path = f"/crm/v3/objects/{object}"
+        path = client.path("records", object=object)
         return drop_malformed(
             client, object, client.get(path, expected_key="results", after=after, **asked)
         )
@@ -137,7 +137,8 @@ def list_archived(
     """List the archive, which cannot be asked for what is new in it, and keep what is."""
     since = request.since
     asked = _query_params(request, params) | {"archived": "true"}
-    for page, after in paginate(client, f"/crm/v3/objects/{request.object}", page_token, **asked):
+    path = client.path("records", object=request.object)
+    for page, after in paginate(client, path, page_token, **asked):
         records = drop_malformed(client, request.object, {"results": page})["results"]
         yield [one for one in records if is_on_or_after(_archived_at(one), since)], after
 
@@ -154,7 +155,7 @@ def _greatest_id(client: Client, object: str, tally: RowCounter) -> int:
         "properties": [],
         "limit": 1,
     }
-    answer = client.post(f"/crm/v3/objects/{object}/search", body, kind="search")
+    answer = client.post(client.path("search", object=object), body, kind="search")
     tally.total = answer.get("total")
     found = answer["results"]
     return int(found[0]["id"]) if found else 0
@@ -205,7 +206,7 @@ def search_by_id(
     at 10,000, and a record that leaves the result meanwhile moves no other out of sight.
     """
     last, after = last or "0", None
-    path = f"/crm/v3/objects/{object}/search"
+    path = client.path("search", object=object)
     loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while True:
         above = {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}
@@ -230,7 +231,7 @@ def count_records(client: Client, object: str, *filters: Row) -> int:
     """Count live records."""
     groups = [{"filters": list(filters)}] if filters else []
     body = {"filterGroups": groups, "properties": [], "limit": 1}
-    answer = client.post(f"/crm/v3/objects/{object}/search", body, kind="search")
+    answer = client.post(client.path("search", object=object), body, kind="search")
     return int(answer["total"])
 
 

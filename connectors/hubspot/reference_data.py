@@ -5,6 +5,7 @@ from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
 from connectors.http import PaginationLoopGuard
+from connectors.hubspot.catalog import search_lists
 from connectors.hubspot.client import Client
 from connectors.hubspot.pagination import ReadRequest, chain_readers, paginate
 
@@ -19,7 +20,7 @@ def owners(client: Client, _: ReadRequest, page_token: PageToken) -> Iterator[Pa
     """Read the owners of today, and those who left."""
 
     def read(archived: str, at: PageToken) -> Iterator[Page]:
-        return paginate(client, "/crm/v3/owners", at, limit=OWNER_LIMIT, archived=archived)
+        return paginate(client, client.path("owners"), at, limit=OWNER_LIMIT, archived=archived)
 
     return chain_readers(page_token, lambda at: read("false", at), lambda at: read("true", at))
 
@@ -32,17 +33,16 @@ def memberships(client: Client, _: ReadRequest, page_token: PageToken) -> Iterat
         if list_at is not None and (id < list_at or (id == list_at and after is None)):
             continue
         begin = after if id == list_at else None
-        path = f"/crm/v3/lists/{id}/memberships"
+        path = client.path("list_members", list=id)
         for members, position in paginate(client, path, begin, limit=MEMBER_LIMIT):
             yield [_membership(one, member) for member in members], [id, position]
 
 
 def _lists(client: Client) -> Iterator[Row]:
-    path, offset = "/crm/v3/lists/search", 0
-    loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
+    offset, loop_guard = 0, PaginationLoopGuard(f"HubSpot: POST {client.path('list_search')}")
     while True:
         loop_guard.check(str(offset))
-        answer = client.post(path, {"offset": offset, "count": LIST_LIMIT}, expected_key="lists")
+        answer = search_lists(client, offset=offset, count=LIST_LIMIT)
         yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
         if not answer.get("hasMore"):
             return
@@ -61,7 +61,8 @@ def _membership(one: Row, member: Row) -> Row:
 def pipeline_stages(client: Client, _: ReadRequest, page_token: PageToken) -> Iterator[Page]:
     """Read the stages of the pipelines of contacts (their lifecycle) and of deals."""
     for object in PIPELINES[page_token or 0 :]:
-        found = client.get(f"/crm/v3/pipelines/{object}", expected_key="results")["results"]
+        path = client.path("pipelines", object=object)
+        found = client.get(path, expected_key="results")["results"]
         rows = [
             _stage(object, pipeline, stage) for pipeline in found for stage in pipeline["stages"]
         ]

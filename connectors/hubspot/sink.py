@@ -11,6 +11,7 @@ from connectors.hubspot.client import MAX_CONCURRENT_BATCHES, Client
 from connectors.hubspot.error_codes import (
     ERROR_RULES,
     FIELD_CODES,
+    UNSENT_PROPERTY_CODES,
     VALUE_CODES,
     parse_error,
     rejection,
@@ -23,6 +24,11 @@ from models import Catalog, Field, FieldChange, Outcome, RecordChange, WriteVolu
 
 BATCH_SIZE = 100
 TIMESTAMP_RESOLUTION = timedelta(milliseconds=1)
+
+MERGED = "MERGED"
+"""Our code for a record that was merged into another after it was read."""
+
+NORMALIZED = "PROPERTY_VALUE_NORMALIZED"
 
 ONLY_FORWARD = frozenset({"lifecyclestage"})
 """HubSpot answers 200 to a lower value of these and keeps the higher one (CRM API, properties)."""
@@ -47,7 +53,10 @@ def write(
         timestamp_resolution=TIMESTAMP_RESOLUTION,
         field_codes=FIELD_CODES,
         value_codes=VALUE_CODES,
-        excluded=dict.fromkeys(codes_in_scope(ERROR_RULES, "deleted"), "deleted"),
+        excluded={
+            **dict.fromkeys(codes_in_scope(ERROR_RULES, "deleted"), "deleted"),
+            MERGED: "merged",
+        },
     )
     return write_changes(changes, spec, catalog, client.api_caller)
 
@@ -62,7 +71,7 @@ def _read(
 ) -> Mapping[str, RemoteRecord]:
     """Read records by id. Not by search: its index is updated some seconds after a write."""
     body = {"properties": list(fields), "inputs": [{"id": id} for id in ids]}
-    response = client.post(f"/crm/v3/objects/{object}/batch/read", body)
+    response = client.post(client.path("batch_read", object=object), body)
     records: dict[str, RemoteRecord] = {
         result["id"]: result["properties"] for result in response["results"]
     }
@@ -81,14 +90,83 @@ def _write(
         {"id": change.record_id, "properties": {f.field: f.after or "" for f in change.fields}}
         for change in changes
     ]
-    response = client.update(object, inputs)
+    try:
+        response = client.update(object, inputs)
+    except RejectedError as error:
+        merged = _merged_meanwhile(client, object, changes, error)
+        if not merged:
+            raise
+        others = [change for change in changes if change.record_id not in merged]
+        return {**merged, **(_write(client, catalog, object, others) if others else {})}
     written = {result["id"]: result["properties"] for result in response["results"]}
     rejected = _rejected_records(response)
+    normalized = _normalized_values(response)
+    _warn_of_normalized(client, object, normalized, catalog)
     return {
         change.record_id: rejected.get(change.record_id)
-        or _unconfirmed(change, written.get(change.record_id), catalog)
+        or _unconfirmed(change, written.get(change.record_id), normalized, catalog)
         for change in changes
     }
+
+
+def _merged_meanwhile(
+    client: Client, object: str, changes: Sequence[RecordChange], error: RejectedError
+) -> dict[str, RejectedError]:
+    """Find the records that were merged into others between the comparison and the write.
+
+    HubSpot refuses the whole batch for them and does not say which they are. The next pull reads
+    the record that took their place, and the next plan is about that one.
+    """
+    if error.field is not None or error.code in UNSENT_PROPERTY_CODES:
+        return {}
+    found = _read(client, object, [change.record_id for change in changes], ())
+    text = f"{object}: the record was merged into another one, which the next run writes"
+    return {
+        id: RejectedError(text, code=MERGED) for id, record in found.items() if record == "merged"
+    }
+
+
+def _normalized_values(response: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return what HubSpot stored instead of a value, by property and the value that was sent."""
+    contexts = (
+        warning.get("context") or {}
+        for warning in response.get("warnings") or ()
+        if isinstance(warning, dict) and warning.get("category") == NORMALIZED
+    )
+    return {
+        (_first(context, "propertyName"), _first(context, "rawValue")): _first(
+            context, "normalizedValue"
+        )
+        for context in contexts
+    }
+
+
+def _first(context: Mapping[str, Any], name: str) -> str:
+    """Read a text that may stand in a list, as those in errors do."""
+    value = context.get(name)
+    return str(value[0] if isinstance(value, list) and value else value or "")
+
+
+def _warn_of_normalized(
+    client: Client,
+    object: str,
+    normalized: Mapping[tuple[str, str], str],
+    catalog: Catalog,
+) -> None:
+    """Name the fields whose value the next run would find changed, and write again."""
+    fields = catalog.get(object, {})
+    for field in dict.fromkeys(
+        name
+        for (name, sent), stored in normalized.items()
+        if not _equal(sent, stored, fields.get(name))
+    ):
+        warning = (
+            f"HubSpot stores another value of {object}.{field} than the one sent ({NORMALIZED}):"
+            " let the mapping give it in the form that HubSpot shows, such as 2026-09-30 for a"
+            " date; otherwise each run writes it again"
+        )
+        if warning not in client.warnings:
+            client.warnings.append(warning)
 
 
 def _rejected_records(response: Mapping[str, Any]) -> dict[str, RejectedError]:
@@ -101,25 +179,28 @@ def _rejected_records(response: Mapping[str, Any]) -> dict[str, RejectedError]:
 
 
 def _unconfirmed(
-    change: RecordChange, properties: Mapping[str, str | None] | None, catalog: Catalog
+    change: RecordChange,
+    properties: Mapping[str, str | None] | None,
+    normalized: Mapping[tuple[str, str], str],
+    catalog: Catalog,
 ) -> UnknownOutcomeError | None:
     if properties is None:
         return UnknownOutcomeError(f"HubSpot did not mention {change.object} {change.record_id}")
     fields = catalog.get(change.object, {})
     for field in change.fields:
         known = fields.get(field.field)
-        kept = properties.get(field.field, field.after)
-        is_kept = values_equal(
-            kept,
-            field.after,
-            known.type if known else "text",
-            timestamp_resolution=TIMESTAMP_RESOLUTION,
-        )
+        expected = normalized.get((field.field, field.after or ""), field.after)
+        is_kept = _equal(properties.get(field.field, expected), expected, known)
         if not is_kept or _may_move_back(field, known):
             return UnconfirmedWriteError(
                 f"HubSpot may have kept another {field.field} of {change.object} {change.record_id}"
             )
     return None
+
+
+def _equal(left: str | None, right: str | None, known: Field | None) -> bool:
+    type = known.type if known else "text"
+    return values_equal(left, right, type, timestamp_resolution=TIMESTAMP_RESOLUTION)
 
 
 def _may_move_back(field: FieldChange, known: Field | None) -> bool:

@@ -63,7 +63,8 @@ class Stream:
 
     `latest` is the column that orders two rows with one `key`. An optional stream
     belongs to a product the account may not have; a whole one has no cursor, and is read entirely
-    by every pull.
+    by every pull. `also_reads` names what earlier releases left out: where the last pull was by
+    such a release, everything is read once more.
     """
 
     pages: Callable[[Client, ReadRequest, PageToken], Iterator[Page]]
@@ -72,6 +73,7 @@ class Stream:
     key: tuple[str, ...] = ("id",)
     is_optional: bool = False
     is_full_refresh: bool = False
+    also_reads: tuple[str, ...] = ()
 
 
 def source(
@@ -147,7 +149,8 @@ class ObjectSchema:
     @property
     def selected_fields(self) -> tuple[str, ...]:
         """What makes the object be read whole when it is newly asked for."""
-        return (*self.names, ASSOCIATION_LABELS.name) if self.has_labels else self.names
+        labels = (ASSOCIATION_LABELS.name,) if self.has_labels else ()
+        return (*self.names, *labels, *self.stream.also_reads)
 
     def to_tables(self, pages: Iterator[Page], *, min_rows: int = MIN_ROWS) -> Batches:
         """Collect pages into tables."""
@@ -299,7 +302,7 @@ def _with_history(client: Client, names: Sequence[str], ids: Sequence[str]) -> l
         "propertiesWithHistory": list(names),
         "inputs": [{"id": id} for id in ids],
     }
-    answer = client.post("/crm/v3/objects/contacts/batch/read", body)
+    answer = client.post(client.path("batch_read", object="contacts"), body)
     records: list[Row] = drop_malformed(client, "contacts_history", answer)["results"]
     return records
 
@@ -321,7 +324,10 @@ STREAMS: Mapping[str, Stream] = {
         _read_history, HISTORY_FIELDS, "timestamp", ("id", "property", "timestamp")
     ),
     "form_submissions": Stream(
-        activity_logs.form_submissions, FIXED_FIELDS["form_submissions"], "submittedAt"
+        activity_logs.form_submissions,
+        FIXED_FIELDS["form_submissions"],
+        "submittedAt",
+        also_reads=("forms of all types",),
     ),
     "email_events": Stream(
         activity_logs.email_events,

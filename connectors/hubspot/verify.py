@@ -168,7 +168,7 @@ def read_by_id(
     archived: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Read live or archived records by id; what is not there is left out."""
-    path = f"/crm/v3/objects/{object}/batch/read" + ("?archived=true" if archived else "")
+    path = client.path("batch_read", object=object) + ("?archived=true" if archived else "")
     bodies = (
         {"properties": list(properties), "inputs": [{"id": id} for id in some]}
         for some in chunked(ids, READ_BATCH_SIZE)

@@ -49,6 +49,7 @@ RULES: Final = AnonymizeRules(
         "SOURCES__SALESFORCE__INSTANCE_URL": SALESFORCE_URL,
         "SOURCES__SALESFORCE__CLIENT_ID": "replayed",
         "SOURCES__SALESFORCE__CLIENT_SECRET": "replayed",
+        "SOURCES__SALESFORCE__REFRESH_TOKEN": "",
     },
     catalog_paths=re.compile(
         r"/services/data/?|/services/data/v[\d.]+/(limits.*|sobjects(/\w+/describe)?/?)"

@@ -47,9 +47,10 @@ class Settings(BaseConfiguration):
     """How to reach the org, and one way to log in.
 
     These are, best first: client id and secret; client id, user name and private key (JWT
-    bearer); an access token, which cannot be renewed; user name, password and security token,
-    which Salesforce is ending. From `bulk_from` changes on they go by jobs of Bulk 2.0: ten calls
-    instead of one per 200, but a job waits in a queue.
+    bearer); client id, perhaps secret, and a refresh token; an access token, which cannot be
+    renewed; user name, password and security token, which Salesforce ends in 2027. A refresh token
+    that is set is used before the others. From `bulk_from` changes on they go by jobs of Bulk 2.0:
+    ten calls instead of one per 200, but a job waits in a queue.
     """
 
     instance_url: str = ""
@@ -58,6 +59,7 @@ class Settings(BaseConfiguration):
     username: str = ""
     private_key: TSecretStrValue = ""
     audience: str = "https://login.salesforce.com"
+    refresh_token: TSecretStrValue = ""
     access_token: TSecretStrValue = ""
     password: TSecretStrValue = ""
     security_token: TSecretStrValue = ""
@@ -80,6 +82,7 @@ _RULES: Mapping[str, Rule] = {
     "audience": Rule(
         "the login host, such as https://login.salesforce.com", lambda url: not url_problem(url)
     ),
+    "refresh_token": _ONE_LINE,
     "access_token": _ONE_LINE,
     "password": Rule("one line", lambda password: str(password).isprintable()),
     "security_token": _ONE_LINE,
@@ -91,6 +94,10 @@ def settings_problems(settings: Settings) -> list[str]:
     """List what is wrong with the settings, each and taken together, before any call."""
     problems = rule_problems(settings, "sources", "salesforce", rules=_RULES)
     host, method = urlsplit(settings.instance_url).hostname or "", auth_method(settings)
+    if method == "refresh token" and not settings.client_id:
+        problems.append(
+            f"{setting('salesforce', 'client_id')} is missing: a login by refresh token needs it"
+        )
     if method is None and not settings.access_token:
         problems.append(
             "nothing to log in to Salesforce with: set"
@@ -111,6 +118,8 @@ def _may_have_secrets(host: str, url: str) -> bool:
 
 def auth_method(settings: Settings) -> LoginMethod | None:
     """Choose the best login the settings allow; None: at most a token, which is no login."""
+    if settings.refresh_token:
+        return "refresh token"
     if settings.client_id and settings.client_secret:
         return "client credentials"
     if settings.client_id and settings.username and settings.private_key:
@@ -122,31 +131,39 @@ def auth_method(settings: Settings) -> LoginMethod | None:
     return None
 
 
-def authenticate(method: LoginMethod, settings: Settings, url: str, session: Session) -> str:
-    """Log in at the host of `url`, and give the token of the new session.
+def authenticate(
+    method: LoginMethod, settings: Settings, url: str, session: Session
+) -> dict[str, Any]:
+    """Log in at the host of `url`, and give the answer: `access_token`, and what else is in it.
 
     Raises: AccessError where Salesforce refuses the login, RetryableError where it may pass.
     """
     host = urlsplit(url).hostname
     if method == "password":
-        return _login_by_password(settings, url)
+        return {"access_token": _login_by_password(settings, url)}
     form, headers = _token_request(method, settings)
     answer = send_request(session, "POST", url + TOKEN_PATH, crm=LABEL, data=form, headers=headers)
-    token = token_or_error(answer, method, host)
-    if isinstance(token, SyncError):
-        raise token
-    return token
+    body = token_or_error(answer, method, host)
+    if isinstance(body, SyncError):
+        raise body
+    return body
 
 
 def _token_request(
     method: LoginMethod, settings: Settings
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return form and headers of the request for a token."""
+    client = f"{settings.client_id}:{settings.client_secret}".encode()
+    basic = {"Authorization": f"Basic {b64encode(client).decode()}"}
     if method == "client credentials":
-        client = f"{settings.client_id}:{settings.client_secret}".encode()
+        return {"grant_type": "client_credentials"}, basic
+    if method == "refresh token":
+        form = {"grant_type": "refresh_token", "refresh_token": str(settings.refresh_token)}
+        # an app may do without the secret; then only the form can name the client
         return (
-            {"grant_type": "client_credentials"},
-            {"Authorization": f"Basic {b64encode(client).decode()}"},
+            (form, basic)
+            if settings.client_secret
+            else (form | {"client_id": settings.client_id}, {})
         )
     claims = {
         "iss": settings.client_id,

@@ -4,13 +4,14 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from functools import partial
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import orjson
 
+from connectors.access_token import AccessToken, IssuedToken, fixed_token, issued_token
 from connectors.client_state import ClientState
 from connectors.http import Response, malformed, open_session, parse_json, send_request
 from connectors.rate_limiter import RateLimiter
@@ -24,7 +25,13 @@ from connectors.salesforce.auth import (
     settings_problems,
 )
 from connectors.salesforce.error_codes import SessionExpiredError, to_error
-from connectors.salesforce.login_errors import BLOCKED_SESSION
+from connectors.salesforce.login_errors import BLOCKED_SESSION, LoginMethod
+from connectors.support_dates import (
+    SALESFORCE_PASSWORD_LOGINS,
+    Used,
+    ending_soon,
+    salesforce_support_end,
+)
 from errors import AccessError, RejectedError
 from models import Account
 from settings import raise_problems, setting
@@ -32,6 +39,21 @@ from settings import raise_problems, setting
 T = TypeVar("T")
 
 DATA_PATH = f"/services/data/v{API_VERSION}"
+DEPRECATED = "299"
+"""The code in the header `Warning` of a response to a deprecated version."""
+
+PASSWORD_WARNING = (
+    "Salesforce ends logins by password: by SOAP, as here, on"
+    f" {SALESFORCE_PASSWORD_LOGINS['SOAP']}, by OAuth on"
+    f" {SALESFORCE_PASSWORD_LOGINS['OAuth user name and password']}. Create an External Client App"
+    f" and set {setting('salesforce', 'client_id')} and {setting('salesforce', 'client_secret')}"
+)
+ROTATION_WARNING = (
+    "Salesforce replaced the refresh token (rotation):"
+    f" {setting('salesforce', 'refresh_token')} is used up, and the next run cannot log in with it."
+    " Switch rotation off in the OAuth policies of the app, authorize the app again and set the new"
+    " refresh token"
+)
 LOCATOR_EXPIRED = "INVALID_QUERY_LOCATOR"
 """The server forgot where a query had come to."""
 
@@ -52,14 +74,21 @@ class Client(ClientState):
         self._url = settings.instance_url.rstrip("/")
         self.bulk_min_records = settings.bulk_min_records
         self._session = open_session(self._url)
-        self._renewal_lock = Lock()
         self._auth_method = auth_method(settings)
         if self._auth_method == "password":
-            self.warnings.append(
-                "Salesforce is ending logins by password and security token: use a client id and"
-                f" {setting('salesforce', 'client_secret')}"
-            )
-        self._token = self._authenticate()
+            self.warnings.append(PASSWORD_WARNING)
+        self._token = (
+            AccessToken(self._log_in, is_renewable=True)
+            if self._auth_method
+            else fixed_token(str(settings.access_token))
+        )
+        self._token.current()
+
+    def support_warnings(self, today: date) -> list[str]:
+        """Warn where the support of the API version in use ends soon."""
+        until = salesforce_support_end(API_VERSION)
+        fix = "a newer release of onefunnel is needed"
+        return ending_soon(LABEL, [Used(f"API version {API_VERSION}", until, fix)], today)
 
     def check_connection(self) -> Account:
         """Return the org of the session, after a check that it may use the API.
@@ -188,12 +217,14 @@ class Client(ClientState):
         pace = "bulk" if "/jobs/" in path else "general"
         operation = _operation(method, path)
 
-        def send() -> T:
+        def send(token: str) -> T:
             headers = {
-                "Authorization": f"Bearer {self._token}",
+                "Authorization": f"Bearer {token}",
                 "Content-Type": content_type,
                 # without this header Salesforce runs the assignment rules, and leads change owners
                 "Sforce-Auto-Assign": "FALSE",
+                # names us in event log files and as origin of a change
+                "Sforce-Call-Options": "client=onefunnel",
             }
             answer = send_request(
                 self._session,
@@ -205,36 +236,32 @@ class Client(ClientState):
                 **request,
             )
             self._update_limits(answer)
+            if answer.headers.get("Warning", "").startswith(DEPRECATED):
+                self.warn_of_deprecation(f"Salesforce: {method} {path.partition('?')[0]}")
             if answer.status >= 300 or answer.is_html:
                 raise to_error(answer, operation, is_write=is_write)
             return of(answer)
 
-        call = partial(
-            self.api_caller.call,
-            operation,
-            send,
-            kind=kind,
-            limiter=pace,
-            is_retryable=repeats,
-        )
-        token = self._token
+        def call(token: str) -> T:
+            return self.api_caller.call(
+                operation,
+                partial(send, token),
+                kind=kind,
+                limiter=pace,
+                is_retryable=repeats,
+            )
+
+        token = self._token.current()
         try:
-            return call()
+            return call(token)
         except SessionExpiredError:
-            if not self._auth_method:
+            if not self._token.is_renewable:
                 raise
-            self._renew(token)
         try:
-            return call()
+            return call(self._token.renewed(token))
         except SessionExpiredError:
             # the session is fresh: it did not expire
             raise AccessError(BLOCKED_SESSION) from None
-
-    def _renew(self, ended: str) -> None:
-        """Log in again, once for all calls whose session expired."""
-        with self._renewal_lock:
-            if self._token == ended:
-                self._token = self._authenticate()
 
     def _update_limits(self, answer: Response) -> None:
         self.record_response(answer)
@@ -242,11 +269,17 @@ class Client(ClientState):
             self.daily_limit = int(usage[2])
             self.calls_remaining = self.daily_limit - int(usage[1])
 
-    def _authenticate(self) -> str:
-        if not (method := self._auth_method):
-            return str(self._settings.access_token)
+    def _log_in(self) -> IssuedToken:
+        method = cast(LoginMethod, self._auth_method)
         login = partial(authenticate, method, self._settings, self._url, self._session)
-        return self.api_caller.call("login", login, kind="login", limiter="general")
+        body = self.api_caller.call("login", login, kind="login", limiter="general")
+        rotated = body.get("refresh_token")
+        if self._settings.refresh_token and rotated not in (None, self._settings.refresh_token):
+            # good for this run: there is no place where it may be kept for the next one
+            self._settings.refresh_token = str(rotated)
+            if ROTATION_WARNING not in self.warnings:
+                self.warnings.append(ROTATION_WARNING)
+        return issued_token(body)
 
 
 def connect(settings: Settings) -> Client:

@@ -15,7 +15,7 @@ from connectors.salesforce.error_codes import is_name
 from errors import AccessError, RetryableError, SyncError
 from settings import setting
 
-LoginMethod = Literal["client credentials", "JWT", "password"]
+LoginMethod = Literal["client credentials", "JWT", "refresh token", "password"]
 
 
 class LoginRule(NamedTuple):
@@ -80,6 +80,13 @@ LOGIN_RULES = (
         " https://example.my.salesforce.com",
         "not supported on this domain",
     ),
+    LoginRule(
+        "invalid_grant",
+        "the refresh token has expired, was revoked, or was used before while the app rotates"
+        " refresh tokens: switch rotation off in the app's OAuth policies, authorize the app again"
+        f" and set {_name('refresh_token')}",
+        "expired access/refresh token",
+    ),
     LoginRule("invalid_grant", _IP_RANGES, "ip restricted"),
     LoginRule("invalid_grant", _NOT_ASSIGNED, "hasn't approved"),
     LoginRule(
@@ -134,6 +141,10 @@ OTHER_FIXES: dict[LoginMethod, str] = {
         f"check {_name('client_id')}, {_name('username')}, {_name('audience')}, and that the app"
         f" has the certificate of {_name('private_key')}"
     ),
+    "refresh token": (
+        f"check {_name('client_id')}, {_name('client_secret')} and {_name('refresh_token')}; if"
+        " they are right, authorize the app again"
+    ),
     "password": (
         f"check {_name('username')}, {_name('password')} and {_name('security_token')}, and the"
         " user's login hours and IP ranges"
@@ -160,8 +171,10 @@ def login_error(
     return AccessError(f"{text}: {OTHER_FIXES[method]}")
 
 
-def token_or_error(response: Response, method: LoginMethod, host: str | None) -> str | SyncError:
-    """Read the answer of the token endpoint: the token of the new session, or the error.
+def token_or_error(
+    response: Response, method: LoginMethod, host: str | None
+) -> dict[str, Any] | SyncError:
+    """Read the answer of the token endpoint: it has the token of the new session; or the error.
 
     Status and form of the answer come first: only what Salesforce itself says about the login is
     about the login.
@@ -188,7 +201,7 @@ def token_or_error(response: Response, method: LoginMethod, host: str | None) ->
             f"{LABEL} answered {where} with a token that is bound to a key (DPoP): let the app"
             " issue Bearer tokens"
         )
-    return token
+    return body
 
 
 def _json_object(response: Response) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.hubspot import exports
-from sandbox.hubspot.auth_limits import AccessControl
+from sandbox.hubspot.auth_limits import AccessControl, LimitName
 from sandbox.hubspot.errors import NOT_FOUND_PAGE, ApiError, invalid_json
 from sandbox.hubspot.request import ApiRequest, ApiResponse, Handler
 from sandbox.hubspot.request_schemas import validate_body
 from sandbox.hubspot.routes import ROUTES
 from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
+from sandbox.hubspot.versions import has_dated_path, numbered_path, version_of
 
 _OF_THE_OBJECT: Final = frozenset(("read", "write", "schemas", "schemas-write"))
 _SCOPES: Final = {scope for _, _, _, scope in ROUTES} - _OF_THE_OBJECT | {
@@ -29,10 +30,12 @@ _SCOPES: Final = {scope for _, _, _, scope in ROUTES} - _OF_THE_OBJECT | {
 
 SETTINGS: Final = frozenset(
     (
+        "conditional_rules",
         "daily_limit",
         "daily_used",
         "denied_scopes",
         "echo_ignored_stage",
+        "ended_versions",
         "expire_tokens",
         "index_lag_seconds",
         "rate_limits",
@@ -65,7 +68,8 @@ def hubspot(
 
 def _route(access: AccessControl, method: str, path: str, handler: Handler, scope: str) -> Route:
     """Wrap a handler with login, rate limits, scope check, and JSON in and out."""
-    searching = path.endswith("/search")
+    limit: LimitName = "associations" if "/associations/" in path else "general"
+    limit = "search" if path.endswith("/search") else limit
 
     async def endpoint(http_request: Request) -> Response:
         oauth = False
@@ -73,7 +77,8 @@ def _route(access: AccessControl, method: str, path: str, handler: Handler, scop
         try:
             oauth = access.authenticate(http_request.headers.get("authorization", ""))
             counted = True
-            access.count_call(oauth=oauth, searching=searching)
+            access.count_call(oauth=oauth, limit=limit)
+            _require_supported(access.store, http_request)
             request = await _parse_request(http_request)
             validate_body(method, path, request.body)
             access.check_scope(_scope(access.store, scope, request))
@@ -82,10 +87,18 @@ def _route(access: AccessControl, method: str, path: str, handler: Handler, scop
             # HubSpot checks token and scope before the limits: no limit headers on 401 and 403
             counted = counted and refused.status != 403
             response = ApiResponse(refused.body, refused.status)
-        headers = access.rate_limit_headers(oauth=oauth, searching=searching) if counted else {}
+        headers = access.rate_limit_headers(oauth=oauth, limit=limit) if counted else {}
         return _response(response, headers)
 
     return Route(path, endpoint, methods=[method])
+
+
+def _require_supported(store: HubSpotStore, request: Request) -> None:
+    """Raise for a version that was switched off, where the resource has a dated path."""
+    path = request.scope.get("original_path", request.url.path)
+    status = store.ended_versions.get(version_of(path))
+    if status and (numbered_path(path) != path or has_dated_path(path)):
+        raise ApiError(status, NOT_FOUND_PAGE)
 
 
 async def _parse_request(request: Request) -> ApiRequest:

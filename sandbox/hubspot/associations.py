@@ -1,6 +1,7 @@
 """Associations v4, with labels."""
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sandbox.hubspot.errors import invalid
@@ -27,6 +28,8 @@ def batch_read(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
             )
         else:
             errors.append(_no_association(origin, target, id))
+    if request.is_dated:
+        _write_ids_as_text(to for result in results for to in result["to"])
     return _response({"results": results[::-1]}, errors, 200)
 
 
@@ -43,6 +46,8 @@ def list_links(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     }
     if start + limit < len(linked):
         response["paging"] = request.next_page(str(start + limit))
+    if request.is_dated:
+        _write_ids_as_text(response["results"])
     return ApiResponse(response)
 
 
@@ -195,6 +200,12 @@ def _to(origin: ObjectType, target: ObjectType, id: int) -> dict[str, Any]:
         types.append({"category": "HUBSPOT_DEFINED", "typeId": primary, "label": "Primary"})
     types.append({"category": "HUBSPOT_DEFINED", "typeId": plain, "label": None})
     return {"toObjectId": id, "associationTypes": types}
+
+
+def _write_ids_as_text(links: Iterable[dict[str, Any]]) -> None:
+    """Write the ids as the dated versions do: v4 writes numbers."""
+    for link in links:
+        link["toObjectId"] = str(link["toObjectId"])
 
 
 def _no_association(origin: ObjectType, target: ObjectType, id: str) -> dict[str, Any]:

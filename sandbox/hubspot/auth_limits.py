@@ -2,15 +2,20 @@
 
 import time
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from sandbox.hubspot.errors import ApiError, api_error, missing_scope
-from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.store import PORTAL_ID, HubSpotStore
 from sandbox.hubspot.values import iso
 
 BURST, BURST_OAUTH, BURST_SECONDS = 190, 110, 10
+ASSOCIATIONS: Final = 150
 SEARCHES_PER_SECOND: Final = 5
+
+
+LimitName = Literal["general", "search", "associations"]
+"""Searches have only their own limit; calls for associations have one beside the general one."""
 
 
 class RollingWindow:
@@ -49,6 +54,7 @@ class AccessControl:
             True: RollingWindow(BURST_OAUTH, BURST_SECONDS),
         }
         self._searches = RollingWindow(SEARCHES_PER_SECOND, 1)
+        self._associations = RollingWindow(ASSOCIATIONS, BURST_SECONDS)
 
     def authenticate(self, authorization: str) -> bool:
         """Check a bearer token; return whether it is an OAuth token."""
@@ -68,20 +74,24 @@ class AccessControl:
         if scope in self.store.denied_scopes:
             raise missing_scope(scope)
 
-    def count_call(self, *, oauth: bool, searching: bool) -> None:
+    def count_call(self, *, oauth: bool, limit: LimitName) -> None:
         """Count one call, and raise if it exceeds a limit."""
         self.store.daily_used += not oauth
         if not self.store.rate_limits:
             return
         if not oauth and self.store.daily_used > self.store.daily_limit:
             raise _limited("daily", "DAILY")
-        if searching:
+        if limit == "search":
             if not self._searches.count():
                 raise api_error(429, "You have reached your secondly limit.", "RATE_LIMITS")
-        elif not self._burst[oauth].count():
+            return
+        is_within = self._burst[oauth].count()
+        if limit == "associations":
+            is_within &= self._associations.count()
+        if not is_within:
             raise _limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
 
-    def rate_limit_headers(self, *, oauth: bool, searching: bool) -> dict[str, str]:
+    def rate_limit_headers(self, *, oauth: bool, limit: LimitName) -> dict[str, str]:
         """Return the rate-limit headers: OAuth apps get no daily ones, searches only those."""
         store = self.store
         daily = {
@@ -90,7 +100,7 @@ class AccessControl:
                 max(0, store.daily_limit - store.daily_used)
             ),
         }
-        if searching:
+        if limit == "search":
             return {} if oauth else daily
         window = self._burst[oauth]
         burst = {
@@ -104,15 +114,22 @@ class AccessControl:
 
     def refresh_access_token(self, form: dict[str, str]) -> dict[str, Any]:
         """Exchange the refresh token for an access token that is valid for 30 minutes."""
-        if (form.get("client_id"), form.get("client_secret")) != (
-            self.client_id,
-            self.client_secret,
-        ):
-            raise _token_error("BAD_CLIENT_ID", "missing or unknown client id or secret")
+        if form.get("client_id") != self.client_id:
+            raise _token_error("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id")
+        if form.get("client_secret") != self.client_secret:
+            raise _token_error(
+                "invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret"
+            )
         if form.get("grant_type") != "refresh_token":
-            raise _token_error("BAD_GRANT_TYPE", "missing or unknown grant type")
+            raise _token_error(
+                "unsupported_grant_type", "BAD_GRANT_TYPE", "missing or unknown grant type"
+            )
         if form.get("refresh_token") != self.store.refresh_token:
-            raise _token_error("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
+            raise _token_error(
+                "invalid_grant",
+                "BAD_REFRESH_TOKEN",
+                "refresh token is invalid, expired or revoked",
+            )
         token = f"oauth-sandbox-{uuid4()}"
         self.store.oauth_tokens[token] = time.time() + self.store.token_seconds
         return {
@@ -120,6 +137,7 @@ class AccessControl:
             "refresh_token": self.store.refresh_token,
             "expires_in": self.store.token_seconds,
             "token_type": "bearer",
+            "hub_id": PORTAL_ID,
         }
 
 
@@ -153,5 +171,7 @@ def _limited(limit: str, policy: str) -> ApiError:
     )
 
 
-def _token_error(status: str, message: str) -> ApiError:
-    return ApiError(400, {"status": status, "message": message, "correlationId": str(uuid4())})
+def _token_error(error: str, status: str, message: str) -> ApiError:
+    """Build an error of the token endpoint: its form is that of OAuth, with HubSpot's `status`."""
+    body = {"error": error, "error_description": message, "status": status, "message": message}
+    return ApiError(400, body)

@@ -60,6 +60,22 @@ def invalid_properties(problems: list[tuple[str, str, str]]) -> ApiError:
     )
 
 
+def missing_conditional(missing: list[tuple[str, str]]) -> ApiError:
+    """Build the error of a rule of the account; it names the property that was not sent."""
+    return invalid(
+        "The property values provided are invalid",
+        errors=[
+            {
+                "message": f"{name} is required because of a conditional property rule based on "
+                f"[{cause}]",
+                "code": "MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+                "context": {"propertyName": [name]},
+            }
+            for name, cause in missing
+        ],
+    )
+
+
 def missing_scope(scope: str) -> ApiError:
     """Build the error of a token without a scope."""
     return api_error(

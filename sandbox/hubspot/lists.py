@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.hubspot.errors import api_error, invalid
+from sandbox.hubspot.errors import api_error, invalid, invalid_json
 from sandbox.hubspot.request import ApiRequest, ApiResponse, parse_integer
 from sandbox.hubspot.schema import CONTACTS
 from sandbox.hubspot.search import find_records
@@ -14,6 +14,7 @@ from sandbox.hubspot.values import iso
 
 _PAGE: Final = 100
 _MOST: Final = 500
+_REQUIRED: Final = ("additionalProperties", "listIds", "offset", "processingTypes")
 _MADE_AT: Final = "2022-05-03T09:00:00Z"
 
 
@@ -63,7 +64,9 @@ def make_lists() -> dict[str, ContactList]:
 
 
 def search(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Find lists by a part of their names."""
+    """Find lists by a part of their names; a dated path requires four keys."""
+    if request.is_dated and (absent := [key for key in _REQUIRED if key not in request.body]):
+        raise invalid_json(f"Some required fields were not set: [{', '.join(absent)}]")
     wanted = str(request.body.get("query") or "").lower()
     kinds = request.body.get("processingTypes") or ("MANUAL", "DYNAMIC")
     ids = request.body.get("listIds") or store.lists
@@ -172,13 +175,17 @@ def memberships(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     start = bisect_left(ids, after)
     page = filter(None, map(store.tables[CONTACTS.name].read, ids[start : start + limit]))
     response: dict[str, Any] = {
-        "results": [
-            {"recordId": str(one.id), "membershipTimestamp": iso(one.updated_at)} for one in page
-        ]
+        "results": [_member(one, is_dated=request.is_dated) for one in page]
     }
     if start + limit < len(ids):
         response["paging"] = request.next_page(str(ids[start + limit]))
     return ApiResponse(response)
+
+
+def _member(record: Record, *, is_dated: bool) -> dict[str, str]:
+    since = iso(record.updated_at)
+    added = {"firstAddedTimestamp": since, "lastAddedTimestamp": since} if is_dated else {}
+    return {"recordId": str(record.id), "membershipTimestamp": since, **added}
 
 
 def add_members(store: HubSpotStore, request: ApiRequest) -> ApiResponse:

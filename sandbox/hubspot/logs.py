@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from heapq import merge
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sandbox.hubspot.errors import api_error, invalid
 from sandbox.hubspot.request import ApiRequest, ApiResponse, parse_integer
@@ -12,11 +12,16 @@ from sandbox.hubspot.values import iso, parse_instant
 from sandbox.storage.event_log import Entry, EventLog
 
 Row = TypeVar("Row")
+FORM_TYPES: Final = frozenset({"hubspot", "captured", "flow", "blog_comment", "all"})
 
 
 def forms(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
-    """Page through the account's forms."""
-    return _page(request, list(store.forms.values()), request.limit(20, 100), _raw)
+    """Page through the forms of some types; without types only those that HubSpot hosts."""
+    types = request.names("formTypes") or ["hubspot"]
+    if unknown := sorted(set(types) - FORM_TYPES):
+        raise invalid(f"Unknown form type: {unknown[0]}")
+    chosen = [one for one in store.forms.values() if {"all", one["formType"]} & set(types)]
+    return _page(request, chosen, request.limit(20, 100), _raw)
 
 
 def form(store: HubSpotStore, request: ApiRequest) -> ApiResponse:

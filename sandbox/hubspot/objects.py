@@ -6,7 +6,13 @@ from typing import Any, Final
 
 import orjson
 
-from sandbox.hubspot.errors import api_error, invalid, not_found_entry, record_not_found
+from sandbox.hubspot.errors import (
+    api_error,
+    invalid,
+    missing_conditional,
+    not_found_entry,
+    record_not_found,
+)
 from sandbox.hubspot.request import ApiRequest, ApiResponse, page_size, parse_integer
 from sandbox.hubspot.schema import ASSOCIATION_TYPES, CONTACTS
 from sandbox.hubspot.search import MAX_BODY, WALL, find_records
@@ -14,6 +20,9 @@ from sandbox.hubspot.store import PORTAL_ID, HubSpotStore, ObjectTable, Record
 from sandbox.hubspot.values import iso, parse_instant
 
 BATCH: Final = 100
+WRITE_VALIDATION: Final = "2026-09"
+"""The version whose writes obey the rules of the account and adjust dates."""
+
 _WRITTEN: Final = (
     "createdate",
     "hs_createdate",
@@ -77,9 +86,9 @@ def read_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def create_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Create one record; a contact with an existing e-mail address is a conflict (409)."""
     table = _table(store, request)
-    properties = _properties_of(request.body)
-    values = store.validate_properties(table, [properties])[0]
+    values = _validate(store, table, request, [request.body])[0]
     _check_required(store, table, values)
+    _check_rules(store, table, request, [(None, values)])
     if existing := _unique_conflict(table, values):
         raise api_error(409, f"Contact already exists. Existing ID: {existing.id}", "CONFLICT")
     record = store.create(table, values)
@@ -94,12 +103,15 @@ def create_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
 def update_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Change properties of one record."""
     table = _table(store, request)
-    values = store.validate_properties(table, [_properties_of(request.body)])[0]
+    values = _validate(store, table, request, [request.body])[0]
     record = _find(table, request.parameters["record_id"], request.query.get("idProperty"))
     if record is None:
         raise record_not_found()
+    _check_rules(store, table, request, [(record, values)])
     store.write(table, record, values)
-    return ApiResponse(_written_body(store, table, record, values))
+    return _warned(
+        ApiResponse(_written_body(store, table, record, values)), [request.body], [values]
+    )
 
 
 def archive_record(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
@@ -143,25 +155,30 @@ def batch_update(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
             f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
             context={"ids": repeated},
         )
-    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
+    if any(id.isdecimal() and int(id) in table.merged_into for id in ids):
+        raise invalid("Some objects were merged into others and cannot be updated by their old ids")
+    checked = _validate(store, table, request, inputs)
+    found = [table.find(id) for id in ids]
+    _check_rules(store, table, request, [(r, v) for r, v in zip(found, checked, strict=True) if r])
     bodies = []
     missing = []
-    for id, values in zip(ids, checked, strict=True):
-        if record := table.find(id):
+    for id, record, values in zip(ids, found, checked, strict=True):
+        if record:
             store.write(table, record, values)
             bodies.append(_written_body(store, table, record, values))
         else:
             missing.append(id)
-    return _batch_response(table, bodies, missing)
+    return _warned(_batch_response(table, bodies, missing), inputs, checked)
 
 
 def batch_create(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
     """Create many records; an existing address is an error entry, or a 409 for all inputs."""
     table = _table(store, request)
     inputs = request.inputs(BATCH)
-    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
+    checked = _validate(store, table, request, inputs)
     for values in checked:
         _check_required(store, table, values)
+    _check_rules(store, table, request, [(None, values) for values in checked])
     bodies = []
     errors = []
     for each, values in zip(inputs, checked, strict=True):
@@ -191,8 +208,9 @@ def batch_upsert(store: HubSpotStore, request: ApiRequest) -> ApiResponse:
             f"Duplicate IDs found in batch input: [{', '.join(repeated)}]. IDs must be unique",
             context={"ids": repeated},
         )
-    checked = store.validate_properties(table, [_properties_of(each) for each in inputs])
+    checked = _validate(store, table, request, inputs)
     found = [_find(table, id, name) for name, id in keys]
+    _check_rules(store, table, request, list(zip(found, checked, strict=True)))
     bodies = []
     missing = []
     for (name, id), record, values in zip(keys, found, checked, strict=True):
@@ -297,6 +315,61 @@ def _read_record(
 def _properties_of(body: Any) -> dict[str, Any]:
     properties: dict[str, Any] = body["properties"]
     return properties
+
+
+def _validate(
+    store: HubSpotStore, table: ObjectTable, request: ApiRequest, inputs: list[dict[str, Any]]
+) -> list[dict[str, str]]:
+    """Convert the properties of all inputs; the newest version adjusts dates."""
+    properties = [_properties_of(each) for each in inputs]
+    return store.validate_properties(
+        table, properties, adjust_dates=request.version == WRITE_VALIDATION
+    )
+
+
+def _check_rules(
+    store: HubSpotStore,
+    table: ObjectTable,
+    request: ApiRequest,
+    writes: list[tuple[Record | None, dict[str, str]]],
+) -> None:
+    """Raise where a write breaks a rule of the account; older versions do not look at them."""
+    if request.version != WRITE_VALIDATION:
+        return
+    missing = [
+        pair for record, values in writes for pair in store.missing_by_rule(table, record, values)
+    ]
+    if missing:
+        raise missing_conditional(list(dict.fromkeys(missing)))
+
+
+def _warned(
+    response: ApiResponse, inputs: list[dict[str, Any]], checked: list[dict[str, str]]
+) -> ApiResponse:
+    """Add the warnings about dates that were adjusted."""
+    warnings = [
+        {
+            "category": "PROPERTY_VALUE_NORMALIZED",
+            "message": f"The value of {name} was normalized",
+            "context": {
+                "propertyName": [name],
+                "rawValue": [str(_properties_of(each)[name])],
+                "normalizedValue": [value],
+            },
+        }
+        for each, values in zip(inputs, checked, strict=True)
+        for name, value in values.items()
+        if _is_adjusted(str(_properties_of(each)[name]), value)
+    ]
+    if warnings:
+        response.body["warnings"] = warnings
+    return response
+
+
+def _is_adjusted(raw: str, stored: str) -> bool:
+    """Return whether a day was stored for a text that was no day and no midnight."""
+    is_day = len(stored) == len("2026-09-08") and stored != raw
+    return is_day and parse_instant(raw) not in (None, parse_instant(stored))
 
 
 def _unique_conflict(table: ObjectTable, values: dict[str, str]) -> Record | None:

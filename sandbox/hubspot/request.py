@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 
 from sandbox.hubspot.errors import invalid
 from sandbox.hubspot.store import HubSpotStore
+from sandbox.hubspot.versions import DATES, numbered_path, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,24 @@ class ApiRequest:
         """Return the requested page size; raise if it is too large."""
         return page_size(self.query.get("limit"), default, most)
 
+    @property
+    def version(self) -> str:
+        """The version in the path, such as `v3` or `2026-09`."""
+        return version_of(self.path)
+
+    @property
+    def is_dated(self) -> bool:
+        """Return whether the path has a date as its version."""
+        return self.version in DATES
+
     def next_page(self, after: str) -> dict[str, Any]:
-        """Build the `paging` of a response: the cursor of the next page and its link."""
+        """Build the `paging` of a response: the cursor of the next page and its link.
+
+        As in HubSpot's own examples, the link in a dated response leads to a numbered path.
+        """
         parameters = [(key, value) for key, value in self.query.multi_items() if key != "after"]
-        link = f"{self.host}{self.path}?{urlencode([*parameters, ('after', after)])}"
+        path = numbered_path(self.path)
+        link = f"{self.host}{path}?{urlencode([*parameters, ('after', after)])}"
         return {"next": {"after": after, "link": link}}
 
     def inputs(self, most: int) -> list[dict[str, Any]]:

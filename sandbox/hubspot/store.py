@@ -246,6 +246,8 @@ class HubSpotStore:
         self.lists: dict[str, Any] = {}
         self.exports: dict[str, Any] = {}
         self.denied_scopes: set[str] = set()
+        self.conditional_rules: list[dict[str, str]] = []
+        self.ended_versions: dict[str, int] = {}
         self.index_lag_seconds = 0.0
         self.echo_ignored_stage = True
         self.token_seconds = 1800
@@ -324,9 +326,12 @@ class HubSpotStore:
                 linked.remove(there)
 
     def validate_properties(
-        self, table: ObjectTable, inputs: list[dict[str, Any]]
+        self, table: ObjectTable, inputs: list[dict[str, Any]], *, adjust_dates: bool = False
     ) -> list[dict[str, str]]:
-        """Convert the properties of all inputs to stored values; raise if one is invalid."""
+        """Convert the properties of all inputs to stored values; raise if one is invalid.
+
+        `adjust_dates` takes a date that is not midnight as its day.
+        """
         problems: list[tuple[str, str, str]] = []
         checked: list[dict[str, str]] = []
         for properties in inputs:
@@ -338,13 +343,31 @@ class HubSpotStore:
                     problems.append((name, "PROPERTY_DOESNT_EXIST", message))
                 elif value is not None:
                     try:
-                        values[name] = stored_value(definition, value)
+                        values[name] = stored_value(definition, value, adjust_dates=adjust_dates)
                     except InvalidValue as error:
                         problems.append((name, error.code, error.message))
             checked.append(values)
         if problems:
             raise invalid_properties(problems)
         return checked
+
+    def missing_by_rule(
+        self, table: ObjectTable, record: Record | None, values: dict[str, str]
+    ) -> list[tuple[str, str]]:
+        """Return (missing property, the property that requires it) of a write.
+
+        A rule is {"object", "property", "requires"} and perhaps "value": with that value of
+        `property`, or any, `requires` must not be empty.
+        """
+        after = (record.properties if record else {}) | values
+        return [
+            (rule["requires"], rule["property"])
+            for rule in self.conditional_rules
+            if rule["object"] == table.type.name
+            and after.get(rule["property"])
+            and after[rule["property"]] == rule.get("value", after[rule["property"]])
+            and not after.get(rule["requires"])
+        ]
 
     def write(self, table: ObjectTable, record: Record, values: dict[str, str]) -> None:
         """Write valid values to a record, with history; a lifecycle stage never moves back."""

@@ -39,24 +39,25 @@ def parse_instant(text: str) -> int | None:
     return milliseconds(at if at.tzinfo else at.replace(tzinfo=UTC))
 
 
-def stored_value(definition: Property, value: Any) -> str:
-    """Convert a requested value to the stored text ("" clears). Raises: InvalidValue."""
+def stored_value(definition: Property, value: Any, *, adjust_dates: bool = False) -> str:
+    """Convert a requested value to the stored text ("" clears). Raises: InvalidValue.
+
+    `adjust_dates` takes a date that is not midnight as its day.
+    """
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if definition.read_only:
         raise InvalidValue("READ_ONLY_VALUE", f'"{definition.name}" is a read only property')
     if text == "":
         return ""
-    if definition.type != "string" and text != text.strip():
-        raise InvalidValue(
-            "LEADING_TRAILING_WHITESPACE", f"{definition.name} has spaces around its value"
-        )
+    if definition.type != "string":
+        text = text.strip()  # announced as an error for 2025, then cancelled
     match definition.type:
         case "number":
             return _number(text)
         case "datetime":
             return _instant(definition, text)
         case "date":
-            return _day(definition, text)
+            return _day(definition, text, adjusts=adjust_dates)
         case "enumeration" | "bool":
             return _option(definition, text)
         case _:
@@ -80,8 +81,15 @@ def _instant(definition: Property, text: str) -> str:
     return iso(at)
 
 
-def _day(definition: Property, text: str) -> str:
+_FIRST_IN_MILLISECONDS = 100_000_000_000
+"""A smaller number is a time in seconds: in milliseconds it would be before 1973."""
+
+
+def _day(definition: Property, text: str, *, adjusts: bool) -> str:
     at = parse_instant(text)
+    if adjusts and at is not None:
+        in_seconds = text.isdecimal() and at < _FIRST_IN_MILLISECONDS
+        return iso(at * 1000 if in_seconds else at)[:10]
     if at is None or at % 86_400_000:
         raise InvalidValue(
             "INVALID_DATE", f"{text} is not midnight UTC or a day for {definition.name}."

@@ -185,6 +185,17 @@ def test_check_names_a_missing_write_scope(settings):
     assert (ended.exit_code, "crm.objects.contacts.write" in ended.stderr) == (1, True)
 
 
+def test_check_warns_of_paths_whose_support_ends(monkeypatch):
+    """It says what to set. The support of version 4 ends on 2027-03-30."""
+    monkeypatch.setenv("SOURCES__HUBSPOT__API_VERSION", "v3")
+
+    ended = run_cli("check")
+
+    assert ended.exit_code == 0
+    assert "2027-03-30" in ended.stdout + ended.stderr
+    assert "SOURCES__HUBSPOT__API_VERSION" in ended.stdout + ended.stderr
+
+
 def test_check_offline_calls_no_crm(monkeypatch):
     """It needs no settings."""
     monkeypatch.delenv("SOURCES__HUBSPOT__ACCESS_TOKEN")

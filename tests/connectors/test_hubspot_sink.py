@@ -27,12 +27,21 @@ def crm() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(crm: Sandbox) -> Sandbox:
     crm.faults.reset()
+    crm.hubspot.ended_versions = {}
     return crm
 
 
+@pytest.fixture(params=["v3", "2026-09"])
+def version(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
+    """The version of HubSpot's API that the test runs on; with a dated one no other answers."""
+    is_dated = request.param != "v3"
+    sandbox.hubspot.ended_versions = {"v3": 404, "v4": 410} if is_dated else {}
+    return str(request.param)
+
+
 @pytest.fixture
-def client(sandbox: Sandbox) -> Client:
-    return hubspot_client(sandbox)
+def client(sandbox: Sandbox, version: str) -> Client:
+    return hubspot_client(sandbox, api_version=version)
 
 
 @pytest.fixture
@@ -450,3 +459,122 @@ def test_a_crm_that_has_no_time_is_given_up_after_six_tries(
 
     assert (outcome.status, outcome.reason, outcome.attempts) == ("held", "unavailable", 6)
     assert client.api_calls["write"] == 6
+
+
+NEEDS_PHONE = {
+    "object": "contacts",
+    "property": "onefunnel_standing",
+    "value": "lead",
+    "requires": "phone",
+}
+
+
+@pytest.fixture
+def rules(sandbox: Sandbox) -> Iterator[list[dict[str, str]]]:
+    """The conditional rules of the account, which the newest version obeys."""
+    yield sandbox.hubspot.conditional_rules
+    sandbox.hubspot.conditional_rules.clear()
+
+
+def test_a_property_that_a_rule_requires_puts_only_its_record_aside(
+    sandbox: Sandbox, rules: list[dict[str, str]]
+) -> None:
+    """The refusal names a property that was not sent: nothing is learned against it."""
+    client = hubspot_client(sandbox, api_version="2026-09")
+    rules.append(NEEDS_PHONE)
+    bare, *others = several(sandbox, 10)
+    phone = FieldChange("phone", None, "+47 1")
+    wanted = [change(bare, standing("lead"), score(None, "1"))]
+    wanted += [change(id, standing("lead"), phone) for id in others]
+
+    outcomes = {one.record_id: one for one in write_outcomes("hubspot", client, wanted)}
+
+    refused = outcomes.pop(bare)
+    assert (refused.status, refused.error_code) == (
+        "quarantined",
+        "MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+    )
+    assert refused.field is None
+    assert "phone has no value" in (refused.error or "")
+    assert "fill it in HubSpot" in (refused.error or "")
+    assert {one.status for one in outcomes.values()} == {"written"}
+    assert held_by(sandbox, bare, "onefunnel_score") is None
+
+
+def test_a_rule_that_every_record_breaks_ends(
+    sandbox: Sandbox, rules: list[dict[str, str]]
+) -> None:
+    """All are put aside, and no batch is sent again and again."""
+    client = hubspot_client(sandbox, api_version="2026-09")
+    rules.append(NEEDS_PHONE)
+    ids = several(sandbox, 8)
+
+    outcomes = write_outcomes("hubspot", client, [change(id, standing("lead")) for id in ids])
+
+    assert {one.status for one in outcomes} == {"quarantined"}
+    assert client.api_calls["write"] == 15
+
+
+@pytest.mark.parametrize("older", ["v3", "2026-03"])
+def test_older_versions_do_not_look_at_the_rules(
+    sandbox: Sandbox, rules: list[dict[str, str]], older: str
+) -> None:
+    """What they accept is written."""
+    client = hubspot_client(sandbox, api_version=older)
+    rules.append(NEEDS_PHONE)
+    id = new(sandbox)
+
+    (outcome,) = write_outcomes("hubspot", client, [change(id, standing("lead"))])
+
+    assert outcome.status == "written"
+
+
+def test_a_date_that_hubspot_adjusts_is_written(sandbox: Sandbox) -> None:
+    """What came back counts. A warning names the field: the next run finds another value."""
+    client = hubspot_client(sandbox, api_version="2026-09")
+    same_day, other_text = several(sandbox, 2)
+    sent = {same_day: "2026-09-30T10:30:00Z", other_text: "1790721000"}
+
+    outcomes = write_outcomes(
+        "hubspot",
+        client,
+        [change(id, FieldChange("bant_timeline", None, value)) for id, value in sent.items()],
+    )
+
+    assert [one.status for one in outcomes] == ["written", "written"]
+    assert held_by(sandbox, same_day, "bant_timeline") == "2026-09-30"
+    assert held_by(sandbox, other_text, "bant_timeline") == "2026-09-29"
+    (warning,) = client.warnings
+    assert "contacts.bant_timeline" in warning
+    assert "1790721000" not in warning
+
+
+def test_a_record_that_is_merged_before_the_write_spoils_no_other(
+    sandbox: Sandbox, client: Client, apply: Apply
+) -> None:
+    """HubSpot refuses the whole batch and names none: its records are looked at once more."""
+    store, contacts = sandbox.hubspot, sandbox.hubspot.tables["contacts"]
+    winner, loser, *others = several(sandbox, 12)
+
+    def merge(moment: str, _method: str, path: str, _body: bytes) -> None:
+        if moment == "asked" and "/batch/update" in path and contacts.is_live(int(loser)):
+            store.merge(contacts, found(sandbox, winner), found(sandbox, loser))
+
+    sandbox.faults.watch(merge)
+
+    outcomes = apply(*(change(id, score(None, "7")) for id in (loser, *others)))
+
+    by_id = {one.record_id: one for one in outcomes}
+    assert (by_id[loser].status, by_id[loser].reason) == ("excluded", "merged")
+    assert {by_id[id].status for id in others} == {"written"}
+    assert client.api_calls["write"] == 2
+
+
+def test_spaces_around_a_value_are_no_reason_to_refuse(sandbox: Sandbox, apply: Apply) -> None:
+    """HubSpot announced it and did not do it."""
+    id = new(sandbox)
+
+    (outcome,) = apply(change(id, standing(" lead ")))
+
+    assert outcome.status == "written"
+    assert held_by(sandbox, id, "onefunnel_standing") == "lead"

@@ -1,12 +1,16 @@
 """Reading HubSpot: what a pull lands, what the next one costs."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector_helpers import ExtractHarness, hubspot_client, label_fault
 from connectors import Client, connector, root_sync_error
+from connectors.hubspot import activity_logs
+from connectors.hubspot.source import STREAMS, Stream
 from errors import AccessError, ConfigError, RetryableError
 from models import Account, FieldSelection
 from sandbox.faults import Fault
@@ -28,9 +32,17 @@ WANTED: FieldSelection = {
 CONTACTS: FieldSelection = {"contacts": ("email", "lifecyclestage")}
 
 
+@pytest.fixture(params=["v3", "2026-09"])
+def version(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
+    """The version of HubSpot's API that the test runs on; with a dated one no other answers."""
+    is_dated = request.param != "v3"
+    sandbox.hubspot.ended_versions = {"v3": 404, "v4": 410} if is_dated else {}
+    return str(request.param)
+
+
 @pytest.fixture
-def client(sandbox: Sandbox) -> Client:
-    return hubspot_client(sandbox)
+def client(sandbox: Sandbox, version: str) -> Client:
+    return hubspot_client(sandbox, api_version=version)
 
 
 @pytest.fixture
@@ -134,13 +146,13 @@ def test_engagement_is_landed_with_the_contacts_it_belongs_to(
 
 
 def test_new_engagement_is_landed_with_its_contacts_too(
-    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+    sandbox: Sandbox, client: Client, version: str, warehouse: ExtractHarness
 ) -> None:
     """A search shows none: they are asked for in one call; three look at fields and archive."""
     warehouse.extract(client, {"emails": ()})
     first, second = contacts(sandbox, 2)
     id = add_email(sandbox.hubspot, first, second)
-    again = hubspot_client(sandbox)
+    again = hubspot_client(sandbox, api_version=version)
 
     warehouse.extract(again, {"emails": ()})
 
@@ -212,11 +224,11 @@ def test_associations_are_asked_for_in_smaller_batches_where_it_must_be(
 
 
 def test_second_pull_lands_nothing_and_only_looks(
-    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+    sandbox: Sandbox, client: Client, version: str, warehouse: ExtractHarness
 ) -> None:
     """One search an object, a look at its fields, its first record and archive, one at each log."""
     warehouse.extract(client, WANTED)
-    again = hubspot_client(sandbox)
+    again = hubspot_client(sandbox, api_version=version)
 
     rows = warehouse.extract(again, WANTED)
 
@@ -287,13 +299,88 @@ def test_submissions_of_an_archived_form_stay(
     assert warehouse.count("form_submissions") == before > 0
 
 
-def test_a_search_goes_on_behind_its_first_page(
+def add_form(sandbox: Sandbox, type: str, submissions: int) -> str:
+    """Add a form of another type than HubSpot's own, with submissions."""
+    store, id = sandbox.hubspot, f"00000000-{type}"
+    known = next(iter(store.submissions))
+    store.forms[id] = store.forms[known] | {"id": id, "formType": type}
+    for number in range(submissions):
+        entry = store.submissions[known].read(0)
+        store.submissions[id].add(entry["submittedAt"], entry | {"conversionId": f"{id}-{number}"})
+    store.submissions[id].pack()
+    return id
+
+
+def test_submissions_of_forms_of_every_type_are_landed(
     sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+) -> None:
+    """HubSpot lists captured and pop-up forms only when they are asked for."""
+    ids = [add_form(sandbox, type, submissions=3) for type in ("captured", "flow", "blog_comment")]
+
+    warehouse.extract(client, {"form_submissions": ()})
+
+    for id in ids:
+        rows = warehouse.query(f"SELECT count(*) FROM form_submissions WHERE formId = '{id}'")
+        assert rows == [(3,)]
+
+
+def test_a_type_of_form_whose_submissions_are_refused_is_reported(
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+) -> None:
+    """Once per type; the submissions of all other forms are landed."""
+    others = sum(map(len, sandbox.hubspot.submissions.values()))
+    refused = add_form(sandbox, "blog_comment", submissions=3)
+    sandbox.faults.plan(Fault(path=refused, status=400, body={"message": "no"}, times=None))
+
+    warehouse.extract(client, {"form_submissions": ()})
+
+    (warning,) = client.warnings
+    assert "1 forms of type blog_comment" in warning
+    assert client.failed_objects == {}
+    assert warehouse.count("form_submissions") == others
+
+
+def test_a_refusal_of_a_form_of_hubspots_own_stops_the_object(
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+) -> None:
+    """These submissions can be read: something else is wrong, and none must be missed."""
+    form = next(iter(sandbox.hubspot.submissions))
+    sandbox.faults.plan(Fault(path=form, status=400, body={"message": "no"}, times=None))
+
+    warehouse.extract(client, {"form_submissions": ()})
+
+    assert list(client.failed_objects) == ["form_submissions"]
+
+
+def test_what_an_earlier_release_did_not_read_is_read_once(
+    sandbox: Sandbox,
+    client: Client,
+    warehouse: ExtractHarness,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Old submissions of captured forms are older than the cursor of the last pull."""
+    captured = add_form(sandbox, "captured", submissions=3)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(activity_logs, "FORM_TYPES", ("hubspot",))
+        stream = replace(STREAMS["form_submissions"], also_reads=())
+        earlier.setitem(cast(dict[str, Stream], STREAMS), "form_submissions", stream)
+        warehouse.extract(client, {"form_submissions": ()})
+    before = warehouse.count("form_submissions")
+
+    rows = [warehouse.extract(client, {"form_submissions": ()}) for _ in range(2)]
+
+    assert warehouse.count("form_submissions") == before + 3
+    assert rows[0] >= before + 3 > rows[1]
+    assert captured
+
+
+def test_a_search_goes_on_behind_its_first_page(
+    sandbox: Sandbox, client: Client, version: str, warehouse: ExtractHarness
 ) -> None:
     """By ids above the last one, so that no wall at 10,000 is ever reached."""
     warehouse.extract(client, CONTACTS)
     add_contacts(sandbox.hubspot, 401)
-    again = hubspot_client(sandbox)
+    again = hubspot_client(sandbox, api_version=version)
 
     rows = warehouse.extract(again, CONTACTS)
 
@@ -403,6 +490,20 @@ def test_catalog_tells_types_options_and_what_cannot_be_written(client: Client) 
     assert "SQL / prospect" in (fields["onefunnel_standing"].options or ())
     assert fields["email"].options is None
     assert not fields["hubspotscore"].writable
+
+
+def test_a_token_without_account_details_works(
+    sandbox: Sandbox, client: Client, warehouse: ExtractHarness
+) -> None:
+    """A service key may lack the scope: that is no bad token, and the pull continues."""
+    sandbox.hubspot.denied_scopes = {"oauth"}
+
+    account = client.check_connection()
+    warehouse.extract(client, CONTACTS)
+
+    assert account == Account(None, "HubSpot account")
+    assert "the token works, but account details are not granted" in client.warnings[0]
+    assert warehouse.count("contacts") == len(sandbox.hubspot.tables["contacts"].records)
 
 
 def test_account_is_named(client: Client) -> None:
