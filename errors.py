@@ -46,6 +46,10 @@ class RetryableError(SyncError):
         self.retry_after = retry_after
 
 
+class RowLockedError(RetryableError):
+    """Another process holds the record: send it again, in a smaller batch."""
+
+
 class RejectedError(SyncError):
     """Quarantine this record and continue: the CRM rejects this value.
 

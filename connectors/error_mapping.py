@@ -53,13 +53,15 @@ def codes_in_scope(rules: Iterable[ErrorRule], scope: Scope) -> frozenset[str]:
     return frozenset(rule.code for rule in rules if rule.code and rule.scope == scope)
 
 
-def retryable(text: str, response: Response) -> RetryableError:
+def retryable(
+    text: str, response: Response, *, error: type[RetryableError] = RetryableError
+) -> RetryableError:
     """Make the error of a call that may be repeated; the text has a wait that is too long."""
     wait = response.retry_after
     if wait is not None and wait > POLICY.max_time:
         at = (response.server_time or datetime.now(UTC)) + wait
         text += f". It takes no calls before {at:%Y-%m-%d %H:%M} UTC: run again after that time"
-    return RetryableError(text, retry_after=wait)
+    return error(text, retry_after=wait)
 
 
 def unexpected_page(

@@ -1,13 +1,13 @@
 """HTTP as both clients need it: one kept-alive session, and what the network does as our errors."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import orjson
@@ -18,7 +18,10 @@ from urllib3 import PoolManager
 
 from connectors import causes
 from connectors.answer_limits import TIMEOUT, AnswerTooLargeError, limit_answers
+from connectors.retry import ApiCaller
 from errors import ConfigError, RetryableError, SyncError, UnknownOutcomeError
+
+T = TypeVar("T")
 
 MAX_RETRY_AFTER = timedelta(days=366)
 """A header that asks for more is no time."""
@@ -310,20 +313,38 @@ def response_lost(where: str, *, is_write: bool) -> SyncError:
     return RetryableError(f"{where}: the answer was lost")
 
 
+class RepeatedPageError(RetryableError):
+    """A list answered with a page that it had answered with before."""
+
+
 class PaginationLoopGuard:
-    """The cursors followed so far in one list, to detect a pagination loop."""
+    """The cursors followed so far in one list, to detect a page that comes twice."""
 
     def __init__(self, where: str) -> None:
         """Start with no cursor; `where` names the CRM and the list in the error."""
-        self._where = where
+        self.where = where
         self._followed_cursors: set[str] = set()
 
-    def check(self, cursor: str) -> str:
-        """Remember a cursor and return it.
+    def fetch(
+        self, api_caller: ApiCaller, fetch: Callable[[], T], cursors: Callable[[T], Iterable[str]]
+    ) -> T:
+        """Fetch a page, and again where it came before; `cursors` returns what follows it.
 
-        Raises: SyncError where the cursor was followed before: reading on would never end.
+        Raises: RepeatedPageError where it comes again and again: reading on would never end.
         """
-        if cursor in self._followed_cursors:
-            raise SyncError(f"{self._where} answers with the same page again and again")
-        self._followed_cursors.add(cursor)
-        return cursor
+
+        def attempt() -> T:
+            page = fetch()
+            self.check(*cursors(page))
+            return page
+
+        return api_caller.with_retries(self.where, attempt, kind="read", on=RepeatedPageError)
+
+    def check(self, *cursors: str) -> None:
+        """Remember the cursors of a page.
+
+        Raises: RepeatedPageError where one was followed before.
+        """
+        if not self._followed_cursors.isdisjoint(cursors):
+            raise RepeatedPageError(f"{self.where} answers with the same page again and again")
+        self._followed_cursors.update(cursors)

@@ -146,8 +146,18 @@ class ApiCaller:
 
         return self.with_retries(operation, attempt, kind=kind) if is_retryable else attempt()
 
-    def with_retries(self, operation: str, attempt: Callable[[], T], *, kind: str = "write") -> T:
-        """Repeat something that takes several calls, by the same policy as one call."""
+    def with_retries(
+        self,
+        operation: str,
+        attempt: Callable[[], T],
+        *,
+        kind: str = "write",
+        on: type[RetryableError] = RetryableError,
+    ) -> T:
+        """Repeat something that takes several calls, by the same policy as one call.
+
+        `on` is the error after which it is repeated: a call in it has its own attempts.
+        """
 
         def log_retry(state: RetryCallState) -> None:
             self._log.info(
@@ -162,7 +172,7 @@ class ApiCaller:
             return POLICY.wait_seconds(state.attempt_number, error)
 
         return Retrying(
-            retry=retry_if_exception_type(RetryableError),
+            retry=retry_if_exception_type(on),
             stop=stop_any(
                 stop_after_attempt(POLICY.max_attempts), stop_before_delay(POLICY.max_time)
             ),

@@ -7,6 +7,7 @@ before the last row it gave.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
@@ -89,10 +90,11 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
     path = client.path("email_events")
     offset, loop_guard = None, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
+        get = partial(
+            client.get, path, expected_key="events", offset=offset, limit=EVENT_LIMIT, **window
+        )
         try:
-            answer = client.get(
-                path, expected_key="events", offset=offset, limit=EVENT_LIMIT, **window
-            )
+            answer = loop_guard.fetch(client.api_caller, get, _next_offsets)
         except RejectedError:
             if offset is None or window["endTimestamp"] == page_token:
                 raise
@@ -105,7 +107,11 @@ def email_events(client: Client, request: ReadRequest, page_token: PageToken) ->
         yield [{**event, "id": _event_id(event)} for event in events], page_token
         if not answer.get("hasMore"):
             return
-        offset = loop_guard.check(str(answer.get("offset")))
+        offset = str(answer.get("offset"))
+
+
+def _next_offsets(answer: Row) -> list[str]:
+    return [str(answer.get("offset"))] if answer.get("hasMore") else []
 
 
 def _event_id(event: Row) -> str | None:

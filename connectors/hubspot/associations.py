@@ -1,7 +1,8 @@
 """Which contacts engagement belongs to, and as what: HubSpot's associations."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from connectors.extract.arrow import Page, Row
 from connectors.http import PaginationLoopGuard
@@ -55,6 +56,7 @@ def associations_of(
     found: dict[str, list[Row]] = {}
     asked: list[dict[str, str]] = [{"id": id} for id in ids]
     limit, begun_anew = ASSOCIATION_LIMIT, Counter[str]()
+    asked_twice: set[str] = set()
     path = client.path("associations", object=object)
     loop_guard = PaginationLoopGuard(f"HubSpot: POST {path}")
     while asked:
@@ -62,8 +64,9 @@ def associations_of(
         midway = {
             one["id"] for one in inputs if "after" in one and begun_anew[one["id"]] < MAX_RESTARTS
         }
+        post = partial(client.post, path, {"inputs": inputs}, is_valid=_has_links)
         try:
-            answer = client.post(path, {"inputs": inputs})
+            answer = loop_guard.fetch(client.api_caller, post, partial(_next_cursors, begun_anew))
         except RejectedError:
             if limit > LEGACY_ASSOCIATION_LIMIT and len(inputs) > LEGACY_ASSOCIATION_LIMIT:
                 limit = LEGACY_ASSOCIATION_LIMIT
@@ -78,9 +81,43 @@ def associations_of(
             id = str(result["from"]["id"])
             found.setdefault(id, []).extend(result["to"])
             if after := next_page_cursor(result):
-                loop_guard.check(f"{id} {after} {begun_anew[id]}")
                 asked.append({"id": id, "after": after})
+        # an answer that is cut off mentions some records in neither list: they are asked for once
+        # more. What two answers leave out has no association
+        settled = _mentioned(answer) | asked_twice
+        unmentioned = [one for one in inputs if one["id"] not in settled]
+        asked_twice |= {one["id"] for one in unmentioned}
+        asked += unmentioned
     return {id: _columns(links) for id, links in found.items()}
+
+
+def _has_links(answer: Row) -> bool:
+    """Say whether each result names its record and the contacts of it."""
+    return all(
+        isinstance(one.get("from"), dict)
+        and one["from"].get("id")
+        and isinstance(one.get("to"), list)
+        and all(isinstance(link, dict) and link.get("toObjectId") for link in one["to"])
+        for one in answer["results"]
+    )
+
+
+def _next_cursors(begun_anew: Mapping[str, int], answer: Row) -> Iterator[str]:
+    for result in answer["results"]:
+        if after := next_page_cursor(result):
+            id = str(result["from"]["id"])
+            yield f"{id} {after} {begun_anew.get(id, 0)}"
+
+
+def _mentioned(answer: Row) -> set[str]:
+    """Return the ids of the records that a response names: with associations, or without any."""
+    without = (
+        id
+        for error in answer.get("errors") or ()
+        for ids in (error.get("context") or {}).values()
+        for id in ids
+    )
+    return {str(one["from"]["id"]) for one in answer["results"]} | set(map(str, without))
 
 
 def _columns(links: Sequence[Row]) -> dict[str, str | None]:

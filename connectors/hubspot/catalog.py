@@ -112,11 +112,18 @@ ACCESS_CHECKS: Mapping[str, Callable[[Client], object]] = {
 """How to see whether fixed columns may be read; the others belong to products one may lack."""
 
 
-def search_lists(client: Client, *, offset: int, count: int) -> dict[str, Any]:
+def search_lists(
+    client: Client,
+    *,
+    offset: int,
+    count: int,
+    is_valid: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
     """Ask for a page of the lists of all kinds."""
     # dated paths refuse the search where one of these four keys is missing
     body = {"additionalProperties": [], "listIds": [], "processingTypes": [], "offset": offset}
-    return client.post(client.path("list_search"), body | {"count": count}, expected_key="lists")
+    path, body = client.path("list_search"), body | {"count": count}
+    return client.post(path, body, expected_key="lists", is_valid=is_valid)
 
 
 def catalog(client: Client, objects: Iterable[str]) -> Catalog:

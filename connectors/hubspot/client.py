@@ -203,6 +203,31 @@ class Client(ClientState):
             method, path, kind="write", holds="", is_valid=bool, data=orjson.dumps(body)
         )
 
+    def read_batch(
+        self, object: str, ids: Sequence[str], *, archived: bool = False, **body: Any
+    ) -> dict[str, Any]:
+        """Read up to 100 records by id: `results`, and `errors` that name those that are missing.
+
+        Of a merged record there is neither: its answer has the id of the other record. An answer
+        that is cut off looks the same, so what it leaves out is asked for once more.
+
+        Raises: RetryableError where the second answer is empty.
+        """
+        path = self.path("batch_read", object=object) + ("?archived=true" if archived else "")
+
+        def read(some: Sequence[str]) -> dict[str, Any]:
+            return self.post(path, body | {"inputs": [{"id": id} for id in some]})
+
+        answer = read(ids)
+        rest = [id for id in ids if id not in mentioned_ids(answer)]
+        if rest:
+            again = read(rest)
+            if not mentioned_ids(again):
+                raise malformed(f"POST {path}", is_write=False)
+            answer["results"] += again["results"]
+            answer["errors"] = [*(answer.get("errors") or ()), *(again.get("errors") or ())]
+        return answer
+
     def update(self, object: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Write up to 100 records.
 
@@ -242,7 +267,7 @@ class Client(ClientState):
                 url = f"{self._url}{path}"
                 raise network_error(error, "POST", url, crm=LABEL, is_write=True) from None
             body = self._parse_response(answer, where, is_write=True)
-            if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+            if not _is_update_response(body):
                 raise malformed(where, is_write=True)
             return body
 
@@ -357,6 +382,35 @@ def _is_valid_body(body: Any, holds: str, kind: str) -> bool:
         and all(isinstance(one, dict) for one in (*listed, *errors))
         and all(error.get("category", NOT_FOUND) == NOT_FOUND for error in errors)
     )
+
+
+def _is_update_response(body: Any) -> bool:
+    """Say whether a response lists written records with their values; errors may be of any kind."""
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("results"), list)
+        and isinstance(body.get("errors") or [], list)
+        and all(
+            isinstance(one, dict)
+            and isinstance(one.get("id"), str)
+            and isinstance(one.get("properties"), dict)
+            for one in body["results"]
+        )
+    )
+
+
+def mentioned_ids(answer: Mapping[str, Any]) -> set[str]:
+    """Return the ids that the answer to a batch names: of its results, and in its errors."""
+    contexts = (error.get("context") for error in answer.get("errors") or ())
+    in_errors = (
+        str(id)
+        for context in contexts
+        if isinstance(context, dict)
+        for ids in context.values()
+        if isinstance(ids, list)
+        for id in ids
+    )
+    return {str(one.get("id")) for one in answer["results"]}.union(in_errors)
 
 
 def connect(settings: Settings) -> Client:

@@ -1,5 +1,6 @@
 """What each of HubSpot's answers means, and what an admin can do about it."""
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -240,10 +241,27 @@ def parse_error(body: bytes | Mapping[str, object]) -> ApiError:
     """Read an error; an HTML page, or what else cannot be read, is a problem without words."""
     try:
         if isinstance(body, bytes):
-            return ApiError.model_validate_json(body)
-        return ApiError.model_validate(body)
+            error = ApiError.model_validate_json(body)
+        else:
+            error = ApiError.model_validate(body)
     except ValidationError:
         return ApiError()
+    return error if error.errors else error.model_copy(update={"errors": _in_message(error)})
+
+
+def _in_message(error: ApiError) -> list[ApiError]:
+    """Read the list of bad properties that some answers hold in their message only."""
+    _, found, listed = error.message.partition("not valid: ")
+    if not found:
+        return []
+    try:
+        properties, _ = json.JSONDecoder().raw_decode(listed)
+        return [
+            ApiError(code=one["error"], context={"propertyName": [one["name"]]})
+            for one in properties
+        ]
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
 def scopes(error: ApiError) -> list[str]:

@@ -11,7 +11,7 @@ from connectors.extract.arrow import Page, PageToken, Row
 from connectors.http import PaginationLoopGuard
 from connectors.hubspot.catalog import SYSTEM_FIELDS
 from connectors.hubspot.client import Client
-from connectors.hubspot.partitions import next_page_cursor, read_partitions
+from connectors.hubspot.partitions import next_page_cursor, next_page_cursors, read_partitions
 from errors import RejectedError
 
 LIST_LIMIT = 100
@@ -67,17 +67,13 @@ def paginate(
 
     Where a cursor expired, the list is read once more from its start.
 
-    Raises: SyncError where the pages form a loop.
+    Raises: RepeatedPageError where the pages form a loop.
     """
     may_begin_anew, loop_guard = True, PaginationLoopGuard(f"HubSpot: GET {path}")
     while True:
+        get = partial(client.get, path, expected_key="results", after=page_token, **params)
         try:
-            answer = client.get(
-                path,
-                expected_key="results",
-                after=page_token and loop_guard.check(page_token),
-                **params,
-            )
+            answer = loop_guard.fetch(client.api_caller, get, next_page_cursors)
         except RejectedError:
             if page_token is None or not may_begin_anew:
                 raise
@@ -216,15 +212,23 @@ def search_by_id(
             "properties": list(properties),
             "limit": SEARCH_LIMIT,
         } | ({"after": after} if after else {})
-        answer = drop_malformed(client, object, client.post(path, body, kind="search"))
-        found, following = answer["results"], next_page_cursor(answer)
+        search = partial(client.post, path, body, kind="search")
+        answer = loop_guard.fetch(client.api_caller, search, partial(_positions_behind, last))
+        found = drop_malformed(client, object, answer)["results"]
+        following = next_page_cursor(answer)
         if following is None:
             yield answer, None
             return
         # A page may be empty though there are more: then only its own cursor leads on.
         last, after = (found[-1]["id"], None) if found else (last, following)
-        loop_guard.check(f"{last} {after}")
         yield answer, last
+
+
+def _positions_behind(last: str, answer: Row) -> Iterator[str]:
+    """Name the place behind a page of a search; none where it is the last page."""
+    if following := next_page_cursor(answer):
+        ids = [one["id"] for one in answer["results"] if _is_record(one)]
+        yield f"{ids[-1]}" if ids else f"{last} {following}"
 
 
 def count_records(client: Client, object: str, *filters: Row) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 
 from connectors.concurrency import max_concurrency, submit
 from connectors.extract.arrow import Page, PageToken, Row
-from connectors.http import PaginationLoopGuard
+from connectors.http import PaginationLoopGuard, RepeatedPageError
+from connectors.retry import POLICY
 from errors import RejectedError
 
 ListPage = dict[str, Any]
@@ -39,6 +40,7 @@ class Partition:
     page_span: int = 0
     is_split: bool = False
     restarted_at: int | None = None
+    repeats: int = 0
     loop_guard: PaginationLoopGuard = field(
         default_factory=lambda: PaginationLoopGuard("HubSpot: GET of a list")
     )
@@ -48,7 +50,14 @@ class Partition:
         records = page["results"]
         rows = [one for one in records if self._contains(int(one["id"]))]
         after = next_page_cursor(page)
-        self.after = after and self.loop_guard.check(after)
+        try:
+            self.loop_guard.check(*next_page_cursors(page))
+            self.after, self.repeats = after, 0
+        except RepeatedPageError:
+            # it came before: the same page is asked for again
+            self.repeats += 1
+            if self.repeats >= POLICY.max_attempts:
+                raise
         if rows:
             newest = int(rows[-1]["id"])
             self.page_span, self.last = newest - self.last, newest
@@ -170,6 +179,12 @@ class _PartitionReader:
         if not is_done:
             self.partitions.insert(self.partitions.index(one) + 1, new)
         return rows
+
+
+def next_page_cursors(page: Row) -> list[str]:
+    """Read where the next page begins, as a list that is empty behind the last page."""
+    cursor = next_page_cursor(page)
+    return [] if cursor is None else [cursor]
 
 
 def next_page_cursor(page: Row) -> str | None:

@@ -1,6 +1,7 @@
 """What of HubSpot is small and has no cursor: owners, members of lists, stages of pipelines."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from connectors.extract.arrow import Page, PageToken, Row
@@ -40,13 +41,28 @@ def memberships(client: Client, _: ReadRequest, page_token: PageToken) -> Iterat
 
 def _lists(client: Client) -> Iterator[Row]:
     offset, loop_guard = 0, PaginationLoopGuard(f"HubSpot: POST {client.path('list_search')}")
+    loop_guard.check(str(offset))
     while True:
-        loop_guard.check(str(offset))
-        answer = search_lists(client, offset=offset, count=LIST_LIMIT)
+        search = partial(
+            search_lists,
+            client,
+            is_valid=partial(_has_ids, "lists", "listId"),
+            offset=offset,
+            count=LIST_LIMIT,
+        )
+        answer = loop_guard.fetch(client.api_caller, search, partial(_next_offsets, offset))
         yield from (one for one in answer["lists"] if one.get("objectTypeId") == CONTACTS)
         if not answer.get("hasMore"):
             return
         offset = answer.get("offset", offset)
+
+
+def _next_offsets(offset: int, answer: Row) -> list[str]:
+    return [str(answer.get("offset", offset))] if answer.get("hasMore") else []
+
+
+def _has_ids(key: str, id_name: str, answer: Row) -> bool:
+    return all(one.get(id_name) for one in answer[key])
 
 
 def _membership(one: Row, member: Row) -> Row:
@@ -62,11 +78,19 @@ def pipeline_stages(client: Client, _: ReadRequest, page_token: PageToken) -> It
     """Read the stages of the pipelines of contacts (their lifecycle) and of deals."""
     for object in PIPELINES[page_token or 0 :]:
         path = client.path("pipelines", object=object)
-        found = client.get(path, expected_key="results")["results"]
+        found = client.get(path, expected_key="results", is_valid=_has_stages)["results"]
         rows = [
             _stage(object, pipeline, stage) for pipeline in found for stage in pipeline["stages"]
         ]
         yield rows, PIPELINES.index(object) + 1
+
+
+def _has_stages(answer: Row) -> bool:
+    return _has_ids("results", "id", answer) and all(
+        isinstance(pipeline.get("stages"), list)
+        and all(isinstance(stage, dict) and stage.get("id") for stage in pipeline["stages"])
+        for pipeline in answer["results"]
+    )
 
 
 def _stage(object: str, pipeline: Row, stage: Row) -> dict[str, Any]:

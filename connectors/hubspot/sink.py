@@ -16,6 +16,7 @@ from connectors.hubspot.error_codes import (
     parse_error,
     rejection,
 )
+from connectors.hubspot.pagination import drop_malformed
 from connectors.load.sink_spec import RemoteRecord, SinkSpec
 from connectors.load.values import values_equal
 from connectors.load.writer import write_changes
@@ -70,11 +71,9 @@ def _read(
     client: Client, object: str, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, RemoteRecord]:
     """Read records by id. Not by search: its index is updated some seconds after a write."""
-    body = {"properties": list(fields), "inputs": [{"id": id} for id in ids]}
-    response = client.post(client.path("batch_read", object=object), body)
-    records: dict[str, RemoteRecord] = {
-        result["id"]: result["properties"] for result in response["results"]
-    }
+    response = client.read_batch(object, ids, properties=list(fields))
+    results = drop_malformed(client, object, response)["results"]
+    records: dict[str, RemoteRecord] = {result["id"]: result["properties"] for result in results}
     missing = set(_rejected_records(response))
     for id in ids:
         if id not in records:

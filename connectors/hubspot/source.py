@@ -297,12 +297,7 @@ def _read_history(client: Client, question: ReadRequest, at: PageToken) -> Itera
 
 
 def _with_history(client: Client, names: Sequence[str], ids: Sequence[str]) -> list[Row]:
-    body = {
-        "properties": [],
-        "propertiesWithHistory": list(names),
-        "inputs": [{"id": id} for id in ids],
-    }
-    answer = client.post(client.path("batch_read", object="contacts"), body)
+    answer = client.read_batch("contacts", ids, properties=[], propertiesWithHistory=list(names))
     records: list[Row] = drop_malformed(client, "contacts_history", answer)["results"]
     return records
 

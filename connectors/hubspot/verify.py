@@ -168,10 +168,6 @@ def read_by_id(
     archived: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Read live or archived records by id; what is not there is left out."""
-    path = client.path("batch_read", object=object) + ("?archived=true" if archived else "")
-    bodies = (
-        {"properties": list(properties), "inputs": [{"id": id} for id in some]}
-        for some in chunked(ids, READ_BATCH_SIZE)
-    )
-    for answer in map_ordered(partial(client.post, path, body) for body in bodies):
+    read = partial(client.read_batch, object, archived=archived, properties=list(properties))
+    for answer in map_ordered(partial(read, some) for some in chunked(ids, READ_BATCH_SIZE)):
         yield from drop_malformed(client, object, answer)["results"]

@@ -24,6 +24,7 @@ from errors import (
     QuotaError,
     RejectedError,
     RetryableError,
+    RowLockedError,
     SyncError,
     UnconfirmedWriteError,
     UnknownOutcomeError,
@@ -100,7 +101,8 @@ class BatchWriter:
             State.TO_WRITE: self._send,
             State.BATCH_REJECTED: self._isolate,
             State.BUSY: self._wait_for_crm,
-            State.LOCKED: self._wait_for_lock,
+            State.LOCKED: self._wait_for_record,
+            State.OVERLOADED: self._wait_for_record,
             State.UNKNOWN: self._read_back,
             State.UNCONFIRMED: self._read_back,
         }
@@ -130,10 +132,11 @@ class BatchWriter:
         """Let an exhausted quota and a CRM that stays unavailable stop all groups of the run."""
         try:
             yield
-        except QuotaError:
-            self._state.stop_reason = "quota"
-        except RetryableError:
-            self._state.stop_reason = "unavailable"
+        except (QuotaError, RetryableError) as error:
+            # the outcomes have the reason only; the error says since when, or until when
+            LOG.warning("write.stopped crm=%s error=%s", self._api_caller.crm, error)
+            is_quota = isinstance(error, QuotaError)
+            self._state.stop_reason = "quota" if is_quota else "unavailable"
 
     def _select_planned(self, changes: Batch) -> Batch:
         """Compare all changes of the group first; return those that the CRM still needs."""
@@ -259,8 +262,10 @@ class BatchWriter:
         self, state: State, results: Sequence[StepResult], previous: WorkItem
     ) -> Iterator[WorkItem]:
         changes = [result.change for result in results]
-        # records of one account lock each other: the fewer in a batch, the fewer locks it needs
-        size = max(1, len(changes) // 2) if previous.state is State.LOCKED else previous.size
+        # records of one account lock each other: the fewer in a batch, the fewer locks it needs,
+        # and the less a trigger has to do in one transaction
+        is_crowded = previous.state in (State.LOCKED, State.OVERLOADED)
+        size = max(1, len(changes) // 2) if is_crowded else previous.size
         if state is State.TO_WRITE:
             yield from (WorkItem(state, part, size) for part in chunked(changes, size))
             return
@@ -344,8 +349,8 @@ class BatchWriter:
         self._api_caller.wait_or_raise(error, self._highest_attempt(item))
         return (StepResult(change, Answer.WAITED) for change in item.changes)
 
-    def _wait_for_lock(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
-        """Wait for a locked row; then compare again, because the other process changed the row."""
+    def _wait_for_record(self, item: WorkItem, _: Phase) -> Iterator[StepResult]:
+        """Wait for a record that is locked; then compare again: another process changed it."""
         attempt = self._highest_attempt(item)
         if attempt >= POLICY.max_attempts:
             return (StepResult(change, Answer.EXHAUSTED) for change in item.changes)
@@ -472,8 +477,10 @@ def _answer(error: SyncError | None) -> Answer:
             return Answer.ACCEPTED
         case RejectedError():
             return Answer.REJECTED
-        case RetryableError():
+        case RowLockedError():
             return Answer.LOCKED
+        case RetryableError():
+            return Answer.OVERLOADED
         case UnconfirmedWriteError():
             return Answer.UNCONFIRMED
     return Answer.NO_RESPONSE

@@ -16,6 +16,7 @@ class State(StrEnum):
     BATCH_REJECTED = auto()  # one record makes the batch fail: find it
     BUSY = auto()  # the CRM takes no call now: wait
     LOCKED = auto()  # another process locks the row: wait, then smaller batches
+    OVERLOADED = auto()  # the record meets a fault of the CRM that passes: wait, smaller batches
     UNKNOWN = auto()  # no response: read whether it was written
     UNCONFIRMED = auto()  # a response that may hide another value: read which value is there
     ARRIVED = auto()  # the CRM has the value
@@ -36,6 +37,7 @@ class Answer(StrEnum):
     BATCH_REJECTED = auto()
     BUSY = auto()
     LOCKED = auto()
+    OVERLOADED = auto()
     NO_RESPONSE = auto()
     UNCONFIRMED = auto()
     WAITED = auto()
@@ -66,12 +68,15 @@ NEXT: Final[Mapping[tuple[State, Answer], State | End]] = {
     (State.TO_WRITE, Answer.BATCH_REJECTED): State.BATCH_REJECTED,
     (State.TO_WRITE, Answer.BUSY): State.BUSY,
     (State.TO_WRITE, Answer.LOCKED): State.LOCKED,
+    (State.TO_WRITE, Answer.OVERLOADED): State.OVERLOADED,
     (State.TO_WRITE, Answer.NO_RESPONSE): State.UNKNOWN,
     (State.TO_WRITE, Answer.UNCONFIRMED): State.UNCONFIRMED,
     (State.BATCH_REJECTED, Answer.REJECTED): REJECTED,
     (State.BUSY, Answer.WAITED): State.TO_COMPARE,
     (State.LOCKED, Answer.WAITED): State.TO_COMPARE,
     (State.LOCKED, Answer.EXHAUSTED): End("held", "row_locked"),
+    (State.OVERLOADED, Answer.WAITED): State.TO_COMPARE,
+    (State.OVERLOADED, Answer.EXHAUSTED): End("held", "unavailable"),
     (State.UNKNOWN, Answer.ALREADY_SET): State.ARRIVED,
     (State.UNKNOWN, Answer.NOT_SET): State.TO_WRITE,
     (State.UNKNOWN, Answer.EXHAUSTED): End("held", "unavailable"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from connectors.salesforce.client import DATA_PATH, Client
+from connectors.http import Response, malformed
+from connectors.salesforce.client import DATA_PATH, Client, has_text
 from connectors.salesforce.error_codes import ApiError, rejection
 from errors import QuotaError, RejectedError, RetryableError, SyncError, UnknownOutcomeError
 from models import FieldChange, RecordChange
@@ -65,7 +66,7 @@ def write(
     except (QuotaError, RejectedError, RetryableError) as error:
         with suppress(SyncError):
             _set_state(client, job, "Aborted")
-        raise UnknownOutcomeError(f"the progress of Bulk job {job} is unknown") from error
+        raise UnknownOutcomeError(f"the progress of Bulk job {job} is unknown: {error}") from error
 
 
 def _csv(changes: Sequence[RecordChange], text: Callable[[FieldChange], str | None]) -> bytes:
@@ -131,7 +132,7 @@ def _list_jobs(client: Client) -> Iterator[dict[str, Any]]:
     def pages() -> Iterator[dict[str, Any]]:
         path: str | None = f"{INGEST_JOBS_PATH}?jobType=V2Ingest"
         while path:
-            page = client.request_job("GET", path)
+            page = client.request_job("GET", path, is_valid=_is_job_list)
             yield page
             path = page.get("nextRecordsUrl")
 
@@ -141,8 +142,20 @@ def _list_jobs(client: Client) -> Iterator[dict[str, Any]]:
             yield from page["records"]
 
 
+def _is_job_list(body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("records"), list)
+        and all(has_text("id", "state", job) for job in body["records"])
+    )
+
+
 def _created_at(job: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(job["createdDate"])
+    """Read when a job was made; one without a time is young: it is not aborted."""
+    try:
+        return datetime.fromisoformat(job["createdDate"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _close_and_wait(client: Client, job: str) -> dict[str, Any]:
@@ -173,23 +186,51 @@ def _read_results(
         f"Bulk job {job} ended as {state['state']} without a result for the row"
     )
     results: dict[str, SyncError | None] = dict.fromkeys(ids, no_result)
-    written = _read_result_rows(client, job, "successfulResults", "sf__Id")
+    read, failures = partial(_read_result_rows, client, job), _count(state, "numberRecordsFailed")
+    processed = _count(state, "numberRecordsProcessed")
+    successes = None if processed is None or failures is None else processed - failures
+    written = read("successfulResults", "sf__Id", rows=successes)
     results |= dict.fromkeys(written["sf__Id"].to_pylist())
-    if state.get("numberRecordsFailed") != 0:
-        failed = _read_result_rows(client, job, "failedResults", "Id", "sf__Error")
+    if failures != 0:
+        failed = read("failedResults", "Id", "sf__Error", rows=failures)
         errors = map(_row_error, failed["sf__Error"].to_pylist())
         results |= dict(zip(failed["Id"].to_pylist(), errors, strict=True))
-    return results
+    # what a cut list names of no row of ours is no result
+    return {id: results[id] for id in ids}
 
 
-def _read_result_rows(client: Client, job: str, name: str, *columns: str) -> pa.Table:
-    response = client.request("GET", f"{INGEST_JOBS_PATH}/{job}/{name}", kind="write", is_safe=True)
-    if not response.body.strip():
+def _count(state: Mapping[str, Any], name: str) -> int | None:
+    return count if isinstance(count := state.get(name), int) else None
+
+
+def _read_result_rows(
+    client: Client, job: str, name: str, *columns: str, rows: int | None
+) -> pa.Table:
+    """Read a result list; where it does not have `rows` rows, it is asked for again.
+
+    Raises: RetryableError where it stays cut off: the records are read instead.
+    """
+    path = f"{INGEST_JOBS_PATH}/{job}/{name}"
+
+    def parse(response: Response) -> pa.Table:
+        try:
+            table = _parse_csv(response.body, columns)
+        except pa.ArrowException:
+            raise malformed(f"GET {path}", is_write=False) from None
+        if rows is not None and len(table) != rows:
+            raise malformed(f"GET {path}", is_write=False)
+        return table
+
+    return client.read_job_results(path, parse)
+
+
+def _parse_csv(body: bytes, columns: Sequence[str]) -> pa.Table:
+    if not body.strip():
         return pa.table({column: pa.array([], pa.string()) for column in columns})
     return pa.csv.read_csv(
-        BytesIO(response.body),
+        BytesIO(body),
         # one block: pyarrow cannot read a text with line breaks across two blocks
-        read_options=pa.csv.ReadOptions(block_size=len(response.body) + 1),
+        read_options=pa.csv.ReadOptions(block_size=len(body) + 1),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns)
@@ -197,9 +238,9 @@ def _read_result_rows(client: Client, job: str, name: str, *columns: str) -> pa.
     )
 
 
-def _row_error(text: str) -> SyncError:
+def _row_error(text: str | None) -> SyncError:
     """Read `CODE:message:FIELDS --`; the message may contain colons, and values."""
-    code, _, rest = text.partition(":")
+    code, _, rest = (text or "").partition(":")
     message, _, fields = rest.rpartition(":")
     names = fields.removesuffix("--").strip()
     error = ApiError(statusCode=code, message=message, fields=names.split(",") if names else None)

@@ -15,9 +15,9 @@ from connectors.concurrency import map_ordered
 from connectors.extract.arrow import PageToken, cast_table
 from connectors.extract.incremental import Batches
 from connectors.extract.schema_drift import DRIFT_CODES
-from connectors.http import PaginationLoopGuard, Response, response_lost
+from connectors.http import PaginationLoopGuard, Response, malformed
 from connectors.salesforce.catalog import PRIMARY_KEY
-from connectors.salesforce.client import DATA_PATH, Client, has_key
+from connectors.salesforce.client import DATA_PATH, Client, has_key, has_text
 from connectors.salesforce.soql import ObjectSchema, ReadRequest
 from errors import RejectedError
 
@@ -56,15 +56,18 @@ def _wait_for_job(client: Client, request: ReadRequest, job: str) -> int | None:
     def look() -> dict[str, Any] | None:
         # a job may take two hours: the run renews its lock with each report
         request.progress(request.schema.object, 0, None)
-        job_status = client.get(f"{DATA_PATH}/jobs/query/{job}", expected_key="state")
+        job_status = client.get(
+            f"{DATA_PATH}/jobs/query/{job}",
+            expected_key="state",
+            is_valid=lambda state: isinstance(state, str),
+        )
         return job_status if job_status["state"] in ("JobComplete", "Failed", "Aborted") else None
 
     job_status = client.api_caller.poll(look)
-    return (
-        int(job_status.get("numberRecordsProcessed") or 0)
-        if job_status["state"] == "JobComplete"
-        else None
-    )
+    rows = job_status.get("numberRecordsProcessed")
+    if job_status["state"] != "JobComplete":
+        return None
+    return rows if isinstance(rows, int) else 0
 
 
 def _read_results(
@@ -79,7 +82,11 @@ def _read_results(
     loop_guard = PaginationLoopGuard(f"Salesforce: GET {path}/results")
 
     def read(asked: Mapping[str, str]) -> tuple[pa.Table, str]:
-        return client.read(f"{path}/results", partial(_read_page, shape, path), **asked)
+        page = partial(client.read, f"{path}/results", partial(_read_page, shape, path), **asked)
+        # a page that came before says that it begins where it ends
+        guard = PaginationLoopGuard(loop_guard.where)
+        guard.check(*([asked["locator"]] if "locator" in asked else []))
+        return guard.fetch(client.api_caller, page, _next_locators)
 
     def several() -> Iterator[tuple[pa.Table, str]]:
         listed = (partial(read, asked) for asked in _list_result_pages(client, path))
@@ -99,7 +106,8 @@ def _read_results(
 
     is_long = locator is None and found > question.page_rows
     for table, following in chain(several() if is_long else (), one_by_one()):
-        locator = loop_guard.check(following)
+        locator = following
+        loop_guard.check(following)
         rows += len(table)
         question.progress(shape.object, rows, found)
         yield table, {"job": job, "locator": locator}
@@ -112,7 +120,9 @@ def _list_result_pages(client: Client, path: str) -> Iterator[Mapping[str, str]]
     asked: dict[str, str] | None = {}
     while asked is not None:
         try:
-            answer = client.get(f"{path}/resultPages", expected_key="resultPages", **asked)
+            answer = client.get(
+                f"{path}/resultPages", expected_key="resultPages", is_valid=_are_urls, **asked
+            )
         except RejectedError:
             return
         yield from (_query_params(page["resultUrl"]) for page in answer["resultPages"])
@@ -123,23 +133,33 @@ def _list_result_pages(client: Client, path: str) -> Iterator[Mapping[str, str]]
         )
 
 
+def _are_urls(pages: Any) -> bool:
+    return isinstance(pages, list) and all(has_text("resultUrl", page) for page in pages)
+
+
 def _query_params(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
+def _next_locators(page: tuple[pa.Table, str]) -> list[str]:
+    return [] if page[1] == "null" else [page[1]]
+
+
 def _read_page(shape: ObjectSchema, path: str, answer: Response) -> tuple[pa.Table, str]:
-    """Read a page, and where the next begins. Raises: RetryableError where it came cut off."""
+    """Read a page, and where the next begins. Raises: RetryableError where it is cut off."""
     try:
         texts = _parse_csv(answer.body, shape)
     except pa.ArrowException:
-        raise response_lost(f"GET {path}", is_write=False) from None
+        raise malformed(f"GET {path}", is_write=False) from None
     row_count = answer.headers.get("Sforce-NumberOfRecords", "")
-    if row_count.isdigit() and int(row_count) != len(texts):
-        raise response_lost(f"GET {path}", is_write=False)
+    locator = answer.headers.get("Sforce-Locator")
+    is_whole = not row_count.isdecimal() or int(row_count) == len(texts)
+    if not is_whole or locator is None:
+        raise malformed(f"GET {path}", is_write=False)
     table = cast_table(
         texts, shape.fields, key=(PRIMARY_KEY,), on_mismatch=shape.drift_detector.report_mismatch
     )
-    return table, answer.headers.get("Sforce-Locator", "null")
+    return table, locator
 
 
 def _parse_csv(csv: bytes, shape: ObjectSchema) -> pa.Table:

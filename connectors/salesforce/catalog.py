@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connectors.salesforce.client import DATA_PATH, Client
+from connectors.salesforce.client import DATA_PATH, Client, has_key, has_text
 from errors import RejectedError
 from models import Catalog, Field, FieldType
 
@@ -35,12 +35,20 @@ def catalog(client: Client, objects: Iterable[str]) -> Catalog:
     found: dict[str, Mapping[str, Field]] = {}
     for object in dict.fromkeys(objects):
         try:
-            described = client.get(f"{DATA_PATH}/sobjects/{object}/describe", expected_key="fields")
+            described = client.get(
+                f"{DATA_PATH}/sobjects/{object}/describe",
+                expected_key="fields",
+                is_valid=_are_fields,
+            )
         except RejectedError:
             continue
         fields = [_field(one) for one in described["fields"] if one["type"] not in COMPOUND]
         found[object] = {field.name: field for field in fields}
     return found
+
+
+def _are_fields(described: Any) -> bool:
+    return isinstance(described, list) and all(has_text("name", "type", one) for one in described)
 
 
 def _field(described: Mapping[str, Any]) -> Field:
@@ -61,4 +69,7 @@ def _options(described: Mapping[str, Any]) -> tuple[str, ...] | None:
     if described["type"] != "picklist":
         return None
     values = described.get("picklistValues") or ()
-    return tuple(value["value"] for value in values if value.get("active")) or None
+    return (
+        tuple(value["value"] for value in values if has_key("value", value) and value.get("active"))
+        or None
+    )

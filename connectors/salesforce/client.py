@@ -62,6 +62,19 @@ for _library in ("simple_salesforce", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 
+def has_key(name: str, body: Any) -> bool:
+    """Say whether a response has content."""
+    return isinstance(body, dict) and name in body
+
+
+def has_text(*names_and_body: Any) -> bool:
+    """Say whether a response, the last argument, has a text under each of the names before it."""
+    *names, body = names_and_body
+    return isinstance(body, dict) and all(
+        isinstance(body.get(name), str) and body[name] for name in names
+    )
+
+
 class Client(ClientState):
     """One Salesforce org, over one kept-alive session."""
 
@@ -106,16 +119,31 @@ class Client(ClientState):
                 return str(row["Id"])
         return None
 
-    def get(self, path: str, *, expected_key: str, **params: str) -> dict[str, Any]:
-        """Read the JSON at a path; an answer without what it `holds` is asked for again."""
+    def get(
+        self,
+        path: str,
+        *,
+        expected_key: str,
+        is_valid: Callable[[Any], bool] = lambda _: True,
+        **params: str,
+    ) -> dict[str, Any]:
+        """Read the JSON at a path.
+
+        An answer without `expected_key`, or whose value there is not valid, is asked for again.
+        """
         found: dict[str, Any] = self._json(
-            "GET", path, partial(has_key, expected_key), kind="read", params=params
+            "GET",
+            path,
+            lambda body: has_key(expected_key, body) and is_valid(body[expected_key]),
+            kind="read",
+            params=params,
         )
         return found
 
     def read_page(self, path: str, **params: str) -> dict[str, Any]:
         """Read a page of rows; a malformed response is asked for again."""
-        found: dict[str, Any] = self._json("GET", path, _is_page, kind="read", params=params)
+        is_valid = _is_first_page if "q" in params else _is_page
+        found: dict[str, Any] = self._json("GET", path, is_valid, kind="read", params=params)
         return found
 
     def read(self, path: str, parse: Callable[[Response], T], **params: str) -> T:
@@ -157,11 +185,22 @@ class Client(ClientState):
         """Change a custom field; the answer has no body. It may arrive twice."""
         self.request("PATCH", path, kind="write", is_safe=True, data=orjson.dumps(body))
 
-    def request_job(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Make, ask for or change a job; all but a change of its state may be repeated."""
+    def request_job(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        is_valid: Callable[[Any], bool] | None = None,
+    ) -> Any:
+        """Make, ask for or change a job; all but a change of its state may be repeated.
+
+        Without `is_valid` the answer must have the id and the state of a job.
+        """
+        is_valid = is_valid or partial(has_text, "id", "state")
         data = orjson.dumps(body) if body else None
         is_safe = method != "PATCH"
-        return self._json(method, path, bool, kind="write", data=data, is_safe=is_safe)
+        return self._json(method, path, is_valid, kind="write", data=data, is_safe=is_safe)
 
     def _json(
         self,
@@ -183,6 +222,10 @@ class Client(ClientState):
             return body
 
         return self._call(method, path, sound, kind=kind, is_safe=is_safe, **request)
+
+    def read_job_results(self, path: str, parse: Callable[[Response], T]) -> T:
+        """Return what `parse` makes of the results of a job; it counts as a part of the write."""
+        return self._call("GET", path, parse, kind="write", is_safe=True)
 
     def request(
         self,
@@ -296,19 +339,32 @@ def _operation(method: str, path: str) -> str:
     return f"{method} {path.partition('?')[0]}"
 
 
-def has_key(name: str, body: Any) -> bool:
-    """Say whether a response has content."""
-    return isinstance(body, dict) and name in body
-
-
 def _is_page(body: Any) -> bool:
     """Say whether a response is a page of rows with total and next page."""
     return (
         has_key("totalSize", body)
+        and isinstance(body["totalSize"], int)
         and isinstance(body.get("records"), list)
         and all(isinstance(row, dict) for row in body["records"])
-        and bool(body.get("done") or body.get("nextRecordsUrl"))
+        and (body.get("done") is True or isinstance(body.get("nextRecordsUrl"), str))
     )
+
+
+def _is_first_page(body: Any) -> bool:
+    """Say whether a response begins what a query finds; if it is all, it has as many rows."""
+    return _is_page(body) and (
+        bool(next_page_url(body)) or len(body["records"]) == body["totalSize"]
+    )
+
+
+def next_page_url(page: Mapping[str, Any]) -> str:
+    """Return where the next page of a query is; empty behind the last one."""
+    return "" if page.get("done") is True else str(page["nextRecordsUrl"])
+
+
+def next_page_urls(page: Mapping[str, Any]) -> list[str]:
+    """Return the same as a list, which is empty behind the last page."""
+    return [url] if (url := next_page_url(page)) else []
 
 
 def _matches_records(records: Sequence[Mapping[str, Any]], answers: Any) -> bool:

@@ -21,6 +21,7 @@ from errors import (
     QuotaError,
     RejectedError,
     RetryableError,
+    RowLockedError,
     SyncError,
 )
 from settings import setting
@@ -172,9 +173,22 @@ ERROR_RULES = (
     # worth another try
     ErrorRule(code="CONCURRENT_REQUESTS", error=RetryableError, fix="too many long calls at once"),
     ErrorRule(
-        code="UNABLE_TO_LOCK_ROW", error=RetryableError, fix="another process holds the record"
+        code="UNABLE_TO_LOCK_ROW", error=RowLockedError, fix="another process holds the record"
+    ),
+    ErrorRule(
+        code="APEX_LIMIT",
+        error=RetryableError,
+        fix="a trigger or flow takes more than the org allows in one transaction",
     ),
     ErrorRule(code="SERVER_UNAVAILABLE", error=RetryableError, fix="the server is busy"),
+    ErrorRule(code="SERVICE_UNAVAILABLE", error=RetryableError, fix="the server is busy"),
+    ErrorRule(
+        code="API_CURRENTLY_DISABLED", error=RetryableError, fix="Salesforce is being maintained"
+    ),
+    ErrorRule(
+        code="UNKNOWN_EXCEPTION", error=RetryableError, fix="Salesforce has trouble of its own"
+    ),
+    ErrorRule(code="REQUEST_RUNNING_TOO_LONG", error=RetryableError, fix="the call ran too long"),
     ErrorRule(code="QUERY_TIMEOUT", error=RetryableError, fix="the query ran too long"),
     # without a code we know, on the call as a whole
     ErrorRule(
@@ -195,6 +209,10 @@ ERROR_RULES = (
 
 FIELD_CODES = codes_in_scope(ERROR_RULES, "field")
 
+_PASSING_CODES = frozenset(
+    row.code for row in ERROR_RULES if row.code and issubclass(row.error, RetryableError)
+)
+
 
 class ApiError(BaseModel):
     """One of the errors of an answer; collections and Bulk call the code `statusCode`."""
@@ -208,14 +226,21 @@ class ApiError(BaseModel):
 
     @property
     def code(self) -> str:
-        """Return the code; two limits share one code and differ in the message."""
+        """Return the code, or one of the message where that says more."""
         code = self.errorCode or self.statusCode
-        if code == "REQUEST_LIMIT_EXCEEDED" and self.message.startswith("ConcurrentRequests"):
+        # ConcurrentRequests, ConcurrentPerOrgLongTxn: they share the code of the daily limit
+        if code == "REQUEST_LIMIT_EXCEEDED" and self.message.startswith("Concurrent"):
             return "CONCURRENT_REQUESTS"
-        if "UNABLE_TO_LOCK_ROW" in self.message:
-            return "UNABLE_TO_LOCK_ROW"  # it comes wrapped in a trigger's own error
+        # what passes comes wrapped in the error of a trigger, which does not
+        if _APEX_LIMIT.search(self.message):
+            return "APEX_LIMIT"
+        in_message = _CODE.findall(self.message)
+        if passing := [one for one in in_message if one in _PASSING_CODES]:
+            return str(passing[0])
         if self.message.startswith("Failed to deserialize field"):
             return "JSON_PARSER_ERROR"  # Bulk's word for a wrong type is that of a missing field
+        if not code and (leading := _LEADING_CODE.match(self.message)):
+            return leading[1]
         return code if is_name(code) else ""
 
     @property
@@ -248,18 +273,18 @@ def to_error(response: Response, where: str, *, is_write: bool = False) -> SyncE
     if row.error is RejectedError:
         return rejection(problems, where)
     text = f"Salesforce answered {response.status} {code} to {where}: {row.fix}"
-    if row.error is RetryableError:
-        return retryable(text, response)
+    if issubclass(row.error, RetryableError):
+        return retryable(text, response, error=row.error)
     return row.error(text)
 
 
 def rejection(errors: list[ApiError], where: str) -> SyncError:
-    """Make the error of one refused record or call: RefusedError, or RetryableError for a lock."""
+    """Make the error of one refused record or call: RejectedError, or one that passes."""
     first = errors[0]
     code = first.code or "UNKNOWN"
     row = _rule(400, code)
-    if row.error is RetryableError:
-        return RetryableError(f"Salesforce answered {code} to {where}: {row.fix}")
+    if issubclass(row.error, RetryableError):
+        return row.error(f"Salesforce answered {code} to {where}: {row.fix}")
     field = next((name for name in first.field_names if is_name(name)), None)
     text = f"Salesforce refused {where} with {code}" + (f" for {field}" if field else "")
     return RejectedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)
@@ -281,6 +306,9 @@ def is_name(text: str) -> bool:
 
 
 _NAME = re.compile(r"\w{1,100}")
+_CODE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+_LEADING_CODE = re.compile(r"([A-Z]+(?:_[A-Z]+)+)\s*[:,]")
+_APEX_LIMIT = re.compile(r"System\.LimitException|Apex CPU time limit exceeded")
 _COLUMN = re.compile(r"No such column '(\w+)'")
 _API_ERRORS = TypeAdapter(list[ApiError])
 

@@ -71,12 +71,25 @@ def _read(
     response = client.post(
         f"{DATA_PATH}/composite/sobjects/{object}",
         body,
-        is_valid=lambda body: isinstance(body, list) and len(body) == len(ids),
+        is_valid=partial(_are_records, ids),
     )
     return {
         id: "deleted" if record is None else {name: _text(record.get(name)) for name in fields}
         for id, record in zip(ids, response, strict=True)
     }
+
+
+def _are_records(ids: Sequence[str], body: Any) -> bool:
+    """Say whether a response has each record in its place, or null where there is none."""
+    return (
+        isinstance(body, list)
+        and len(body) == len(ids)
+        and all(
+            record is None
+            or (isinstance(record, dict) and str(record.get("Id", id))[:15] == id[:15])
+            for id, record in zip(ids, body, strict=True)
+        )
+    )
 
 
 def _text(value: object) -> str | None:

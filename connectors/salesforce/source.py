@@ -25,7 +25,13 @@ from connectors.http import PaginationLoopGuard
 from connectors.salesforce.bulk_query import create_job, read_job
 from connectors.salesforce.catalog import PRIMARY_KEY
 from connectors.salesforce.catalog import catalog as catalog_of
-from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
+from connectors.salesforce.client import (
+    DATA_PATH,
+    LOCATOR_EXPIRED,
+    Client,
+    next_page_url,
+    next_page_urls,
+)
 from connectors.salesforce.estimate import BULK_PAGE_ROWS, extract_estimates, is_bulk_cheaper
 from connectors.salesforce.soql import ObjectSchema, Progress, ReadRequest
 from connectors.salesforce.verify import count_rows, read_by_id
@@ -188,10 +194,12 @@ def _pages(
         question.progress(question.schema.object, rows, page["totalSize"])
         at = _last_position(question, records, asked.queried_at) or at
         yield records, at
-        if page["done"]:
+        if not (following := next_page_url(page)):
             return
         try:
-            page = client.read_page(loop_guard.check(page["nextRecordsUrl"]))
+            page = loop_guard.fetch(
+                client.api_caller, partial(client.read_page, following), next_page_urls
+            )
         except RejectedError as error:
             if error.code != LOCATOR_EXPIRED or anew_at == [at]:
                 raise

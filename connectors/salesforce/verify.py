@@ -12,7 +12,13 @@ from connectors.concurrency import map_ordered
 from connectors.extract.arrow import Row
 from connectors.extract.id_diff import Differences, RemoteIds, SortKey, diff_ids, is_full_check_due
 from connectors.http import PaginationLoopGuard
-from connectors.salesforce.client import DATA_PATH, LOCATOR_EXPIRED, Client
+from connectors.salesforce.client import (
+    DATA_PATH,
+    LOCATOR_EXPIRED,
+    Client,
+    next_page_url,
+    next_page_urls,
+)
 from errors import RejectedError, RetryableError
 from models import FieldSelection
 
@@ -82,7 +88,11 @@ def _count(
 def count_rows(client: Client, object: str, *conditions: str) -> int:
     """Count rows, deleted ones too."""
     query = f"SELECT COUNT() FROM {object}{_where(*conditions)}"
-    return int(client.get(f"{DATA_PATH}/queryAll", expected_key="totalSize", q=query)["totalSize"])
+    path = f"{DATA_PATH}/queryAll"
+    answer = client.get(
+        path, expected_key="totalSize", is_valid=lambda total: isinstance(total, int), q=query
+    )
+    return int(answer["totalSize"])
 
 
 def _list_ids(
@@ -114,14 +124,17 @@ def _query_all(client: Client, query: str) -> list[dict[str, Any]]:
     def read() -> list[dict[str, Any]]:
         answer = client.read_page(path, q=query)
         rows, loop_guard = list(answer["records"]), PaginationLoopGuard(f"Salesforce: GET {path}")
-        while not answer["done"]:
+        while next_page_url(answer):
+            follow = partial(client.read_page, next_page_url(answer))
             try:
-                answer = client.read_page(loop_guard.check(answer["nextRecordsUrl"]))
+                answer = loop_guard.fetch(client.api_caller, follow, next_page_urls)
             except RejectedError as error:
                 if error.code != LOCATOR_EXPIRED:
                     raise
                 raise RetryableError(f"GET {path}: {error.code}") from None
             rows += answer["records"]
+        if len(rows) != answer["totalSize"] or not all(row.get("Id") for row in rows):
+            raise RetryableError(f"GET {path}: the rows are cut off or malformed")
         return rows
 
     return client.api_caller.with_retries(f"GET {path}", read, kind="read")

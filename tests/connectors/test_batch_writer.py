@@ -15,6 +15,7 @@ from errors import (
     QuotaError,
     RejectedError,
     RetryableError,
+    RowLockedError,
     UnconfirmedWriteError,
     UnknownOutcomeError,
 )
@@ -24,6 +25,7 @@ PLANNED, SET, OTHER, EMPTY = ({"stage": value} for value in ("lead", "mql", "sql
 REJECTED = RejectedError("value", code="BAD")
 FIELD_REJECTED = RejectedError("field", code="NO_FIELD", field="stage")
 BUSY = RetryableError("busy")
+LOCKED = RowLockedError("locked")
 LOST = UnknownOutcomeError("lost")
 UNCONFIRMED = UnconfirmedWriteError("another value?")
 UP = FieldChange("stage", "lead", "mql")
@@ -74,9 +76,12 @@ ROWS = [
     ("batch_rejected rejected", UP, [PLANNED], [Raised(REJECTED)], ("quarantined", "refused")),
     ("to_write busy", UP, [PLANNED], [Raised(BUSY), None], ("written", "")),
     ("busy waited", UP, [PLANNED], [Raised(BUSY), None], ("written", "")),
-    ("to_write locked", UP, [PLANNED], [BUSY, None], ("written", "")),
-    ("locked waited", UP, [PLANNED], [BUSY, None], ("written", "")),
-    ("locked exhausted", UP, [PLANNED], [BUSY], ("held", "row_locked")),
+    ("to_write locked", UP, [PLANNED], [LOCKED, None], ("written", "")),
+    ("locked waited", UP, [PLANNED], [LOCKED, None], ("written", "")),
+    ("locked exhausted", UP, [PLANNED], [LOCKED], ("held", "row_locked")),
+    ("to_write overloaded", UP, [PLANNED], [BUSY, None], ("written", "")),
+    ("overloaded waited", UP, [PLANNED], [BUSY, None], ("written", "")),
+    ("overloaded exhausted", UP, [PLANNED], [BUSY], ("held", "unavailable")),
     ("to_write no_response", UP, [PLANNED, SET], [Raised(LOST)], ("written", "")),
     ("unknown already_set", UP, [PLANNED, SET], [LOST], ("written", "")),
     ("unknown not_set", UP, [PLANNED], [LOST, None], ("written", "")),
