@@ -33,7 +33,7 @@ def demo_command(people: People = 2000, seed: Seed = 7) -> None:
 
     configuration = load_configuration()
     WAREHOUSE.parent.mkdir(exist_ok=True)
-    for file in WAREHOUSE.parent.glob(f"{WAREHOUSE.name}*"):
+    for file in WAREHOUSE.parent.glob(f"{WAREHOUSE.stem}*"):
         file.unlink()
     _heading(f"A sandbox of both CRMs with {people:,} people (seed {seed})")
     with running(people=people, seed=seed) as sandbox, _settings_of(sandbox):

@@ -65,7 +65,13 @@ def recompute_command(
     from warehouse.warehouse import open_warehouse
 
     configuration = load_configuration(definition_path=definition)
-    with open_warehouse(read_only=not save) as warehouse:
+    if save:
+        from warehouse.run_lock import open_for_decision
+
+        opened = open_for_decision()
+    else:
+        opened = open_warehouse(read_only=True)
+    with opened as warehouse:
         inputs = warehouse.inputs_as_of(configuration, as_of=as_of)
         tables = lifecycle(
             inputs.people,

@@ -65,11 +65,11 @@ def retry_command(
 ) -> None:
     """Write fields again in the next run that were refused, frozen or held for review."""
     from config.loader import load_configuration
-    from warehouse.warehouse import open_warehouse
+    from warehouse.run_lock import open_for_decision
     from warehouse.withheld import retry
 
     _require_mapped(load_configuration(), crm, field)
-    with open_warehouse() as warehouse:
+    with open_for_decision() as warehouse:
         count = retry(warehouse, crm=crm, field=field, record_id=record)
     _print_count(count, "The next run writes {:,} fields again.", as_json=as_json)
 
@@ -80,11 +80,11 @@ def keep_command(
 ) -> None:
     """Keep the CRM value of fields held for review, until that value changes."""
     from config.loader import load_configuration
-    from warehouse.warehouse import open_warehouse
+    from warehouse.run_lock import open_for_decision
     from warehouse.withheld import accept
 
     _require_mapped(load_configuration(), crm, field)
-    with open_warehouse() as warehouse:
+    with open_for_decision() as warehouse:
         count = accept(warehouse, crm=crm, field=field, record_id=record)
     _print_count(count, "{:,} fields keep their CRM value.", as_json=as_json)
 
@@ -110,7 +110,9 @@ def absent_command(
 
     _require_mapped(load_configuration(), confirm, None)
     if confirm is not None:
-        with open_warehouse() as warehouse:
+        from warehouse.run_lock import open_for_decision
+
+        with open_for_decision() as warehouse:
             count = absences.confirm(warehouse, confirm)
         text = "The next run deletes the rows of {:,} records."
         _print_count(count, text, as_json=as_json, name="records")

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path(__file__).parents[1] / "warehouse.duckdb"
 
 BUSY = (
-    "the DuckDB file of the warehouse is locked by another process: a run, or a tool that has the "
-    "file open. Close the tool; or wait for the run, with --wait-for-lock; or try again later"
+    "the DuckDB file of the warehouse is open in another process: a run, or a tool. Close the tool "
+    "(it can open the read copy beside the file instead); or wait for the run, with "
+    "--wait-for-lock; or set LOCK__FILE_WAIT_MINUTES to a larger number"
+)
+NOT_PUBLISHED = (
+    "a run has the DuckDB file of the warehouse open, and there is no read copy beside it: the "
+    "first run makes it when it ends. Try again then"
+)
+TABLE_IN_USE = (
+    "another connection to PostgreSQL uses a table of the warehouse for longer than "
+    "LOCK__FILE_WAIT_MINUTES. End that query or transaction, and run again"
 )
 _SET_FILE = "DESTINATION__DUCKDB__CREDENTIALS (duckdb:////path/to/warehouse.duckdb)"
 UNWRITABLE = (
@@ -80,6 +89,7 @@ _POSTGRES_PROBLEMS: Mapping[str, str] = {
     "42501": READ_ONLY,  # insufficient_privilege
     "53100": FULL,  # disk_full
     "53200": MEMORY,  # out_of_memory
+    "55P03": TABLE_IN_USE,  # lock_not_available
     "XX001": DAMAGED,  # data_corrupted
     "XX002": DAMAGED,  # index_corrupted
 }
@@ -119,6 +129,18 @@ def duckdb_file() -> Path | None:
         DuckDbClientConfiguration()._bind_dataset_name("main")
     )
     return Path(configuration.credentials.database)
+
+
+def read_copy(file: Path) -> Path:
+    """Return where the read copy of a DuckDB file is: `warehouse_read.duckdb` beside it."""
+    return file.with_name(f"{file.stem}_read{file.suffix}")
+
+
+def file_to_read(file: Path) -> Path:
+    """Return the file that commands open which only look: the read copy where there is one."""
+    copy = read_copy(file)
+    # without the warehouse the copy is of a warehouse that was deleted
+    return copy if file.exists() and copy.exists() else file
 
 
 def _duckdb_file_without_dlt() -> Path | None:
@@ -184,7 +206,11 @@ def engine_error(error: BaseException) -> SyncError | None:
     Its own text is not repeated: it may quote a value or a password.
     """
     problem = next(filter(None, map(_engine_problem, causes(error))), None)
-    kinds: Mapping[str | None, type[SyncError]] = {BUSY: WarehouseBusyError, FOREIGN: ConfigError}
+    kinds: Mapping[str | None, type[SyncError]] = {
+        BUSY: WarehouseBusyError,
+        TABLE_IN_USE: WarehouseBusyError,
+        FOREIGN: ConfigError,
+    }
     return kinds.get(problem, SyncError)(problem) if problem else None
 
 
@@ -200,6 +226,27 @@ def _engine_problem(error: BaseException) -> str:
     return _POSTGRES_PROBLEMS.get(state, UNREACHABLE if is_connection else "")
 
 
+_OPEN_FILES: list[Path] = []
+"""The files that DuckDB has open in this process."""
+
+
+@contextmanager
+def open_in_duckdb(file: Path | None) -> Iterator[None]:
+    """Mark a file as open in DuckDB during a block.
+
+    Whoever closes another handle of the file meanwhile ends DuckDB's lock on it: POSIX locks belong
+    to the process, not to the handle.
+    """
+    if file is None:
+        yield
+        return
+    _OPEN_FILES.append(file)
+    try:
+        yield
+    finally:
+        _OPEN_FILES.remove(file)
+
+
 def require_duckdb(file: Path) -> None:
     """Make sure that a file, where it exists, is a DuckDB database.
 
@@ -207,6 +254,8 @@ def require_duckdb(file: Path) -> None:
 
     Raises: ConfigError where it is something else.
     """
+    if file in _OPEN_FILES:
+        return
     try:
         with file.open("rb") as opened:
             if opened.read(12)[_DUCKDB_FIRST_BYTES] != b"DUCK":

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from ibis.backends.sql import SQLBackend
 
-from errors import ConfigError
+from errors import ConfigError, WarehouseBusyError
 
 if TYPE_CHECKING:
     from splink.internals.database_api import DatabaseAPI
@@ -18,6 +20,11 @@ SUPPORTED = {"duckdb": ("duckdb",), "postgres": ("psycopg", "psycopg2", "sqlalch
 
 LOCK_ID = 7_041_776
 """The key of the PostgreSQL advisory lock; any number that other programs do not use."""
+
+MAX_SNAPSHOT_IDLE = "10min"
+"""The server ends a reader's connection that sends no query for so long: a run may wait for it."""
+
+SNAPSHOT_ATTEMPTS, SNAPSHOT_INTERVAL = 300, timedelta(milliseconds=200)
 
 
 def require_supported(name: str) -> str:
@@ -67,6 +74,50 @@ def transaction(engine: SQLBackend) -> Iterator[None]:
         engine.con.rollback()
         raise
     engine.con.commit()
+
+
+def begin_snapshot(engine: SQLBackend, dataset: str) -> None:
+    """Let all later queries of a connection to PostgreSQL see one state of the dataset.
+
+    A run replaces whole tables, which a snapshot alone does not see: the new table would be empty
+    in it. So the tables are locked against replacing first, without waiting while holding a lock of
+    another table. A run waits for the end of this connection, which the server ends when it idles.
+
+    Raises: WarehouseBusyError: a run replaces tables all the time.
+    """
+    if engine.name != "postgres":
+        return
+    from psycopg import errors, sql
+
+    engine.con.execute(f"SET idle_in_transaction_session_timeout = '{MAX_SNAPSHOT_IDLE}'")
+    for _ in range(SNAPSHOT_ATTEMPTS):
+        # outside of the transaction: its first query would take the snapshot, before the locks
+        tables = (
+            [sql.Identifier(dataset, name) for name in engine.list_tables(database=dataset)]
+            if dataset in engine.list_databases()
+            else []
+        )
+        engine.con.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        if not tables:
+            return
+        names = sql.SQL(", ").join(tables)
+        try:
+            engine.con.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(names))
+        except (errors.LockNotAvailable, errors.UndefinedTable):
+            engine.con.rollback()
+            sleep(SNAPSHOT_INTERVAL.total_seconds())
+        else:
+            return
+    raise WarehouseBusyError(
+        "a run replaces the tables of the warehouse at this moment: try again in a minute"
+    )
+
+
+def limit_lock_waits(engine: SQLBackend, longest: timedelta) -> None:
+    """Make a statement fail that waits for longer than this for a table that others use."""
+    # DuckDB: one process has the whole file
+    if engine.name == "postgres":
+        engine.con.execute(f"SET lock_timeout = '{int(longest.total_seconds() * 1000) or 1}ms'")
 
 
 def splink_api(engine: SQLBackend, dataset: str) -> "tuple[DatabaseAPI[Any], str | None]":

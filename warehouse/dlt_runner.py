@@ -5,9 +5,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import dlt
+import duckdb
 import pyarrow as pa
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
@@ -17,8 +19,11 @@ from warehouse.destination import (
     configured_destination,
     duckdb_file,
     duckdb_option,
+    file_to_read,
+    open_in_duckdb,
     root_error,
 )
+from warehouse.file_wait import connect_when_free
 
 T = TypeVar("T")
 
@@ -52,13 +57,20 @@ def _pipeline(dataset: str, *, read_only: bool) -> Iterator[dlt.Pipeline]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onefunnel-"))
         destination: str | Destination[Any, Any] = configured_destination()
-        if read_only and (file := duckdb_file()):
+        file = duckdb_file()
+        if read_only and file:
             if file.exists():
                 stack.enter_context(duckdb_option("READ_ONLY", "true"))
+                destination = dlt.destinations.duckdb(f"duckdb:///{file_to_read(file)}")
             else:
                 # DuckDB would create the file: an empty one in the temporary folder stands in
                 destination = dlt.destinations.duckdb(f"duckdb:///{folder}/empty.duckdb")
         else:
+            if file:
+                # dlt opens the file for each load: a tool that opened it in between would end the
+                # run. DuckDB's connections within one process share one open file
+                stack.enter_context(connect_when_free(partial(duckdb.connect, str(file))))
+                stack.enter_context(open_in_duckdb(file))
             # a vacuum during an extract doubles the memory, and takes more the larger the table is;
             # DuckDB does it when the warehouse is next opened
             stack.enter_context(duckdb_option("GLOBAL_CONFIG", json.dumps({"max_vacuum_tasks": 0})))

@@ -30,6 +30,8 @@ from tenacity import (
 
 from errors import SyncError, WarehouseBusyError
 from settings import Rule, read_settings
+from warehouse.file_wait import file_wait
+from warehouse.read_copy import publish
 from warehouse.warehouse import Warehouse, open_warehouse
 
 LOCK = ibis.schema(
@@ -110,12 +112,13 @@ def run_lock(run_id: str, *, wait: bool = False) -> Iterator[RunLock]:
 
 
 def lock_ttl(problems: list[str] | None = None) -> timedelta:
-    """Read after how long a lock expires that is not renewed.
+    """Read after how long a lock expires that is not renewed; check the other setting of locks.
 
     problems: see `read_settings`.
-    Raises:   ConfigError where the setting is not a number above 0.
+    Raises:   ConfigError where a setting is not a number in its range.
     """
     settings = read_settings(LockSettings(), "lock", rules={"ttl_minutes": _TTL}, problems=problems)
+    file_wait(problems)
     return timedelta(minutes=settings.ttl_minutes)
 
 
@@ -128,8 +131,7 @@ _TTL = Rule(
 def _acquire(lock: RunLock) -> None:
     with open_warehouse() as warehouse:
         warehouse.advisory_lock()
-        holder = _holder(warehouse)
-        if holder is not None and not _is_expired(holder):
+        if holder := lock_holder(warehouse):
             raise WarehouseBusyError(
                 f"run {holder['run_id']} holds the lock (expires {holder['expires_at']:%H:%M:%S} "
                 "UTC unless the run extends it). Use --wait-for-lock, or try again later. If that "
@@ -145,10 +147,24 @@ def lock_holder(warehouse: Warehouse) -> dict[str, Any] | None:
 
 
 def _release(run_id: str) -> None:
+    """Release the lock and publish what the run stored: no other run has begun yet."""
     with open_warehouse() as warehouse:
         holder = _holder(warehouse)
         if holder is not None and holder["run_id"] == run_id:
             warehouse.replace_table("run_lock", ibis.memtable(LOCK.to_pyarrow().empty_table()))
+            publish(warehouse)
+
+
+@contextmanager
+def open_for_decision(*, wait: bool = True) -> Iterator[Warehouse]:
+    """Open the warehouse for a command that is no run, and publish what it stores.
+
+    While a run is active, that run publishes it when it ends.
+    """
+    with open_warehouse(wait=wait) as warehouse:
+        yield warehouse
+        if lock_holder(warehouse) is None:
+            publish(warehouse)
 
 
 def _holder(warehouse: Warehouse) -> dict[str, Any] | None:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from pathlib import Path
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -14,20 +16,30 @@ from ibis.backends.sql import SQLBackend
 
 from config.loader import Configuration
 from connectors.extract.landed import field_types
-from errors import ConfigError, SyncError
+from errors import ConfigError, SyncError, WarehouseBusyError
 from models import FieldType
 from transforms.identity import point_in_time
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize
 from transforms.staging.timestamps import from_datetime
 from warehouse import migrations
 from warehouse.destination import (
+    NOT_PUBLISHED,
     configured_destination,
     destination_problems,
     duckdb_file,
     engine_error,
+    file_to_read,
+    open_in_duckdb,
     require_duckdb,
 )
-from warehouse.dialects import advisory_lock, qualified, splink_api, transaction
+from warehouse.dialects import (
+    advisory_lock,
+    begin_snapshot,
+    limit_lock_waits,
+    qualified,
+    splink_api,
+    transaction,
+)
 
 DATASET = "onefunnel"
 SCRATCH_DATASET = "onefunnel_intermediate"
@@ -299,11 +311,13 @@ def _filter_person(table: ir.Table, person_id: str | None) -> ir.Table:
 
 
 @contextmanager
-def open_warehouse(*, read_only: bool = False) -> Iterator[Warehouse]:
+def open_warehouse(*, read_only: bool = False, wait: bool = True) -> Iterator[Warehouse]:
     """Open the configured warehouse.
 
-    For writing, a warehouse of an older schema version is migrated first. `read_only` changes
-    nothing: DuckDB opens the file read-only, and an empty warehouse stands in for a missing file.
+    For writing, a warehouse of an older schema version is migrated first; where another process has
+    the DuckDB file open, this waits (without `wait`: raises at once). `read_only` changes nothing:
+    on DuckDB it opens the read copy, or the file itself where there is no copy, or an empty
+    warehouse where there is no file; on PostgreSQL all queries see one snapshot.
 
     Raises: WarehouseBusyError: another process has the DuckDB file open.
             SyncError: the warehouse cannot be opened, read or written: damaged, full, read-only.
@@ -313,10 +327,12 @@ def open_warehouse(*, read_only: bool = False) -> Iterator[Warehouse]:
     """
     if problems := destination_problems():
         raise ConfigError("\n".join(problems))
-    if file := duckdb_file():
+    file = duckdb_file()
+    if file:
         require_duckdb(file)
     try:
-        with closing_engine(_connect(read_only=read_only)) as engine:
+        connected = _connect_to_read() if read_only else _connect_to_write(wait=wait)
+        with open_in_duckdb(file), closing_engine(connected) as engine:
             engine.raw_sql("SET TimeZone = 'UTC'")
             warehouse = Warehouse(engine, read_only=read_only)
             if read_only:
@@ -342,18 +358,45 @@ def closing_engine(engine: SQLBackend) -> Iterator[SQLBackend]:
         engine.disconnect()
 
 
-def _connect(*, read_only: bool) -> SQLBackend:
-    if read_only and (file := duckdb_file()):
-        return ibis.duckdb.connect(file, read_only=True) if file.exists() else ibis.duckdb.connect()
+def _connect_to_read() -> SQLBackend:
+    if file := duckdb_file():
+        return _connect_to_read_file(file_to_read(file))
     import dlt
 
     # a dataset, not a pipeline: a new pipeline would end that of an extract that is running
-    name = DATASET if read_only else SCRATCH_DATASET
-    dataset = dlt.dataset(configured_destination(), name, schema=dlt.Schema(SCRATCH_DATASET))
-    if read_only:
-        return dataset.ibis(read_only=True)
-    with dataset.sql_client as sql:
-        if not sql.has_dataset():
-            sql.create_dataset()
-        # connect before the client closes: DuckDB takes much longer to open the file again
-        return dataset.ibis()
+    dataset = dlt.dataset(configured_destination(), DATASET, schema=dlt.Schema(SCRATCH_DATASET))
+    engine = dataset.ibis(read_only=True)
+    begin_snapshot(engine, DATASET)
+    return engine
+
+
+def _connect_to_read_file(file: Path) -> SQLBackend:
+    if not file.exists():
+        return ibis.duckdb.connect()
+    try:
+        return ibis.duckdb.connect(file, read_only=True)
+    except duckdb.IOException as error:
+        if isinstance(engine_error(error), WarehouseBusyError):
+            raise WarehouseBusyError(NOT_PUBLISHED) from error
+        raise
+
+
+def _connect_to_write(*, wait: bool) -> SQLBackend:
+    # dlt takes half a second to import: commands that only look do without
+    import dlt
+
+    from warehouse.file_wait import connect_when_free, file_wait
+
+    def connect() -> SQLBackend:
+        dataset = dlt.dataset(
+            configured_destination(), SCRATCH_DATASET, schema=dlt.Schema(SCRATCH_DATASET)
+        )
+        with dataset.sql_client as sql:
+            if not sql.has_dataset():
+                sql.create_dataset()
+            # connect before the client closes: DuckDB takes much longer to open the file again
+            return dataset.ibis()
+
+    engine = connect_when_free(connect, wait=wait)
+    limit_lock_waits(engine, file_wait())
+    return engine

@@ -139,8 +139,9 @@ def test_a_length_that_is_none_is_refused(monkeypatch, minutes):
         lock_ttl()
 
 
-def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path):
+def test_a_warehouse_that_another_process_has_open_counts_as_leased(tmp_path, monkeypatch):
     """DuckDB lets one process in; another one can wait for it."""
+    monkeypatch.setenv("LOCK__FILE_WAIT_MINUTES", "0")
     looking = subprocess.Popen(
         [
             sys.executable,
