@@ -42,11 +42,18 @@ class CrmSession:
     drift_problems: tuple[Problem, ...] = field(default=())
 
     def extract(
-        self, pipeline: dlt.Pipeline, *, only: Collection[str] | None = None, **options: Any
+        self,
+        pipeline: dlt.Pipeline,
+        *,
+        reserve: float,
+        only: Collection[str] | None = None,
+        **options: Any,
     ) -> Verification:
         """Land what the mapping wants and the account has, and hold it against the CRM.
 
-        `only` names the objects to read; None: all of them.
+        `only` names the objects to read; None: all of them. `reserve` is left of the API quota.
+
+        Raises: QuotaError where no more is left: what was landed stays.
         """
         misfit = {problem.object_and_field[0] for problem in self.drift_problems}
         wanted = {
@@ -56,9 +63,10 @@ class CrmSession:
             and object not in misfit
             and self.catalog.get(object, {}).keys() >= set(names)
         }
-        return rounds.extract_and_verify(
-            pipeline, self.connector, self.client, wanted, self.catalog, **options
-        )
+        with self.client.keep_reserve(reserve):
+            return rounds.extract_and_verify(
+                pipeline, self.connector, self.client, wanted, self.catalog, **options
+            )
 
     def logs(self) -> list[str]:
         """List the objects that the CRM does not count, such as form submissions."""

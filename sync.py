@@ -242,12 +242,14 @@ def extract(
     For an erased record that a CRM shows again the logs are read again from the beginning: its
     rows in them were deleted.
     """
+    reserve = load_reserve()
     with open_warehouse() as warehouse:
         last_full_check = {crm.crm: row_checks.last_full_check(warehouse, crm.crm) for crm in crms}
         known_absent = {crm.crm: absences.known_absences(warehouse, crm.crm) for crm in crms}
     for crm in crms:
         read = partial(
             crm.extract,
+            reserve=reserve,
             last_full_check=last_full_check[crm.crm],
             known_absent=known_absent[crm.crm],
             progress=bars.extract_callback(crm.crm, lock.renew_if_due),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import import_module
@@ -88,6 +89,9 @@ class Client(Protocol):
 
     def support_warnings(self, today: date) -> list[str]:
         """Warn of what the client uses and the CRM supports no longer, or not much longer."""
+
+    def keep_reserve(self, reserve: float) -> AbstractContextManager[None]:
+        """Leave `reserve` of the day's calls to other programs, for the calls of the block."""
 
     def check_connection(self) -> Account:
         """Check login and permissions, and return the account that the login leads to."""

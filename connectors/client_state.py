@@ -1,12 +1,14 @@
 """The state of a CRM client that the shared code reads: counters, warnings, failures, API quota."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
+from connectors import crm_label
 from connectors.http import Response
 from connectors.retry import TOO_MANY_REQUESTS, ApiCaller
-from errors import RejectedError
+from errors import QuotaError, RejectedError
 
 
 class ClientState:
@@ -22,6 +24,7 @@ class ClientState:
         self.daily_limit: int | None = None
         self._server_time: datetime | None = None
         self._is_deprecated = False
+        self._reserve: float | None = None
 
     @property
     def api_calls(self) -> Counter[str]:
@@ -42,6 +45,34 @@ class ClientState:
     def throttled(self) -> int:
         """Count the responses with status 429 (too many calls)."""
         return self.api_caller.throttled
+
+    @contextmanager
+    def keep_reserve(self, reserve: float) -> Iterator[None]:
+        """Leave `reserve` of the day's calls to other programs, for the calls of the block.
+
+        Below 1 it is a share of the daily quota, from 1 on a number of calls.
+        """
+        self._reserve = reserve
+        try:
+            yield
+        finally:
+            self._reserve = None
+
+    def require_quota(self) -> None:
+        """Make sure that the quota has a call left above the reserve; before each call.
+
+        Raises: QuotaError where it has none.
+        """
+        if self._reserve is None or self.calls_remaining is None:
+            return
+        reserved = reserved_calls(self._reserve, self.daily_limit)
+        if reserved and self.calls_remaining <= reserved:
+            crm = crm_label(self.api_caller.crm)
+            raise QuotaError(
+                f"{crm} allows {self.calls_remaining:,} more calls today, and"
+                f" {reserved:,} are kept for other programs (QUOTA__RESERVE). What was read"
+                " stays; a run after the quota is renewed continues behind it"
+            )
 
     def now(self) -> datetime:
         """Return the CRM's time as of its last response.
@@ -72,3 +103,10 @@ class ClientState:
         self._server_time = response.server_time or self._server_time
         if response.status == TOO_MANY_REQUESTS:
             self.api_caller.count_throttled()
+
+
+def reserved_calls(reserve: float, daily_limit: int | None) -> int | None:
+    """Return the reserve as a number of calls; None where a share of an unknown quota is asked."""
+    if reserve >= 1 or not reserve:
+        return int(reserve)
+    return None if daily_limit is None else int(daily_limit * reserve)

@@ -7,6 +7,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 
 from connectors import AnyConnector, Client
+from connectors.client_state import reserved_calls
 from models import WriteVolume
 from settings import Rule, read_settings
 
@@ -59,14 +60,9 @@ def api_budget(
 ) -> ApiBudget:
     """Compare the calls that a plan needs with those that may be spent."""
     needed = connector.estimate_writes(client, volume) if volume.records else 0
-    remaining, reserved = client.calls_remaining, _reserved_calls(client, reserve)
+    remaining = client.calls_remaining
+    reserved = reserved_calls(reserve, client.daily_limit)
     max_records = volume.records
     if needed and remaining is not None and reserved is not None and needed > remaining - reserved:
         max_records = volume.records * max(remaining - reserved, 0) // needed
     return ApiBudget(crm, volume.records, needed, remaining, reserved, max_records)
-
-
-def _reserved_calls(client: Client, reserve: float) -> int | None:
-    if reserve >= 1 or not reserve:
-        return int(reserve)
-    return None if client.daily_limit is None else int(client.daily_limit * reserve)

@@ -296,6 +296,7 @@ class Client(ClientState):
                 raise malformed(where, is_write=False)
             return body
 
+        self.require_quota()
         pace = "associations" if "/associations/" in path else "general"
         return self._authorized(
             where, send, kind=kind, limiter="search" if kind == "search" else pace

@@ -285,6 +285,8 @@ class Client(ClientState):
                 raise to_error(answer, operation, is_write=is_write)
             return of(answer)
 
+        self.require_quota()
+
         def call(token: str) -> T:
             return self.api_caller.call(
                 operation,
