@@ -139,7 +139,7 @@ def connect(crm: str) -> Client:
 
     Raises: ConfigError: a setting is missing or wrong. AccessError: the login is refused.
     """
-    return connector(crm).connect(read_settings(connector(crm).settings(), "sources", crm))
+    return connector(crm).connect(read_crm_settings([crm])[crm])
 
 
 def require_stage_fields(configuration: Configuration, sessions: Iterable[CrmSession]) -> None:

@@ -16,8 +16,7 @@ from config.mapping import with_sources
 from connectors import AnyConnector, Check, Client, ConnectedAccount, connector
 from errors import ConfigError
 from models import Account, Catalog, FieldSelection, Finding, FindingStatus, WriteVolume
-from session import missing_stage_fields
-from settings import read_settings
+from session import missing_stage_fields, read_crm_settings
 from writeback.api_budget import api_budget, load_reserve
 
 NOT_READ = Finding("skipped", "the mapping files have errors")
@@ -75,7 +74,7 @@ def _of_connector(check: Check[ConnectedAccount[Client]]) -> Check[CrmUnderTest]
 
 def _settings(crm: CrmUnderTest) -> Iterator[Finding]:
     problems: list[str] = []
-    crm.settings = read_settings(crm.settings, "sources", crm.crm, problems=problems)
+    crm.settings = read_crm_settings([crm.crm], problems)[crm.crm]
     for problem in problems:
         yield Finding("fault", problem)
 

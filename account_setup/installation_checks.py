@@ -19,7 +19,7 @@ from errors import OutdatedWarehouseError, WarehouseBusyError
 from models import Account, Finding
 from settings import SettingOrigin, setting_origins, value_origin
 from warehouse import accounts, migrations
-from warehouse.destination import duckdb_file
+from warehouse.destination import destination_problems, duckdb_file
 from warehouse.erasure import ErasureSettings, load_erasure_settings
 from warehouse.run_lock import LockSettings, lock_holder, lock_ttl
 from warehouse.warehouse import DATASET, open_warehouse
@@ -77,6 +77,11 @@ def _settings(_: Installation) -> Iterator[Finding]:
     load_erasure_settings(problems)
     lock_ttl(problems)
     for problem in problems:
+        yield Finding("fault", problem)
+
+
+def _destination(_: Installation) -> Iterator[Finding]:
+    for problem in destination_problems():
         yield Finding("fault", problem)
 
 
@@ -171,9 +176,16 @@ CHECKS: tuple[Check[Installation], ...] = (
         advice="Correct the setting, or take it out to use the default.",
     ),
     Check(
+        id="destination",
+        title="warehouse settings",
+        run=_destination,
+        advice="Correct the setting, or take it out to use a DuckDB file in the checkout.",
+    ),
+    Check(
         id="warehouse",
         title="warehouse",
         run=_warehouse,
+        needs=("destination",),
         advice="Correct DESTINATION__DUCKDB__CREDENTIALS or DESTINATION__POSTGRES__CREDENTIALS.",
     ),
     Check(

@@ -1,6 +1,6 @@
 """Create custom fields on Lead and Contact, by the Tooling API, and permit them to our user."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors import FieldSetup
@@ -26,13 +26,19 @@ def explain_missing(
     if not names:
         return {}
     try:
-        existing = _custom_field_ids(client, object)
+        # the Tooling API lists the fields of a custom object by an id, not by its name
+        existing = None if object.endswith("__c") else _custom_field_ids(client, object)
     except (AccessError, RejectedError):
-        return {name: "unknown" if name.endswith("__c") else "hidden" for name in names}
-    return {
-        name: "hidden" if name in existing or not name.endswith("__c") else "missing"
-        for name in names
-    }
+        existing = None
+    return {name: _reason(name, existing) for name in names}
+
+
+def _reason(name: str, existing: Collection[str] | None) -> MissingReason:
+    if not name.endswith("__c"):
+        return "hidden"
+    if existing is None:
+        return "unknown"
+    return "hidden" if name in existing else "missing"
 
 
 def _custom_field_ids(client: Client, object: str) -> dict[str, str]:

@@ -179,6 +179,22 @@ def test_a_missing_folder_of_the_warehouse_is_a_fault(
     assert not (tmp_path / "no").exists()
 
 
+def test_a_foreign_address_of_the_warehouse_is_a_fault(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What needs the warehouse is skipped; the CRMs are tested all the same."""
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", f"mysql://user:{SECRET}@db/onefunnel")
+
+    ended = run_cli("doctor", "--json")
+
+    checks = json.loads(ended.stdout)["checks"]
+    statuses = {(one["subject"], one["id"]): one["status"] for one in checks}
+    assert statuses["onefunnel", "destination"] == "fault"
+    assert statuses["onefunnel", "warehouse"] == statuses["onefunnel", "lock"] == "skipped"
+    assert statuses["HubSpot", "login"] == "ok"
+    assert SECRET not in ended.stdout + ended.stderr
+
+
 def test_a_warehouse_of_another_program_version_is_named(sandbox: Sandbox) -> None:
     """An older one is migrated by the next run; that is no fault."""
     run_cli("plan")

@@ -45,11 +45,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_files_and_defaults_are_named(folder: Path) -> None:
     """A secret is shown as ***."""
-    assert origins(folder) == {
-        "SOURCES__HUBSPOT__ACCESS_TOKEN": [".dlt/secrets.toml", "***"],
-        "SOURCES__HUBSPOT__BASE_URL": [".dlt/config.toml", "https://crm.example.com"],
-        "DESTINATION__DUCKDB__CREDENTIALS": ["default", ""],
-    }
+    found = origins(folder)
+
+    assert found["SOURCES__HUBSPOT__ACCESS_TOKEN"] == [".dlt/secrets.toml", "***"]
+    assert found["SOURCES__HUBSPOT__BASE_URL"] == [".dlt/config.toml", "https://crm.example.com"]
+    assert found["DESTINATION__DUCKDB__CREDENTIALS"] == ["default", ""]
 
 
 def test_the_environment_goes_before_the_files(folder: Path) -> None:

@@ -157,6 +157,18 @@ def test_a_hidden_field_is_permitted_and_not_created_again(sandbox: Sandbox) -> 
     assert len(sandbox.salesforce.tables["PermissionSetAssignment"].values()) == 1
 
 
+def test_a_user_who_may_not_view_the_setup_knows_less(sandbox: Sandbox) -> None:
+    """A custom field is then missing or hidden; a standard one exists in every org."""
+    denied = [{"errorCode": "INSUFFICIENT_ACCESS", "message": "insufficient access"}]
+    sandbox.faults.plan(Fault(path="/tooling/query", status=403, body=denied))
+
+    reasons = field_setup("salesforce").explain_missing(
+        salesforce_client(sandbox), "Lead", ["onefunnel_score__c", "HasOptedOutOfEmail"]
+    )
+
+    assert reasons == {"onefunnel_score__c": "unknown", "HasOptedOutOfEmail": "hidden"}
+
+
 def test_a_user_who_may_not_change_the_setup_is_named(sandbox: Sandbox) -> None:
     """The text names the permissions, and the package as the other way. Nothing is created."""
     denied = [{"errorCode": "INSUFFICIENT_ACCESS_OR_READONLY", "message": "insufficient access"}]
