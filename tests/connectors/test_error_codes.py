@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -410,7 +409,7 @@ def tls_server(tmp_path: Path) -> Iterator[str]:
 def test_a_certificate_that_is_not_trusted_is_named(tls_server: str) -> None:
     """With what to do behind a proxy that opens TLS; a write has not left."""
     with pytest.raises(RetryableError, match=r"certificate is not trusted.*REQUESTS_CA"):
-        send_request(requests.Session(), "PATCH", tls_server, is_write=True)
+        send_request(open_session(tls_server), "PATCH", tls_server, is_write=True)
 
 
 def test_a_page_of_a_proxy_is_no_answer() -> None:

@@ -48,6 +48,13 @@ CONTACTS: FieldSelection = {"contacts": ("email",)}
 LEADS: FieldSelection = {"Lead": ("Company",)}
 
 
+@pytest.fixture(autouse=True)
+def without_waits() -> Iterator[None]:
+    """Repeat a call at once: what passes by itself is tried again for minutes."""
+    with retry.no_sleep():
+        yield
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[HostileServer]:
     """Another host, which must not be called."""
