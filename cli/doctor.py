@@ -149,7 +149,7 @@ def _write_package(
             print_json([str(path) for path in paths])
             continue
         for path in paths:
-            out.print(str(path), highlight=False, markup=False, soft_wrap=True)
+            out.print(str(path), soft_wrap=True)
         print_note("Deploy it, then assign the permission set: docs/setup-fields.md.")
     if not able:
         raise typer.BadParameter("no mapped CRM has packages", param_hint="--package")

@@ -167,7 +167,11 @@ class _Adapter(HTTPAdapter):
         """Send a request."""
         if self._instead:
             request.url = self._instead + request.path_url
-        return super().send(request, *args, **kwargs | {"timeout": TIMEOUT})
+        try:
+            return super().send(request, *args, **kwargs | {"timeout": TIMEOUT})
+        except urllib3.exceptions.HTTPError as error:
+            # `requests` expects no error of a body here, which it would read later
+            raise requests.ConnectionError(error, request=request) from error
 
 
 def send_request(

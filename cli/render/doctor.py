@@ -35,10 +35,7 @@ def show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     for subject, results in groupby(diagnosis.results, key=attrgetter("subject")):
         console.print(_check_table(subject, list(results)))
     console.print(_setting_table(diagnosis.settings))
-    console.print(
-        f"{diagnosis.faults} faults, {diagnosis.warnings} warnings. Nothing was written.",
-        highlight=False,
-    )
+    console.print(f"{diagnosis.faults} faults, {diagnosis.warnings} warnings. Nothing was written.")
 
 
 def _check_table(subject: str, results: Sequence[CheckResult]) -> Table:
@@ -84,7 +81,7 @@ def show_fields(account: AccountFields, console: Console) -> None:
 def show_field_plan(account: AccountFields, chosen: list[FieldState], console: Console) -> None:
     """Print what would be created."""
     if not chosen:
-        console.print(f"{crm_label(account.crm)} lacks no field of onefunnel.", highlight=False)
+        console.print(f"{crm_label(account.crm)} lacks no field of onefunnel.")
         return
     console.print(_field_table(f"{crm_label(account.crm)}: to set up", chosen))
     console.print(styled("Nothing was created. Add --yes to create it."))
@@ -93,7 +90,7 @@ def show_field_plan(account: AccountFields, chosen: list[FieldState], console: C
 def show_field_results(crm: str, results: Sequence[FieldChangeResult], console: Console) -> None:
     """Print what became of each field."""
     if not results:
-        console.print(f"{crm_label(crm)} lacks no field of onefunnel.", highlight=False)
+        console.print(f"{crm_label(crm)} lacks no field of onefunnel.")
         return
     table = make_table(f"{crm_label(crm)}: set up", "field", "result", "details")
     table.columns[0].no_wrap = True

@@ -20,6 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.text import Text  # noqa: TID251
 
+from account_setup.doctor import Diagnosis
+from account_setup.examine import CheckResult
+from account_setup.fields import AccountFields, FieldState
 from analysis.backtest import Backtest, DefinitionResult, SignalStats
 from analysis.definition_diff import DefinitionDiff
 from analysis.explain import Receipt
@@ -29,6 +32,7 @@ from cli import output
 from cli.output import handle_errors, print_json, print_note
 from cli.render.backtest import show_backtest
 from cli.render.definition_diff import show_difference
+from cli.render.doctor import show_diagnosis, show_field_results, show_fields
 from cli.render.explain import show_receipt
 from cli.render.extract import row_check_table, show_estimates
 from cli.render.html import backtest_page, difference_page
@@ -45,11 +49,12 @@ from cli.safe_text import (
     visible,
 )
 from errors import ConfigError, SyncError
-from models import ExtractEstimate
+from models import ExtractEstimate, FieldChangeResult, FieldOption, FieldSpec
 from run_helpers import run_cli
+from settings import SettingOrigin
 from warehouse.runs import Run
 from warehouse.status import Status
-from writeback.guard import GuardResult
+from writeback.guard import FieldCount, GuardResult
 
 AT = datetime(2026, 3, 1, 4, 5, tzinfo=UTC)
 PIECES = (
@@ -69,7 +74,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 def fill(cls: Callable[..., Any], text: str, **values: Any) -> Any:
     """Make a dataclass with the text in each text that is not given, and a 3 in each number."""
-    blanks = {str: text, int: 3, float: 3.0}
+    blanks: dict[Any, Any] = {str: text, int: 3, float: 3.0}
     given = {one.name: blanks[one.type] for one in fields(cls) if one.type in blanks}
     return cls(**given | values)
 
@@ -98,7 +103,7 @@ def report_of(text: str) -> Report:
         withheld=[place | {"hold_reason": text}],
         records=[{"crm": "hubspot", "status": text, "reason": text, "records": 3}],
         unmatched_rows=[place | {"source_object": text} | counts],
-        guard=[fill(GuardResult, text, crm="hubspot")],
+        guard=[fill(GuardResult, text, crm="hubspot", overwritten=(fill(FieldCount, text),))],
         warnings=[text],
     )
 
@@ -188,6 +193,17 @@ def suggestion_of(text: str) -> Suggestion:
     )
 
 
+def fields_of(text: str) -> list[FieldState]:
+    option = FieldOption(text, text)
+    spec = FieldSpec(text, text, text, "text", (option,))
+    return [FieldState(spec, text, state, (option,)) for state in ("missing", "no option")]
+
+
+def diagnosis_of(text: str) -> Diagnosis:
+    results = [fill(CheckResult, text, status=status) for status in ("ok", "fault")]
+    return Diagnosis(results, [SettingOrigin(text, text, text)])
+
+
 def show_progress(text: str, console: SafeConsole) -> None:
     with progress_bars(console) as bars:
         bars.extract_callback("hubspot", lambda: None)(text, 3, 9)
@@ -210,6 +226,13 @@ SCREENS: dict[str, Callable[[str, SafeConsole], None]] = {
         {"hubspot": [fill(ExtractEstimate, text, records=3)]}, to
     ),
     "row checks": lambda text, to: to.print(row_check_table([CHECK | {"object": text}])),
+    "doctor": lambda text, to: show_diagnosis(diagnosis_of(text), to),
+    "fields": lambda text, to: show_fields(
+        AccountFields("hubspot", None, None, fields_of(text)), to
+    ),
+    "fields set up": lambda text, to: show_field_results(
+        "hubspot", [FieldChangeResult(text, text, "refused", text)], to
+    ),
     "a line": lambda text, to: to.print(text),
     "a text": lambda text, to: to.print(Text(text, style="bold")),
     "parts": lambda text, to: to.print(styled(text, (text, "bold"), style="red")),

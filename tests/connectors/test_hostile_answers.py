@@ -22,6 +22,7 @@ from hostile_server import (
     json_answer,
 )
 
+from account_setup.network import connection
 from connector_helpers import (
     ExtractHarness,
     add_leads,
@@ -235,7 +236,9 @@ def test_the_instance_of_a_token_is_not_called(
     hostile.login = json_answer(
         {"access_token": "planted-token", "instance_url": f"http://{elsewhere}"}
     )
-    hostile.answer = json_answer({"DailyApiRequests": {}, "totalSize": 0, "records": [], "done": True})
+    hostile.answer = json_answer(
+        {"DailyApiRequests": {}, "totalSize": 0, "records": [], "done": True}
+    )
 
     connect_salesforce(hostile).check_connection()
 
@@ -363,6 +366,20 @@ def test_rows_too_long_for_one_answer_come_in_smaller_pages(
     harness.extract(salesforce_client(sandbox), LEADS, checkpoint_rows=checkpoint_rows)
 
     assert harness.count("Lead") == len(sandbox.salesforce.tables["Lead"])
+
+
+@pytest.mark.usefixtures("one_attempt")
+@any_call
+def test_a_body_that_cannot_be_decompressed_is_lost(hostile: HostileServer, connect, call) -> None:
+    """It may be that of a proxy."""
+    hostile.answer = body_answer(b"no gzip", headers={"Content-Encoding": "gzip"})
+    if connect is call:
+        hostile.login = hostile.answer
+
+    with pytest.raises((RetryableError, UnknownOutcomeError)):
+        call(connect(hostile))
+
+    assert [one.status for one in connection(f"http://{hostile}")] == ["fault"]
 
 
 def test_one_call_ends_before_the_run_lock_expires(monkeypatch: pytest.MonkeyPatch) -> None:
