@@ -48,6 +48,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any
 
+    def end_headers(self) -> None:
+        """Say that the connection ends, so that the client does not use it again."""
+        self.send_header("Connection", "close")
+        super().end_headers()
+
     def log_message(self, format, *args) -> None:
         """Print nothing."""
 

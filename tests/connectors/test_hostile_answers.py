@@ -70,6 +70,12 @@ def hostile() -> Iterator[HostileServer]:
 
 
 @pytest.fixture
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not repeat a call."""
+    monkeypatch.setattr(retry, "POLICY", retry.RetryPolicy(max_attempts=1))
+
+
+@pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two mebibytes, 0.4 seconds, one attempt."""
     monkeypatch.setattr(answer_limits, "MAX_BYTES", 2 * MEBIBYTE)
