@@ -1,4 +1,4 @@
-"""Who looks disturbs no run, and no run keeps anybody from looking: the read copy of DuckDB."""
+"""Looking disturbs no run, and everybody can look during a run: the read copy of DuckDB."""
 
 import logging
 import subprocess
@@ -76,7 +76,7 @@ def test_a_command_that_looks_answers_while_a_run_has_the_file_open(file: Path) 
 
 
 def test_a_run_waits_for_a_file_in_use(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It goes on when the other process has closed the file, and says that it waits."""
+    """It continues when the other process has closed the file, and says that it waits."""
     with (
         caplog.at_level(logging.WARNING, "onefunnel.warehouse"),
         in_another_process(file, "read", seconds=1.5),
