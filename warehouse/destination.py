@@ -234,7 +234,7 @@ _OPEN_FILES: list[Path] = []
 def open_in_duckdb(file: Path | None) -> Iterator[None]:
     """Mark a file as open in DuckDB during a block.
 
-    Whoever closes another handle of the file meanwhile ends DuckDB's lock on it: POSIX locks belong
+    Closing another handle of the file meanwhile ends the lock of DuckDB: POSIX locks belong
     to the process, not to the handle.
     """
     if file is None:
