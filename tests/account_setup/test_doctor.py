@@ -16,7 +16,7 @@ from errors import SyncError
 from models import Finding
 from run_helpers import configured_sandbox, run_cli
 from sandbox.server import Sandbox
-from warehouse.run_lock import run_lock
+from warehouse.run_lock import open_for_decision, run_lock
 from warehouse.warehouse import open_warehouse
 
 SECRET = "pat-na1-marker-of-a-secret"
@@ -198,7 +198,7 @@ def test_a_foreign_address_of_the_warehouse_is_a_fault(
 def test_a_warehouse_of_another_program_version_is_named(sandbox: Sandbox) -> None:
     """An older one is migrated by the next run; that is no fault."""
     run_cli("plan")
-    with open_warehouse() as warehouse:
+    with open_for_decision() as warehouse:
         warehouse.engine.raw_sql("UPDATE onefunnel.schema_version SET version = 1")
 
     [(status, text)] = found("onefunnel", "warehouse")
