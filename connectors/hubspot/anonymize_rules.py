@@ -27,7 +27,15 @@ RULES: Final = AnonymizeRules(
     keys=frozenset(
         (
             *("archived", "associations", "associationCategory", "category", "code", "eventType"),
-            *("formType", "fromObjectType", "in", "label", "objectType", "objectTypeId"),
+            *(
+                "formType",
+                "formTypes",
+                "fromObjectType",
+                "in",
+                "label",
+                "objectType",
+                "objectTypeId",
+            ),
             *("operator", "policyName", "processingType", "properties", "propertiesWithHistory"),
             *("propertyName", "requiredGranularScopes", "sourceType", "status", "subCategory"),
             *("direction", "errorType", "toObjectType"),

@@ -22,10 +22,11 @@ def sandbox(tmp_path):
 
 def drop_responses(sandbox, effect="commit_then_drop"):
     """From the first write on, HubSpot's responses are lost and no record can be read."""
-    sandbox.faults.plan(Fault(path="/batch/update", effect=effect, times=None))
+    # the first call is the empty batch that asks whether writing is permitted
+    sandbox.faults.plan(Fault(path="/batch/update", effect=effect, times=None, after=1))
 
     def from_now_on(moment, method, path, body):
-        if moment == "asked" and "/contacts/batch/update" in path:
+        if moment == "asked" and "/contacts/batch/update" in path and b'"inputs":[]' not in body:
             sandbox.faults.plan(Fault(path="/contacts/batch/read", status=503, times=None))
 
     sandbox.faults.watch(from_now_on)
