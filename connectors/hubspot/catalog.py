@@ -104,7 +104,7 @@ FIXED_FIELDS: Mapping[str, tuple[Field, ...]] = {
 
 
 ACCESS_CHECKS: Mapping[str, Callable[[Client], object]] = {
-    "form_submissions": lambda client: client.get(client.path("forms"), limit=1),
+    "form_submissions": lambda client: client.get(client.path("forms"), limit=100),
     "owners": lambda client: client.get(client.path("owners"), limit=1),
     "list_memberships": lambda client: search_lists(client, offset=0, count=1),
     "pipeline_stages": lambda client: client.get(client.path("pipelines", object="contacts")),
