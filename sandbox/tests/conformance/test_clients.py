@@ -110,7 +110,11 @@ def test_hubspot_for_python_reads_catalog_and_associations(box: Sandbox, hubspot
     hubspot.crm.properties.core_api.create(
         "contacts",
         properties.PropertyCreate(
-            name="conformity", label="C", type="string", field_type="text", group_name="contactinformation"
+            name="conformity",
+            label="C",
+            type="string",
+            field_type="text",
+            group_name="contactinformation",
         ),
     )
     stages = hubspot.crm.pipelines.pipelines_api.get_all("deals").results[0].stages
