@@ -86,7 +86,7 @@ def test_an_undo_takes_back_what_was_only_emptied(sandbox):
     """A stage that had to be emptied before it could go back, when the calls of the day ended."""
     before = stages(sandbox)
     spent = {"status": "error", "message": "", "policyName": "DAILY"}
-    spent_day = Fault(path="/batch/update", status=429, body=spent, after=1, times=None)
+    spent_day = Fault(path="/batch/update", status=429, body=spent, after=2, times=None)
     sandbox.faults.plan(spent_day)
     first = run_sync()
     sandbox.faults.reset()
