@@ -190,6 +190,10 @@ class Account:
     id: str | None
     name: str
 
+    def is_other_than(self, known: "Account | None") -> bool:
+        """Say whether this is another account than a known one; False where an id is unknown."""
+        return known is not None and None not in (self.id, known.id) and self.id != known.id
+
 
 IdsByObject = Mapping[str, Collection[str]]
 """Record ids per object."""

@@ -211,8 +211,7 @@ def _require_same_accounts(
         f"{account.name} (id {account.id}) is not {known.name} (id {known.id}), from which the "
         f"rows of {crm_label(crm)} in the warehouse were read"
         for crm, account in accounts.items()
-        if (known := known_accounts.get(crm)) and None not in (account.id, known.id)
-        if account.id != known.id
+        if (known := known_accounts.get(crm)) and account.is_other_than(known)
     ]
     if different:
         raise AccountError(

@@ -86,7 +86,7 @@ def _login(crm: CrmUnderTest) -> Iterator[Finding]:
     for warning in (*crm.client.warnings, *crm.client.support_warnings(today)):
         yield Finding("warning", warning)
     known = crm.known_account
-    if known and None not in (known.id, account.id) and known.id != account.id:
+    if known and account.is_other_than(known):
         yield Finding(
             "fault",
             f"{account.name} is not {known.name}, from which the warehouse was filled",

@@ -21,6 +21,7 @@ from settings import SettingOrigin, setting_origins, value_origin
 from warehouse import accounts, migrations
 from warehouse.destination import destination_problems, duckdb_file
 from warehouse.erasure import ErasureSettings, load_erasure_settings
+from warehouse.file_wait import FileWaitSettings
 from warehouse.run_lock import LockSettings, lock_holder, lock_ttl
 from warehouse.warehouse import DATASET, open_warehouse
 from writeback.api_budget import QuotaSettings, load_reserve
@@ -31,6 +32,7 @@ SETTINGS = (
     (QuotaSettings, "quota"),
     (ErasureSettings, "erasure"),
     (LockSettings, "lock"),
+    (FileWaitSettings, "lock"),
 )
 """The groups of settings that belong to no CRM."""
 

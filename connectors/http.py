@@ -122,11 +122,11 @@ class Session(requests.Session):
     """The session for one host; repeating a call is left to `connectors.retry`."""
 
     def __init__(self, base_url: str) -> None:
-        """Open it; a host on this machine gets what a library sends to https:// hosts."""
+        """Open it; plain HTTP is for a host on this machine."""
         super().__init__()
         self.base_url = base_url
         self.adapters.clear()
-        self.mount("https://", _Adapter(instead=base_url if is_loopback(base_url) else ""))
+        self.mount("https://", _Adapter())
         if is_loopback(base_url):
             self.trust_env = False
             self.mount(base_url, _Adapter())
@@ -141,14 +141,10 @@ def open_session(url: str) -> Session:
 
 
 class _Adapter(HTTPAdapter):
-    """Sets timeouts and limits for every request, also where a client library sets none.
+    """Sets timeouts and limits for every request, also where a client library sets none."""
 
-    `instead` is a server on this machine, which gets what a library sends to https:// hosts.
-    """
-
-    def __init__(self, instead: str = "") -> None:
+    def __init__(self) -> None:
         super().__init__(max_retries=0, pool_maxsize=MAX_CONNECTIONS)
-        self._instead = instead
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""
@@ -165,8 +161,6 @@ class _Adapter(HTTPAdapter):
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
         """Send a request."""
-        if self._instead:
-            request.url = self._instead + request.path_url
         try:
             return super().send(request, *args, **kwargs | {"timeout": TIMEOUT})
         except urllib3.exceptions.HTTPError as error:

@@ -30,7 +30,7 @@ def save_accounts(warehouse: Warehouse, accounts: Mapping[str, Account]) -> None
     """
     known = known_accounts(warehouse)
     for crm, account in accounts.items():
-        if crm in known and account.id not in (None, known[crm].id):
+        if account.is_other_than(known.get(crm)):
             _delete_account(warehouse, crm)
             del known[crm]
     rows = [

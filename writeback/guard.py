@@ -50,6 +50,9 @@ class GuardResult:
     replaced:    records whose stage is replaced: `promoted` and `demoted`
     vanished:    known records that are deleted or out of sight
     overwritten: per field the values not written by us that are replaced or cleared
+
+    `is_allowed_first_write`: it is the first write into the CRM, which a person allowed; no limit
+    was checked.
     """
 
     crm: str
@@ -60,6 +63,7 @@ class GuardResult:
     vanished: int
     overwritten: tuple[FieldCount, ...]
     stop_reason: str = ""
+    is_allowed_first_write: bool = False
 
     @property
     def summary(self) -> str:
@@ -139,7 +143,8 @@ def check_plan(
             stop_reason = _first_write(crm, values)
         else:
             stop_reason = ""
-        results.append(replace(result, stop_reason=stop_reason))
+        is_allowed = first and crm not in written_crms
+        results.append(replace(result, stop_reason=stop_reason, is_allowed_first_write=is_allowed))
     return results
 
 

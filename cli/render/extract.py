@@ -24,10 +24,11 @@ def show_estimates(estimates: Mapping[str, Sequence[ExtractEstimate]], console: 
 
 def row_check_table(rows: Rows) -> Table:
     """Show when each object was last checked in full, and the differences so far."""
-    columns = ("object", "records >", "complete", "missing >", "absent >", "re-associated >")
-    table = make_table("Row-count check and repairs", *columns)
+    columns = ("object", "records >", "checked", "missing >", "absent >", "moved >")
+    table = make_table("Row check: differences from the CRM so far", *columns)
+    table.columns[2].no_wrap = True
     for row in rows:
-        checked = f"{row['complete_at']:%Y-%m-%d %H:%M}" if row["complete_at"] else "never"
+        checked = f"{row['complete_at']:%m-%d %H:%M}" if row["complete_at"] else "never"
         names = ("records", "missing", "absent", "reassociated")
         records, *repairs = (format_count(row[name]) for name in names)
         table.add_row(f"{row['crm']} {row['object']}", records, checked, *repairs)

@@ -148,6 +148,8 @@ def _outcomes(report: "Report") -> Table:
 def _guard(report: "Report") -> RenderableType:
     is_stopped = any(one.is_stopped for one in report.guard)
     title = "Guard: within limits"
+    if any(one.is_allowed_first_write for one in report.guard):
+        title = "Guard: the first write was allowed, no limit was checked"
     if is_stopped:
         word = "stopped" if report.run.status == "stopped" else "would stop"
         title = f"Guard {word} the plan"

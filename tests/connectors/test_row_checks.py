@@ -439,12 +439,12 @@ def test_status_shows_when_each_object_was_last_proven(tmp_path: Path) -> None:
         sandbox.hubspot.erase(sandbox.hubspot.tables["contacts"], gone)
         run_sync(write=False)
         with open_warehouse() as warehouse:
-            told = row_checks.row_check_summary(warehouse)
+            summary = row_checks.row_check_summary(warehouse)
 
-    assert {(row["crm"], row["object"]) for row in told} >= {
+    assert {(row["crm"], row["object"]) for row in summary} >= {
         ("hubspot", "contacts"),
         ("hubspot", "emails"),
         ("salesforce", "Lead"),
     }
-    assert all(row["complete_at"] for row in told)
-    assert [row["absent"] for row in told if row["object"] == "contacts"] == [1]
+    assert all(row["complete_at"] for row in summary)
+    assert [row["absent"] for row in summary if row["object"] == "contacts"] == [1]

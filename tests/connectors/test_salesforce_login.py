@@ -69,7 +69,7 @@ def test_a_token_with_an_end_is_renewed_before_it(sandbox: Sandbox) -> None:
     assert client.api_calls["login"] == 2
 
 
-def test_a_refresh_token_that_rotates_serves_the_run_and_is_told(
+def test_a_refresh_token_that_rotates_serves_the_run_and_is_reported(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """The next run would be refused: nothing here can store the new one."""
@@ -151,7 +151,7 @@ def test_every_call_names_us(tmp_path: Path) -> None:
             row = live_lead(sandbox.salesforce)
             sandbox.salesforce.put("Lead", row | {"onefunnel_score__c": None})
 
-    calls = [(path, told) for path, told in seen if path.startswith("/services/data/")]
-    assert {told for _, told in calls} == {b"client=onefunnel"}
+    calls = [(path, header) for path, header in seen if path.startswith("/services/data/")]
+    assert {header for _, header in calls} == {b"client=onefunnel"}
     for part in ("/query", "/composite/sobjects", "/jobs/ingest"):
         assert any(part in path for path, _ in calls)

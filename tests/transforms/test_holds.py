@@ -58,8 +58,13 @@ def wrote(after="mql", **what):
 
 def refused(after="mql", **what):
     """A refusal that names the field."""
-    told = {"status": "quarantined", "refused_field": "stage", "error_code": "BAD", "error": "no"}
-    return wrote(after, **told | what)
+    refusal = {
+        "status": "quarantined",
+        "refused_field": "stage",
+        "error_code": "BAD",
+        "error": "no",
+    }
+    return wrote(after, **refusal | what)
 
 
 def retried(**what):
@@ -92,7 +97,7 @@ def store():
 
 def judged(fields, attempts=(), decisions=(), *, held=(), store):
     past = WriteHistory(table(list(attempts), ATTEMPT), table(list(decisions), DECISION))
-    told = apply_hold_rules(
+    rows = apply_hold_rules(
         table(fields, WRONG),
         past,
         held_people=table(list(held), HELD),
@@ -100,7 +105,7 @@ def judged(fields, attempts=(), decisions=(), *, held=(), store):
         as_of=NOW,
         materialize=store,
     )
-    return told.order_by("record_id", "field").to_pyarrow().to_pylist()
+    return rows.order_by("record_id", "field").to_pyarrow().to_pylist()
 
 
 def hold_of(field, attempts=(), decisions=(), *, store):
@@ -152,9 +157,12 @@ def test_a_remembered_refusal_brings_its_cause(store):
 
 def test_the_other_fields_of_a_record_are_written(store):
     """One refused field does not hold up the rest."""
-    told = judged([wrong(), wrong(field="score")], [refused(), refused(field="score")], store=store)
+    rows = judged([wrong(), wrong(field="score")], [refused(), refused(field="score")], store=store)
 
-    assert {row["field"]: row["hold_reason"] for row in told} == {"score": None, "stage": "refused"}
+    assert {row["field"]: row["hold_reason"] for row in rows} == {
+        "score": None,
+        "stage": "refused",
+    }
 
 
 @pytest.mark.parametrize(
@@ -169,9 +177,9 @@ def test_the_other_fields_of_a_record_are_written(store):
 def test_who_is_held_for_review_is_written_after_a_retry_only(decisions, hold, store):
     """Every field of every record of the person."""
     fields = [wrong(), wrong(field="score"), wrong(record_id="3", person_id="bob")]
-    told = judged(fields, (), decisions, held=[HELD], store=store)
+    rows = judged(fields, (), decisions, held=[HELD], store=store)
 
-    assert [row["hold_reason"] for row in told] == [hold, hold, None]
+    assert [row["hold_reason"] for row in rows] == [hold, hold, None]
 
 
 def unnamed(**what):
@@ -220,9 +228,9 @@ def test_a_refusal_without_a_field_holds_that_set_of_changes(
     fields, attempts, decisions, holds, store
 ):
     """The CRM does not say which of them it was."""
-    told = judged(fields, attempts, decisions, store=store)
+    rows = judged(fields, attempts, decisions, store=store)
 
-    assert {row["hold_reason"] for row in told} == holds
+    assert {row["hold_reason"] for row in rows} == holds
 
 
 def points(after="9", **what):
@@ -285,9 +293,9 @@ def points(after="9", **what):
 )
 def test_a_value_that_fades_does_not_make_a_refused_set_another_one(fields, attempts, holds, store):
     """Else the same refused records would be sent each night."""
-    told = judged(fields, attempts, store=store)
+    rows = judged(fields, attempts, store=store)
 
-    assert {row["field"]: row["hold_reason"] for row in told} == holds
+    assert {row["field"]: row["hold_reason"] for row in rows} == holds
 
 
 @pytest.mark.parametrize(
