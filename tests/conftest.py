@@ -1,6 +1,7 @@
 """Fixtures of the connector tests: a sandbox of their own, and a warehouse per CRM."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from connector_helpers import ExtractHarness, small_sandbox
 from sandbox.server import Sandbox
 
 gc.set_threshold(*GARBAGE_COLLECTION)
+
+SET_ONCE = {"PYTEST_CURRENT_TEST", "SCHEMA__NAMING"}
+"""What pytest and `run_dlt` set for the whole process."""
+
+
+@pytest.fixture(autouse=True)
+def environment_is_restored() -> Iterator[None]:
+    """A test that leaves a setting behind makes a later one fail, and not in every order."""
+    before = dict(os.environ)
+    yield
+    left = {name for name, value in os.environ.items() if before.get(name) != value}
+    assert left <= SET_ONCE, f"left in the environment: {sorted(left - SET_ONCE)}"
 
 
 @pytest.fixture

@@ -27,13 +27,11 @@ BAD_SETTINGS = {
 @pytest.mark.parametrize(
     "command", [["run"], ["plan"], ["apply", "RUN"], ["undo", "RUN"], ["check"]], ids=" ".join
 )
-def test_every_bad_setting_is_named_at_once(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_bad_setting_is_named_at_once(command: list[str], tmp_path: Path) -> None:
     """Of guard, erasure, quota, lock, warehouse and both CRMs; no value is repeated."""
-    with configured_sandbox(tmp_path, people=1) as sandbox:
+    with configured_sandbox(tmp_path, people=1) as sandbox, pytest.MonkeyPatch.context() as env:
         for name, value in BAD_SETTINGS.items():
-            monkeypatch.setenv(name, value)
+            env.setenv(name, value)
 
         result = run_cli(*command)
 
