@@ -93,7 +93,7 @@ def run(
             require_stage_fields(configuration, crms)
         extract(current_run, crms, lock, full=full, bars=bars)
         ensure_schema_unchanged(configuration, crms)
-        with open_warehouse() as warehouse:
+        with open_warehouse() as warehouse, warehouse.compiled_sql():
             lock.renew(warehouse)
             mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
             source_tables = read_source_tables(warehouse, crms)
@@ -283,7 +283,7 @@ def apply_run(
         current_run = runs.load_run(warehouse, run_id)
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
         ensure_schema_unchanged(configuration, crms)
-        with open_warehouse() as warehouse:
+        with open_warehouse() as warehouse, warehouse.compiled_sql():
             accept_vanished(warehouse, until=current_run.started_at)
             apply_changes(warehouse, current_run, crms, lock, bars=bars)
             return run_report.build_apply_report(
@@ -312,7 +312,7 @@ def undo_run(
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
         extract(current_run, crms, lock, full=False, bars=bars)
         ensure_schema_unchanged(configuration, crms)
-        with open_warehouse() as warehouse:
+        with open_warehouse() as warehouse, warehouse.compiled_sql():
             lock.renew(warehouse)
             mappings, catalogs = mappings_by_crm(crms), catalogs_by_crm(crms)
             source_tables = read_source_tables(warehouse, crms)

@@ -34,7 +34,7 @@ EVENTS = pa.schema(
 
 # HYPOTHESIS_PROFILE=soak searches new examples; any other run repeats the same ones
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-EXAMPLES = {"duckdb": 20, "postgres": 10, "pyspark": 2}
+EXAMPLES = {"duckdb": 12, "postgres": 10, "pyspark": 2}
 PATIENT = settings(
     deadline=None,
     database=None,

@@ -1,13 +1,15 @@
 """What differs between DuckDB and PostgreSQL and is not covered by Ibis."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+import sqlglot.expressions as sge
+from ibis import Schema
 from ibis.backends.sql import SQLBackend
 
 from errors import ConfigError, WarehouseBusyError
@@ -51,6 +53,39 @@ def qualified(engine: SQLBackend, dataset: str) -> str | tuple[str, str]:
         # name `onefunnel` ambiguous
         return (engine.current_catalog, dataset)
     return dataset
+
+
+def create_from_select(engine: SQLBackend, table: sge.Table, schema: Schema, select: str) -> None:
+    """Create a table with the rows of a SELECT statement; its columns get the types of the schema.
+
+    A table without a dataset is temporary: it exists as long as the connection.
+    """
+    temporary = [] if table.args.get("db") else [sge.TemporaryProperty()]
+    columns = sge.Schema(this=table, expressions=schema.to_sqlglot_column_defs(engine.dialect))
+    names = [sge.to_identifier(column, quoted=True) for column in schema]
+    into = sge.Schema(this=table, expressions=names).sql(engine.dialect)
+    engine.raw_sql(
+        sge.Create(this=columns, kind="TABLE", properties=sge.Properties(expressions=temporary))
+    )
+    engine.raw_sql(f"INSERT INTO {into} {select}")
+
+
+def replace_from_select(engine: SQLBackend, table: sge.Table, schema: Schema, select: str) -> None:
+    """Create a table in place of the one before, which the SELECT statement may read."""
+    new = table.copy()
+    new.set("this", sge.to_identifier(f"{table.name}__new", quoted=True))
+    # PostgreSQL: readers wait for the end of the transaction, so they never miss the table
+    with engine.con.transaction() if engine.name == "postgres" else nullcontext():
+        engine.raw_sql(sge.Drop(this=new, kind="TABLE", exists=True))
+        create_from_select(engine, new, schema, select)
+        engine.raw_sql(sge.Drop(this=table, kind="TABLE", exists=True))
+        rename = sge.AlterRename(this=sge.table_(table.name, quoted=True))
+        engine.raw_sql(sge.Alter(this=new, kind="TABLE", actions=[rename]))
+
+
+def temporary_dataset(engine: SQLBackend) -> tuple[str, str] | None:
+    """Return where the engine keeps temporary tables; None: a name alone finds them."""
+    return ("temp", "main") if engine.name == "duckdb" else None
 
 
 def advisory_lock(engine: SQLBackend) -> None:

@@ -22,6 +22,7 @@ from transforms.identity import point_in_time
 from transforms.lifecycle.lifecycle import LifecycleTables, Materialize
 from transforms.staging.timestamps import from_datetime
 from warehouse import migrations
+from warehouse.compiled_sql import COMPILED
 from warehouse.destination import (
     NOT_PUBLISHED,
     configured_destination,
@@ -35,15 +36,21 @@ from warehouse.destination import (
 from warehouse.dialects import (
     advisory_lock,
     begin_snapshot,
+    create_from_select,
     limit_lock_waits,
     qualified,
+    replace_from_select,
     splink_api,
+    temporary_dataset,
     transaction,
 )
 
 DATASET = "onefunnel"
 SCRATCH_DATASET = "onefunnel_intermediate"
 """Holds intermediate results; every run replaces them."""
+
+COMPILED_SQL = "compiled_sql"
+"""The table of intermediate results that the next run keeps: key, text."""
 
 
 class Warehouse:
@@ -65,7 +72,7 @@ class Warehouse:
     def replace_table(self, name: str, table: ir.Table) -> ir.Table:
         """Store a table under its name, in place of the one before."""
         self._require_writable(name)
-        return self.engine.create_table(name, table, database=self._dataset, overwrite=True)
+        return self._create(name, table, DATASET)
 
     def materialize(self, name: str, table: ir.Table) -> ir.Table:
         """Store an intermediate result: computed once, read often.
@@ -74,7 +81,33 @@ class Warehouse:
         """
         if self.is_read_only:
             return self._create_temporary(f"scratch_{name}", table)
-        return self.engine.create_table(name, table, database=self._scratch_dataset, overwrite=True)
+        return self._create(name, table, SCRATCH_DATASET)
+
+    def _create(self, name: str, table: ir.Table, dataset: str) -> ir.Table:
+        """Create a table in place of the one before, which it may read."""
+        select = COMPILED.select(self.engine, table)
+        replace_from_select(
+            self.engine, self.table_identifier(name, dataset), table.schema(), select
+        )
+        return self.engine.table(name, database=qualified(self.engine, dataset))
+
+    @contextmanager
+    def compiled_sql(self) -> Iterator[None]:
+        """Use the SQL texts that an earlier process compiled, and store those of this block."""
+        stored: Mapping[str, str] = {}
+        if COMPILED_SQL in self.engine.list_tables(database=self._scratch_dataset):
+            table = self.engine.table(COMPILED_SQL, database=self._scratch_dataset)
+            keys, texts = table.to_pyarrow().to_pydict().values()
+            stored = dict(zip(keys, texts, strict=True))
+        COMPILED.texts.update(stored)
+        COMPILED.used.clear()
+        yield
+        if not COMPILED.used <= set(stored):
+            used = {key: COMPILED.texts[key] for key in sorted(COMPILED.used)}
+            rows = pa.table([list(used), list(used.values())], names=["key", "text"])
+            self.engine.create_table(
+                COMPILED_SQL, rows, database=self._scratch_dataset, overwrite=True
+            )
 
     def save_lifecycle(self, tables: LifecycleTables) -> LifecycleTables:
         """Store the tables `lifecycle` and `stage_history`."""
@@ -186,7 +219,9 @@ class Warehouse:
         if name in self._temporary:
             self.engine.drop_table(name)
         self._temporary.add(name)
-        return self.engine.create_table(name, table, temp=True)
+        select = COMPILED.select(self.engine, table)
+        create_from_select(self.engine, sge.table_(name, quoted=True), table.schema(), select)
+        return self.engine.table(name, database=temporary_dataset(self.engine))
 
     def last_extract_at(self) -> datetime | None:
         """Return the start of the last run that was not interrupted; None where there is none."""

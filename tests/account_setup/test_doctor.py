@@ -110,6 +110,7 @@ def test_hidden_and_missing_fields_differ(sandbox: Sandbox) -> None:
     assert found("HubSpot", "hidden", diagnosis) == [("warning", "contacts: archived: bant_need")]
 
 
+@pytest.mark.long
 def test_a_crm_without_a_field_for_the_stage_is_a_fault(sandbox: Sandbox) -> None:
     """`check` and `run` refuse it as well; `plan` works, because a plan writes nothing."""
     for object in ("Lead", "Contact"):
@@ -143,6 +144,7 @@ def test_used_up_quotas_are_a_fault_and_reserved_calls_a_warning(sandbox: Sandbo
     assert [status for status, _ in found("HubSpot", "quota", diagnosis)] == ["fault"]
 
 
+@pytest.mark.long
 def test_another_account_than_before_is_a_fault(sandbox: Sandbox) -> None:
     """The warehouse knows from which accounts its rows came."""
     run_cli("plan")
@@ -195,6 +197,7 @@ def test_a_foreign_address_of_the_warehouse_is_a_fault(
     assert SECRET not in ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_a_warehouse_of_another_program_version_is_named(sandbox: Sandbox) -> None:
     """An older one is migrated by the next run; that is no fault."""
     run_cli("plan")

@@ -21,6 +21,7 @@ from transforms.identity.field_history import FIELD_HISTORY_SCHEMA as FIELD_HIST
 from transforms.identity.record_history import record_history_schema as record_history
 from transforms.lifecycle.lifecycle import lifecycle
 from transforms.staging.enrichment import enrich
+from warehouse.people_lookup import find_person_ids
 from warehouse.warehouse import SCRATCH_DATASET, Warehouse
 
 NOW = datetime(2026, 6, 1, 12)
@@ -118,7 +119,7 @@ def configuration() -> Configuration:
 def receipt(warehouse: Warehouse, configuration: Configuration) -> Any:
     """Make Anna's receipt: what she did, by days ago, and what the CRMs say of her."""
 
-    def made(*did: tuple[str, float], who: str = ANNA, **fields: Any) -> Receipt:
+    def made(*did: tuple[str, float], who: str = f" {ANNA} ", **fields: Any) -> Receipt:
         _fill(warehouse, configuration, did, fields)
         [found] = explain(warehouse, configuration, who)
         return found
@@ -197,6 +198,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             "lead needs a white_paper or newsletter, "
             "or 3 more page_view within 30 days (2 of 5 so far)",
             id="events in the window count",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             [("page_view", 4), ("page_view", 4), ("page_view", 4)],
@@ -204,6 +206,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             "lead needs a white_paper or newsletter, "
             "or 3 more page_view within 30 days (2 of 5 so far)",
             id="two a day are admitted",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             [PAPER, LETTER],
@@ -224,6 +227,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             {"budget": 6000.0, "need": "yes"},
             "Prospect needs a demo_request, or a call_connected",
             id="what holds is not asked for",
+            marks=pytest.mark.long,
         ),
         pytest.param([("demo_request", 1)], {}, "Customer needs a deal_won", id="the last step"),
         pytest.param([PAPER, ("deal_won", 1)], {}, "", id="at the top"),
@@ -329,16 +333,20 @@ def test_what_is_shown_adds_up_and_is_off_by_less_than_a_cent(points: list[float
 @pytest.mark.parametrize(
     "who",
     [
-        " ANNA@example.com ",
+        "ANNA@example.com",
         "b@other.example",
         "00Q000000000001AAA",
         "00Q000000000001",
         "salesforce:Lead:00Q000000000001AAA",
     ],
 )
-def test_somebody_is_found_by_any_name_a_crm_has_for_them(receipt: Any, who: str) -> None:
+def test_somebody_is_found_by_any_name_a_crm_has_for_them(
+    warehouse: Warehouse, configuration: Configuration, who: str
+) -> None:
     """An address, another one, a record id in either length, our own key."""
-    assert receipt(PAPER, who=who).person_id == ANNA
+    _fill(warehouse, configuration, [PAPER], {})
+
+    assert find_person_ids(warehouse, configuration, who) == [ANNA]
 
 
 def test_who_was_not_known_yet_has_no_receipt(

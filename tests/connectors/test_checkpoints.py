@@ -49,6 +49,7 @@ def most_calls_for(rows: int) -> int:
     return rows // 100 + 2 * MAX_CONCURRENCY + 3
 
 
+@pytest.mark.long
 def test_a_killed_pull_goes_on_behind_its_last_part(sandbox: Sandbox, tmp_path: Path) -> None:
     """What was landed is not asked for again."""
     add_blank_records(sandbox, "contacts", 6000 - len(sandbox.hubspot.tables["contacts"].records))

@@ -343,6 +343,7 @@ DRIPS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("head", DRIPS.values(), ids=DRIPS)
 @any_call

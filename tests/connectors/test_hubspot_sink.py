@@ -31,7 +31,7 @@ def sandbox(crm: Sandbox) -> Sandbox:
     return crm
 
 
-@pytest.fixture(params=["v3", "2026-09"])
+@pytest.fixture(params=[pytest.param("v3", marks=pytest.mark.long), "2026-09"])
 def version(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
     """The version of HubSpot's API that the test runs on; with a dated one no other answers."""
     is_dated = request.param != "v3"

@@ -164,7 +164,14 @@ def test_csv_that_came_cut_off_is_asked_for_again(
         pytest.param("page_views", "/events/v3/", id="page views"),
     ],
 )
-@pytest.mark.parametrize("body", ["<html>", '{"results": [', {"events": None}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        pytest.param('{"results": [', marks=pytest.mark.long),
+        pytest.param({"events": None}, marks=pytest.mark.long),
+    ],
+)
 def test_no_page_of_hubspot_is_skipped_because_it_was_none(
     sandbox: Sandbox, tmp_path: Path, object: str, path: str, body: Any
 ) -> None:

@@ -245,6 +245,7 @@ def landed_of(crm: str, object: str) -> int:
         return int(warehouse.source_tables(crm, [object])[object].count().to_pyarrow().as_py())
 
 
+@pytest.mark.long
 def test_a_run_that_lost_a_field_pulls_all_else_and_decides_nothing(synced: Sandbox) -> None:
     """It names file, line and field, also of what its history asks for."""
     rename(synced, "country", "land")

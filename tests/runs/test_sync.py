@@ -265,6 +265,7 @@ def test_a_full_width_address_is_the_same_address(odd_values):
     assert "form_submissions" in objects
 
 
+@pytest.mark.long
 def test_more_decimals_than_we_write_are_not_an_edit(odd_values):
     """The sink compares with the value that the CRM holds, not with a rounded one."""
     *_, report = odd_values

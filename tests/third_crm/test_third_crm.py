@@ -80,6 +80,7 @@ def test_an_unknown_crm_is_a_configuration_error():
         connector("pipedrive")
 
 
+@pytest.mark.long
 def test_a_run_reads_decides_and_writes_the_third_crm_alone(minicrm, one_crm):
     """The second run writes nothing, and a change in the CRM is written back."""
     first = run_sync(mappings=one_crm)

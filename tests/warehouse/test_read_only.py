@@ -45,6 +45,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+@pytest.mark.long
 def test_a_looking_command_changes_no_byte(prepared, command):
     """Neither the file nor a .wal beside it."""
     folder, person = prepared
