@@ -38,13 +38,15 @@ class CompiledSql:
         """The keys of the texts that this process asked for."""
 
     def select(self, engine: SQLBackend, table: ir.Table) -> str:
-        """Return the SELECT statement of an expression, as `engine.compile` gives it.
+        """Return the SELECT statement of an expression, as Ibis' `create_table` uses it.
 
         Tables that exist in memory only become known to the engine under the names in it.
         """
         key, values = _describe(engine, table.op())
         if key not in self.texts:
-            text = engine.compile(table)
+            # as Ibis' create_table: `engine.compile` leaves ANTI JOIN in a text for PostgreSQL
+            # where an expression uses a part of itself twice
+            text = engine.compiler.to_sqlglot(table).sql(engine.dialect)
             for placeholder, value in values.items():
                 text = text.replace(value, placeholder)
             self.texts[key] = text
