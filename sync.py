@@ -135,6 +135,7 @@ def run(
                     lifecycle_tables.lifecycle,
                     known_before.records,
                     mappings,
+                    definition,
                     absent=absences.all_absent(warehouse),
                     as_of=current_run.started_at,
                 ),
