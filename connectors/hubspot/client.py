@@ -108,7 +108,7 @@ ASSOCIATION_CALLS_PER_DAY = 500_000
 
 ROTATION_WARNING = (
     "HubSpot gave another refresh token than the one that is set"
-    f" ({setting('hubspot', 'refresh_token')}), and this run goes on with it. onefunnel stores no"
+    f" ({setting('hubspot', 'refresh_token')}), and this run uses it. onefunnel stores no"
     " tokens: if the next run cannot log in, install the app in the account again and set the"
     " refresh token that you get"
 )
