@@ -18,6 +18,7 @@ from connectors import root_sync_error
 from connectors.hubspot.associations import associations_of
 from connectors.hubspot.catalog import ASSOCIATED_CONTACTS
 from connectors.salesforce.estimate import BULK_MIN_ROWS
+from errors import RetryableError
 from models import FieldSelection
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
@@ -338,6 +339,11 @@ def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_pat
             {"hasMore": True, "offset": 0, "lists": []},
             id="lists",
         ),
+        pytest.param(
+            "form_submissions", "GET", "/submissions/", {"results": []}, id="form submissions"
+        ),
+        pytest.param("page_views", "GET", "/events/v3/", {"results": []}, id="page views"),
+        pytest.param("owners", "GET", "/owners", {"results": []}, id="owners"),
     ],
 )
 def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
@@ -433,7 +439,7 @@ def test_a_page_of_hubspot_that_comes_twice_is_asked_for_again(
     assert warehouse.count(object) == whole.count(object) > 0
 
 
-def test_links_that_come_twice_are_asked_for_again(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_links_that_come_twice_are_asked_for_again(sandbox: Sandbox) -> None:
     """The rest of what a deal is linked to."""
     client, store = hubspot_client(sandbox), sandbox.hubspot
     deal = store.create(store.tables["deals"], {})
@@ -451,6 +457,16 @@ def test_links_that_come_twice_are_asked_for_again(sandbox: Sandbox, tmp_path: P
     assert sandbox.faults.planned() == []
     listed = found[id][ASSOCIATED_CONTACTS.name] or ""
     assert set(listed.split(";")) == {"7", *map(str, contacts)}
+
+
+def test_links_that_repeat_break_the_pull_off(sandbox: Sandbox) -> None:
+    """The message names the list."""
+    result = {"from": {"id": "5"}, "to": [], "paging": {"next": {"after": "x"}}}
+    fault = Fault(path="/associations/", status=200, body={"results": [result]}, times=None)
+    sandbox.faults.plan(fault)
+
+    with pytest.raises(RetryableError, match="deals.*same page again and again"):
+        associations_of(hubspot_client(sandbox), "deals", ["5"])
 
 
 def test_calls_that_were_too_many_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
