@@ -465,7 +465,7 @@ def test_links_that_repeat_break_the_pull_off(sandbox: Sandbox) -> None:
     fault = Fault(path="/associations/", status=200, body={"results": [result]}, times=None)
     sandbox.faults.plan(fault)
 
-    with pytest.raises(RetryableError, match="deals.*same page again and again"):
+    with pytest.raises(RetryableError, match=r"deals.*same page again and again"):
         associations_of(hubspot_client(sandbox), "deals", ["5"])
 
 
