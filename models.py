@@ -160,6 +160,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class ValueWriter:
+    """Who wrote a value into a CRM, and when, as the CRM itself remembers it.
+
+    field:  None where the CRM remembers the last writer of the whole record only
+    value:  what was written; None where the CRM does not say
+    writer: the user or app, as the CRM names it
+    is_own: whether it is the login that we write with (None: the CRM does not say who we are)
+    at:     in UTC
+    """
+
+    record_id: str
+    field: str | None
+    value: str | None
+    writer: str
+    is_own: bool | None
+    at: datetime
+
+
+@dataclass(frozen=True)
 class RowCheck:
     """The result of comparing the landed rows of one object with the CRM after an extract.
 

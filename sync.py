@@ -55,6 +55,7 @@ from warehouse.runs import Run, track_run
 from warehouse.warehouse import Warehouse, open_warehouse
 from writeback.api_budget import load_reserve
 from writeback.apply import apply_changes, hold_plan, plan_api_budgets
+from writeback.behind import behind_reasons
 from writeback.guard import check_plan, load_limits
 
 
@@ -73,9 +74,9 @@ def run(
 
     `as_of` is the time at which the lifecycle is computed (default: now). Without `write` the plan
     is stored and not written. `first` allows the first write into a CRM; without it the guard stops
-    a run whose warehouse knows of no write. `full` reads all records again. `wait` waits for
-    another run's lock. `adopt` deletes what the warehouse holds of another account of a CRM, and
-    starts over.
+    a run whose warehouse knows of no write, or is behind a CRM. `full` reads all records again.
+    `wait` waits for another run's lock. `adopt` deletes what the warehouse holds of another account
+    of a CRM, and starts over.
 
     Raises: WarehouseBusyError: another run holds the lock.
             AccountError: a login leads to another account than before; nothing was read.
@@ -134,10 +135,12 @@ def run(
                     lifecycle_tables.lifecycle,
                     known_before.records,
                     mappings,
+                    definition,
                     absent=absences.all_absent(warehouse),
                     as_of=current_run.started_at,
                 ),
             )
+            write_history = withheld.write_history(warehouse)
             change_plan = plan(
                 resolved.records,
                 lifecycle_tables.lifecycle,
@@ -145,7 +148,7 @@ def run(
                 mappings,
                 catalogs,
                 definition,
-                write_history=withheld.write_history(warehouse),
+                write_history=write_history,
                 absent=absences.records_of_absent_people(warehouse, resolved.records),
                 held_people=people_on_hold(known_now),
                 as_of=current_run.started_at,
@@ -154,6 +157,7 @@ def run(
             # the plan is stored before the first write: what is planned survives a crash
             runs.write_plan(warehouse, current_run, change_plan)
             withheld.save_withheld(warehouse, current_run, change_plan.held)
+            behind = behind_reasons(warehouse, crms, source_tables, write_history.attempts)
             guard_results = check_plan(
                 harm(
                     change_plan.changes,
@@ -167,6 +171,7 @@ def run(
                 mappings,
                 limits=limits,
                 written_crms=runs.written_crms(warehouse),
+                behind=behind,
                 first=first,
             )
             save_known(warehouse, Known(known_now, resolved.address_owners))

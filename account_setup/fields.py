@@ -13,6 +13,8 @@ from connectors import Client, FieldSetup, connector, crm_label
 from errors import ConfigError
 from models import Catalog, Field, FieldChangeResult, FieldOption, FieldSpec, MissingReason
 from session import connect
+from warehouse.field_changes import append_field_change
+from warehouse.warehouse import Warehouse
 
 OURS = "onefunnel_"
 """How the names of the fields begin that onefunnel creates without being asked for each."""
@@ -128,8 +130,12 @@ def _state_of_existing(
     return "no option" if absent else "exists"
 
 
-def set_up(account: AccountFields, chosen: Sequence[FieldState]) -> Iterator[FieldChangeResult]:
-    """Create the chosen fields and add the chosen options, one after the other; log each.
+def set_up(
+    account: AccountFields, chosen: Sequence[FieldState], warehouse: Warehouse
+) -> Iterator[FieldChangeResult]:
+    """Create the chosen fields and add the chosen options, one after the other.
+
+    Each is logged, and stored in `field_changes` before the next one.
 
     Raises: ConfigError: the connector creates no fields. AccessError: a permission is missing.
     """
@@ -137,11 +143,11 @@ def set_up(account: AccountFields, chosen: Sequence[FieldState]) -> Iterator[Fie
     missing = [one.spec for one in chosen if one.state in TO_CREATE]
     if missing:
         for result in setup.create(account.client, missing):
-            yield _logged(account.crm, result)
+            yield _stored(warehouse, account.crm, result)
     for one in chosen:
         if one.missing_options:
             result = setup.add_options(account.client, one.spec, one.missing_options)
-            yield _logged(account.crm, result)
+            yield _stored(warehouse, account.crm, result)
 
 
 def _require_setup(account: AccountFields) -> FieldSetup[Client]:
@@ -154,7 +160,8 @@ def _require_setup(account: AccountFields) -> FieldSetup[Client]:
     return account.setup
 
 
-def _logged(crm: str, result: FieldChangeResult) -> FieldChangeResult:
+def _stored(warehouse: Warehouse, crm: str, result: FieldChangeResult) -> FieldChangeResult:
+    append_field_change(warehouse, crm, result)
     _log.info(
         "field.setup crm=%s object=%s field=%s status=%s",
         crm,

@@ -10,6 +10,7 @@ from cli.output import AsJson, out, print_json, print_note
 if TYPE_CHECKING:
     from account_setup.fields import AccountFields, FieldState
     from config.loader import Configuration
+    from models import Rows
 
 app = typer.Typer()
 
@@ -91,20 +92,31 @@ def fields_command(
 
 def _show(configuration: "Configuration", *, as_json: bool) -> None:
     from account_setup.fields import account_fields
-    from cli.render.doctor import show_fields
+    from cli.render.doctor import show_field_changes, show_fields
+    from warehouse.field_changes import field_changes
+    from warehouse.warehouse import open_warehouse
 
     accounts = [account_fields(configuration, crm) for crm in configuration.mappings]
+    with open_warehouse(read_only=True) as warehouse:
+        changes = {one.crm: field_changes(warehouse, one.crm) for one in accounts}
     if as_json:
-        print_json({one.crm: _as_json(one.states) for one in accounts})
+        print_json({one.crm: _as_json(one.states, changes[one.crm]) for one in accounts})
     else:
         for account in accounts:
             show_fields(account, out)
+            show_field_changes(account.crm, changes[account.crm], out)
 
 
-def _as_json(states: "list[FieldState]") -> list[dict[str, object]]:
+def _as_json(states: "list[FieldState]", changes: "Rows | None" = None) -> list[dict[str, object]]:
+    """Return the states of fields; with `changes` also what was set up, field by field."""
     from dataclasses import asdict
 
-    return [asdict(state) for state in states]
+    listed = [asdict(state) for state in states]
+    for one, state in zip(listed, states, strict=True):
+        name = (state.spec.object, state.spec.name)
+        if changes is not None:
+            one["set_up"] = [row for row in changes if (row["object"], row["field"]) == name]
+    return listed
 
 
 def _create(
@@ -115,6 +127,7 @@ def _create(
 
     from account_setup.fields import set_up
     from cli.render.doctor import show_field_plan, show_field_results
+    from warehouse.run_lock import open_for_decision
 
     account = _account(configuration, crm)
     chosen = account.select(names)
@@ -126,7 +139,8 @@ def _create(
         return
     # a change of an account is logged, also by a scheduler
     logging.getLogger("onefunnel.fields").setLevel(logging.INFO)
-    results = list(set_up(account, chosen))
+    with open_for_decision() as warehouse:
+        results = list(set_up(account, chosen, warehouse))
     if as_json:
         print_json([asdict(result) for result in results])
     else:

@@ -1,4 +1,4 @@
-"""Show text as data, wherever people read it: terminal, log, HTML page, CSV, Markdown.
+"""Show text as data, wherever people read it: terminal, log, HTML page, CSV.
 
 A label or a value may hold what a stranger typed into a web form: markup, escape sequences that
 steer a terminal, characters that cannot be seen or turn the writing direction, formulas. Nothing of
@@ -68,15 +68,6 @@ def _csv_cell(cell: object) -> object:
         return cell
     text = visible(str(cell))
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
-
-
-def markdown_text(text: str) -> str:
-    """Return text for a line or a table cell of Markdown: no character is markup or HTML."""
-    return "".join(f"\\{char}" if char in _MARKDOWN else char for char in visible(text))
-
-
-_MARKDOWN = frozenset("\\`*_{}[]<>()#+-.!|~&:@")
-"""What Markdown takes with a backslash in front, and GitHub's mentions and links begin with."""
 
 
 def styled(*parts: str | tuple[str, str], style: str = "", keep: str = "") -> Text:

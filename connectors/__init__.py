@@ -31,6 +31,7 @@ from models import (
     MissingReason,
     Outcome,
     RecordChange,
+    ValueWriter,
     WriteVolume,
 )
 
@@ -227,8 +228,9 @@ class Connector(Generic[SettingsT, ClientT]):
     write:            writes changes and yields one outcome per record, batch by batch.
     estimate_writes:  estimates the calls of a write; the client is None without a connection.
 
-    A connector works without the rest, which `doctor`, `check` and `fields` use:
+    A connector works without the rest, which the guard, `doctor`, `check` and `fields` use:
 
+    value_writers:        returns who wrote the values of some fields, of records given by id.
     address:              returns the URL of the CRM; empty where the setting is missing.
     require_write_access: makes sure that records of some objects may be written, without a write.
                           Raises AccessError with the missing permission.
@@ -252,6 +254,9 @@ class Connector(Generic[SettingsT, ClientT]):
     existing_ids: Callable[[ClientT, str, Sequence[str]], set[str]]
     write: Callable[[ClientT, Iterable[RecordChange], Catalog], Iterator[list[Outcome]]]
     estimate_writes: Callable[[ClientT | None, WriteVolume], int]
+    value_writers: (
+        Callable[[ClientT, str, Sequence[str], Sequence[str]], list[ValueWriter]] | None
+    ) = None
     address: Callable[[SettingsT], str] | None = None
     require_write_access: Callable[[ClientT, Iterable[str]], None] | None = None
     checks: tuple[Check[ConnectedAccount[ClientT]], ...] = ()

@@ -1,7 +1,8 @@
 """The one retry policy for every CRM, and the calls that follow it.
 
 No other module of the connectors sleeps or loops over attempts. `ApiCaller.api_calls` and
-`ApiCaller.waits` count calls and waits. Several threads may use all of it at once.
+`ApiCaller.waits` count calls and waits by kind, `ApiCaller.limited_calls` calls by limit. Several
+threads may use all of it at once.
 """
 
 import logging
@@ -96,6 +97,7 @@ class ApiCaller:
         self.crm = crm
         self.rate_limiters = rate_limiters
         self.api_calls: Counter[str] = Counter()
+        self.limited_calls: Counter[str] = Counter()
         self.waits: dict[str, float] = defaultdict(float)
         self.throttled = 0
         self._waiting_until = 0.0
@@ -133,6 +135,7 @@ class ApiCaller:
             self.sleep(limit.acquire(), kind=kind)
             with self._lock:
                 self.api_calls[kind] += 1
+                self.limited_calls[limiter] += 1
             sent_at = time.monotonic()
             try:
                 return send()

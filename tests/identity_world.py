@@ -48,13 +48,18 @@ DEFINITION = Definition.model_validate(
         "events": {"form": {"points": 5, "channel": "web"}, "order": {"direction": "internal"}},
         "stages": [
             {"id": "suspect", "action": "nurture"},
-            {"id": "lead", "action": "nurture", "enter": {"event": "form"}},
+            {
+                "id": "lead",
+                "action": "nurture",
+                "enter": {"any": [{"event": "form"}, {"field": "tier", "in": ["silver"]}]},
+            },
             {
                 "id": "customer",
                 "final": True,
                 "enter": {"any": [{"event": "order"}, {"field": "tier", "in": ["gold"]}]},
             },
         ],
+        "disqualified": {"field": "tier", "in": ["unqualified"]},
     }
 )
 INSTANT = pa.timestamp("us")
@@ -132,6 +137,7 @@ class Runs:
                 tables.lifecycle,
                 known.records,
                 MAPPINGS,
+                DEFINITION,
                 absent=self._absent(rows),
                 as_of=as_of,
             ),

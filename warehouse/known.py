@@ -2,7 +2,13 @@
 
 from datetime import datetime
 
-from transforms.identity.known_records import Known, nothing_known, without_vanished
+from transforms.identity.known_records import (
+    KNOWN_RECORDS,
+    Known,
+    nothing_known,
+    without_vanished,
+)
+from transforms.identity.record_history import align_columns
 from warehouse.warehouse import Warehouse
 
 
@@ -13,7 +19,8 @@ def load_known(warehouse: Warehouse) -> Known:
     )
     if records is None or addresses is None:
         return nothing_known()
-    return Known(records, addresses)
+    # an older release stored fewer columns
+    return Known(align_columns(records, KNOWN_RECORDS), addresses)
 
 
 def save_known(warehouse: Warehouse, known: Known) -> None:

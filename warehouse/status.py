@@ -28,6 +28,8 @@ REMEDIES = {
     "them in the CRM (one address, or a link), or `retry` writes what each person is now",
     "final_stage_lost": "the person left the final stage when records of others were joined: "
     "correct those records, or `retry` writes the lower stage",
+    "moved_down": "the person moved to a lower stage when records of others were joined: correct "
+    "those records, or `retry` writes the lower stage",
     "review": "changed in the CRM: `retry` writes the definition value, `keep` keeps the CRM value",
     "manual_change": "changed in the CRM, and `on_manual_change: keep` keeps it; `retry` writes "
     "the definition value once",

@@ -112,6 +112,7 @@ def check_plan(
     *,
     limits: Limits,
     written_crms: frozenset[str],
+    behind: Mapping[str, str],
     first: bool,
 ) -> list[GuardResult]:
     """Check the plan of every CRM against the limits.
@@ -119,7 +120,8 @@ def check_plan(
     `written_crms` names the CRMs into which a run of this warehouse has written. A warehouse that
     knows of no write is new, lost or the wrong one, and its plan replaces most values: it needs a
     person's yes (`first`), and no limit counts then. Where neither the plan nor the CRM has a
-    value for the fields that are written, there is nothing to ask.
+    value for the fields that are written, there is nothing to ask. A
+    warehouse that is behind a CRM needs the same yes; `behind` has the reason by CRM.
     """
     records, vanished = _counts(harm.known), _counts(harm.vanished)
     planned = _counts(changes.group_by("crm").aggregate(records=changes.count()))
@@ -138,7 +140,8 @@ def check_plan(
             overwritten=tuple(one for one in fields[crm] if one.overwritten),
         )
         if crm in written_crms:
-            stop_reason = _exceeded_limits(result, limits)
+            is_behind = planned[crm] and not first
+            stop_reason = (is_behind and behind.get(crm)) or _exceeded_limits(result, limits)
         elif not first and (values := sum(one.values for one in fields[crm])) + planned[crm]:
             stop_reason = _first_write(crm, values)
         else:

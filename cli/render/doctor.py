@@ -13,7 +13,7 @@ from account_setup.fields import AccountFields, FieldState
 from cli.render.run import make_table
 from cli.safe_text import styled
 from connectors import crm_label
-from models import FieldChangeResult, FieldSpec
+from models import FieldChangeResult, FieldSpec, Rows
 from settings import SettingOrigin
 
 STYLES = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "dim"}
@@ -97,6 +97,18 @@ def show_field_results(crm: str, results: Sequence[FieldChangeResult], console: 
     for one in results:
         place, details = f"{one.object}.{one.field}", _details(one)
         table.add_row(styled(place), styled(one.status), styled(details))
+    console.print(table)
+
+
+def show_field_changes(crm: str, changes: Rows, console: Console) -> None:
+    """Print what was set up in an account before, and when; nothing where it was nothing."""
+    if not changes:
+        return
+    table = make_table(f"{crm_label(crm)}: set up so far", "UTC", "field", "result")
+    table.columns[1].overflow = "fold"
+    for row in changes:
+        at, place = f"{row['at']:%Y-%m-%d %H:%M}", f"{row['object']}.{row['field']}"
+        table.add_row(at, styled(place), styled(row["status"]))
     console.print(table)
 
 

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from connectors.access_token import AccessToken, IssuedToken, fixed_token, issued_token
 from connectors.answer_limits import TIMEOUT, AnswerTooLargeError, limit_answers
-from connectors.client_state import ClientState
+from connectors.client_state import ClientState, reserved_calls
 from connectors.http import (
     MAX_CONNECTIONS,
     Response,
@@ -42,7 +42,7 @@ from connectors.hubspot.paths import (
 )
 from connectors.rate_limiter import RateLimiter
 from connectors.retry import ApiCaller
-from errors import AccessError, RejectedError
+from errors import AccessError, QuotaError, RejectedError
 from models import Account
 from settings import Rule, is_one_line, raise_problems, rule_problems, setting
 
@@ -102,6 +102,16 @@ OAUTH_CALLS = 110
 
 ASSOCIATION_CALLS = 150
 """Calls in 10 seconds for associations: HubSpot, "Associate records"; 200 with an add-on."""
+
+ASSOCIATION_CALLS_PER_DAY = 500_000
+"""The same page. No header shows how many are left, so only the calls of this run are counted."""
+
+ROTATION_WARNING = (
+    "HubSpot gave another refresh token than the one that is set"
+    f" ({setting('hubspot', 'refresh_token')}), and this run uses it. onefunnel stores no"
+    " tokens: if the next run cannot log in, install the app in the account again and set the"
+    " refresh token that you get"
+)
 
 
 class Client(ClientState):
@@ -298,9 +308,25 @@ class Client(ClientState):
 
         self.require_quota()
         pace = "associations" if "/associations/" in path else "general"
+        if pace == "associations":
+            self._require_association_quota()
         return self._authorized(
             where, send, kind=kind, limiter="search" if kind == "search" else pace
         )
+
+    def _require_association_quota(self) -> None:
+        """Make sure that the day's calls for associations, a quota of their own, are not used up.
+
+        Raises: QuotaError where this run has made them all, but for the reserve.
+        """
+        reserved = reserved_calls(self._reserve or 0, ASSOCIATION_CALLS_PER_DAY) or 0
+        allowed = max(ASSOCIATION_CALLS_PER_DAY - reserved, 0)
+        if self.api_caller.limited_calls["associations"] >= allowed:
+            raise QuotaError(
+                f"{LABEL} allows {ASSOCIATION_CALLS_PER_DAY:,} calls a day for associations, of"
+                f" which {reserved:,} are kept for other programs (QUOTA__RESERVE). What was read"
+                " stays; a run on the next day continues behind it"
+            )
 
     def _authorized(self, where: str, send: Callable[[str], T], **options: Any) -> T:
         """Make a call with the token, and once more with a new one where HubSpot refuses it."""
@@ -340,7 +366,10 @@ class Client(ClientState):
 
         body = self.api_caller.call(f"POST {path}", send, kind="login", limiter="general")
         # HubSpot gives the same refresh token again; should it change, the newest one is valid
-        self._refresh_token = str(body.get("refresh_token") or self._refresh_token)
+        newest = str(body.get("refresh_token") or self._refresh_token)
+        if newest != self._refresh_token and ROTATION_WARNING not in self.warnings:
+            self.warnings.append(ROTATION_WARNING)
+        self._refresh_token = newest
         self._hub_id = str(body.get("hub_id") or "")
         return issued_token(body)
 

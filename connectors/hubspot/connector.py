@@ -9,6 +9,7 @@ from connectors.hubspot.field_setup import FIELD_SETUP
 from connectors.hubspot.sink import estimate_writes, write
 from connectors.hubspot.source import estimate, reread, source
 from connectors.hubspot.verify import existing_ids, find_differences, is_countable
+from connectors.hubspot.writers import value_writers
 
 CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
@@ -25,6 +26,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
+    value_writers=value_writers,
     address=address,
     require_write_access=require_write_access,
     checks=CHECKS,

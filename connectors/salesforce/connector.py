@@ -10,6 +10,7 @@ from connectors.salesforce.field_setup import FIELD_SETUP
 from connectors.salesforce.sink import estimate_writes, write
 from connectors.salesforce.source import estimate, reread, source
 from connectors.salesforce.verify import existing_ids, find_differences, is_countable
+from connectors.salesforce.writers import value_writers
 
 CONNECTOR: Connector[Settings, Client] = Connector(
     label=LABEL,
@@ -26,6 +27,7 @@ CONNECTOR: Connector[Settings, Client] = Connector(
     existing_ids=existing_ids,
     write=write,
     estimate_writes=estimate_writes,
+    value_writers=value_writers,
     address=address,
     require_write_access=require_write_access,
     checks=CHECKS,

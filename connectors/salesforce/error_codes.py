@@ -183,6 +183,14 @@ ERROR_RULES = (
     ErrorRule(code="SERVER_UNAVAILABLE", error=RetryableError, fix="the server is busy"),
     ErrorRule(code="SERVICE_UNAVAILABLE", error=RetryableError, fix="the server is busy"),
     ErrorRule(
+        code="FUNCTIONALITY_TEMPORARILY_UNAVAILABLE",
+        error=RetryableError,
+        fix="Salesforce switched this off for a time",
+    ),
+    ErrorRule(
+        code="TOO_MANY_APEX_REQUESTS", error=RetryableError, fix="too many Apex calls at once"
+    ),
+    ErrorRule(
         code="API_CURRENTLY_DISABLED", error=RetryableError, fix="Salesforce is being maintained"
     ),
     ErrorRule(
@@ -283,8 +291,10 @@ def rejection(errors: list[ApiError], where: str) -> SyncError:
     first = errors[0]
     code = first.code or "UNKNOWN"
     row = _rule(400, code)
-    if issubclass(row.error, RetryableError):
-        return row.error(f"Salesforce answered {code} to {where}: {row.fix}")
+    if issubclass(row.error, (RetryableError, QuotaError)):
+        # a limit that a trigger met for one record: the record itself is right
+        error = row.error if issubclass(row.error, RetryableError) else RetryableError
+        return error(f"Salesforce answered {code} to {where}: {row.fix}")
     field = next((name for name in first.field_names if is_name(name)), None)
     text = f"Salesforce refused {where} with {code}" + (f" for {field}" if field else "")
     return RejectedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)

@@ -189,7 +189,8 @@ def token_or_error(
     code = str(body.get("error") or body.get("errorCode") or "")
     if response.status >= 400 and code:
         description = str(body.get("error_description") or body.get("message") or "")
-        return login_error(code, description, method, host, response.status)
+        error = login_error(code, description, method, host, response.status)
+        return retryable(str(error), response) if isinstance(error, RetryableError) else error
     if response.status >= 400:
         fix = _BUSY if response.status >= 500 else f"is the address right? {_name('instance_url')}"
         return retryable(f"{LABEL} answered {response.status} to {where}: {fix}", response)

@@ -23,6 +23,9 @@ BATCH: Final = 100
 WRITE_VALIDATION: Final = "2026-09"
 """The version whose writes obey the rules of the account and adjust dates."""
 
+_SOURCE_IDS: Final = {"INTEGRATION": "4169410", "IMPORT": "9001"}
+"""The app or import that wrote a value; any other was written by a user."""
+
 _WRITTEN: Final = (
     "createdate",
     "hs_createdate",
@@ -432,7 +435,12 @@ def _body(
     if with_history:
         body["propertiesWithHistory"] = {
             name: [
-                {"value": value, "timestamp": iso(at), "sourceType": source, "sourceId": "sandbox"}
+                {
+                    "value": value,
+                    "timestamp": iso(at),
+                    "sourceType": source,
+                    "sourceId": _SOURCE_IDS.get(source, "userId:28604240"),
+                }
                 for at, value, source in record.past(name)
             ]
             for name in with_history

@@ -12,7 +12,8 @@ import pytest
 from config.loader import CONFIG_FOLDER, load_configuration
 from config.wanted_fields import wanted_fields
 from models import FieldSpec
-from run_helpers import configured_sandbox, run_cli
+from run_helpers import configured_sandbox, run_cli, table_rows
+from sandbox.faults import Fault
 from sandbox.hubspot.schema import Option
 from sandbox.server import Sandbox
 
@@ -114,6 +115,52 @@ def test_each_creation_is_logged(sandbox: Sandbox, caplog: pytest.LogCaptureFixt
     assert caplog.messages == [
         "field.setup crm=hubspot object=contacts field=onefunnel_score status=created"
     ]
+
+
+@pytest.mark.parametrize(
+    ("crm", "name", "places"),
+    [
+        ("hubspot", "onefunnel_score", ["contacts"]),
+        ("salesforce", "onefunnel_score__c", ["Lead", "Contact"]),
+    ],
+)
+def test_each_creation_is_kept_and_shown(
+    sandbox: Sandbox, crm: str, name: str, places: list[str]
+) -> None:
+    """In the warehouse, also before its first run: with time, field and result."""
+    forget_our_fields(sandbox)
+
+    run_cli("fields", "--create", crm, "--field", name, "--yes")
+    shown = run_cli("fields")
+    listed = json.loads(run_cli("fields", "--json").stdout)[crm]
+
+    kept = [(row["crm"], row["object"], row["field"], row["status"]) for row in stored_changes()]
+    assert kept == [(crm, place, name, "created") for place in places]
+    assert "set up so far" in shown.stdout
+    assert max(len(line) for line in shown.stdout.splitlines()) <= 80
+    changed = {one["spec"]["object"] for one in listed if one["set_up"]}
+    assert changed == set(places)
+
+
+def test_a_refused_creation_is_kept_too(sandbox: Sandbox) -> None:
+    """With what the CRM refused."""
+    forget_our_fields(sandbox)
+    refusal = {"category": "VALIDATION_ERROR", "message": "no"}
+    sandbox.faults.plan(
+        Fault(path="/properties/contacts", method="POST", status=400, body=refusal, after=1)
+    )
+
+    ended = run_cli("fields", "--create", "hubspot", "--field", "onefunnel_score", "--yes")
+
+    [row] = stored_changes()
+    assert (ended.exit_code, row["status"]) == (1, "refused")
+    assert "VALIDATION_ERROR" in row["text"]
+
+
+def stored_changes() -> list[dict[str, Any]]:
+    """Return the rows of `field_changes`, in their order."""
+    rows = table_rows("field_changes")
+    return sorted(rows, key=lambda row: row["at"])
 
 
 def test_a_field_of_the_team_is_created_by_its_name_only(sandbox: Sandbox) -> None:

@@ -32,7 +32,12 @@ from cli import output
 from cli.output import handle_errors, print_json, print_note
 from cli.render.backtest import show_backtest
 from cli.render.definition_diff import show_difference
-from cli.render.doctor import show_diagnosis, show_field_results, show_fields
+from cli.render.doctor import (
+    show_diagnosis,
+    show_field_changes,
+    show_field_results,
+    show_fields,
+)
 from cli.render.explain import show_receipt
 from cli.render.extract import row_check_table, show_estimates
 from cli.render.html import backtest_page, difference_page
@@ -44,7 +49,6 @@ from cli.safe_text import (
     SafeConsole,
     VisibleLogRecord,
     csv_text,
-    markdown_text,
     styled,
     visible,
 )
@@ -232,6 +236,9 @@ SCREENS: dict[str, Callable[[str, SafeConsole], None]] = {
     ),
     "fields set up": lambda text, to: show_field_results(
         "hubspot", [FieldChangeResult(text, text, "refused", text)], to
+    ),
+    "fields set up so far": lambda text, to: show_field_changes(
+        "hubspot", [{"at": AT, "object": text, "field": text, "status": text}], to
     ),
     "a line": lambda text, to: to.print(text),
     "a text": lambda text, to: to.print(Text(text, style="bold")),
@@ -436,16 +443,6 @@ def test_csv_has_no_formula_and_a_line_per_row(text: str) -> None:
     assert [row[1] for row in rows] == ["n", "-3", "-0.5"]
     assert not rows[0][0].lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠"))
     assert rows[1][0].removeprefix("'") == visible(text)
-
-
-@settings(max_examples=200, deadline=None)
-@given(hostile_texts)
-def test_markdown_has_no_markup(text: str) -> None:
-    """What could be markup has a backslash in front; without them the text is as it was."""
-    pairs = re.findall(r"\\(.)|(.)", markdown_text(text))
-
-    assert "".join(escaped or plain for escaped, plain in pairs) == visible(text)
-    assert not any(plain in set("\\<>[]()|*_`#!&@") for _, plain in pairs if plain)
 
 
 @settings(max_examples=100, deadline=None)

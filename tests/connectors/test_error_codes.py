@@ -21,13 +21,16 @@ from cryptography.x509.oid import NameOID
 from connectors.error_mapping import ErrorRule
 from connectors.http import Response, open_session, parse_json, send_request
 from connectors.hubspot import error_codes as hubspot
+from connectors.hubspot.auth import parse_token
 from connectors.salesforce import error_codes as salesforce
+from connectors.salesforce.login_errors import token_or_error
 from errors import (
     AccessError,
     ConfigError,
     QuotaError,
     RejectedError,
     RetryableError,
+    RowLockedError,
     SyncError,
     UnknownOutcomeError,
 )
@@ -227,6 +230,87 @@ def test_a_null_in_an_error_does_not_hide_the_rest_of_it() -> None:
     assert isinstance(salesforce.to_error(answer(403, spent), "GET /x"), QuotaError)
 
 
+PASSING = [
+    pytest.param(
+        "REQUEST_LIMIT_EXCEEDED",
+        "ConcurrentPerOrgLongTxn Limit exceeded.",
+        RetryableError,
+        id="long transactions",
+    ),
+    pytest.param("API_CURRENTLY_DISABLED", "API is not enabled", RetryableError, id="maintenance"),
+    pytest.param("UNKNOWN_EXCEPTION", "An unexpected error", RetryableError, id="unexpected"),
+    pytest.param(
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "Score: System.LimitException: Apex CPU time limit exceeded",
+        RetryableError,
+        id="CPU time of a trigger",
+    ),
+    pytest.param(
+        "CANNOT_EXECUTE_FLOW_TRIGGER",
+        "The flow failed: Apex CPU time limit exceeded.",
+        RetryableError,
+        id="CPU time of a flow",
+    ),
+    pytest.param(
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "Score: System.LimitException: Too many SOQL queries: 101",
+        RetryableError,
+        id="queries of a trigger",
+    ),
+    pytest.param(
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "caused by: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access",
+        RowLockedError,
+        id="a lock that a trigger met",
+    ),
+    pytest.param("", "UNABLE_TO_LOCK_ROW: unable to lock", RowLockedError, id="only in the text"),
+    pytest.param("", "SERVER_UNAVAILABLE, try again", RetryableError, id="only in the text, busy"),
+]
+
+
+@pytest.mark.parametrize(("code", "message", "error"), PASSING)
+@pytest.mark.parametrize("name", ["errorCode", "statusCode"])
+def test_what_passes_by_itself_is_tried_later(
+    name: str, code: str, message: str, error: type[SyncError]
+) -> None:
+    """The answer to a call, or to one record of a batch or a job."""
+    problem = {name: code, "message": f"{message} {MARKER}"}
+
+    of_call = salesforce.to_error(answer(400, [problem]), "PATCH /x")
+    of_record = salesforce.rejection(salesforce.parse_errors([problem]), "a record of a batch")
+
+    assert (type(of_call), type(of_record)) == (error, error)
+    assert MARKER not in f"{of_call}{of_record}"
+
+
+def test_a_spent_day_that_one_record_meets_does_not_put_it_aside() -> None:
+    """A trigger called the API: the next run tries the record again."""
+    problem = {"statusCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}
+
+    of_record = salesforce.rejection(salesforce.parse_errors([problem]), "a record of a batch")
+
+    assert type(of_record) is RetryableError
+
+
+def test_a_code_that_stands_in_the_text_only_is_the_code() -> None:
+    """In Salesforce before a colon, in HubSpot in a list behind the words."""
+    told = [{"message": f"STRING_TOO_LONG: data value too large: {MARKER}"}]
+    listed = [{"isValid": False, "message": MARKER, "error": "INVALID_LONG", "name": "score"}]
+    text = f"Property values were not valid: {orjson.dumps(listed).decode()}"
+
+    by_salesforce = salesforce.to_error(answer(400, told), "PATCH /x")
+    by_hubspot = hubspot.to_error(answer(400, {"message": text}), "POST /x")
+
+    assert isinstance(by_salesforce, RejectedError)
+    assert isinstance(by_hubspot, RejectedError)
+    assert (by_salesforce.code, by_hubspot.code, by_hubspot.field) == (
+        "STRING_TOO_LONG",
+        "INVALID_LONG",
+        "score",
+    )
+    assert MARKER not in f"{by_salesforce}{by_hubspot}"
+
+
 def test_a_row_lock_inside_a_triggers_error_is_a_row_lock() -> None:
     """The trigger failed only because it had to wait."""
     body = [
@@ -290,6 +374,28 @@ def test_a_wait_that_is_too_long_is_named_with_its_time(crm: Any) -> None:
 
     assert isinstance(raised, RetryableError)
     assert "no calls before 2014-03-01 02:00 UTC" in str(raised)
+
+
+TWO_HOURS = {"Retry_After": "7200", "Date": "Sat, 01 Mar 2014 00:00:00 GMT"}
+
+
+def test_a_login_to_hubspot_that_must_wait_too_long_names_the_time() -> None:
+    """As every other call."""
+    with pytest.raises(RetryableError, match="no calls before 2014-03-01 02:00 UTC"):
+        parse_token(answer(429, {}, **TWO_HOURS), "POST /oauth")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(503, {}), (400, {"error": "server_error"}), (429, b"")]
+)
+def test_a_login_to_salesforce_that_must_wait_too_long_names_the_time(
+    status: int, body: Any
+) -> None:
+    """As every other call."""
+    error = token_or_error(answer(status, body, **TWO_HOURS), "client credentials", "h")
+
+    assert isinstance(error, RetryableError)
+    assert "no calls before 2014-03-01 02:00 UTC" in str(error)
 
 
 @pytest.mark.parametrize("crm", [hubspot, salesforce])

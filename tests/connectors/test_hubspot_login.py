@@ -110,6 +110,33 @@ def test_a_token_that_is_refused_again_stops(sandbox: Sandbox, client: Client) -
     assert client.api_calls["login"] == 2
 
 
+def test_a_refresh_token_that_changes_serves_the_run_and_is_reported(sandbox: Sandbox) -> None:
+    """HubSpot gives the same one today; nothing here can store another one for the next run."""
+    client = hubspot_oauth_client(sandbox)
+    body = {
+        "access_token": sandbox.hubspot_token,
+        "refresh_token": "planted-newer",
+        "expires_in": 0,
+    }
+    sandbox.faults.plan(Fault(path=TOKEN_PATH, status=200, body=body))
+    sent: list[bytes] = []
+
+    def note(moment: str, _: str, path: str, form: bytes) -> None:
+        if moment == "asked" and path.endswith("/token"):
+            sent.append(form)
+
+    sandbox.faults.watch(note)
+    client.check_connection()
+
+    with pytest.raises(AccessError, match="install the app in the account again"):
+        client.check_connection()
+
+    (warning,) = client.warnings
+    assert "SOURCES__HUBSPOT__REFRESH_TOKEN" in warning
+    assert "planted" not in warning
+    assert b"planted-newer" in sent[-1]
+
+
 def test_a_service_key_is_not_renewed(sandbox: Sandbox) -> None:
     """There is nothing to renew it with."""
     client = hubspot_client(sandbox)

@@ -11,7 +11,7 @@ from connector_helpers import hubspot_client, small_sandbox, write_outcomes
 from connectors import Client
 from errors import AccessError
 from models import FieldChange, Outcome, RecordChange
-from sandbox.faults import Fault
+from sandbox.faults import Effect, Fault
 from sandbox.hubspot.store import Record
 from sandbox.server import Sandbox
 
@@ -377,6 +377,7 @@ def test_a_stage_set_after_it_was_emptied_is_read_back(sandbox: Sandbox, apply: 
         pytest.param([], id="a list"),
         pytest.param({"status": "COMPLETE", "results": None}, id="results that are not results"),
         pytest.param({"status": "COMPLETE", "results": []}, id="not a word of the records"),
+        pytest.param({"status": "COMPLETE", "results": [None]}, id="null for the records"),
     ],
 )
 def test_what_an_answer_does_not_mention_is_settled_by_reading(
@@ -390,6 +391,56 @@ def test_what_an_answer_does_not_mention_is_settled_by_reading(
 
     assert [(one.status, one.attempts) for one in outcomes] == [("written", 2)] * 2
     assert {held_by(sandbox, id, "onefunnel_score") for id in ids} == {"64"}
+
+
+def test_only_what_an_answer_leaves_out_is_sent_again(sandbox: Sandbox, apply: Apply) -> None:
+    """Fewer results than inputs."""
+    first, second, third = several(sandbox, 3)
+    told = {"id": first, "properties": {"onefunnel_score": "64"}}
+    body = {"status": "COMPLETE", "results": [told]}
+    fault = Fault(path="/batch/update", effect="commit_then_refuse", status=200, body=body)
+    sandbox.faults.plan(fault)
+
+    def somebody_edits(moment: str, _: str, path: str, __: bytes) -> None:
+        if moment == "done" and "update" in path:
+            found(sandbox, third).properties["onefunnel_score"] = "13"
+
+    sandbox.faults.watch(somebody_edits)
+    outcomes = {
+        one.record_id: one
+        for one in apply(*(change(id, score(None, "64")) for id in (first, second, third)))
+    }
+
+    assert {id: (one.status, one.reason, one.attempts) for id, one in outcomes.items()} == {
+        first: ("written", "", 1),
+        second: ("written", "", 1),
+        third: ("held", "changed_in_crm", 1),
+    }
+
+
+@pytest.mark.parametrize("results", [[], [None]])
+@pytest.mark.parametrize(
+    ("effect", "expected"),
+    [("refuse", ("held", "unavailable", 3)), ("commit_then_refuse", ("written", "", 1))],
+)
+def test_answers_without_results_are_settled_by_reading_and_then_named(
+    sandbox: Sandbox,
+    client: Client,
+    apply: Apply,
+    results: list[None],
+    effect: Effect,
+    expected: tuple[str, str, int],
+) -> None:
+    """However often: what was written is found, what was not is sent three times and held."""
+    ids = several(sandbox, 2)
+    body = {"status": "COMPLETE", "results": results}
+    fault = Fault(path="/batch/update", effect=effect, status=200, body=body, times=None)
+    sandbox.faults.plan(fault)
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.reason, one.attempts) for one in outcomes] == [expected] * 2
+    assert client.api_calls["write"] == expected[2]
 
 
 def test_a_number_with_more_digits_than_we_keep_is_the_one_we_saw(

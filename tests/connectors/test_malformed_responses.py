@@ -1,5 +1,6 @@
 """Answers no CRM should give: asked for again, put aside and counted, or found by the proof."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from connector_helpers import (
     salesforce_client,
 )
 from connectors import root_sync_error
+from connectors.hubspot.associations import associations_of
+from connectors.hubspot.catalog import ASSOCIATED_CONTACTS
 from connectors.salesforce.estimate import BULK_MIN_ROWS
+from errors import RetryableError
 from models import FieldSelection
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
@@ -335,6 +339,11 @@ def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_pat
             {"hasMore": True, "offset": 0, "lists": []},
             id="lists",
         ),
+        pytest.param(
+            "form_submissions", "GET", "/submissions/", {"results": []}, id="form submissions"
+        ),
+        pytest.param("page_views", "GET", "/events/v3/", {"results": []}, id="page views"),
+        pytest.param("owners", "GET", "/owners", {"results": []}, id="owners"),
     ],
 )
 def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
@@ -350,6 +359,114 @@ def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
         warehouse.extract(hubspot_client(sandbox), {object: ()})
 
     assert "same page again and again" in str(root_sync_error(broken.value))
+
+
+@pytest.mark.parametrize(
+    ("object", "method", "path", "body", "looks"),
+    [
+        pytest.param(
+            "contacts",
+            "GET",
+            "/objects/contacts",
+            {"paging": {"next": {"after": "1"}}},
+            1,
+            id="list",
+        ),
+        pytest.param(
+            "contacts",
+            "POST",
+            "/contacts/search",
+            {"total": 300, "paging": {"next": {"after": "0"}}},
+            0,
+            id="search",
+        ),
+        pytest.param(
+            "email_events",
+            "GET",
+            "/email/public/",
+            {"hasMore": True, "offset": "", "events": []},
+            0,
+            id="e-mail events",
+        ),
+        pytest.param(
+            "form_submissions",
+            "GET",
+            "/submissions/",
+            {"paging": {"next": {"after": "MA"}}},
+            0,
+            id="submissions",
+        ),
+        pytest.param(
+            "page_views",
+            "GET",
+            "/events/v3/",
+            {"paging": {"next": {"after": "MA"}}},
+            0,
+            id="page views",
+        ),
+        pytest.param(
+            "owners", "GET", "/owners", {"paging": {"next": {"after": "0"}}}, 0, id="owners"
+        ),
+    ],
+)
+def test_a_page_of_hubspot_that_comes_twice_is_asked_for_again(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    object: str,
+    method: str,
+    path: str,
+    body: dict[str, Any],
+    looks: int,
+) -> None:
+    """Once: the third answer is another one, and nothing is left out."""
+    folders = tmp_path / "whole", tmp_path / "twice"
+    for folder in folders:
+        folder.mkdir()
+    whole, warehouse = (ExtractHarness("hubspot", folder) for folder in folders)
+    whole.extract(hubspot_client(sandbox), {object: ()})
+    if method == "POST":
+        warehouse.extract(hubspot_client(sandbox), {object: ()})
+        add_blank_records(sandbox, "contacts", 3)
+        whole.extract(hubspot_client(sandbox), {object: ()})
+    page = {"results": [], **body}
+    sandbox.faults.plan(
+        Fault(path=path, method=method, status=200, body=page, after=looks, times=2)
+    )
+
+    warehouse.extract(hubspot_client(sandbox), {object: ()})
+
+    assert sandbox.faults.planned() == []
+    assert warehouse.count(object) == whole.count(object) > 0
+
+
+def test_links_that_come_twice_are_asked_for_again(sandbox: Sandbox) -> None:
+    """The rest of what a deal is linked to."""
+    client, store = hubspot_client(sandbox), sandbox.hubspot
+    deal = store.create(store.tables["deals"], {})
+    contacts = [one.id for one in store.tables["contacts"].live()][:3]
+    for contact in contacts:
+        store.associate("deals", deal.id, "contacts", contact)
+    id = str(deal.id)
+    link = {"toObjectId": "7", "associationTypes": []}
+    result = {"from": {"id": id}, "to": [link], "paging": {"next": {"after": "0"}}}
+    fault = Fault(path="/associations/", status=200, body={"results": [result]})
+    sandbox.faults.plan(replace(fault, times=2))
+
+    found = associations_of(client, "deals", [id])
+
+    assert sandbox.faults.planned() == []
+    listed = found[id][ASSOCIATED_CONTACTS.name] or ""
+    assert set(listed.split(";")) == {"7", *map(str, contacts)}
+
+
+def test_links_that_repeat_break_the_pull_off(sandbox: Sandbox) -> None:
+    """The message names the list."""
+    result = {"from": {"id": "5"}, "to": [], "paging": {"next": {"after": "x"}}}
+    fault = Fault(path="/associations/", status=200, body={"results": [result]}, times=None)
+    sandbox.faults.plan(fault)
+
+    with pytest.raises(RetryableError, match=r"deals.*same page again and again"):
+        associations_of(hubspot_client(sandbox), "deals", ["5"])
 
 
 def test_calls_that_were_too_many_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -407,6 +524,57 @@ def test_a_page_of_salesforce_that_repeats_breaks_the_pull_off(
         warehouse.extract(salesforce_client(sandbox), LEADS)
 
     assert "same page again and again" in str(root_sync_error(broken.value))
+
+
+def test_a_page_of_salesforce_that_comes_twice_is_asked_for_again(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Once: the third answer is the last page."""
+    warehouse = ExtractHarness("salesforce", tmp_path)
+    first = {"Id": "00Qak0000000001AAA", "Company": "A"}
+    page = {"totalSize": 2, "done": False, "records": [first], "nextRecordsUrl": "/services/next"}
+    last = {"totalSize": 2, "done": True, "records": [first | {"Id": "00Qak0000000002AAA"}]}
+    sandbox.faults.plan(Fault(path="/queryAll", status=200, body=page, after=1))
+    sandbox.faults.plan(Fault(path="/services/next", status=200, body=page))
+    sandbox.faults.plan(Fault(path="/services/next", status=200, body=last))
+
+    warehouse.extract(salesforce_client(sandbox), LEADS)
+
+    assert warehouse.query('SELECT "Id" FROM "Lead" ORDER BY 1') == [
+        ("00Qak0000000001AAA",),
+        ("00Qak0000000002AAA",),
+    ]
+
+
+def test_a_page_of_a_job_that_comes_twice_is_asked_for_again(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Once: the third answer is the last page."""
+    add_leads(sandbox.salesforce, BULK_MIN_ROWS)
+    warehouse = ExtractHarness("salesforce", tmp_path)
+    head = '"Id","CreatedDate","SystemModstamp","IsDeleted","Company"\n'
+    page = Fault(
+        path="/results",
+        status=200,
+        body=f'{head}"00Qak0000000001AAA","","","","A"\n',
+        headers={"Sforce-NumberOfRecords": "1", "Sforce-Locator": "again"},
+        times=2,
+    )
+    last = Fault(
+        path="/results",
+        status=200,
+        body=f'{head}"00Qak0000000002AAA","","","","A"\n',
+        headers={"Sforce-NumberOfRecords": "1", "Sforce-Locator": "null"},
+    )
+    sandbox.faults.plan(page)
+    sandbox.faults.plan(last)
+
+    warehouse.extract(salesforce_client(sandbox), LEADS)
+
+    assert warehouse.query('SELECT "Id" FROM "Lead" ORDER BY 1') == [
+        ("00Qak0000000001AAA",),
+        ("00Qak0000000002AAA",),
+    ]
 
 
 def test_a_page_of_a_job_that_repeats_breaks_the_pull_off(sandbox: Sandbox, tmp_path: Path) -> None:

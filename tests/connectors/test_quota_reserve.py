@@ -9,11 +9,14 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from connector_helpers import (
     ExtractHarness,
     add_blank_records,
+    count_calls,
     hubspot_client,
     salesforce_client,
 )
 from connectors import root_sync_error
 from connectors.client_state import reserved_calls
+from connectors.hubspot import associations
+from connectors.hubspot import client as client_module
 from errors import QuotaError
 from sandbox.server import Sandbox
 
@@ -61,3 +64,20 @@ def test_salesforce_is_read_down_to_the_reserve(sandbox: Sandbox, tmp_path: Path
         warehouse.extract(client, {"Lead": ("Company",)})
 
     assert client.calls_remaining == 1000 - 950 - client.api_calls["read"]
+
+
+def test_calls_for_associations_have_a_quota_of_their_own(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No header of HubSpot shows it: the run counts, and keeps the reserve."""
+    monkeypatch.setattr(client_module, "ASSOCIATION_CALLS_PER_DAY", 4)
+    monkeypatch.setattr(associations, "ASSOCIATION_LIMIT", 1)
+    add_blank_records(sandbox, "deals", 4)
+    ids = [str(deal.id) for deal in sandbox.hubspot.tables["deals"].live()]
+    client = hubspot_client(sandbox)
+
+    with client.keep_reserve(2), pytest.raises(QuotaError, match="4 calls a day for associations"):
+        associations.associations_of(client, "deals", ids)
+
+    assert count_calls(sandbox, "/batch/read") == 2
+    client.check_connection()

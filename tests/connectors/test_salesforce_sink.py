@@ -509,6 +509,74 @@ def test_answers_that_do_not_fit_what_was_sent_are_settled_by_reading(
     assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
 
 
+@pytest.mark.parametrize("body", [[], [None] * 2])
+@pytest.mark.parametrize(
+    ("effect", "expected"),
+    [("refuse", ("held", "unavailable", 3)), ("commit_then_refuse", ("written", "", 1))],
+)
+def test_answers_without_results_are_settled_by_reading_and_then_named(
+    sandbox: Sandbox,
+    client: Client,
+    apply: Apply,
+    body: list[None],
+    effect: Effect,
+    expected: tuple[str, str, int],
+) -> None:
+    """However often: what was written is found, what was not is sent three times and held."""
+    ids = several(sandbox, 2)
+    sandbox.faults.plan(Fault(method="PATCH", effect=effect, status=200, body=body, times=None))
+
+    outcomes = apply(*(change(id, score(None, "64")) for id in ids))
+
+    assert [(one.status, one.reason, one.attempts) for one in outcomes] == [expected] * 2
+    assert client.api_calls["write"] == expected[2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"id": "750"}, id="no state"),
+        pytest.param({"id": "750", "state": None}, id="a null state"),
+        pytest.param({"id": "750", "state": 7}, id="a number"),
+        pytest.param({"id": "750", "state": "Paused"}, id="a state of tomorrow"),
+        pytest.param([None], id="a list"),
+    ],
+)
+def test_a_job_whose_state_is_absent_or_unknown_is_asked_for_again(
+    sandbox: Sandbox, by_job: Client, body: object
+) -> None:
+    """The next answer has it: no row is sent twice."""
+    ids = several(sandbox, 3)
+    state = "/jobs/ingest/"
+    sandbox.faults.plan(Fault(method="GET", path=state, status=200, body=body, times=2))
+
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert [(one.status, one.attempts) for one in outcomes] == [("written", 1)] * 3
+
+
+def test_a_job_that_never_has_a_state_is_settled_by_reading(
+    sandbox: Sandbox, by_job: Client
+) -> None:
+    """Its rows were written: none is sent again."""
+    ids = several(sandbox, 3)
+    fault = Fault(
+        method="GET",
+        path="/jobs/ingest/",
+        effect="commit_then_refuse",
+        status=200,
+        body={"id": "750"},
+        times=None,
+    )
+    sandbox.faults.plan(fault)
+
+    outcomes = write_outcomes("salesforce", by_job, [change(id, score(None, "64")) for id in ids])
+
+    assert [(one.status, one.attempts) for one in outcomes] == [("written", 1)] * 3
+    assert {held_by(sandbox, id, SCORE) for id in ids} == {64}
+
+
 @pytest.mark.parametrize("body", [[], {}, [None] * 2, "<html>busy</html>"])
 def test_a_look_that_shows_something_else_is_asked_for_again(
     sandbox: Sandbox, apply: Apply, body: object

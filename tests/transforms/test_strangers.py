@@ -122,6 +122,53 @@ def test_strangers_stay_out_from_one_above_the_limit_on(attacked, count, crm):
     assert {row["email_match_ok"] for row in rows} == {are_in}
 
 
+PROSPECT_CASES = [
+    (count, crm, by, joined_by, tier)
+    for (count, crm, by, joined_by), tier in product(CASES, ("none", "unqualified"))
+]
+"""The same cases, and what the strangers say: another tier, or one that disqualifies."""
+
+
+def prospect(name: str, joined_by: str) -> list[Row]:
+    """A lead by the tier of their HubSpot contact; a Salesforce contact is the same person."""
+    mine = [row for row in customer(name, joined_by) if row["object"] in ("Contact", "contacts")]
+    return changed(mine, f"h-{name}", tier="silver")
+
+
+@pytest.fixture(scope="module")
+def misled(engine: SQLBackend) -> list[dict[str, Row]]:
+    """All prospects in one world: before the strangers came, the night after, and one later."""
+    runs = Runs(engine)
+    names = {case: "-".join(map(str, case)) for case in PROSPECT_CASES}
+    known = [row for case, name in names.items() for row in prospect(name, case[3])]
+    new = [row for case, name in names.items() for row in strangers(name, *case[:3], tier=case[4])]
+    return [runs.run(known, FIRST), runs.run(known + new, SECOND), runs.run(known + new, THIRD)]
+
+
+@pytest.mark.parametrize(
+    ("crm", "by", "joined_by", "tier"), sorted({case[1:] for case in PROSPECT_CASES})
+)
+def test_what_strangers_say_of_a_prospect_is_not_written(misled, crm, by, joined_by, tier):
+    """A join that moves the person down is held, in both nights; one above the limit joins none.
+
+    By link a group has no limit: all of them join, and the person is held at every count.
+    """
+    before, *after = misled
+    names = [f"{count}-{crm}-{by}-{joined_by}-{tier}" for count in COUNTS]
+    keys = [
+        (key, count)
+        for count, name in zip(COUNTS, names, strict=True)
+        for key in (f"salesforce:Contact:c-{name}", f"hubspot:contacts:h-{name}")
+    ]
+    are_in = {key: by == "link" or count <= MAX_SIZE - 2 for key, count in keys}
+    held = [[night[key]["hold_reason"] == "moved_down" for key, _ in keys] for night in after]
+    moved = [[night[key]["stage"] != "lead" for key, _ in keys] for night in after]
+
+    assert {(before[key]["stage"], before[key]["status"]) for key, _ in keys} == {("lead", "open")}
+    assert held == [list(are_in.values())] * 2
+    assert tier == "unqualified" or moved == held
+
+
 # --- stories --------------------------------------------------------------------------------------
 
 
@@ -160,6 +207,9 @@ def bridged(name: str) -> list[Row]:
 
 GOLD = contact("h-gold", email="gold@example.com", tier="gold")
 NO_TIER = lead("s-gold", email="gold@example.com", tier="none") | {"born": FIRST}
+SILVER = contact("h-silver", email="silver@example.com", tier="silver")
+NO_SILVER = lead("s-silver", email="silver@example.com", tier="none") | {"born": FIRST}
+FALLEN = contact("h-fallen", email="fallen@example.com", tier="silver")
 OWN = contact("h-own", email="own@example.com", tier="gold")
 ROLE = contact("h-role", email="info@example.com")
 TWO_ROLES = [contact(f"h-two-{number}", email="info@two.example.com") for number in (1, 2)]
@@ -195,6 +245,12 @@ STORIES: dict[str, list[list[Row]]] = {
         *[[GOLD, NO_TIER]] * 2,
         [GOLD, NO_TIER | {"tier": None}],
     ],
+    "a stranger's tier moves a prospect": [
+        [SILVER],
+        *[[SILVER, NO_SILVER]] * 2,
+        [SILVER, NO_SILVER | {"tier": None}],
+    ],
+    "a prospect's own tier changes": [[FALLEN], *[[FALLEN | {"tier": "none"}]] * 3],
     "their own tier changes": [[OWN], *[[OWN | {"tier": "none"}]] * 3],
     "a record is out of sight": [GONE, *[without(GONE, "h-gone")] * 3],
     "the contact with the order is out of sight": [HIDDEN, *[without(HIDDEN, "c-hidden")] * 3],
@@ -308,6 +364,20 @@ def test_a_final_stage_that_a_strangers_field_takes_away_is_held(nights):
         assert by_night(nights, key, "hold_reason") == [None, *["final_stage_lost"] * 2, None]
 
 
+def test_a_lower_stage_that_a_strangers_field_brings_is_held_until_it_is_corrected(nights):
+    """Nothing is written for the person meanwhile."""
+    assert by_night(nights, hubspot("silver"), "stage") == ["lead", "suspect", "suspect", "lead"]
+    for key in (hubspot("silver"), "salesforce:Lead:s-silver"):
+        assert by_night(nights, key, "hold_reason") == [None, *["moved_down"] * 2, None]
+    assert by_night(nights, hubspot("silver"), "held_standing") == [None, "lead", "lead", None]
+
+
+def test_a_lower_stage_that_the_persons_own_record_brings_is_not_held(nights):
+    """No record of others came."""
+    assert by_night(nights, hubspot("fallen"), "stage") == ["lead", *["suspect"] * 3]
+    assert by_night(nights, hubspot("fallen"), "hold_reason") == [None] * 4
+
+
 def test_a_final_stage_that_was_that_of_a_record_out_of_sight_is_held(nights):
     """The contact with the order is not seen: that is no sign that there was none."""
     assert by_night(nights, hubspot("hidden"), "stage") == ["customer", *["lead"] * 3]
@@ -338,3 +408,16 @@ def test_a_record_out_of_sight_counts_as_vanished(nights, name, since):
 def test_a_record_that_comes_back_is_the_person_it_was(nights):
     """What it was joined with is known meanwhile."""
     assert by_night(nights, hubspot("back"), "person_id") == [person("back")] * 4
+
+
+def test_the_state_that_an_older_release_left_is_read(engine):
+    """It has no standing: the customer is who they were, and no person is held."""
+    runs = Runs(engine)
+    runs.run(customer("upgrade"), FIRST)
+    known = runs.warehouse.table("known_records").drop("standing", "held_standing")
+    runs.warehouse.replace_table("known_records", runs.warehouse.materialize("older", known))
+
+    after = runs.run(customer("upgrade") + strangers("upgrade", 3), SECOND)
+
+    assert after[hubspot("upgrade")]["person_id"] == person("upgrade")
+    assert {row["hold_reason"] for row in after.values()} == {None}

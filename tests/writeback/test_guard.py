@@ -59,6 +59,7 @@ def check(mappings):
         new=0,
         empty=False,
         written=True,
+        behind=False,
         first=False,
         name="onefunnel_reasons",
     ):
@@ -105,6 +106,7 @@ def check(mappings):
             mappings,
             limits=Limits(),
             written_crms=frozenset({"hubspot"} if written else ()),
+            behind={"hubspot": "it is behind"} if behind else {},
             first=first,
         )
         return result
@@ -282,3 +284,12 @@ def test_a_limit_outside_0_to_1_is_refused(
 
     with pytest.raises(ConfigError, match=name):
         load_limits()
+
+
+def test_a_warehouse_that_is_behind_needs_a_persons_yes(check):
+    """However few values are concerned; `--first` is the yes, and nothing to write needs none."""
+    plan = {"before": 3, "replaced": 1, "behind": True}
+
+    assert check(**plan).stop_reason == "it is behind"
+    assert not check(**plan, first=True).is_stopped
+    assert not check(**plan | {"replaced": 0}).is_stopped

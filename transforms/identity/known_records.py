@@ -10,6 +10,7 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 
+from config.definition import Definition
 from config.mapping import Mapping
 from transforms.staging.literals import int64
 from transforms.staging.timestamps import from_datetime, to_timestamp
@@ -24,8 +25,10 @@ KNOWN_RECORDS = ibis.schema(
         "linked_id": "string",
         "is_missing": "boolean",
         "is_final": "boolean",
+        "standing": "string",
         "hold_reason": "string",
         "held_with": "string",
+        "held_standing": "string",
         "held_since": "timestamp(6)",
         "vanished_at": "timestamp(6)",
     }
@@ -38,7 +41,10 @@ PERSON_SPLIT = "person_split"
 FINAL_STAGE_LOST = "final_stage_lost"
 """A person left the final stage as records of others joined, or one of theirs is out of sight."""
 
-PERSON_HOLDS = (PERSON_SPLIT, FINAL_STAGE_LOST)
+MOVED_DOWN = "moved_down"
+"""A person moved to a lower stage, or was disqualified, as records of others joined."""
+
+PERSON_HOLDS = (PERSON_SPLIT, FINAL_STAGE_LOST, MOVED_DOWN)
 """Why all records of a person are held until an admin decides."""
 
 
@@ -46,9 +52,10 @@ class Known(NamedTuple):
     """The state of the last run whose plan was stored; both tables are empty before the first.
 
     records:   `KNOWN_RECORDS`: of each record its person, the group that links alone made, whether
-               the person was in a final stage, since when and why the person is held
-               (held_with: the person of before), whether the record is missing (deleted, or its
-               CRM does not show it), and, until a plan without it is written, since when
+               the person was in a final stage, the standing, since when and why the person is held
+               (held_with: the person of before; held_standing: the standing of before), whether the
+               record is missing (deleted, or its CRM does not show it), and, until a plan without
+               it is written, since when
     addresses: `KNOWN_ADDRESSES`: the one person whom an address identified
     """
 
@@ -69,6 +76,7 @@ def known_records(
     lifecycle: ir.Table,
     previous: ir.Table,
     mappings: Map[str, Mapping],
+    definition: Definition,
     *,
     absent: ir.Table,
     as_of: datetime,
@@ -76,17 +84,17 @@ def known_records(
     """Give the state that this run leaves: the records it sees, and those it no longer sees.
 
     A hold stays until the records are one person again, or until the person is back in a final
-    stage. A record that vanished stays until a plan without it is written.
+    stage, or where they stood. A record that vanished stays until a plan without it is written.
 
     In:     records(key, crm, object, record_id, person_id, linked_id, deleted),
-            lifecycle(person_id, status); previous: `KNOWN_RECORDS` of the last run;
+            lifecycle(person_id, standing, status); previous: `KNOWN_RECORDS` of the last run;
             absent(crm, object, record_id): the records that a CRM does not show
     Out:    `KNOWN_RECORDS`
     Source: docs/people.md, "Strangers".
     """
     at = to_timestamp(int64(from_datetime(as_of)))
-    won = lifecycle.select(won_id="person_id", is_final=lifecycle.status == "won")
-    now = records.left_join(won, records.person_id == won.won_id)
+    stood = lifecycle.select("standing", who="person_id", is_final=lifecycle.status == "won")
+    now = records.left_join(stood, records.person_id == stood.who)
     hidden = absent.select(hidden=absent.crm + ":" + absent.object + ":" + absent.record_id)
     now = now.left_join(hidden.distinct(), now.key == hidden.hidden)
     now = now.mutate(
@@ -94,7 +102,7 @@ def known_records(
     )
     before = previous.rename("before_{name}")
     both = now.left_join(before, now.key == before.before_key)
-    both = _with_holds(both, _out_of_sight(previous, now), at)
+    both = _with_holds(both, _out_of_sight(previous, now), definition, at)
     was_live = both.before_vanished_at.notnull() | (~both.before_is_missing).fill_null(False)
     seen = both.mutate(
         vanished_at=(both.is_missing & was_live).ifelse(
@@ -136,8 +144,10 @@ def _out_of_sight(previous: ir.Table, now: ir.Table) -> ir.Table:
     return previous.anti_join(now, "key").select("person_id").distinct()
 
 
-def _with_holds(both: ir.Table, out_of_sight: ir.Table, at: ir.TimestampValue) -> ir.Table:
-    """Set hold_reason, held_with and held_since of the records that are seen."""
+def _with_holds(
+    both: ir.Table, out_of_sight: ir.Table, definition: Definition, at: ir.TimestampValue
+) -> ir.Table:
+    """Set hold_reason, held_with, held_standing and held_since of the records that are seen."""
     both = _with_splits(both, out_of_sight)
     hidden = out_of_sight.select(hidden_id="person_id")
     both = both.left_join(hidden, both.before_person_id == hidden.hidden_id)
@@ -147,10 +157,19 @@ def _with_holds(both: ir.Table, out_of_sight: ir.Table, at: ir.TimestampValue) -
     has_others = both.before_key.isnull().any().over(of_person) | (known_first != known_last)
     is_lost = both.before_is_final.fill_null(False).any().over(of_person) & ~both.is_final
     is_hidden = both.hidden_id.notnull().any().over(of_person)
-    both = both.mutate(is_lost=(is_lost & (has_others | is_hidden)).fill_null(False))
+    # the rank of those who went silent does not count: no record of others makes them silent
+    rank = _rank(both.standing, definition).nullif(_rank(ibis.literal("recycled"), definition))
+    rank_before = _rank(both.before_standing, definition).max().over(of_person)
+    both = both.mutate(
+        is_lost=(is_lost & (has_others | is_hidden)).fill_null(False),
+        is_moved_down=((rank < rank_before) & has_others).fill_null(False),
+        is_still_down=(rank < _rank(both.before_held_standing, definition)).fill_null(False),
+        rank_before=rank_before,
+    )
     stays = ibis.cases(
         (both.before_hold_reason == PERSON_SPLIT, both.is_still_split),
         (both.before_hold_reason == FINAL_STAGE_LOST, ~both.is_final),
+        (both.before_hold_reason == MOVED_DOWN, both.is_still_down),
         else_=False,
     )
     both = both.mutate(stays=stays.fill_null(False))
@@ -158,6 +177,7 @@ def _with_holds(both: ir.Table, out_of_sight: ir.Table, at: ir.TimestampValue) -
         (both.is_split, PERSON_SPLIT),
         (both.stays, both.before_hold_reason),
         (both.is_lost, FINAL_STAGE_LOST),
+        (both.is_moved_down, MOVED_DOWN),
         else_=ibis.null("string"),
     )
     is_new = both.is_split | ~both.stays
@@ -167,10 +187,30 @@ def _with_holds(both: ir.Table, out_of_sight: ir.Table, at: ir.TimestampValue) -
             ibis.ifelse(is_new, both.before_person_id, both.before_held_with),
             ibis.null("string"),
         ),
+        held_standing=(both.hold_reason == MOVED_DOWN).ifelse(
+            ibis.ifelse(is_new, _standing(both.rank_before, definition), both.before_held_standing),
+            ibis.null("string"),
+        ),
         held_since=both.hold_reason.notnull().ifelse(
             ibis.ifelse(is_new, at, both.before_held_since), ibis.null("timestamp(6)")
         ),
     )
+
+
+def _standings(definition: Definition) -> tuple[str, ...]:
+    """Every standing, from the lowest to the highest."""
+    return ("disqualified", "recycled", *definition.stage_ids)
+
+
+def _rank(standing: ir.StringValue, definition: Definition) -> ir.IntegerValue:
+    """The place of a standing among all; NULL where the definition has it no more."""
+    ranks = ((standing == name, rank) for rank, name in enumerate(_standings(definition)))
+    return ibis.cases(*ranks, else_=None).cast("int64")
+
+
+def _standing(rank: ir.IntegerValue, definition: Definition) -> ir.StringValue:
+    names = ((rank == place, name) for place, name in enumerate(_standings(definition)))
+    return ibis.cases(*names, else_=None).cast("string")
 
 
 def _with_splits(both: ir.Table, out_of_sight: ir.Table) -> ir.Table:
