@@ -13,8 +13,8 @@ from sandbox.server import Sandbox
 
 gc.set_threshold(*GARBAGE_COLLECTION)
 
-SET_ONCE = {"PYTEST_CURRENT_TEST", "SCHEMA__NAMING"}
-"""What pytest and `run_dlt` set for the whole process."""
+SET_ONCE = {"PYTEST_CURRENT_TEST", "SCHEMA__NAMING", "PYTHONPATH"}
+"""What pytest, `run_dlt` and the fork server of the crash tests set for the whole process."""
 
 
 @pytest.fixture(autouse=True)
