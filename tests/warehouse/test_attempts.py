@@ -206,3 +206,36 @@ def test_storing_a_run_leaves_the_rows_of_others():
         stored = warehouse.table("runs").order_by("run_id").to_pyarrow().to_pylist()
 
     assert [(row["run_id"], row["status"]) for row in stored] == [("1", "done"), ("2", "running")]
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "code"),
+    [
+        pytest.param({}, 0, id="no limit"),
+        pytest.param({"quarantined": 2}, 0, id="at the limit"),
+        pytest.param({"quarantined": 1}, 4, id="above the limit"),
+        pytest.param({"held": 1}, 0, id="what waits for apply is not counted"),
+        pytest.param({"held": 0, "quarantined": 9}, 4, id="one of two"),
+    ],
+)
+def test_a_run_above_its_limit_has_the_exit_code_4(fail_on, code):
+    run = Run(None, AT, fail_on=fail_on, status="done")
+    run.counts["records"] = [
+        {"crm": "hubspot", "status": "quarantined", "reason": "refused", "records": 1},
+        {"crm": "salesforce", "status": "quarantined", "reason": "refused", "records": 1},
+        {"crm": "hubspot", "status": "held", "reason": "approval", "records": 7},
+        {"crm": "hubspot", "status": "held", "reason": "frozen", "records": 1},
+    ]
+
+    run.end()
+
+    assert run.exit_code == code
+
+
+def test_a_stopped_plan_has_the_exit_code_3_whatever_else_is_above_its_limit():
+    run = Run(None, AT, fail_on={"held": 0}, status="stopped")
+    run.counts["records"] = [{"crm": "hubspot", "status": "held", "reason": "guard", "records": 7}]
+
+    run.end()
+
+    assert run.exit_code == 3
