@@ -60,14 +60,24 @@ class RejectedError(SyncError):
     """Quarantine this record and continue: the CRM rejects this value.
 
     `code` is the error code of the CRM, `field` the rejected field where the CRM names it, `fix`
-    what an admin can do.
+    what an admin can do. `crm_message` is the CRM's own message: it may hold values of the record,
+    so nothing shows or stores it before the connector has found it in the account's metadata.
     """
 
-    def __init__(self, text: str, *, code: str, field: str | None = None, fix: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str,
+        field: str | None = None,
+        fix: str = "",
+        crm_message: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.field = field
         self.fix = fix
+        self.crm_message = crm_message
 
 
 class QuotaError(SyncError):

@@ -15,7 +15,7 @@ app = typer.Typer()
 MOVES = ("up", "down", "first")
 OUTCOMES = (*STATUSES, "unknown")
 TABLE_ROWS = 100
-"""A table shows so many changes."""
+"""The number of changes in a table; CSV and JSON have all."""
 
 
 @app.command("show")

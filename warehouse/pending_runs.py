@@ -1,9 +1,10 @@
-"""Attempts that are no rows of `runs` yet: a file each, in a folder beside the DuckDB file.
+"""Attempts that are not rows of `runs` yet: a file each, in a folder beside the DuckDB file.
 
-DuckDB lets one process use its file. So an attempt that ends without the run lock leaves its row
-here, and disturbs no active run; and a run that has the lock is here as `running`, for everybody
-who only looks. Whoever has the lock next, or releases it, takes the rows in. On PostgreSQL there
-are no such files: an attempt stores its row at once.
+DuckDB lets one process use its file. So an attempt that ends without the run lock leaves a file
+here and does not disturb the active run. The run that has the lock is here as `running`, because
+readers open a copy of the warehouse that does not have it yet. A run stores the ended attempts as
+rows when it takes the lock and when it ends. On PostgreSQL there are no such files: an attempt
+stores its row at once.
 """
 
 import json
@@ -33,7 +34,7 @@ def save(run: Run) -> bool:
 
 
 def load() -> list[Run]:
-    """Return the attempts that are no rows yet, and the active run; a killed one is interrupted."""
+    """Return the attempts that are not rows yet, and the active run; a killed one is interrupted."""
     return [_as_seen(document) for _, document in _documents()]
 
 

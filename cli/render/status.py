@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from warehouse.status import Status
 
 MAX_FAILURES = 5
-"""So many failures since the last success are shown; `--json` has all."""
+"""The number of failures since the last success that are shown; `--json` has all."""
 
 
 def show_status(status: "Status", console: Console) -> None:
