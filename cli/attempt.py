@@ -1,6 +1,7 @@
 """What `run`, `plan`, `apply` and `undo` share: each attempt is stored, however it ends."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -67,6 +68,10 @@ def parse_limits(texts: list[str]) -> dict[str, int]:
 @contextmanager
 def _signals_as_errors() -> Iterator[None]:
     """Turn the first ending signal into an error; later ones do not disturb how the run ends."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python delivers signals to the main thread, and only it may set a handler
+        yield
+        return
     numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
     # one that is ignored stays so: `nohup` ignores SIGHUP
     before = {
