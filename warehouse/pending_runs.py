@@ -34,7 +34,7 @@ def save(run: Run) -> bool:
 
 
 def load() -> list[Run]:
-    """Return the attempts that are not rows yet, and the active run; a killed one is interrupted."""
+    """Return the attempts that are not rows yet, and the active run (where killed: interrupted)."""
     return [_as_seen(document) for _, document in _documents()]
 
 
