@@ -4,7 +4,13 @@ A message says what failed, where (CRM, object, record id, field) and what to do
 a value of a record, a token, a query string, or a request or response body.
 """
 
+import signal
+import traceback
 from datetime import timedelta
+from pathlib import Path
+
+EXIT_FAILED, EXIT_CONFIGURATION, EXIT_STOPPED_BY_GUARD, EXIT_ABOVE_LIMIT = 1, 2, 3, 4
+"""Exit codes; after a signal it is 128 and the number of the signal."""
 
 
 class SyncError(Exception):
@@ -54,14 +60,24 @@ class RejectedError(SyncError):
     """Quarantine this record and continue: the CRM rejects this value.
 
     `code` is the error code of the CRM, `field` the rejected field where the CRM names it, `fix`
-    what an admin can do.
+    what an admin can do. `crm_message` is the CRM's own message: it may hold values of the record,
+    so nothing shows or stores it before the connector has found it in the account's metadata.
     """
 
-    def __init__(self, text: str, *, code: str, field: str | None = None, fix: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str,
+        field: str | None = None,
+        fix: str = "",
+        crm_message: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.field = field
         self.fix = fix
+        self.crm_message = crm_message
 
 
 class QuotaError(SyncError):
@@ -74,3 +90,38 @@ class UnknownOutcomeError(SyncError):
 
 class UnconfirmedWriteError(UnknownOutcomeError):
     """The CRM accepted a value and may have kept another: read the record, do not send again."""
+
+
+class SignalError(KeyboardInterrupt):
+    """A signal such as SIGTERM ends the process, in the same way as Ctrl-C."""
+
+    def __init__(self, signal_code: int) -> None:
+        super().__init__()
+        self.signal_code = signal_code
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a command that an error ends."""
+    match error:
+        case KeyboardInterrupt():
+            return 128 + _signal_of(error)
+        case ConfigError():
+            return EXIT_CONFIGURATION
+    return EXIT_FAILED
+
+
+def describe_error(error: BaseException) -> str:
+    """Say what ended a command, without a value of a record: a library's message may hold one."""
+    match error:
+        case KeyboardInterrupt():
+            return f"ended by the signal {signal.Signals(_signal_of(error)).name}"
+        case SyncError():
+            return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+def _signal_of(error: KeyboardInterrupt) -> int:
+    # dlt raises its own class for a signal during an extract; it has the same attribute
+    return int(getattr(error, "signal_code", signal.SIGINT))

@@ -145,7 +145,8 @@ class WriteVolume:
 class Outcome:
     """What became of one record's changes. `error` never holds a value of the record.
 
-    `field` is the refused field, where the CRM names one.
+    `field` is the refused field, where the CRM names one. `crm_message` is the CRM's own message,
+    where it is metadata of the account, such as the text of a validation rule.
     """
 
     object: str
@@ -157,6 +158,7 @@ class Outcome:
     error_code: str | None = None
     error: str | None = None
     field: str | None = None
+    crm_message: str | None = None
 
 
 @dataclass(frozen=True)

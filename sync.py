@@ -46,12 +46,13 @@ from transforms.planning.plan import plan
 from transforms.planning.undo import undo
 from transforms.resolve import resolve
 from warehouse import absences, accounts, reconcile, row_checks, runs, status, withheld
+from warehouse.attempts import active_run
 from warehouse.destination import destination_problems
 from warehouse.dlt_runner import run_dlt
 from warehouse.erasure import delete_erased_records, load_erasure_settings
 from warehouse.known import accept_vanished, load_known, save_known
-from warehouse.run_lock import RunLock, lock_ttl, run_lock
-from warehouse.runs import Run, track_run
+from warehouse.run_lock import RunLock, lock_ttl
+from warehouse.runs import Run
 from warehouse.warehouse import Warehouse, open_warehouse
 from writeback.api_budget import load_reserve
 from writeback.apply import apply_changes, hold_plan, plan_api_budgets
@@ -68,6 +69,7 @@ def run(
     wait: bool = False,
     adopt: bool = False,
     as_of: datetime | None = None,
+    current_run: Run | None = None,
     bars: ProgressReporter,
 ) -> Report:
     """Extract from the CRMs, compute the lifecycle, plan the differences, and write them.
@@ -76,7 +78,8 @@ def run(
     is stored and not written. `first` allows the first write into a CRM; without it the guard stops
     a run whose warehouse knows of no write, or is behind a CRM. `full` reads all records again.
     `wait` waits for another run's lock. `adopt` deletes what the warehouse holds of another account
-    of a CRM, and starts over.
+    of a CRM, and starts over. `current_run` is the attempt that a command has begun (default: a new
+    one).
 
     Raises: WarehouseBusyError: another run holds the lock.
             AccountError: a login leads to another account than before; nothing was read.
@@ -88,7 +91,8 @@ def run(
     require_settings(configuration)
     definition, limits = configuration.definition, load_limits()
     erasure_settings = load_erasure_settings()
-    current_run = Run(definition.id, started_at=as_of or datetime.now(UTC))
+    current_run = current_run or new_run("run" if write else "plan", as_of)
+    current_run.definition_id = definition.id
     with run_session(current_run, configuration, wait=wait, adopt=adopt) as (lock, crms):
         if write:
             require_stage_fields(configuration, crms)
@@ -203,6 +207,11 @@ def dry_run_as_of(configuration: Configuration, at: datetime, *, bars: ProgressR
     return run(configuration, write=False, full=True, as_of=at, bars=bars)
 
 
+def new_run(command: str, at: datetime | None = None) -> Run:
+    """Begin an attempt now, or as of a time."""
+    return Run(None, at or datetime.now(UTC), command=command)
+
+
 def require_settings(configuration: Configuration) -> None:
     """Check all settings of a run before its first call.
 
@@ -224,19 +233,18 @@ def run_session(
     current_run: Run, configuration: Configuration, *, wait: bool, adopt: bool = False
 ) -> Iterator[tuple[RunLock, list[CrmSession]]]:
     """Hold the run lock, connect to the accounts of before, and store how the run ends."""
-    with run_lock(current_run.run_id, wait=wait) as lock:
+    with active_run(current_run, wait=wait) as lock:
         with open_warehouse() as warehouse:
-            runs.mark_interrupted(warehouse)
             source_types = {crm: warehouse.source_types(crm) for crm in configuration.mappings}
             known_accounts = accounts.known_accounts(warehouse)
         if adopt:
             crms = connect_all(configuration)
         else:
             crms = connect_all(configuration, source_types, known_accounts=known_accounts)
+        current_run.clients = {crm.crm: crm.client for crm in crms}
         with open_warehouse() as warehouse:
             accounts.save_accounts(warehouse, {crm.crm: crm.account for crm in crms})
-        with track_run(current_run, {crm.crm: crm.client for crm in crms}):
-            yield lock, crms
+        yield lock, crms
 
 
 def extract(
@@ -277,23 +285,39 @@ def extract(
 
 
 def apply_run(
-    configuration: Configuration, run_id: str, *, wait: bool = False, bars: ProgressReporter
+    configuration: Configuration,
+    run_id: str,
+    *,
+    limit: int | None = None,
+    wait: bool = False,
+    current_run: Run | None = None,
+    bars: ProgressReporter,
 ) -> Report:
     """Write the stored plan of a run; hold each record that changed in the CRM since the plan.
+
+    `limit` is the largest number of records to write; the rest stays in the plan. The `apply` is a
+    run of its own, with its own times and calls; the outcomes are those of the plan.
 
     Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
     """
     require_settings(configuration)
+    current_run = current_run or new_run("apply")
     with open_warehouse() as warehouse:
-        current_run = runs.load_run(warehouse, run_id)
+        planned = runs.load_plan(warehouse, run_id)
+    current_run.plan_run_id, current_run.definition_id = planned.run_id, planned.definition_id
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
         ensure_schema_unchanged(configuration, crms)
         with open_warehouse() as warehouse, warehouse.compiled_sql():
-            accept_vanished(warehouse, until=current_run.started_at)
-            apply_changes(warehouse, current_run, crms, lock, bars=bars)
-            return run_report.build_apply_report(
-                current_run, status.outcome_counts(warehouse, run_id)
+            accept_vanished(warehouse, until=planned.started_at)
+            apply_changes(warehouse, current_run, crms, lock, limit=limit, bars=bars)
+            report = run_report.build_apply_report(
+                current_run, status.outcome_counts(warehouse, planned.run_id)
             )
+            current_run.counts |= {"records": report.records}
+            if not any(row["reason"] == "limit" for row in report.records):
+                planned.status = "done"
+                runs.save_run(warehouse, planned)
+            return report
 
 
 def undo_run(
@@ -301,19 +325,26 @@ def undo_run(
     run_id: str,
     *,
     write: bool,
+    record_id: str | None = None,
+    field: str | None = None,
     wait: bool = False,
+    current_run: Run | None = None,
     bars: ProgressReporter,
 ) -> Report:
     """Restore the values that a run replaced, where the CRM still has the value it wrote.
 
-    The undo is a run of its own: it can be planned, applied and undone like any other.
+    `record_id` and `field` select one record or one field. The undo is a run of its own: it can be
+    planned, applied and undone like any other.
 
-    Raises: WarehouseBusyError: another run holds the lock. ConfigError: the run is unknown.
+    Raises: WarehouseBusyError: another run holds the lock.
+            ConfigError: the run is unknown, or wrote nothing to this record or field.
     """
     require_settings(configuration)
+    current_run = current_run or new_run("undo")
+    current_run.definition_id = configuration.definition.id
     with open_warehouse() as warehouse:
-        runs.load_run(warehouse, run_id)
-    current_run = Run(configuration.definition.id, started_at=datetime.now(UTC))
+        undone_id = runs.load_plan(warehouse, run_id).run_id
+        withheld.require_written(warehouse, undone_id, record_id=record_id, field=field)
     with run_session(current_run, configuration, wait=wait) as (lock, crms):
         extract(current_run, crms, lock, full=False, bars=bars)
         ensure_schema_unchanged(configuration, crms)
@@ -323,7 +354,7 @@ def undo_run(
             source_tables = read_source_tables(warehouse, crms)
             reconcile.resolve_unknown(warehouse, source_tables, mappings, catalogs)
             undo_plan = undo(
-                withheld.fields_written(warehouse, run_id),
+                withheld.fields_written(warehouse, undone_id, record_id=record_id, field=field),
                 warehouse.table("records"),
                 source_tables,
                 mappings,
@@ -337,7 +368,7 @@ def undo_run(
             else:
                 hold_plan(warehouse, current_run, crms, status="planned", reason="approval")
             report.records = status.outcome_counts(warehouse, current_run.run_id)
-            current_run.counts |= {"undo": run_id, "records": report.records}
+            current_run.counts |= {"undo": undone_id, "records": report.records}
             return report
 
 

@@ -1,7 +1,7 @@
 """Build the report of a run, an undo or an apply."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import ibis
@@ -61,10 +61,9 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields by name, the times as ISO 8601."""
-        document = asdict(self)
-        document["run"]["started_at"] = self.run.started_at.isoformat()
-        document["run"]["ended_at"] = self.run.ended_at and self.run.ended_at.isoformat()
-        return document
+        # the run's clients are no part of it
+        document = {one.name: getattr(self, one.name) for one in fields(self)}
+        return document | {"run": self.run.as_json(), "guard": [asdict(one) for one in self.guard]}
 
 
 def build_report(

@@ -7,13 +7,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.safe_text import SafeConsole, styled
-from errors import ConfigError, DriftError, SyncError
+from errors import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    ConfigError,
+    DriftError,
+    SyncError,
+    describe_error,
+)
 
 out = SafeConsole()
 err = SafeConsole(stderr=True, soft_wrap=not sys.stderr.isatty())
@@ -46,6 +52,12 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
 
 
+def print_json_line(document: Any) -> None:
+    """Print one JSON document on stdout, in one line: a log has one line per run."""
+    sys.stdout.write(json.dumps(document, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def print_note(text: str, *, style: str = "", label: str = "") -> None:
     """Print a message on stderr, after a coloured label; it may have several lines."""
     err.print(styled((f"{label}: " if label else "", style), text, keep="\n"))
@@ -66,24 +78,22 @@ def handle_errors() -> Iterator[None]:
     except _USAGE_ERROR as error:
         _exit_for_usage(error)
     except typer.Abort:
-        _exit(1, "Stopped", "by the user")
+        _exit(EXIT_FAILED, "Stopped", "by the user")
     except DriftError as error:
-        _exit(2, "Stopped: the schema changed, nothing was written", str(error))
+        _exit(EXIT_CONFIGURATION, "Stopped: the schema changed, nothing was written", str(error))
     except ConfigError as error:
-        _exit(2, "Configuration error", str(error))
+        _exit(EXIT_CONFIGURATION, "Configuration error", str(error))
     except SyncError as error:
-        _exit(1, "Run failed", str(error))
+        _exit(EXIT_FAILED, "Run failed", str(error))
     except Exception as error:
         # the one broad handler: the message of a library may contain a value of a record
         if TRACEBACK in os.environ:
             print_note(traceback.format_exc())
-        place = traceback.extract_tb(error.__traceback__)[-1]
         _exit(
-            1,
+            EXIT_FAILED,
             "Unexpected error",
-            f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}. Nothing is "
-            f"lost: the next run continues. Set {TRACEBACK}=1 and run the command again for a "
-            "traceback; it may contain values of records.",
+            f"{describe_error(error)}. Nothing is lost: the next run continues. Set {TRACEBACK}=1 "
+            "and run the command again for a traceback; it may contain values of records.",
         )
 
 

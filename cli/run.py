@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, err, out, print_json, print_note
+from cli.attempt import attempt
+from cli.output import AsJson, err, out, print_json, print_json_line, print_note
 
 if TYPE_CHECKING:
     from analysis.run_report import Report
@@ -41,7 +42,15 @@ Cassette = Annotated[
     Path, typer.Argument(metavar="FILE", help="The cassette file, such as cassettes/account.json.")
 ]
 
-EXIT_STOPPED_BY_GUARD = 3
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="STATUS[=N]",
+        help="Exit with code 4 if more than N records (default: 0) are `quarantined` or `held`."
+        " Give it twice for both.",
+    ),
+]
 
 
 @app.command("run")
@@ -66,6 +75,7 @@ def run_command(
             help="Save failed API calls to a cassette in cassettes/, anonymized.",
         ),
     ] = False,
+    fail_on: FailOn = None,
     as_json: AsJson = False,
 ) -> None:
     """Extract from both CRMs, compute the lifecycle, write the differences to both CRMs."""
@@ -74,18 +84,23 @@ def run_command(
     from config.loader import load_configuration
     from sync import run
 
-    configuration = load_configuration()
-    recording = record_failures(configuration, print_note) if record_failed_calls else nullcontext()
-    with recording, progress_bars(err) as bars:
-        report = run(
-            configuration,
-            write=not dry_run,
-            first=first,
-            full=full,
-            wait=wait,
-            adopt=adopt,
-            bars=bars,
+    command = "plan" if dry_run else "run"
+    with attempt(command, as_json=as_json, fail_on=fail_on) as current_run:
+        configuration = load_configuration()
+        recording = (
+            record_failures(configuration, print_note) if record_failed_calls else nullcontext()
         )
+        with recording, progress_bars(err) as bars:
+            report = run(
+                configuration,
+                write=not dry_run,
+                first=first,
+                full=full,
+                wait=wait,
+                adopt=adopt,
+                current_run=current_run,
+                bars=bars,
+            )
     print_report(report, as_json=as_json)
 
 
@@ -100,13 +115,16 @@ def plan_command(
     full: FullRefresh = False,
     wait: WaitForLock = False,
     adopt: Adopt = False,
+    fail_on: FailOn = None,
     as_json: AsJson = False,
 ) -> None:
     """Extract and show the planned changes; writes nothing to a CRM. `apply RUN` writes them."""
     if only_estimate:
         print_estimate(full=full, as_json=as_json)
     else:
-        run_command(dry_run=True, full=full, wait=wait, adopt=adopt, as_json=as_json)
+        run_command(
+            dry_run=True, full=full, wait=wait, adopt=adopt, fail_on=fail_on, as_json=as_json
+        )
 
 
 def print_estimate(*, full: bool, as_json: bool) -> None:
@@ -132,24 +150,55 @@ def print_estimate(*, full: bool, as_json: bool) -> None:
 
 
 @app.command("apply")
-def apply_command(run_id: RunId, wait: WaitForLock = False, as_json: AsJson = False) -> None:
+def apply_command(
+    run_id: RunId,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            metavar="N",
+            help="Write at most N records, divided among the CRMs. The rest stays in the plan.",
+        ),
+    ] = None,
+    wait: WaitForLock = False,
+    fail_on: FailOn = None,
+    as_json: AsJson = False,
+) -> None:
     """Write a stored plan. A record that changed in the CRM since the plan is held."""
     from cli.render.progress import progress_bars
     from config.loader import load_configuration
     from sync import apply_run
 
-    with progress_bars(err) as bars:
-        report = apply_run(load_configuration(), run_id, wait=wait, bars=bars)
+    with (
+        attempt("apply", as_json=as_json, fail_on=fail_on) as current_run,
+        progress_bars(err) as bars,
+    ):
+        report = apply_run(
+            load_configuration(),
+            run_id,
+            limit=limit,
+            wait=wait,
+            current_run=current_run,
+            bars=bars,
+        )
     print_report(report, as_json=as_json)
 
 
 @app.command("undo")
 def undo_command(
     run_id: RunId,
+    record: Annotated[
+        str | None, typer.Option("--record", metavar="ID", help="Only the record with this id.")
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option("--field", help="Only this field of the CRM.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only plan: write nothing to a CRM.")
     ] = False,
     wait: WaitForLock = False,
+    fail_on: FailOn = None,
     as_json: AsJson = False,
 ) -> None:
     """Restore the values that a run replaced. A field that changed since is left as it is."""
@@ -157,8 +206,20 @@ def undo_command(
     from config.loader import load_configuration
     from sync import undo_run
 
-    with progress_bars(err) as bars:
-        report = undo_run(load_configuration(), run_id, write=not dry_run, wait=wait, bars=bars)
+    with (
+        attempt("undo", as_json=as_json, fail_on=fail_on) as current_run,
+        progress_bars(err) as bars,
+    ):
+        report = undo_run(
+            load_configuration(),
+            run_id,
+            write=not dry_run,
+            record_id=record,
+            field=field,
+            wait=wait,
+            current_run=current_run,
+            bars=bars,
+        )
     print_report(report, as_json=as_json)
 
 
@@ -192,12 +253,12 @@ def _dry_run(configuration: "Configuration", at: datetime) -> "Report":
 
 
 def print_report(report: "Report", *, as_json: bool) -> None:
-    """Print a report; exit with 3 where the guard stopped the plan."""
+    """Print a report and exit with the code of its run."""
     from cli.render.run import show_report
 
     if as_json:
-        print_json(report.as_json())
+        print_json_line(report.as_json())
     else:
         show_report(report, out)
-    if report.run.status == "stopped":
-        raise typer.Exit(EXIT_STOPPED_BY_GUARD)
+    if report.run.exit_code:
+        raise typer.Exit(report.run.exit_code)

@@ -20,7 +20,7 @@ Record = Annotated[str | None, typer.Option("--record", help="Only the record wi
 
 @app.command("status")
 def status_command(as_json: AsJson = False) -> None:
-    """Show the last runs, the fields and records that need attention, and the API quota."""
+    """Show the last success and what failed since, the last runs, and what needs attention."""
     from dataclasses import asdict
 
     from cli.render.extract import row_check_table
@@ -45,7 +45,7 @@ def status_command(as_json: AsJson = False) -> None:
 @app.command("history")
 def history_command(person: Person, as_json: AsJson = False) -> None:
     """Show every change written for one person, in both CRMs."""
-    from cli.render.status import show_changes
+    from cli.render.changes import show_history
     from config.loader import load_configuration
     from warehouse.status import person_changes
     from warehouse.warehouse import open_warehouse
@@ -56,7 +56,7 @@ def history_command(person: Person, as_json: AsJson = False) -> None:
     if as_json:
         print_json(changes)
     else:
-        show_changes(changes, out)
+        show_history(changes, out)
 
 
 @app.command("retry")
@@ -68,7 +68,7 @@ def retry_command(
     from warehouse.run_lock import open_for_decision
     from warehouse.withheld import retry
 
-    _require_mapped(load_configuration(), crm, field)
+    require_mapped(load_configuration(), crm, field)
     with open_for_decision() as warehouse:
         count = retry(warehouse, crm=crm, field=field, record_id=record)
     _print_count(count, "The next run writes {:,} fields again.", as_json=as_json)
@@ -83,7 +83,7 @@ def keep_command(
     from warehouse.run_lock import open_for_decision
     from warehouse.withheld import accept
 
-    _require_mapped(load_configuration(), crm, field)
+    require_mapped(load_configuration(), crm, field)
     with open_for_decision() as warehouse:
         count = accept(warehouse, crm=crm, field=field, record_id=record)
     _print_count(count, "{:,} fields keep their CRM value.", as_json=as_json)
@@ -108,7 +108,7 @@ def absent_command(
     from warehouse import absences
     from warehouse.warehouse import open_warehouse
 
-    _require_mapped(load_configuration(), confirm, None)
+    require_mapped(load_configuration(), confirm, None)
     if confirm is not None:
         from warehouse.run_lock import open_for_decision
 
@@ -132,7 +132,7 @@ def _print_count(count: int, text: str, *, as_json: bool, name: str = "fields") 
         out.print(text.format(count))
 
 
-def _require_mapped(configuration: "Configuration", crm: str | None, field: str | None) -> None:
+def require_mapped(configuration: "Configuration", crm: str | None, field: str | None) -> None:
     """Refuse a CRM or field that no mapping names, with the nearest name that one does.
 
     Raises: ConfigError.

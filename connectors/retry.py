@@ -17,6 +17,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from dlt.common.runtime import signals
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -233,4 +234,7 @@ class ApiCaller:
             if (more := now + seconds - begin) > 0:
                 self.waits[kind] += more
         if seconds > 0 and is_real:
-            time.sleep(seconds)
+            # dlt holds signals back during an extract: its own wait ends at once with one
+            signals.raise_if_signalled()
+            signals.sleep(seconds)
+            signals.raise_if_signalled()

@@ -56,11 +56,12 @@ OUTCOMES = ibis.schema(
         "field": "string",
         "attempts": "int64",
         "at": "timestamp(6)",
+        "crm_message": "string",
     }
 )
 OUTCOME_KEY = ("run_id", *RECORD_KEY)
 
-RESUMABLE = ("approval", "guard", "quota")
+RESUMABLE = ("approval", "guard", "quota", "limit")
 """Reasons of `held` records that `apply` writes."""
 
 PAGE_RECORDS = 5_000
@@ -114,10 +115,15 @@ def hold_pending(
     )
 
 
-def mark_unknown(warehouse: Warehouse, run_id: str) -> None:
-    """Give each record of an interrupted run that has no outcome the outcome `unknown`."""
+def mark_unknown(warehouse: Warehouse, run_id: str, *, since: datetime) -> None:
+    """Give the outcome `unknown` to each record that an interrupted run has left open.
+
+    Those are the records of the plan `run_id` without an outcome since the writing began.
+    """
     outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
-    ended = outcomes.filter(outcomes.run_id == run_id)
+    ended = outcomes.filter(
+        outcomes.run_id == run_id, ~_is_open(outcomes, since) | (outcomes.status == "unknown")
+    )
     records = changes_of(warehouse, run_id).select(*RECORD_KEY).distinct()
     _append_outcomes(
         warehouse,
@@ -136,7 +142,7 @@ def _append_outcomes(warehouse: Warehouse, run_id: str, records: ir.Table) -> No
     )
     empty = {
         name: ibis.null("string")
-        for name in ("error_code", "error", "field")
+        for name in ("error_code", "error", "field", "crm_message")
         if name not in records.columns
     }
     warehouse.append("outcomes", outcomes.mutate(**empty), OUTCOMES)
@@ -191,13 +197,19 @@ def _pending(warehouse: Warehouse, run_id: str, crm: str, *, since: datetime) ->
     Those are `unknown` ones, and those held for a resumable reason before `since`.
     """
     outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
-    start = ibis.literal(since.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
-    is_open = (outcomes.status == "unknown") | (
-        (outcomes.status == "held") & outcomes.reason.isin(RESUMABLE) & (outcomes.at < start)
-    )
-    final = outcomes.filter(outcomes.run_id == run_id, ~is_open)
+    final = outcomes.filter(outcomes.run_id == run_id, ~_is_open(outcomes, since))
     changes = changes_of(warehouse, run_id)
     return changes.filter(changes.crm == crm).anti_join(final, RECORD_KEY)
+
+
+def _is_open(outcomes: ir.Table, since: datetime) -> ir.BooleanValue:
+    """Whether an outcome is unknown, or held for a resumable reason before `since`."""
+    start = ibis.literal(since.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
+    return (outcomes.status == "unknown") | (_is_resumable(outcomes) & (outcomes.at < start))
+
+
+def _is_resumable(outcomes: ir.Table) -> ir.BooleanValue:
+    return (outcomes.status == "held") & outcomes.reason.isin(RESUMABLE)
 
 
 def write_outcomes(
@@ -234,15 +246,22 @@ def _mark_confirmed(
         yield row | {"status": "written", "reason": ""} if is_confirmed else row
 
 
+def last_outcomes(outcomes: ir.Table) -> ir.Table:
+    """Return the last outcome of each record in each run: `apply` adds a second one."""
+    newest = ibis.row_number().over(group_by=OUTCOME_KEY, order_by=ibis.desc("at"))
+    return outcomes.mutate(nth=newest).filter(lambda t: t.nth == 0).drop("nth")
+
+
 def unknown_outcomes(warehouse: Warehouse) -> ir.Table:
-    """Return the records whose only outcome in a run is `unknown`.
+    """Return the records whose outcome in a run is `unknown`, and was at most held before.
 
     Out: run_id, crm, object, record_id, at
     """
     outcomes = warehouse.ensure_table("outcomes", OUTCOMES)
     unknown = outcomes.filter(outcomes.status == "unknown")
     unknown = unknown.group_by(*OUTCOME_KEY).aggregate(at=unknown.at.max())
-    return unknown.anti_join(outcomes.filter(outcomes.status != "unknown"), OUTCOME_KEY)
+    is_settled = (outcomes.status != "unknown") & ~_is_resumable(outcomes)
+    return unknown.anti_join(outcomes.filter(is_settled), OUTCOME_KEY)
 
 
 def written_crms(warehouse: Warehouse, done_runs: Collection[str]) -> frozenset[str]:

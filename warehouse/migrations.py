@@ -187,11 +187,24 @@ def _rename_deleted_to_absent(warehouse: "Warehouse") -> None:
     rename_columns(warehouse, "row_checks", {"deleted": "absent"})
 
 
+RUN_COLUMNS = dict.fromkeys(("command", "error_class", "error", "plan_run_id"), "string") | {
+    "exit_code": "int64"
+}
+
+
+def _add_ends_of_runs(warehouse: "Warehouse") -> None:
+    if warehouse.has("runs"):
+        warehouse.ensure_table("runs", ibis.schema(RUN_COLUMNS))
+    if warehouse.has("outcomes"):
+        warehouse.ensure_table("outcomes", ibis.schema({"crm_message": "string"}))
+
+
 MIGRATIONS = (
     Migration(1, "tables, columns and reasons get the terms of the field", _rename_to_field_terms),
     Migration(
         2, "rows that a CRM does not show are absent, not deleted", _rename_deleted_to_absent
     ),
+    Migration(3, "how a run ended, and the CRM's own message about a refusal", _add_ends_of_runs),
 )
 """In order, without a gap. A migration that was released is never changed: add the next one."""
 

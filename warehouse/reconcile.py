@@ -33,6 +33,6 @@ def resolve_unknown(
         reason=ibis.literal(""),
         attempts=ibis.literal(1),
         at=applied.at + ibis.interval(microseconds=1),
-        **{name: ibis.null("string") for name in ("error_code", "error", "field")},
+        **{name: ibis.null("string") for name in ("error_code", "error", "field", "crm_message")},
     )
     warehouse.append("outcomes", applied, OUTCOMES)

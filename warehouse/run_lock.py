@@ -7,13 +7,11 @@ locked.
 
 import logging
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import getnode
 
 import ibis
 import pyarrow as pa
@@ -31,13 +29,13 @@ from tenacity import (
 from errors import SyncError, WarehouseBusyError
 from settings import Rule, read_settings
 from warehouse.file_wait import file_wait
+from warehouse.processes import HOST_ID, has_ended
 from warehouse.read_copy import publish
 from warehouse.warehouse import Warehouse, open_warehouse
 
 LOCK = ibis.schema(
     {"run_id": "string", "host": "string", "pid": "int64", "expires_at": "timestamp(6)"}
 )
-HOST_ID = f"{platform.node()}/{getnode():x}"
 POLL_INTERVAL = timedelta(seconds=5)
 MAX_WAIT = timedelta(hours=2)
 
@@ -178,20 +176,7 @@ def _is_expired(holder: dict[str, Any]) -> bool:
     """Whether a lock expired, or its process ran on this machine and has ended."""
     if holder["expires_at"].replace(tzinfo=UTC) <= datetime.now(UTC):
         return True
-    return holder["host"] == HOST_ID and not _is_alive(holder["pid"])
-
-
-def _is_alive(process: int) -> bool:
-    # the own process id: an earlier process had it, as in a container that was restarted
-    if os.name != "posix" or process == os.getpid():
-        return os.name != "posix"
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return has_ended(holder["host"], holder["pid"])
 
 
 def _lock_retrying(longest: timedelta | None) -> Retrying:

@@ -1,9 +1,8 @@
 """Read the journal: the last runs, the open issues, and the changes of one person."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import ibis
@@ -13,9 +12,10 @@ from config.lifecycle_columns import lifecycle_columns
 from config.loader import Configuration
 from errors import ConfigError
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY
-from warehouse.changes import CHANGES, OUTCOMES, changes_of
+from warehouse import pending_runs
+from warehouse.changes import CHANGES, OUTCOMES, changes_of, last_outcomes
 from warehouse.people_lookup import PERSON_NOT_FOUND, find_person_ids
-from warehouse.runs import RUNS
+from warehouse.runs import FAILURES, RUNS, SUCCESSES, Run, run_from_row
 from warehouse.warehouse import Warehouse
 from warehouse.withheld import WITHHELD
 
@@ -40,6 +40,7 @@ REMEDIES = {
     "quota": "no action: the next run continues; or `apply RUN` once calls are left",
     "guard": "review the plan, then `apply RUN`",
     "approval": "review the plan, then `apply RUN`",
+    "limit": "left out by `apply --limit`: `apply RUN` writes it",
     "interrupted": "no action: the next run plans it again; or `apply RUN`",
     "no_response": "no action: the next run reads whether it was written",
     "cleared_not_set": "no action: the next run sets it",
@@ -51,13 +52,19 @@ ISSUE_COLUMNS = (*RECORD_KEY, "field", "after", "status", "reason", "error_code"
 
 @dataclass(frozen=True)
 class Status:
-    """The last runs, newest first, and the open issues, grouped by cause.
+    """The last success and what failed since, the last runs, and the open issues by cause.
 
-    runs:    run_id, status, started_at, seconds, definition_id, records (per outcome), calls
+    last_success: the newest run that was planned or done, as in runs; None: there is none
+    failures:    the runs since then that failed or were interrupted, newest first, as in runs
+    runs:        newest first: run_id, command, status, exit_code, started_at, ended_at, seconds,
+                 definition_id, plan_run_id, error_class, error, calls, and records (per outcome;
+                 of an `apply`: those that it wrote)
     open_issues: crm, object, field, status, reason, error_code, word, records, fix
-    quota:   of the newest run, per CRM: needed, remaining, reserve, max_records
+    quota:       of the newest run with a plan, per CRM: needed, remaining, reserve, max_records
     """
 
+    last_success: dict[str, Any] | None = None
+    failures: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     open_issues: list[dict[str, Any]] = field(default_factory=list)
     quota: dict[str, Any] = field(default_factory=dict)
@@ -65,32 +72,60 @@ class Status:
 
 def outcome_counts(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
     """Count the records of a run per crm, status and reason; each live record counts once."""
-    ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
+    ended = last_outcomes(_outcomes_of(warehouse, [run_id]))
     counted = ended.group_by("crm", "status", "reason").aggregate(records=ended.count())
     return list(counted.order_by("crm", "status", "reason").to_pyarrow().to_pylist())
 
 
 def status(warehouse: Warehouse, configuration: Configuration, *, limit: int = 10) -> Status:
-    """Return the last `limit` runs, the open issues and the API quota."""
-    runs = warehouse.ensure_table("runs", RUNS).order_by(ibis.desc("started_at")).limit(limit)
-    rows = runs.to_pyarrow().to_pylist()
-    if not rows:
+    """Return the last success and what failed since, the last `limit` runs, and the open issues."""
+    runs = warehouse.ensure_table("runs", RUNS)
+    succeeded = _newest(runs.filter(runs.status.isin(SUCCESSES)), limit=1)
+    since = succeeded[0].started_at if succeeded else datetime.min.replace(tzinfo=UTC)
+    later = runs.filter(runs.started_at > since.replace(tzinfo=None))
+    failed = _with_pending(_newest(later.filter(later.status.isin(FAILURES))))
+    last = _with_pending(_newest(runs, limit=limit))[:limit]
+    if not last:
         return Status()
-    counted = _counts_by_run(warehouse, [row["run_id"] for row in rows])
-    summaries = [
-        {
-            "run_id": row["run_id"],
-            "status": row["status"],
-            "started_at": row["started_at"].replace(tzinfo=UTC).isoformat(),
-            "seconds": ((row["ended_at"] or row["started_at"]) - row["started_at"]).total_seconds(),
-            "definition_id": row["definition_id"],
-            "records": counted.get(row["run_id"], {}),
-            "calls": sum(sum(kinds.values()) for kinds in json.loads(row["calls"]).values()),
-        }
-        for row in rows
-    ]
-    quota = json.loads(rows[0]["counts"]).get("quota", {})
-    return Status(summaries, open_issues(warehouse, configuration, rows[0]["run_id"]), quota)
+    records = _counts_by_run(warehouse, last)
+    # an attempt that failed before it had a plan says nothing about fields and quota
+    planned = _newest(
+        runs.semi_join(warehouse.ensure_table("outcomes", OUTCOMES), "run_id"), limit=1
+    )
+    return Status(
+        _summary(succeeded[0], records) if succeeded else None,
+        [
+            _summary(run, records)
+            for run in failed
+            if run.status in FAILURES and run.started_at > since
+        ],
+        [_summary(run, records) for run in last],
+        open_issues(warehouse, configuration, planned[0].run_id) if planned else [],
+        planned[0].counts.get("quota", {}) if planned else {},
+    )
+
+
+def _newest(runs: ir.Table, *, limit: int | None = None) -> list[Run]:
+    rows = runs.order_by(ibis.desc("started_at")).limit(limit).to_pyarrow().to_pylist()
+    return [run_from_row(row) for row in rows]
+
+
+def _with_pending(stored: list[Run]) -> list[Run]:
+    """Add the attempts that are no rows yet, newest first; how a run ended is in its row."""
+    ended = {run.run_id for run in stored if run.status != "running"}
+    pending = {run.run_id: run for run in pending_runs.load() if run.run_id not in ended}
+    both = {run.run_id: run for run in stored} | pending
+    return sorted(both.values(), key=lambda run: run.started_at, reverse=True)
+
+
+def _summary(run: Run, records: dict[str, dict[str, int]]) -> dict[str, Any]:
+    document = run.as_json()
+    names = ("run_id", "command", "status", "exit_code", "started_at", "ended_at", "definition_id")
+    return {name: document[name] for name in (*names, "plan_run_id", "error_class", "error")} | {
+        "seconds": ((run.ended_at or run.started_at) - run.started_at).total_seconds(),
+        "records": records.get(run.run_id, {}),
+        "calls": sum(sum(kinds.values()) for kinds in run.calls.values()),
+    }
 
 
 def open_issues(
@@ -133,7 +168,7 @@ def person_changes(
     named = sent.filter(sent.record_id == person.strip())
     mine = mine.select(*RECORD_KEY).union(named.select(*RECORD_KEY)).distinct()
     sent = sent.semi_join(mine, RECORD_KEY)
-    ended = _last_outcomes(
+    ended = last_outcomes(
         warehouse.ensure_table("outcomes", OUTCOMES).semi_join(mine, RECORD_KEY)
     ).select("run_id", *RECORD_KEY, "status", "error_code", "at")
     both = sent.inner_join(ended, ["run_id", *RECORD_KEY])
@@ -179,7 +214,7 @@ def _withheld_fields(warehouse: Warehouse) -> ir.Table:
 
 def _unwritten_records(warehouse: Warehouse, run_id: str) -> ir.Table:
     """The records with changes that a run did not write."""
-    ended = _last_outcomes(_outcomes_of(warehouse, [run_id]))
+    ended = last_outcomes(_outcomes_of(warehouse, [run_id]))
     sent = changes_of(warehouse, run_id).select(*FIELD_KEY, "after")
     mine = ended.filter(ended.status.isin(["held", "quarantined", "unknown"]))
     mine = mine.semi_join(sent, RECORD_KEY).left_join(sent, FIELD_KEY)
@@ -196,19 +231,31 @@ def _option_fields(configuration: Configuration) -> Iterator[str]:
                     yield f"{crm}:{object}:{name}"
 
 
-def _counts_by_run(warehouse: Warehouse, run_ids: list[str]) -> dict[str, dict[str, int]]:
-    mine = _last_outcomes(_outcomes_of(warehouse, run_ids))
-    counts = mine.group_by("run_id", "status").aggregate(records=mine.count())
+def _counts_by_run(warehouse: Warehouse, runs: list[Run]) -> dict[str, dict[str, int]]:
+    """Count the last outcomes of plans; of an `apply`, those that it added to its plan."""
+    plans = [run.run_id for run in runs if not run.plan_run_id]
+    parts = [last_outcomes(_outcomes_of(warehouse, plans)).select("run_id", "status")]
+    for run in runs:
+        if run.plan_run_id and run.ended_at:
+            mine = _outcomes_during(warehouse, run)
+            parts.append(mine.select(run_id=ibis.literal(run.run_id), status="status"))
+    both = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    counts = both.group_by("run_id", "status").aggregate(records=both.count())
     counts_by_run: dict[str, dict[str, int]] = {}
     for row in counts.to_pyarrow().to_pylist():
         counts_by_run.setdefault(row["run_id"], {})[row["status"]] = row["records"]
     return counts_by_run
 
 
-def _last_outcomes(outcomes: ir.Table) -> ir.Table:
-    """The last outcome of each record in each run: `apply` and the next run add a second one."""
-    newest = ibis.row_number().over(group_by=("run_id", *RECORD_KEY), order_by=ibis.desc("at"))
-    return outcomes.mutate(nth=newest).filter(lambda t: t.nth == 0).drop("nth")
+def _outcomes_during(warehouse: Warehouse, apply: Run) -> ir.Table:
+    outcomes = _outcomes_of(warehouse, [apply.planned_by])
+    began, ended = (
+        ibis.literal(time.astimezone(UTC).replace(tzinfo=None), "timestamp(6)")
+        for time in (apply.started_at, apply.ended_at or apply.started_at)
+    )
+    # what the limit left in the plan is no work of this `apply`
+    mine = outcomes.filter(outcomes["at"].between(began, ended), outcomes.reason != "limit")
+    return last_outcomes(mine)
 
 
 def _outcomes_of(warehouse: Warehouse, run_ids: list[str]) -> ir.Table:

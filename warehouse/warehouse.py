@@ -148,7 +148,7 @@ class Warehouse:
 
     def _is_present(self, as_of: datetime) -> bool:
         """Whether no run has started since: then the tables hold what was known at `as_of`."""
-        last = self.table("runs").started_at.max().to_pyarrow().as_py()
+        last = self._extracts().started_at.max().to_pyarrow().as_py()
         return last is None or from_datetime(as_of) >= from_datetime(last)
 
     def _history_tables(self, person_id: str | None) -> point_in_time.HistoryTables:
@@ -224,13 +224,18 @@ class Warehouse:
         return self.engine.table(name, database=temporary_dataset(self.engine))
 
     def last_extract_at(self) -> datetime | None:
-        """Return the start of the last run that was not interrupted; None where there is none."""
+        """Return the start of the last run that read both CRMs to the end; None: there is none."""
         if not self.has("runs"):
             return None
-        runs = self.table("runs")
+        runs = self._extracts()
         complete = runs.filter(runs.status.isin(["planned", "stopped", "done"]))
         started_at: datetime | None = complete.started_at.max().to_pyarrow().as_py()
         return started_at
+
+    def _extracts(self) -> ir.Table:
+        """The rows of `runs` of all commands that read the CRMs: an `apply` does not."""
+        runs = self.table("runs")
+        return runs.filter(runs.plan_run_id.isnull())
 
     def append(self, name: str, rows: ir.Table | pa.Table, schema: ibis.Schema) -> None:
         """Append rows to a table; the table is created where it does not exist."""
@@ -252,6 +257,15 @@ class Warehouse:
         )
         if name in self.engine.list_tables(database=(self.engine.current_catalog, dataset)):
             self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
+
+    def delete_equal(self, name: str, column: str, value: str) -> None:
+        """Delete the rows of a table that have a text in a column."""
+        self._require_writable(name)
+        is_equal = sge.EQ(
+            this=sge.column(column, quoted=True), expression=sge.Literal.string(value)
+        )
+        delete = sge.Delete(this=self.table_identifier(name), where=sge.Where(this=is_equal))
+        self.engine.raw_sql(delete.sql(self.engine.compiler.dialect))
 
     def drop_dataset(self, name: str) -> None:
         """Drop a dataset with all its tables, where it exists."""

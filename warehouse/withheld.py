@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from errors import ConfigError
 from transforms.identity.known_records import PERSON_HOLDS
 from transforms.planning.holds import FIELD_KEY, RECORD_KEY, WriteHistory
 from warehouse.changes import CHANGES, OUTCOME_KEY, OUTCOMES, unknown_outcomes
@@ -58,10 +59,34 @@ def write_history(warehouse: Warehouse) -> WriteHistory:
     )
 
 
-def fields_written(warehouse: Warehouse, run_id: str) -> ir.Table:
-    """Return the fields that a run wrote, or (status unknown) may have written."""
+def fields_written(
+    warehouse: Warehouse, run_id: str, *, record_id: str | None = None, field: str | None = None
+) -> ir.Table:
+    """Return the fields that a run wrote, or (status unknown) may have written.
+
+    `record_id` and `field` select one record or one field; None selects all.
+    """
     attempts = write_history(warehouse).attempts
-    return attempts.filter(attempts.run_id == run_id, attempts.status.isin(["written", "unknown"]))
+    mine = attempts.filter(attempts.run_id == run_id, attempts.status.isin(["written", "unknown"]))
+    if record_id is not None:
+        mine = mine.filter(mine.record_id == record_id)
+    return mine if field is None else mine.filter(mine.field == field)
+
+
+def require_written(
+    warehouse: Warehouse, run_id: str, *, record_id: str | None, field: str | None
+) -> None:
+    """Make sure that a run wrote what is selected.
+
+    Raises: ConfigError: it did not, so that nothing would be undone.
+    """
+    if record_id is None and field is None:
+        return
+    if not _count(fields_written(warehouse, run_id, record_id=record_id, field=field)):
+        raise ConfigError(
+            f"run {run_id} wrote nothing to the selected record or field: "
+            f"`python sync.py show {run_id}` lists what it wrote"
+        )
 
 
 def save_withheld(warehouse: Warehouse, run: Run, withheld: ir.Table) -> None:

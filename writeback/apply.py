@@ -1,5 +1,6 @@
 """Write the stored changes of a run into the CRMs, within the API budget."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -23,7 +24,7 @@ def plan_api_budgets(
             crm.crm,
             crm.connector,
             crm.client,
-            changes.pending_volume(warehouse, run.run_id, crm.crm, since=since),
+            changes.pending_volume(warehouse, run.planned_by, crm.crm, since=since),
             reserve,
         )
         for crm in crms
@@ -47,29 +48,33 @@ def apply_changes(
     crms: list[CrmSession],
     lock: RunLock,
     *,
+    limit: int | None = None,
     bars: ProgressReporter,
 ) -> None:
-    """Write the pending changes of a run; store the outcomes after each batch.
+    """Write the pending changes of a plan; store the outcomes after each batch.
+
+    limit: the largest number of records to write in all CRMs together; the rest stays in the plan
 
     Raises: AccessError: a login may not write what is planned, and nothing was written; or a CRM
             refuses it later, and the other CRMs were written.
             WarehouseBusyError: another run took the run lock.
     """
     access_errors: list[AccessError] = []
+    plan_id = run.planned_by
     since = datetime.now(UTC)
     budgets = plan_api_budgets(warehouse, run, crms, since=since)
-    require_write_access(
-        crm for crm, budget in zip(crms, budgets, strict=True) if budget.max_records
-    )
-    for crm, budget in zip(crms, budgets, strict=True):
-        changes.hold_pending(
-            warehouse, run.run_id, crm.crm, "quota", since=since, skip_first=budget.max_records
-        )
-        report_written = bars.write_callback(crm.crm, budget.max_records)
-        record_changes = changes.pending_changes(warehouse, run.run_id, crm.crm, since=since)
+    shares = share_limit([budget.max_records for budget in budgets], limit)
+    require_write_access(crm for crm, share in zip(crms, shares, strict=True) if share)
+    run.writing_since = since
+    for crm, budget, share in zip(crms, budgets, shares, strict=True):
+        for reason, count in (("quota", budget.max_records), ("limit", share)):
+            changes.hold_pending(warehouse, plan_id, crm.crm, reason, since=since, skip_first=count)
+    for crm, share in zip(crms, shares, strict=True):
+        report_written = bars.write_callback(crm.crm, share)
+        record_changes = changes.pending_changes(warehouse, plan_id, crm.crm, since=since)
         try:
             for outcomes in crm.connector.write(crm.client, record_changes, crm.catalog):
-                changes.write_outcomes(warehouse, run.run_id, crm.crm, outcomes)
+                changes.write_outcomes(warehouse, plan_id, crm.crm, outcomes)
                 report_written(len(outcomes))
                 lock.renew(warehouse)
         except AccessError as error:
@@ -78,3 +83,15 @@ def apply_changes(
     if access_errors:
         raise access_errors[0]
     run.status = "done"
+
+
+def share_limit(records: Sequence[int], limit: int | None) -> list[int]:
+    """Divide a limit among the CRMs: evenly, and more where another has fewer records."""
+    if limit is None:
+        return list(records)
+    shares = [0] * len(records)
+    fewest_first = sorted(range(len(records)), key=lambda crm: records[crm])
+    for place, crm in enumerate(fewest_first):
+        shares[crm] = min(records[crm], limit // (len(records) - place))
+        limit -= shares[crm]
+    return shares

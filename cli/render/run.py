@@ -61,14 +61,13 @@ def _heading(report: "Report") -> RenderableType:
         "planned": "planned: nothing was written",
         "stopped": "stopped by the guard: nothing was written",
         "done": "done",
-        "running": "running",
-        "interrupted": "interrupted",
     }
     run = report.run
+    what = f"applied the plan of {run.plan_run_id}" if run.plan_run_id else words[run.status]
     heading = styled(
         ("Run ", "bold"),
         (run.run_id, "bold cyan"),
-        f"  {words[run.status]}  ",
+        f"  {what}  ",
         (f"definition {run.definition_id}", "dim"),
     )
     return Group(heading, "")

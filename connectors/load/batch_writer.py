@@ -461,6 +461,7 @@ class BatchWriter:
             error_code=error.code if error else None,
             error=str(error) if error else None,
             field=error.field if error else None,
+            crm_message=error.crm_message if error else None,
         )
 
     def _new_outcomes(self) -> list[Outcome]:

@@ -26,6 +26,8 @@ from errors import (
 )
 from settings import setting
 
+VALIDATION_RULE = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+
 ERROR_RULES = (
     # one field
     ErrorRule(
@@ -84,7 +86,7 @@ ERROR_RULES = (
     ),
     # what the org's own rules say
     ErrorRule(
-        code="FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        code=VALIDATION_RULE,
         error=RejectedError,
         fix="a validation rule refuses it: correct the record, or exempt our user",
     ),
@@ -297,7 +299,10 @@ def rejection(errors: list[ApiError], where: str) -> SyncError:
         return error(f"Salesforce answered {code} to {where}: {row.fix}")
     field = next((name for name in first.field_names if is_name(name)), None)
     text = f"Salesforce refused {where} with {code}" + (f" for {field}" if field else "")
-    return RejectedError(f"{text}: {row.fix}", code=code, field=field, fix=row.fix)
+    message = first.message if code == VALIDATION_RULE else None
+    return RejectedError(
+        f"{text}: {row.fix}", code=code, field=field, fix=row.fix, crm_message=message
+    )
 
 
 def parse_errors(body: bytes | list[Any]) -> list[ApiError]:

@@ -14,6 +14,7 @@ from connectors.load.writer import write_changes
 from connectors.salesforce import bulk_ingest
 from connectors.salesforce.client import DATA_PATH, Client
 from connectors.salesforce.error_codes import ERROR_RULES, FIELD_CODES, parse_errors, rejection
+from connectors.salesforce.rule_messages import RuleMessages
 from errors import SyncError
 from models import Catalog, FieldChange, Outcome, RecordChange, WriteVolume
 
@@ -52,7 +53,9 @@ def write(
         bulk_write=partial(bulk_ingest.write, client, partial(_csv_text, catalog)),
         bulk_min_records=client.bulk_min_records,
     )
-    return write_changes(changes, spec, catalog, client.api_caller)
+    messages = RuleMessages(client)
+    for outcomes in write_changes(changes, spec, catalog, client.api_caller):
+        yield [messages.keep_known(outcome) for outcome in outcomes]
 
 
 def estimate_writes(client: Client | None, volume: WriteVolume) -> int:

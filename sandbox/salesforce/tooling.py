@@ -1,9 +1,11 @@
-"""The catalog as records for queries: EntityDefinition, FieldDefinition and CustomField.
+"""The catalog as records for queries.
 
-The Tooling API has all three, queries of the data API the first two. `CustomField` lists the fields
-that are hidden from the user as well. `custom_fields.py` writes them; the rest of the Tooling API
-is missing.
+The Tooling API has EntityDefinition, FieldDefinition, CustomField and ValidationRule; queries of
+the data API have the first two. `CustomField` lists the fields that are hidden from the user as
+well; `custom_fields.py` writes them. The rest of the Tooling API is missing.
 """
+
+from collections.abc import Iterator
 
 from sandbox.salesforce import custom_fields
 from sandbox.salesforce.errors import ApiError
@@ -13,6 +15,7 @@ from sandbox.salesforce.rows import Row, stamped
 from sandbox.salesforce.schema import Field, SObject, describe, summary
 from sandbox.salesforce.soql import parse
 from sandbox.salesforce.store import SalesforceStore
+from sandbox.salesforce.validation_rules import CUSTOM, ValidationRule
 
 _IN_DATA = ("entitydefinition", "fielddefinition")
 _TYPES = {
@@ -77,7 +80,14 @@ _CUSTOM = _object(
     custom_fields.PREFIX,
     *_texts("DeveloperName", "TableEnumOrId", "NamespacePrefix", "Description"),
 )
-_OBJECTS = (_ENTITY, _FIELD, _CUSTOM)
+_RULE = _object(
+    "ValidationRule",
+    "03d",
+    Field("EntityDefinitionId", "reference", 18, writable=False, to=("EntityDefinition",)),
+    *_texts("ValidationName", "ErrorMessage", "ErrorDisplayField", "Description"),
+    *_flags("Active"),
+)
+_OBJECTS = (_ENTITY, _FIELD, _CUSTOM, _RULE)
 
 
 def catalog(store: SalesforceStore, text: str, *, of_data: bool) -> SalesforceStore:
@@ -115,6 +125,11 @@ def _as_records(store: SalesforceStore) -> SalesforceStore:
     for at, sobject in enumerate(store.schema.values(), 1):
         entity = record_id(_ENTITY.prefix, at)
         made.tables[_ENTITY.name][entity] = _dated(store, _entity(sobject) | {"Id": entity})
+        for nth, rule in enumerate(_validation_rules(store, sobject), 1):
+            id = record_id(_RULE.prefix, 1000 * at + nth)
+            made.tables[_RULE.name][id] = _dated(
+                store, rule | {"Id": id, "EntityDefinitionId": entity}
+            )
         for field in sobject:
             number += 1
             id = record_id(_FIELD.prefix, number)
@@ -128,6 +143,18 @@ def _as_records(store: SalesforceStore) -> SalesforceStore:
                 custom = {"Id": own, "DeveloperName": name, "TableEnumOrId": sobject.name}
                 made.tables[_CUSTOM.name][own] = _dated(store, custom)
     return made
+
+
+def _validation_rules(store: SalesforceStore, sobject: SObject) -> Iterator[Row]:
+    for nth, rule in enumerate(store.rules[sobject.name], 1):
+        # a failing flow is no validation rule
+        if isinstance(rule, ValidationRule) and rule.code == CUSTOM:
+            yield {
+                "ValidationName": f"{sobject.name}_rule_{nth}",
+                "ErrorMessage": rule.message,
+                "ErrorDisplayField": rule.fields[0] if rule.fields else None,
+                "Active": True,
+            }
 
 
 def _dated(store: SalesforceStore, row: Row) -> Row:

@@ -14,7 +14,7 @@ from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.soql_compile import select
 from sandbox.salesforce.store import SalesforceStore
 
-_CUSTOM = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+CUSTOM = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
 _ALERT = "Use one of these records?"
 _BLOCK = "You're creating a duplicate record. We recommend you use an existing record instead."
 
@@ -26,7 +26,7 @@ class ValidationRule:
     matches: Callable[[Row], bool]
     message: str
     fields: tuple[str, ...] = ()
-    code: str = _CUSTOM
+    code: str = CUSTOM
 
     def check(self, _store: SalesforceStore, _sobject: SObject, row: Row, _given: Row) -> None:
         """Raise if the row after the write matches."""
@@ -97,7 +97,7 @@ def validation_rule(
     message: str,
     *,
     fields: tuple[str, ...] = (),
-    code: str = _CUSTOM,
+    code: str = CUSTOM,
 ) -> None:
     """Build a rule that fails records of an object that match a SOQL condition."""
     query = f"SELECT Id FROM {sobject} WHERE {when}"  # noqa: S608  # the administrator writes it

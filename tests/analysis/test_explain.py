@@ -171,7 +171,9 @@ def _fill(
         "field_since": ibis.memtable(pa.table({"person_id": [""], "field": [""], "since": [born]})),
         "record_history": ibis.memtable(record_history(config).to_pyarrow().empty_table()),
         "field_history": ibis.memtable(FIELD_HISTORY.to_pyarrow().empty_table()),
-        "runs": ibis.memtable(pa.table({"started_at": [NOW]})),
+        "runs": ibis.memtable(
+            pa.table({"started_at": [NOW], "plan_run_id": pa.nulls(1, "string")})
+        ),
     }
     stored = {name: warehouse.replace_table(name, table) for name, table in tables.items()}
     parts = (stored[name] for name in ("people", "field_since", "events"))

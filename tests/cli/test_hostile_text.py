@@ -31,6 +31,7 @@ from analysis.suggest_points import HoldoutMetrics, ParameterChange, Suggestion
 from cli import output
 from cli.output import handle_errors, print_json, print_note
 from cli.render.backtest import show_backtest
+from cli.render.changes import show_history, show_plan
 from cli.render.definition_diff import show_difference
 from cli.render.doctor import (
     show_diagnosis,
@@ -43,7 +44,7 @@ from cli.render.extract import row_check_table, show_estimates
 from cli.render.html import backtest_page, difference_page
 from cli.render.progress import progress_bars
 from cli.render.run import show_report, unknown_fields_line
-from cli.render.status import show_absences, show_changes, show_status
+from cli.render.status import show_absences, show_status
 from cli.render.suggest_points import show_suggestion
 from cli.safe_text import (
     SafeConsole,
@@ -113,17 +114,25 @@ def report_of(text: str) -> Report:
 
 
 def status_of(text: str) -> Status:
-    run = {"run_id": text, "status": text, "seconds": 3.0, "records": {"written": 3}, "calls": 3}
+    run = dict.fromkeys(("run_id", "command", "status", "error_class", "error"), text) | {
+        **{"started_at": AT.isoformat(), "ended_at": AT.isoformat(), "seconds": 3.0},
+        **{"exit_code": 1, "records": {"written": 3}, "calls": 3},
+    }
     issue = dict.fromkeys(
         ("object", "field", "status", "reason", "word", "error_code", "fix"), text
     )
     refused = issue | {"crm": "hubspot", "records": 3, "reason": "refused"}
-    return Status([run], [issue | {"crm": "hubspot", "records": 1}, refused], quota())
+    return Status(run, [run], [run], [issue | {"crm": "hubspot", "records": 1}, refused], quota())
 
 
 def change_rows(text: str) -> list[dict[str, Any]]:
-    names = ("object", "record_id", "field", "before", "after", "error_code", "status", "reason")
-    return [dict.fromkeys(names, text) | {"crm": "hubspot", "at": AT}]
+    names = ("run_id", "object", "record_id", "field", "before", "after", "error_code", "status")
+    return [dict.fromkeys((*names, "reason"), text) | {"crm": "hubspot", "at": AT}]
+
+
+def planned_rows(text: str) -> list[dict[str, Any]]:
+    refusal = dict.fromkeys(("move", "outcome_reason", "error", "crm_message"), text)
+    return [row | refusal | {"outcome": "quarantined"} for row in change_rows(text)]
 
 
 def receipt_of(text: str) -> Receipt:
@@ -217,7 +226,8 @@ def show_progress(text: str, console: SafeConsole) -> None:
 SCREENS: dict[str, Callable[[str, SafeConsole], None]] = {
     "a run": lambda text, to: show_report(report_of(text), to),
     "status": lambda text, to: show_status(status_of(text), to),
-    "history": lambda text, to: show_changes(change_rows(text), to),
+    "history": lambda text, to: show_history(change_rows(text), to),
+    "show": lambda text, to: show_plan(run_of(text), planned_rows(text), 3, to),
     "absent": lambda text, to: show_absences(
         [dict.fromkeys(("object", "evidence"), text) | {"crm": "hubspot", "records": 3} | SINCE], to
     ),

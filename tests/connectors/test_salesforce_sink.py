@@ -10,6 +10,7 @@ from connectors import Client
 from models import FieldChange, Outcome, RecordChange
 from sandbox.faults import Effect, Fault
 from sandbox.salesforce.rows import Row
+from sandbox.salesforce.validation_rules import validation_rule
 from sandbox.server import Sandbox
 
 Apply = Callable[..., list[Outcome]]
@@ -627,3 +628,46 @@ def test_what_somebody_emptied_while_we_waited_to_is_set(sandbox: Sandbox, apply
 
     assert outcome.status == "written"
     assert held_by(sandbox, id, SCORE) == 64
+
+
+@pytest.fixture
+def ruled(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """An org whose rule refuses the score 13."""
+    validation_rule(sandbox.salesforce, "Lead", f"{SCORE} = 13", "Thirteen brings no luck")
+    yield sandbox
+    sandbox.salesforce.rules["Lead"].clear()
+
+
+def test_the_message_of_a_validation_rule_is_in_the_outcome(ruled: Sandbox, apply: Apply) -> None:
+    """The admin wrote it, and needs it to find the rule; the error has our own words only."""
+    [outcome] = apply(change(new(ruled), score(None, "13")))
+
+    assert (outcome.status, outcome.crm_message) == ("quarantined", "Thirteen brings no luck")
+    assert "Thirteen" not in str(outcome.error)
+
+
+def test_the_message_is_left_out_where_the_setup_cannot_be_read(
+    ruled: Sandbox, apply: Apply
+) -> None:
+    """Nothing says then that the words are not those of a record."""
+    ruled.faults.plan(Fault(path="/tooling/query", status=403, body=[], times=None))
+
+    [outcome] = apply(change(new(ruled), score(None, "13")))
+
+    assert (outcome.status, outcome.crm_message) == ("quarantined", None)
+
+
+def test_the_message_of_a_trigger_is_left_out(ruled: Sandbox, apply: Apply) -> None:
+    """Apex has the code of a validation rule, and its words may hold values of the record."""
+    lead = new(ruled)
+    error = {
+        "statusCode": "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "message": "anna@example.com is taken",
+        "fields": [],
+    }
+    refusal = [{"id": lead, "success": False, "errors": [error]}]
+    ruled.faults.plan(Fault(path="/composite/sobjects", method="PATCH", status=200, body=refusal))
+
+    [outcome] = apply(change(lead, score(None, "7")))
+
+    assert (outcome.status, outcome.crm_message) == ("quarantined", None)

@@ -285,7 +285,7 @@ def test_a_missing_write_permission_stops_before_the_first_write(tmp_path):
         sandbox.hubspot.denied_scopes.clear()
         settled = apply_plan(run["run_id"])
 
-        assert run["status"] == "interrupted"
+        assert run["status"] == "failed"
         assert between["unknown"] > 0
         assert between["written"] == 0
         assert {row["status"] for row in settled.records} == {"written", "excluded"}

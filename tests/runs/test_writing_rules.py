@@ -1,5 +1,7 @@
 """The rules of writing in whole runs: refused, held, undone, and carried to the next run."""
 
+import json
+
 import pytest
 
 from config.loader import load_configuration
@@ -10,6 +12,7 @@ from run_helpers import (
     edit_contact,
     live_record_count,
     outcome_counts,
+    run_cli,
     run_sync,
     table_rows,
     undo,
@@ -68,6 +71,19 @@ def test_a_refused_field_is_remembered_and_costs_no_call(refusing):
     assert "Lifecycle_Stage__c" not in {row["field"] for row in second.field_changes}
     assert outcome_counts(third)["quarantined", "refused"] == refused
     assert count_write_calls(sandbox) == before
+
+
+def test_show_names_refused_records_with_the_message_of_the_rule(refusing):
+    """Also in a later run, which does not send the value again."""
+    _, first, _, third, _ = refusing
+    shown = [
+        json.loads(run_cli("show", run.run.run_id, "--outcome", "quarantined", "--json").stdout)
+        for run in (first, third)
+    ]
+
+    assert all(shown)
+    assert {row["crm_message"] for rows in shown for row in rows} == {"not yet"}
+    assert {row["record_id"] for row in shown[0]} == {row["record_id"] for row in shown[1]}
 
 
 def test_equal_causes_are_one_open_issue_with_its_remedy(refusing):

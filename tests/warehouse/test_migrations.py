@@ -108,6 +108,20 @@ def test_the_journal_survives_the_first_migration(old_file):
     assert (outcome["status"], outcome["reason"]) == ("unknown", "no_response")
 
 
+def test_the_third_migration_adds_how_a_run_ended(old_file):
+    """A run of an older release keeps its row; what was not known then is NULL."""
+    with open_warehouse() as warehouse:
+        run = load_run(warehouse, "1")
+    with duckdb.connect(str(old_file)) as connection:
+        runs = connection.execute("FROM onefunnel.runs").fetch_arrow_table().to_pylist()
+        outcomes = connection.execute("FROM onefunnel.outcomes").fetch_arrow_table().to_pylist()
+
+    added = ("command", "error_class", "error", "plan_run_id", "exit_code")
+    assert [runs[0][name] for name in added] == [None] * len(added)
+    assert outcomes[0]["crm_message"] is None
+    assert (run.command, run.exit_code, run.planned_by) == ("run", None, "1")
+
+
 def test_decisions_and_withheld_fields_survive_the_first_migration(old_file):
     with open_warehouse() as warehouse:
         [decision] = rows(warehouse, "decisions", withheld.DECISIONS)

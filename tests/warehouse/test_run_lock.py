@@ -187,5 +187,5 @@ def test_a_run_that_lost_its_lease_writes_no_further_batch(tmp_path):
             )
 
         written = {crm: calls.get(WRITE[crm], 0) for crm, calls in sandbox.faults.calls().items()}
-        assert (written["salesforce"], table_rows("runs")[0]["status"]) == (0, "interrupted")
+        assert (written["salesforce"], table_rows("runs")[0]["status"]) == (0, "failed")
         assert 0 < written["hubspot"] <= 3
