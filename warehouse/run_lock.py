@@ -8,6 +8,7 @@ locked.
 import logging
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +31,10 @@ from tenacity import (
 
 from errors import SyncError, WarehouseBusyError
 from settings import Rule, read_settings
+from warehouse import cleanup
+from warehouse.destination import duckdb_file
 from warehouse.file_wait import file_wait
+from warehouse.processes import is_alive
 from warehouse.read_copy import publish
 from warehouse.warehouse import Warehouse, open_warehouse
 
@@ -138,6 +142,9 @@ def _acquire(lock: RunLock) -> None:
                 "run was killed on another machine, the lock expires at that time"
             )
         lock.extend(warehouse)
+        if file := duckdb_file():
+            # what a killed run had swapped out; this process has just opened the file, and no other
+            shutil.rmtree(file.with_name(f"{file.name}.tmp"), ignore_errors=True)
 
 
 def lock_holder(warehouse: Warehouse) -> dict[str, Any] | None:
@@ -152,7 +159,8 @@ def _release(run_id: str) -> None:
         holder = _holder(warehouse)
         if holder is not None and holder["run_id"] == run_id:
             warehouse.replace_table("run_lock", ibis.memtable(LOCK.to_pyarrow().empty_table()))
-            publish(warehouse)
+            if not cleanup.is_due(warehouse) or not cleanup.clean_up(warehouse):
+                publish(warehouse)
 
 
 @contextmanager
@@ -178,20 +186,9 @@ def _is_expired(holder: dict[str, Any]) -> bool:
     """Whether a lock expired, or its process ran on this machine and has ended."""
     if holder["expires_at"].replace(tzinfo=UTC) <= datetime.now(UTC):
         return True
-    return holder["host"] == HOST_ID and not _is_alive(holder["pid"])
-
-
-def _is_alive(process: int) -> bool:
+    process = holder["pid"]
     # the own process id: an earlier process had it, as in a container that was restarted
-    if os.name != "posix" or process == os.getpid():
-        return os.name != "posix"
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return holder["host"] == HOST_ID and (process == os.getpid() or not is_alive(process))
 
 
 def _lock_retrying(longest: timedelta | None) -> Retrying:
