@@ -65,7 +65,7 @@ def clear_copies(warehouse: Warehouse) -> None:
     compiler = warehouse.engine.compiler
     for dataset in warehouse.engine.list_databases():
         if dataset.endswith("_staging"):
-            # dlt fills a staging table anew with each load; its own tables hold no rows of a CRM
+            # dlt fills a staging table again with each load; its own tables hold no rows of a CRM
             for name in _tables(warehouse, dataset):
                 if not name.startswith("_dlt"):
                     delete = sge.Delete(this=warehouse.table_identifier(name, dataset))
@@ -100,7 +100,7 @@ def compact(warehouse: Warehouse) -> bool:
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         replace_copy(part, file)
-        # under DuckDB's lock of the old file: whoever opens the name from here on opens the new one
+        # under DuckDB's lock of the old file: a process that opens the name now opens the new one
         part.replace(file)
     except (OSError, duckdb.Error) as error:
         LOG.warning(
