@@ -1,8 +1,10 @@
 """Replace every secret and all personal data in recorded calls, the same way each time.
 
-A text stays only if it is known to be harmless: a time, a small number, a boolean, a word of the
-API, an option of a catalog, or a word of the configuration. All other texts become pseudonyms. The
-calls are sorted first, so that equal traffic gives equal files.
+A text stays only if it is known to be harmless: a time, a number of up to three digits, a boolean,
+a word of the API, an option of a catalog, or a word of the configuration. All others become
+pseudonyms, also where a name of the API is expected: as a key, a column, a part of a path or a
+query. A body that cannot be read is replaced whole. The calls are sorted first, so that equal
+traffic gives equal files.
 """
 
 import csv
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from itertools import chain, repeat
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -33,7 +36,28 @@ _TIMESTAMP: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?|1[4-9]\d{11}"
 )
 _OFFSET: Final = re.compile(r"Z$|[+-]\d\d:?\d\d$")
-_SMALL_NUMBER: Final = re.compile(r"[+-]?\d{0,6}(\.\d+)?|[+-]?\d(\.\d+)?E\d+")
+_SMALL_NUMBER: Final = re.compile(r"[+-]?\d{0,3}(\.\d{1,2})?", re.ASCII)
+_ANY_NUMBER: Final = re.compile(r"[+-]?\d*\.?\d*(E[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+_QUERY_PART: Final = re.compile(
+    r"'(?:\\.|[^'\\])*'|\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?"
+    rf"|{_EMAIL.pattern}|\w+"
+)
+_QUERY_START: Final = re.compile(r"\s*SELECT\s", re.IGNORECASE)
+_QUERY_WORDS: Final = frozenset(
+    (
+        *("select", "from", "where", "and", "or", "not", "in", "like", "order", "by", "asc"),
+        *("desc", "nulls", "first", "last", "limit", "offset", "group", "having", "count", "all"),
+    )
+)
+_MEDIA_TYPE: Final = re.compile(
+    r"(application/(problem\+)?json|text/(csv|html|plain|xml)|application/xml)"
+    r"(; ?charset=(utf-8|iso-8859-1|utf-16))?",
+    re.IGNORECASE,
+)
+_USAGE: Final = re.compile(r"[a-z-]+=\d+/\d+")
+_MAX_ID_DIGITS: Final = 19
+_MAX_LIMIT_DIGITS: Final = 5
 _PHONE: Final = re.compile(r"[+(]?[\d\s()./x-]{6,}")
 _LITERAL: Final = re.compile(r"'((?:\\.|[^'\\])*)'")
 _NUMBER: Final = re.compile(r"\d+")
@@ -71,7 +95,9 @@ def anonymize(
     """
     allowed = allowlist()
     ordered = sorted(calls, key=lambda call: (call.path, call.method, call.url, call.request_body))
+    allowed_words = set(allowed_words)
     words, ids, texts = {*allowed_words, *allowed.phrases}, set[int](), set[str]()
+    names = {part for word in allowed_words for part in _WORD.findall(word)}
     for call in ordered:
         response = _parse_json(call.response_body)
         contents = [
@@ -81,12 +107,13 @@ def anonymize(
         ]
         if allowed.is_catalog_path(call.path):
             words |= set(_texts_of(response, lambda key: key == "value"))
+            names |= set(_texts_of(response, lambda key: key in allowed.catalog_name_keys))
         numbers = (text for content in contents for text in _texts_of(content, _is_id_key))
-        ids |= {int(text) for text in numbers if text.isdecimal()}
-        for text in (call.url, call.request_body.decode(), call.response_body.decode()):
-            texts.update(_WORD.findall(text))
+        ids |= {int(text) for text in numbers if _is_number_of_id(text)}
+        for body in (call.url.encode(), call.request_body, call.response_body):
+            texts.update(_WORD.findall(body.decode(errors="replace")))
     pseudonyms = Pseudonyms(words, ids, _text_ids(texts, allowed))
-    anonymizer = _Anonymizer(allowed, pseudonyms, at, recorded_between)
+    anonymizer = _Anonymizer(allowed, pseudonyms, names, at, recorded_between)
     return [anonymizer.call(call) for call in ordered]
 
 
@@ -116,6 +143,11 @@ def _text_ids(texts: Iterable[str], allowed: Allowlist) -> dict[str, str]:
             ids = sorted(text for text in texts if record_ids.is_id(text))
             pseudonyms |= {id: record_ids.pseudonym(id, n) for n, id in enumerate(ids, FIRST_ID)}
     return pseudonyms
+
+
+def _is_number_of_id(text: str) -> bool:
+    # Python refuses to read a number of thousands of digits
+    return text.isdecimal() and len(text) <= _MAX_ID_DIGITS
 
 
 def _parse_json(body: bytes) -> Any:
@@ -151,11 +183,13 @@ class _Anonymizer:
         self,
         allowed: Allowlist,
         pseudonyms: Pseudonyms,
+        names: Iterable[str],
         at: datetime,
         recorded_between: tuple[datetime, datetime],
     ) -> None:
         self._allowed = allowed
         self._pseudonyms = pseudonyms
+        self._names = {name.lower() for name in names} | _QUERY_WORDS
         self._at = at.astimezone(UTC)
         self._started_at, self._ended_at = recorded_between
 
@@ -181,12 +215,20 @@ class _Anonymizer:
         return any(pattern.fullmatch(name) for pattern in patterns)
 
     def _header(self, name: str, value: str) -> str:
-        if name == "date":
-            date = self._fixed_time(parsedate_to_datetime(value))
-            return format_datetime(date, usegmt=True)
+        if name in ("date", "last-modified", "retry-after"):
+            try:
+                date = self._fixed_time(parsedate_to_datetime(value).astimezone(UTC))
+                return format_datetime(date, usegmt=True)
+            except ValueError:
+                pass  # `Retry-After: 10`, or no date: a text like any other
         if any(name in rules.opaque_headers for rules in self._allowed.rules):
             return self._text_value(value, "locator")
-        return value
+        is_harmless = (
+            _MEDIA_TYPE.fullmatch(value)
+            or _USAGE.fullmatch(value)
+            or (name != "content-type" and value.isdecimal() and len(value) <= 7)
+        )
+        return value if is_harmless else self._text_value(value, "")
 
     def _request_body(self, call: RecordedCall) -> bytes:
         if LOGIN_PATH.search(call.path):
@@ -198,12 +240,18 @@ class _Anonymizer:
         if not body:
             return body
         if is_csv:
-            return self._csv(body.decode()).encode()
+            try:
+                return self._csv(body.decode()).encode()
+            except (ValueError, csv.Error):
+                return REDACTED.encode()
         content = _parse_json(body)
         if content is None:
             # an HTML page of a proxy, a SOAP login, or an incomplete body: a replay needs none
             return REDACTED.encode()
-        return orjson.dumps(self._value(content, "", in_catalog=in_catalog))
+        try:
+            return orjson.dumps(self._value(content, "", in_catalog=in_catalog))
+        except RecursionError:
+            return REDACTED.encode()
 
     def _value(self, value: Any, key: str, *, in_catalog: bool, in_record: bool = False) -> Any:
         """Anonymise the value of a key; `in_record` if the keys are names of properties."""
@@ -215,14 +263,19 @@ class _Anonymizer:
                     self._value(item, key, in_catalog=in_catalog, in_record=in_record)
                     for item in value
                 ]
-            case bool() | None | float():
+            case bool() | None:
                 return value
-            case int():
-                return self._pseudonyms.id(value) if _is_id_key(key) else value
+            case int() if _is_id_key(key):
+                return self._pseudonyms.id(value)
+            case int() | float():
+                is_count = in_catalog or (key in self._allowed.count_keys and 0 <= value < 10**7)
+                return value if is_count else self._number(value)
             case _ if in_catalog and key not in SECRET_KEYS:
                 return self._literals(value)
             case _ if not in_record and key in self._allowed.keys:
-                return value
+                return self._api_word(value)
+            case _ if not in_record and key in self._allowed.query_keys:
+                return self._query(value)
             case _:
                 return self._text_value(value, key)
 
@@ -234,7 +287,7 @@ class _Anonymizer:
         property_name = next(filter(None, names), "")
         value_keys = {name for crm in rules for name in crm.value_keys}
         return {
-            name: self._value(
+            self._name(name): self._value(
                 value,
                 property_name if property_name and name in value_keys else name,
                 in_catalog=in_catalog,
@@ -242,6 +295,51 @@ class _Anonymizer:
             )
             for name, value in values.items()
         }
+
+    def _name(self, text: str) -> str:
+        """Keep a text at the place of a name if each word of it is one of the API or a field."""
+        if text in self._allowed.volatile or text in SECRET_KEYS or self._is_known(text):
+            return text
+        if _is_number_of_id(text):
+            return str(self._pseudonyms.id(int(text)))
+        return self._by_format(text, text.strip())
+
+    def _api_word(self, text: str) -> str:
+        """Keep words of the API and codes of errors; a list of them is separated by commas."""
+        is_harmless = self._pseudonyms.is_allowed(text) or _CODE.fullmatch(text)
+        if is_harmless or self._is_known(text):
+            return text
+        return ",".join(self._name(part) for part in text.split(","))
+
+    def _is_known(self, text: str) -> bool:
+        return self._pseudonyms.is_allowed(text) or all(
+            part in self._names or part in self._allowed.source_words or _is_short(part)
+            for part in _WORD.findall(text.lower())
+        )
+
+    def _query(self, text: str) -> str:
+        """Keep the names of a SOQL query, and replace its values; replace any other text whole."""
+        if not _QUERY_START.match(text):
+            return self._text_value(text, "")
+        return _QUERY_PART.sub(lambda part: self._query_part(part[0]), text)
+
+    def _query_part(self, part: str) -> str:
+        if part.startswith("'"):
+            return f"'{self._text_value(part[1:-1], '')}'"
+        if _TIMESTAMP.fullmatch(part):
+            return self._text_value(part, "")
+        if _ANY_NUMBER.fullmatch(part):
+            # LIMIT 2000 is a number of rows, and smaller than what a person has as a number
+            return part if len(part) <= _MAX_LIMIT_DIGITS else self._pseudonyms.number(part)
+        return part if self._is_known(part) else self._by_format(part, part)
+
+    def _number(self, value: float) -> float:
+        text = str(value)
+        is_kept = _SMALL_NUMBER.fullmatch(text) or _TIMESTAMP.fullmatch(text)
+        if is_kept:
+            return value
+        pseudonym = self._pseudonyms.number(text)
+        return int(pseudonym) if isinstance(value, int) else float(pseudonym)
 
     def _text_value(self, text: str, key: str) -> str:
         """Anonymise the text of a key by what the text looks like."""
@@ -252,12 +350,14 @@ class _Anonymizer:
             return self._allowed.volatile[key]
         if stripped.lower() in _BOOLEANS or self._pseudonyms.is_allowed(stripped):
             return text
-        if _is_id_key(key) and all(part.isdecimal() for part in re.split("[;:]", stripped)):
+        if _is_id_key(key) and all(map(_is_number_of_id, re.split("[;:]", stripped))):
             return _NUMBER.sub(lambda number: str(self._pseudonyms.id(int(number[0]))), text)
-        if _TIMESTAMP.fullmatch(stripped):
-            return self._timestamp(text, stripped)
+        if _TIMESTAMP.fullmatch(stripped) and (time := self._timestamp(text, stripped)):
+            return time
         if _SMALL_NUMBER.fullmatch(stripped):
             return text
+        if _ANY_NUMBER.fullmatch(stripped):
+            return self._pseudonyms.number(text)
         if "." in stripped and any(key in rules.domain_keys for rules in self._allowed.rules):
             return self._pseudonyms.domain(text)
         return self._by_format(text, stripped)
@@ -266,16 +366,21 @@ class _Anonymizer:
         """Replace each time of the recording with the same one; keep all others."""
         return self._at if self._started_at <= time <= self._ended_at else time.astimezone(UTC)
 
-    def _timestamp(self, text: str, stripped: str) -> str:
+    def _timestamp(self, text: str, stripped: str) -> str | None:
+        """Replace a time of the recording; None: `0000-00-00` looks like a time and is none."""
         if stripped.isdecimal():
             time = datetime.fromtimestamp(int(stripped) / 1000, UTC)
             is_same = self._fixed_time(time) == time
             return text if is_same else str(int(self._at.timestamp() * 1000))
         _, _, clock = stripped.replace(" ", "T").partition("T")
+        offset = _OFFSET.search(clock)
+        try:
+            time = datetime.fromisoformat(stripped if offset or not clock else f"{stripped}Z")
+            time = time.astimezone(UTC) if clock else time
+        except (ValueError, OverflowError):
+            return None
         if not clock:
             return text
-        offset = _OFFSET.search(clock)
-        time = datetime.fromisoformat(stripped if offset else f"{stripped}Z")
         if self._fixed_time(time) == time:
             return text
         return f"{self._at:%Y-%m-%dT%H:%M:%S}.000{offset[0] if offset else ''}"
@@ -287,7 +392,10 @@ class _Anonymizer:
         if _UUID.fullmatch(stripped):
             return pseudonyms.uuid(stripped)
         if stripped.startswith(("http://", "https://")):
-            return self._url(stripped)
+            try:
+                return self._url(stripped)
+            except ValueError:
+                return pseudonyms.text(text)  # `http://[` is no URL
         for rules in self._allowed.rules:
             links = rules.relative_links
             if links and stripped.startswith((links, links[1:])):
@@ -313,7 +421,7 @@ class _Anonymizer:
     def _url(self, url: str) -> str:
         parts = urlsplit(url)
         parameters = parse_qsl(parts.query, keep_blank_values=True)
-        query = [(name, self._parameter(name, value)) for name, value in parameters]
+        query = [(self._name(name), self._parameter(name, value)) for name, value in parameters]
         host = self._api_url(parts.netloc, parts.path)
         path = "/".join(self._segments(parts.path.split("/"), is_api=bool(host)))
         netloc = host or f"https://{self._pseudonyms.domain(parts.hostname or '')}"
@@ -357,24 +465,35 @@ class _Anonymizer:
             if cursor := rules.cursor.fullmatch(segment):
                 return f"{self._pseudonyms.cursor(cursor[1], rules.cursor_prefix)}{cursor[2]}"
         if segment.isdecimal():
-            return str(self._pseudonyms.id(int(segment)))
+            is_id = len(segment) <= _MAX_ID_DIGITS
+            return str(self._pseudonyms.id(int(segment))) if is_id else REDACTED
         if _UUID.fullmatch(segment):
             return self._text_value(segment, "id")
-        return self._literals(segment) if is_api or not segment else self._text(segment)
+        if not segment or (is_api and self._is_known(segment)):
+            return segment
+        return quote(self._by_format(segment, segment.strip()), safe="@+")
 
     def _parameter(self, name: str, value: str) -> str:
-        if name in self._allowed.keys or name == "limit":
+        if name in self._allowed.keys:
+            return self._api_word(value)
+        if name in self._allowed.count_keys and value.isdecimal() and len(value) <= 7:
             return value
         is_query = any(name in rules.query_parameters for rules in self._allowed.rules)
-        return self._literals(value) if is_query else self._text_value(value, name)
+        return self._query(value) if is_query else self._text_value(value, name)
 
     def _csv(self, text: str) -> str:
         rows = csv.reader(io.StringIO(text, newline=""))
-        names = next(rows)
+        names = next(rows, [])
         lines = io.StringIO(newline="")
         writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        writer.writerow(names)
+        writer.writerow([self._name(name) for name in names])
         for row in rows:
-            values = zip(row, names, strict=True)
+            # an answer that was cut ends with a short row; a long row has values without a name
+            values = zip(row, chain(names, repeat("")), strict=False)
             writer.writerow([self._text_value(value, name) for value, name in values])
         return lines.getvalue()
+
+
+def _is_short(part: str) -> bool:
+    """Return whether a part of a name is a number of a version or of an object type."""
+    return bool(re.fullmatch(r"v?\d{1,3}|20\d\d", part, re.ASCII))

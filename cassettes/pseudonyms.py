@@ -37,8 +37,8 @@ class Pseudonyms:
         return text.strip().lower() in self._allowed_words
 
     def id(self, number: int) -> int:
-        """Replace a numeric id; a number that is not an id stays."""
-        return self._ids.get(number, number)
+        """Replace a numeric id; one that was not known before comes after all others."""
+        return self._ids.setdefault(number, FIRST_ID + len(self._ids))
 
     def text_id(self, id: str) -> str:
         """Replace an id that is a text; a text that is not an id stays."""
@@ -74,6 +74,10 @@ class Pseudonyms:
         digits = re.sub(r"\D", "", number)
         pseudonym = iter(f"{self._number('phone', digits):0{len(digits)}d}"[-len(digits) :])
         return re.sub(r"\d", lambda _: next(pseudonym), number)
+
+    def number(self, text: str) -> str:
+        """Replace the digits of a number of any size, and keep its sign and its decimal point."""
+        return self.phone(re.sub(r"[eE].*", "", text))
 
     def text(self, text: str) -> str:
         """Replace a text, except the words in it that the configuration searches for."""

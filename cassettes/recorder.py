@@ -1,6 +1,7 @@
 """Record the HTTP traffic of this process to a cassette, and answer requests from a cassette."""
 
 import gzip
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,16 @@ from vcr.serializers import jsonserializer
 
 from cassettes.allowlist import allowlist
 from cassettes.anonymize import RecordedCall, anonymize, with_login
+from cassettes.leak_check import find_leaks
 from cassettes.request_matching import covers_request
 from connectors.concurrency import sequential
 from errors import ConfigError
 
 _LAST_CALLS = 5
 _MAX_CLOCK_SKEW = timedelta(seconds=2)
+UNREADABLE = b"scrubbed"
+"""Stands for a body that cannot be read."""
+
 _GZIP = b"\x1f\x8b"
 _TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
@@ -47,7 +52,12 @@ class Recording:
         self.calls.extend(self._last)
 
     def save(self, path: Path, *, allowed_words: Iterable[str], at: datetime) -> int:
-        """Anonymise the calls, write them to `path`, and return their number."""
+        """Anonymise the calls, write them to `path`, and return their number.
+
+        The file is for its owner only. Nothing is stored in which the leak check finds something.
+
+        Raises: ConfigError where the leak check finds a secret or personal data.
+        """
         period = (self.started_at, datetime.now(UTC))
         calls = with_login(anonymize(self.calls, allowed_words, at=at, recorded_between=period))
         data = {
@@ -55,8 +65,14 @@ class Recording:
             "responses": [_response(call) for call in calls],
             "metadata": {"recorded_at": at.isoformat()},
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(serialize(data, jsonserializer))
+        text = serialize(data, jsonserializer)
+        if leaks := find_leaks(text):
+            raise ConfigError(
+                f"no cassette was stored, it had leaks: {', '.join(sorted(set(leaks)))}"
+            )
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)
         return len(calls)
 
 
@@ -163,7 +179,10 @@ def _has_failed(call: RecordedCall) -> bool:
 
 
 def _bytes(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else bytes(body or b"")
+    if isinstance(body, str):
+        return body.encode(errors="replace")
+    # a file or a generator: to read it here would take it from the call itself
+    return bytes(body) if isinstance(body, bytes | bytearray) else UNREADABLE if body else b""
 
 
 def _headers(headers: dict[str, Any]) -> dict[str, list[str]]:
@@ -177,7 +196,10 @@ def _headers(headers: dict[str, Any]) -> dict[str, list[str]]:
 def _decompressed(response: dict[str, Any]) -> bytes:
     """Give the body without compression; depending on its version, vcrpy has removed it."""
     body = _bytes(response["body"]["string"])
-    return gzip.decompress(body) if body.startswith(_GZIP) else body
+    try:
+        return gzip.decompress(body) if body.startswith(_GZIP) else body
+    except (OSError, EOFError, zlib.error):
+        return UNREADABLE
 
 
 def _response(call: RecordedCall) -> dict[str, Any]:

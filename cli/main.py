@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 import time
 from typing import Annotated
@@ -65,6 +66,8 @@ about 15 % of a run's time, and finds little.
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with 0 if it did all; errors.py has the other codes."""
+    # what a command stores holds data of both CRMs: it is for the owner only
+    os.umask(0o077)
     gc.set_threshold(*GARBAGE_COLLECTION)
     logging.basicConfig(
         format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ", stream=sys.stderr

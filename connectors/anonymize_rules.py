@@ -72,6 +72,9 @@ class AnonymizeRules:
     keys: frozenset[str] = frozenset()
     """Keys and parameters of the API whose values are words of the API, not of a record."""
 
+    count_keys: frozenset[str] = frozenset()
+    """Keys and parameters that count records, calls or bytes: their numbers stay."""
+
     phrases: tuple[str, ...] = ()
     """Texts of errors that a client compares."""
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dlt
@@ -24,11 +26,16 @@ from warehouse.destination import (
     root_error,
 )
 from warehouse.file_wait import connect_when_free
+from warehouse.processes import is_alive
 
 T = TypeVar("T")
 
 NAMING_CONVENTION = "sql_cs_v1"
 """dlt's naming convention that keeps the CRM's own spelling of columns."""
+
+
+FOLDER_PREFIX = "onefunnel-"
+"""The start of the name of a working folder; the id of its process follows."""
 
 
 def run_dlt(crm: str, extract: Callable[[dlt.Pipeline], T], *, read_only: bool = False) -> T:
@@ -50,12 +57,23 @@ def run_dlt(crm: str, extract: Callable[[dlt.Pipeline], T], *, read_only: bool =
         raise root_error(failure) from failure
 
 
+def _remove_left_folders() -> None:
+    """Remove the working folders of runs that were killed: they hold rows of the CRMs."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        process = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if process.isdecimal() and not is_alive(int(process)):
+            # a folder of another user stays
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _pipeline(dataset: str, *, read_only: bool) -> Iterator[dlt.Pipeline]:
     """Give a pipeline into one dataset; its working folder is temporary."""
     os.environ.setdefault("SCHEMA__NAMING", NAMING_CONVENTION)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onefunnel-"))
+        _remove_left_folders()
+        prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix))
         destination: str | Destination[Any, Any] = configured_destination()
         file = duckdb_file()
         if read_only and file:

@@ -21,6 +21,7 @@ from transforms.identity.erasure import erased_emails, rows_to_delete
 from transforms.identity.matching import merged_records, read_records
 from transforms.staging.fields import SourceTables
 from warehouse import absences
+from warehouse.cleanup import require_cleanup
 from warehouse.warehouse import Warehouse
 
 
@@ -77,7 +78,8 @@ def delete_erased_records(
         _delete_merged(warehouse, crm, merged)
     if not is_dry_run:
         erased = {crm.crm: _erased_ids(warehouse, crm, settings, as_of=as_of) for crm in crms}
-        if any(erased.values()):
+        if any(map(len, (ids for some in erased.values() for ids in some.values()))):
+            require_cleanup(warehouse)
             emails = _owned_emails(warehouse, configuration, crms, source_tables, erased)
             for crm in crms:
                 _delete(warehouse, crm, source_tables[crm.crm], erased[crm.crm], emails, as_of)

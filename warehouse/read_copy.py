@@ -49,6 +49,22 @@ def publish(warehouse: Warehouse) -> None:
         part.unlink(missing_ok=True)
 
 
+def replace_copy(source: Path, file: Path) -> None:
+    """Replace the read copy of a DuckDB file with a copy of another file.
+
+    Raises: OSError: the one before is removed.
+    """
+    copy = read_copy(file)
+    part = copy.with_name(f"{copy.name}.part")
+    try:
+        _copy(source, part, copy)
+    except OSError:
+        copy.unlink(missing_ok=True)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _copy(file: Path, part: Path, copy: Path) -> None:
     # Closing any handle of the file ends DuckDB's lock on it: POSIX locks belong to the process.
     # So this handle stays open until the copy is in place.

@@ -7,6 +7,7 @@ locked.
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from tenacity import (
 
 from errors import SyncError, WarehouseBusyError
 from settings import Rule, read_settings
+from warehouse import cleanup
+from warehouse.destination import duckdb_file
 from warehouse.file_wait import file_wait
 from warehouse.processes import HOST_ID, has_ended
 from warehouse.read_copy import publish
@@ -136,6 +139,9 @@ def _acquire(lock: RunLock) -> None:
                 "run was killed on another machine, the lock expires at that time"
             )
         lock.extend(warehouse)
+        if file := duckdb_file():
+            # what a killed run had swapped out; this process has just opened the file, and no other
+            shutil.rmtree(file.with_name(f"{file.name}.tmp"), ignore_errors=True)
 
 
 def lock_holder(warehouse: Warehouse) -> dict[str, Any] | None:
@@ -150,7 +156,8 @@ def _release(run_id: str) -> None:
         holder = _holder(warehouse)
         if holder is not None and holder["run_id"] == run_id:
             warehouse.replace_table("run_lock", ibis.memtable(LOCK.to_pyarrow().empty_table()))
-            publish(warehouse)
+            if not cleanup.is_due(warehouse) or not cleanup.clean_up(warehouse):
+                publish(warehouse)
 
 
 @contextmanager

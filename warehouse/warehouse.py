@@ -1,7 +1,7 @@
 """The warehouse: landed tables, lifecycle tables and the journal, on DuckDB or PostgreSQL."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -383,6 +383,9 @@ def open_warehouse(*, read_only: bool = False, wait: bool = True) -> Iterator[Wa
         connected = _connect_to_read() if read_only else _connect_to_write(wait=wait)
         with open_in_duckdb(file), closing_engine(connected) as engine:
             engine.raw_sql("SET TimeZone = 'UTC'")
+            if file and not read_only:
+                with suppress(OSError):
+                    file.chmod(0o600)
             warehouse = Warehouse(engine, read_only=read_only)
             if read_only:
                 migrations.require_current(warehouse)

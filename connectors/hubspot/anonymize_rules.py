@@ -41,6 +41,7 @@ RULES: Final = AnonymizeRules(
             *("direction", "errorType", "toObjectType"),
         )
     ),
+    count_keys=frozenset(("total", "count", "offset", "size", "currentUsage", "usageLimit")),
     # the text of a 429 says which limit was exceeded: the daily one, or that of ten seconds
     phrases=(
         "You have reached your secondly limit.",

@@ -63,6 +63,12 @@ RULES: Final = AnonymizeRules(
             *("state", "statusCode"),
         )
     ),
+    count_keys=frozenset(
+        (
+            *("totalSize", "numberRecordsProcessed", "numberRecordsFailed", "maxRecords"),
+            *("sforce-numberofrecords", "expr0", "processed", "failed"),
+        )
+    ),
     phrases=("Session expired or invalid", "TotalRequests Limit exceeded.", "LEAD"),
     volatile={"issued_at": "1767225600000"},
     id_keys=re.compile(r"(^|_|[a-z])DIdentifier$"),

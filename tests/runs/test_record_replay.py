@@ -339,7 +339,7 @@ PLANTED = f"{MARKER}-value"
         ),
         pytest.param({"url": f"{SF}{DATA}/sobjects/Lead/Key__c/{PLANTED}"}, id="an external id"),
         pytest.param({"url": f"{SF}{DATA}/query?q=WHERE+Name='{PLANTED}'"}, id="a query"),
-        pytest.param({"body": {"results": [contact("1", note=PLANTED)]}}, id="a property"),
+        pytest.param({"body": {"results": [contact("1", firstname=PLANTED)]}}, id="a property"),
         pytest.param({"body": {"message": f"Contact {PLANTED} exists"}}, id="an error"),
         pytest.param({"body": {"access_token": PLANTED}}, id="a token"),
         pytest.param({"body": f"<html>{PLANTED}</html>"}, id="a page"),
@@ -375,9 +375,11 @@ def test_a_planted_value_is_never_in_a_cassette(planted, tmp_path):
 )
 def test_a_value_gets_a_pseudonym_of_its_kind(value, pseudonym):
     """Only values that are known to be harmless stay."""
-    [[record]] = results([call({"results": [contact("1", note=value)]})], allowed_words=["demo"])
+    [[record]] = results(
+        [call({"results": [contact("1", firstname=value)]})], allowed_words=["demo"]
+    )
 
-    assert record["properties"]["note"] == pseudonym
+    assert record["properties"]["firstname"] == pseudonym
 
 
 def test_an_original_always_gets_the_same_pseudonym():
