@@ -331,7 +331,7 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "points: 40",
             "worth: 40",
-            "4: unknown word `worth` (there is: points, channel, direction, max_per_day, activity)",
+            "4: unknown word `worth` (there is: points, channel, direction, max_per_day, activity, touch)",
             id="a word that is like none",
         ),
         pytest.param(
