@@ -64,14 +64,17 @@ Days = Annotated[float, Field(gt=0, le=36_500)]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
 
 
-def _as_hundredths(value: float) -> float:
-    if round(value * 100) / 100 != value:
-        raise ValueError(f"{value:g} has more than two decimals")
+def _as_touch(value: float) -> float:
+    if not 0.01 <= value <= 1 or round(100 * value) / 100 != value:
+        raise ValueError("`touch` must be from 0.01 to 1, with two decimals at most")
     return value
 
 
-Touch = Annotated[float, Field(ge=0.01, le=1, multiple_of=0.01), AfterValidator(_as_hundredths)]
-RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
+Touch = Annotated[
+    float,
+    AfterValidator(_as_touch),
+    WithJsonSchema({"type": "number", "minimum": 0.01, "maximum": 1}),
+]
 
 
 class _Model(ConfigModel):
