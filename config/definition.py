@@ -77,6 +77,9 @@ Touch = Annotated[
 ]
 
 
+RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
+
+
 class _Model(ConfigModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -362,8 +365,8 @@ class Stage(_Model):
     follow_up: FollowUp | None = None
     """How soon a colleague contacts the person."""
     expires_days: Days | None = None
-    """After so many days without an entry into this stage or a higher one, people who stand here
-    go back to `recycled.to`.
+    """After this number of days without an entry into this stage or a higher one, people who are
+    in this stage go back to `recycled.to`.
     """
     final: StrictBool = False
     """Whether the stage ends the lifecycle. Only the last stage can be final."""
@@ -523,7 +526,7 @@ class Definition(_Model):
                 text = "expires_days needs the section recycled: it says where people go back to"
                 yield Violation(path, text, reads=(("recycled",),))
             elif stage.final:
-                text = f"stage {stage.id} is final: nobody goes back from it, remove expires_days"
+                text = f"stage {stage.id} is final: no person leaves it, so remove expires_days"
                 yield Violation(path, text, reads=(("stages", i, "final"),))
             elif recycled.to in ids and i <= ids.index(recycled.to):
                 text = f"expires_days of {stage.id} has no effect: it is not above `{recycled.to}`"

@@ -331,7 +331,8 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "points: 40",
             "worth: 40",
-            "4: unknown word `worth` (there is: points, channel, direction, max_per_day, activity, touch)",
+            "4: unknown word `worth` "
+            "(there is: points, channel, direction, max_per_day, activity, touch)",
             id="a word that is like none",
         ),
         pytest.param(
@@ -530,7 +531,7 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "enter: {event: won}",
             "enter: {event: won}, expires_days: 90",
-            "28: stage customer is final: nobody goes back from it, remove expires_days",
+            "28: stage customer is final: no person leaves it, so remove expires_days",
             id="the final stage expires",
         ),
         pytest.param(

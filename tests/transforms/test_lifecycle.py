@@ -287,7 +287,7 @@ STORIES = {
 }
 
 FALLING = deepcopy(DEFINITION)
-"""The same with a lost opportunity, an MQL that expires, mass mails, and a fit that makes an MQL."""
+"""With a lost opportunity, an MQL that expires, mass mails, and a fit that makes an MQL."""
 
 FALLING["events"] |= {
     "mailing": {"channel": "email", "direction": "outbound", "touch": 0.2},
@@ -365,7 +365,7 @@ FALLING_STORIES = {
         {"industry": "software"},
         {"industry": days_ago(5)},
     ),
-    "an mql whom nobody moved expires": Story(
+    "an mql who enters no higher stage expires": Story(
         FORTY_POINTS,
         {
             "stage": "lead",

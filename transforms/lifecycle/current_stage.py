@@ -13,7 +13,7 @@ from transforms.staging.timestamps import NEVER, days_to_microseconds, null_to_n
 Materialize = Callable[[str, ir.Table], ir.Table]
 
 _CLOSING, _EXPIRY, _SILENCE = range(3)
-"""Of several causes at one moment the first of these is told."""
+"""Of several causes at one moment the first of these is the one in `cause`."""
 
 
 def recycle_rank(definition: Definition) -> int:
@@ -128,7 +128,7 @@ def _standing_only(expired: ir.Table, resets: ir.Table, above: ir.Table, rank: i
 
 
 def _fallen(resets: ir.Table, above: ir.Table) -> ir.Table:
-    """The moments at which somebody fell, from their highest entry since the one before.
+    """The recyclings: each is from the highest entry since the one before.
 
     Out: who, at, cause, rank
     """

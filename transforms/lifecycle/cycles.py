@@ -246,7 +246,7 @@ def _activity_streaks(shown: ir.Table, closings: ir.Table, definition: Definitio
 def _add_closing_before(activities: ir.Table, closings: ir.Table) -> ir.Table:
     """Add to activities the last closing before them: closing (us, NULL: none)."""
     rows = activities.select("who", "at", "before", is_activity=ibis.literal(True))
-    # one microsecond later, so that it lies before what happens after it only
+    # one microsecond later: an event at the instant of the closing is not after it
     marks = closings.select(
         "who", at=closings.at + 1, before=ibis.null("int64"), is_activity=ibis.literal(False)
     )

@@ -163,7 +163,7 @@ def _stream(
 def _count_closings(stream: ir.Table, cycles: ir.Table) -> ir.Table:
     """Add how many cycles had been closed before each moment: engagement starts again with each."""
     closed = cycles.filter(cycles.closed < NEVER)
-    # one microsecond later, so that it lies before what happens after it only
+    # one microsecond later: an event at the instant of the closing is not after it
     marks = closed.select(
         "who",
         cycle=ibis.null("int64"),
