@@ -49,13 +49,16 @@ class Stretch:
     """A piece of a life that rules look at: a cycle, or all of it.
 
     `end` is the start of the next cycle (None: the last cycle); `events` are the admitted ones that
-    belong here.
+    belong here. `closed`: when an event of `recycled.by` closed it; `after`: the latest such moment
+    of an earlier cycle.
     """
 
     number: int
     start: datetime
     end: datetime | None
     events: list[Event]
+    closed: datetime | None = None
+    after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,16 @@ class Below:
 
 @dataclass(frozen=True)
 class Move:
-    """One change of where a person stands; `fell_from` names the stage a recycling took away."""
+    """One change of where a person stands; `fell_from` names the stage a recycling took away.
+
+    `cause` is the kind of a closing event, "expired", or empty.
+    """
 
     at: datetime
     stage: str
     cycle: int
     fell_from: str | None = None
+    cause: str = ""
 
 
 Raw = list[dict[str, Truth]]
@@ -188,45 +195,73 @@ def at_most(earlier: datetime, later: datetime, length: timedelta) -> bool:
     return later - earlier <= length
 
 
+def closing_events(case: Case) -> list[Event]:
+    """7.2 rule 5: the counted events of a kind in `recycled.by`."""
+    kinds = one_or_many(case.definition.get("recycled", {}).get("by", []))
+    return [event for event in case.events if event.kind in kinds]
+
+
+@dataclass
+class Span:
+    """A cycle while the events of a life are read one by one."""
+
+    number: int
+    start: datetime
+    last: datetime
+    closed: datetime | None = None
+
+
 def cycles_of(case: Case, final: Truth | None) -> list[Stretch]:
-    """Split a life where it fell silent.
+    """Split a life where it fell silent, and where an event closed a cycle.
 
     7.2 rule 4: a cycle is a run of counted activity without a gap longer than the limit. The
     first one reaches back to `created_at`, unless its activity comes too late for that or never:
     then cycle 0 does. None starts after the final stage was entered.
+    7.2 rule 5: a closing ends the last cycle started, once; what happens at its instant comes
+    before it.
     """
-    pieces: list[list[datetime]] = []
-    for at in activity_of(case):
-        if pieces and at_most(pieces[-1][-1], at, patience(case)):
-            pieces[-1].append(at)
+    spans = [Span(0, case.created_at, case.created_at)]
+    moments = [(at, "activity") for at in activity_of(case)]
+    moments += [(event.at, "closing") for event in closing_events(case)]
+    for at, what in sorted(moments):
+        current = spans[-1]
+        if what == "closing":
+            if current.closed is None and (final is None or at < final.since):
+                current.closed = at
+        elif current.closed is None and at_most(current.last, at, patience(case)):
+            current.number, current.last = current.number or 1, at
         else:
-            pieces.append([at])
-    # (number, start, last activity; cycle 0 has none, and its start stands for it)
-    found = [(number, piece[0], piece[-1]) for number, piece in enumerate(pieces, start=1)]
-    if pieces and at_most(case.created_at, pieces[0][0], patience(case)):
-        found[0] = (1, case.created_at, pieces[0][-1])
-    else:
-        found.insert(0, (0, case.created_at, case.created_at))
-    found = [one for one in found if final is None or one[1] <= final.since]
-    starts: list[datetime | None] = [start for _, start, _ in found]
+            spans.append(Span(current.number + 1, at, at))
+    spans = [span for span in spans if final is None or span.start <= final.since]
+    starts: list[datetime | None] = [span.start for span in spans]
+    closed = [span.closed for span in spans]
     return [
-        Stretch(number, start, end, belonging(case, start, end, last))
-        for (number, start, last), end in zip(found, [*starts[1:], None], strict=True)
+        Stretch(
+            span.number,
+            span.start,
+            end,
+            belonging(case, span, end),
+            span.closed,
+            max((at for at in closed[:nth] if at), default=None),
+        )
+        for nth, (span, end) in enumerate(zip(spans, [*starts[1:], None], strict=True))
     ]
 
 
-def belonging(case: Case, start: datetime, end: datetime | None, last: datetime) -> list[Event]:
+def belonging(case: Case, span: Span, end: datetime | None) -> list[Event]:
     """7.2 rule 4: an event belongs to the last cycle started, until its time limit has passed.
 
-    The activity of the cycle itself is always within the limit: one test is enough.
+    The activity of the cycle itself is always within the limit: one test is enough. 7.2 rule 5:
+    what comes after the closing belongs to no cycle.
     """
     return [
         event
         for event in case.events
         if event.admitted
-        and event.at >= start
+        and event.at >= span.start
         and (end is None or event.at < end)
-        and at_most(last, event.at, patience(case))
+        and (span.closed is None or event.at <= span.closed)
+        and at_most(span.last, event.at, patience(case))
     ]
 
 
@@ -320,8 +355,10 @@ def score_leaf(leaf: Row, case: Case, stretch: Stretch) -> datetime | None:
     moments = {stretch.start} | {event.at for event in stretch.events}
     moments |= {at for _, at in fit_lines(case, stretch) if stretch.end is None or at < stretch.end}
     for moment in sorted(moments):
-        score = engagement_at(case, moment)
-        if leaf["score"] == "total":
+        score = Decimal(0)
+        if leaf["score"] in ("engagement", "total"):
+            score += engagement_at(case, moment, after=stretch.after)
+        if leaf["score"] in ("fit", "total"):
             score += fit_at(case, stretch, moment)
         if rounded(score, 6) >= Decimal(str(leaf["gte"])):
             return moment
@@ -423,8 +460,11 @@ def alike(value: Any, wanted: Any) -> Any:
 # --- 7.2, rule 3: the score -----------------------------------------------------------------------
 
 
-def engagement_at(case: Case, moment: datetime) -> Decimal:
-    """7.2 rule 3: what all admitted events so far are still worth, in a cycle or not."""
+def engagement_at(case: Case, moment: datetime, *, after: datetime | None = None) -> Decimal:
+    """7.2 rule 3: what all admitted events so far are still worth, in a cycle or not.
+
+    7.1, score: in a cycle after a closing only those after it.
+    """
     if "score" not in case.definition:
         return Decimal(0)
     half_life = Decimal(str(case.definition["score"]["half_life_days"])) * (
@@ -436,7 +476,7 @@ def engagement_at(case: Case, moment: datetime) -> Decimal:
                 Decimal(str(case.definition["events"][event.kind].get("points", 0)))
                 * Decimal("0.5") ** (Decimal((moment - event.at) // MICROSECOND) / half_life)
                 for event in case.events
-                if event.admitted and event.at <= moment
+                if event.admitted and event.at <= moment and (after is None or event.at > after)
             ),
             start=Decimal(0),
         )
@@ -509,8 +549,9 @@ def is_floor(case: Case, stage: str) -> bool:
 def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw:
     """7.3 rule 1: per cycle, since when the rule of each stage is true; the others are absent.
 
-    What becomes true only at or after the start of the next cycle is not true in this one. The
-    final stage belongs to the last cycle that started at or before its moment, else to the first.
+    What becomes true only at or after the start of the next cycle, or after the closing of this
+    one, is not true in this one. The final stage belongs to the last cycle that started at or
+    before its moment, else to the first.
     """
     found: Raw = []
     started = [cycle for cycle in cycles if final and cycle.start <= final.since]
@@ -526,6 +567,9 @@ def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw
                 truth = final if cycle is home else None
             else:
                 truth = true_since(stage["enter"], case, cycle, Below(raw, remembered))
+            is_late = cycle.closed and truth and truth.since > cycle.closed
+            if is_late and stage["id"] != final_id(case):
+                truth = None
             if truth and (cycle.end is None or truth.since < cycle.end):
                 raw = {**raw, stage["id"]: truth}
         found.append(raw)
@@ -557,10 +601,11 @@ def entered_in(case: Case, nth_cycle: int, raw: dict[str, Truth]) -> dict[str, d
 
 
 def moves_of(case: Case, cycles: list[Stretch], entered: Entered) -> list[Move]:
-    """7.3 rule 3: walk through entries and lapses in order, from the first stage on.
+    """7.3 rule 3: walk through entries and recyclings in order, from the first stage on.
 
     A person rises at an entry above where they stand. Standing above `recycled.to` and not final,
-    they fall at a lapse.
+    they fall at a lapse, at a closing, and where the time of the stage they stand in is over.
+    Entries at an instant come before its recyclings, and several of these are one.
     """
     ids = stage_ids(case)
     entries = [
@@ -568,16 +613,52 @@ def moves_of(case: Case, cycles: list[Stretch], entered: Entered) -> list[Move]:
         for cycle, stages in zip(cycles, entered, strict=True)
         for stage, at in stages.items()
     ]
-    # a lapse is marked by the rank -1; it never shares its instant with an entry that could matter
-    falls = [(at, -1, last_started(cycles, at).number) for at in lapses(case, entered)]
+    silences = lapses(case, entered)
+    ends = expiries(case, entered)
+    closings = [cycle.closed for cycle in cycles if cycle.closed]
+    instants = {at for at, _, _ in entries} | {*silences, *closings} | {at for at, _ in ends}
     moves = [Move(case.created_at, ids[0], cycles[0].number)]
-    for at, rank, cycle in sorted(entries + falls):
+    for at in sorted(instants):
+        for _, rank, cycle in sorted(entry for entry in entries if entry[0] == at):
+            if rank > ids.index(moves[-1].stage):
+                moves.append(Move(at, ids[rank], cycle))
         stand = moves[-1].stage
-        if rank > ids.index(stand):
-            moves.append(Move(at, ids[rank], cycle))
-        elif rank == -1 and not is_floor(case, stand) and stand != final_id(case):
-            moves.append(Move(at, case.definition["recycled"]["to"], cycle, fell_from=stand))
+        if is_floor(case, stand) or stand == final_id(case):
+            continue
+        if at in closings:
+            cause = closing_kind(case, at)
+        elif (at, stand) in ends:
+            cause = "expired"
+        elif at in silences:
+            cause = ""
+        else:
+            continue
+        back, cycle = case.definition["recycled"]["to"], last_started(cycles, at).number
+        moves.append(Move(at, back, cycle, fell_from=stand, cause=cause))
     return moves
+
+
+def closing_kind(case: Case, at: datetime) -> str:
+    """7.3 rule 7: of several closing events at one instant the one with the smallest id."""
+    there = [event for event in closing_events(case) if event.at == at]
+    return min(there, key=lambda event: event.event_id.encode()).kind
+
+
+def expiries(case: Case, entered: Entered) -> list[tuple[datetime, str]]:
+    """7.3 rule 3: when the time of a stage is over, for who stands in it then."""
+    ids = stage_ids(case)
+    found: list[tuple[datetime, str]] = []
+    for nth, stage in enumerate(case.definition["stages"]):
+        if "expires_days" not in stage:
+            continue
+        length = timedelta(days=stage["expires_days"])
+        entries = {at for stages in entered for one, at in stages.items() if one in ids[nth:]}
+        found += [
+            (at + length, stage["id"])
+            for at in entries
+            if at + length <= case.as_of and not any(at < other <= at + length for other in entries)
+        ]
+    return found
 
 
 def lapses(case: Case, entered: Entered) -> list[datetime]:
@@ -648,7 +729,7 @@ def status_of(case: Case, cycles: list[Stretch], last: Move, *, is_disqualified:
         return "won"
     if is_disqualified:
         return "disqualified"
-    if last.fell_from and cycles[-1].start < last.at:
+    if last.fell_from and cycles[-1].start <= last.at:
         return "recycled"
     return "open"
 
@@ -699,7 +780,8 @@ def reasons_of(cycles: list[Stretch], raw: Raw, last: Move) -> str:
     it. A leaf reached by two ways is said once.
     """
     if last.fell_from:
-        return f"recycled from {last.fell_from} on {last.at.date()}"
+        cause = f" ({last.cause})" if last.cause else ""
+        return f"recycled from {last.fell_from} on {last.at.date()}{cause}"
     [truths] = [
         truths for cycle, truths in zip(cycles, raw, strict=True) if cycle.number == last.cycle
     ]
@@ -757,19 +839,21 @@ def spelt(wanted: Any) -> str:
     return str(wanted)
 
 
-def touches_of(case: Case) -> int:
-    """7.4: counted outbound events after the last activity, in the window of `pressure` if any."""
+def touches_of(case: Case) -> float:
+    """7.4: the touches of counted outbound events after the last activity, in the window if any."""
     pressure = case.definition.get("contact", {}).get("pressure")
     quiet_since = max(activity_of(case), default=None)
-    return sum(
-        direction(case.definition, event.kind) == "outbound"
+    hundredths: int = sum(
+        round(100 * case.definition["events"][event.kind].get("touch", 1))
+        for event in case.events
+        if direction(case.definition, event.kind) == "outbound"
         and (quiet_since is None or event.at > quiet_since)
         and (pressure is None or event.at > case.as_of - timedelta(days=pressure["within_days"]))
-        for event in case.events
     )
+    return hundredths / 100
 
 
-def pressure_of(case: Case, touches: int) -> str:
+def pressure_of(case: Case, touches: float) -> str:
     """7.4: stop from `stop` touches, high from `high`, else ok; without the section always ok."""
     pressure = case.definition.get("contact", {}).get("pressure")
     if pressure and touches >= pressure["stop"]:

@@ -88,10 +88,7 @@ def definitions(draw: DrawFn) -> Row:
         draw, ids, LeafChoices(kinds, tuple(leaves), [], criteria_count)
     )
     if draw(OFTEN):
-        definition["recycled"] = {
-            "to": draw(st.sampled_from((ids[0], *ids[:-1]))),
-            "after_inactive_days": draw(st.sampled_from((1, 2, 3, 5, 10))),
-        }
+        definition["recycled"] = recycled(draw, kinds, ids, definition["stages"])
     if draw(SELDOM):
         definition["disqualified"] = condition(
             draw, LeafChoices(kinds, EVENT_AND_FIELD_LEAVES, [], 0), depth=2
@@ -122,8 +119,21 @@ def kind_entry(draw: DrawFn) -> Row:
         "direction": direction,
         "max_per_day": draw(st.sampled_from((None, None, 1, 2))),
         "activity": None if direction == "outbound" and activity else activity,
+        "touch": draw(st.sampled_from((None, 0.2, 0.33, 1))) if direction == "outbound" else None,
     }
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def recycled(draw: DrawFn, kinds: list[str], ids: list[str], stages: list[Row]) -> Row:
+    """Draw the section `recycled`; some stages above its stage get `expires_days`."""
+    back = draw(st.sampled_from((ids[0], *ids[:-1])))
+    drawn = {"to": back, "after_inactive_days": draw(st.sampled_from((1, 2, 3, 5, 10)))}
+    if draw(st.booleans()):
+        drawn["by"] = one_to_three(draw, kinds)[:2]
+    for stage in stages[ids.index(back) + 1 :]:
+        if "final" not in stage and draw(SELDOM):
+            stage["expires_days"] = draw(st.sampled_from((1, 2, 3, 5, 10)))
+    return drawn
 
 
 def score(draw: DrawFn) -> Row:
@@ -219,7 +229,7 @@ def leaf(draw: DrawFn, choices: LeafChoices) -> Row:
         case "channels":
             return {"channels": draw(st.sampled_from((2, 2, 1, 3))), **window(draw)}
         case "score":
-            of = draw(st.sampled_from(("engagement", "total")))
+            of = draw(st.sampled_from(("engagement", "total", "total", "fit")))
             return {"score": of, "gte": draw(st.sampled_from((1, 2, 4, 5, 8, 9, 16, 0.5, 4.5)))}
         case "qualified":
             return {"qualified": draw(st.integers(1, choices.criteria_count))}

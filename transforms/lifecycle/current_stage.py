@@ -157,7 +157,8 @@ def _active_spans(entries: ir.Table, journeys: ir.Table, definition: Definition)
     above = entries.filter(entries["rank"] > recycle_rank(definition))
     active = journeys.filter(journeys.first_activity < NEVER).semi_join(above, "who")
     parts = active.select("who", begin=active.first_activity, end=active.last)
-    parts = parts.union(above.select("who", begin=above.at, end=above.at))
+    # distinct: equal rows have no order, which two windows need to agree on
+    parts = parts.union(above.select("who", begin=above.at, end=above.at), distinct=True)
     order = [parts.begin, parts.end]
     earlier = ibis.window(group_by=parts.who, order_by=order, rows=(None, -1))
     reached = parts.end.max().over(earlier)
