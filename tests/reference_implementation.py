@@ -7,7 +7,7 @@ instants are naive and mean UTC; NULL is None.
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
@@ -49,16 +49,26 @@ class Stretch:
     """A piece of a life that rules look at: a cycle, or all of it.
 
     `end` is the start of the next cycle (None: the last cycle); `events` are the admitted ones that
-    belong here. `closed`: when an event of `recycled.by` closed it; `after`: the latest such moment
-    of an earlier cycle.
+    belong here. `closing` is when an event closed this cycle, `after` when the last one closed a
+    cycle before this one: scores of this cycle count what came later.
     """
 
     number: int
     start: datetime
     end: datetime | None
     events: list[Event]
-    closed: datetime | None = None
+    closing: datetime | None = None
     after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A cycle while it is being built; cycle 0 has no activity, and its start stands for it."""
+
+    number: int
+    start: datetime
+    last_activity: datetime
+    closing: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +91,14 @@ class Below:
 class Move:
     """One change of where a person stands; `fell_from` names the stage a recycling took away.
 
-    `cause` is the kind of a closing event, "expired", or empty.
+    `why` is the kind of the closing event, "expired", or nothing where a person fell silent.
     """
 
     at: datetime
     stage: str
     cycle: int
     fell_from: str | None = None
-    cause: str = ""
+    why: str | None = None
 
 
 Raw = list[dict[str, Truth]]
@@ -180,7 +190,7 @@ def activity_of(case: Case) -> list[datetime]:
     return [event.at for event in case.events if is_activity(case.definition, event.kind)]
 
 
-# --- 7.2, rule 4: cycles --------------------------------------------------------------------------
+# --- 7.2, rules 4 and 5: cycles and closings ------------------------------------------------------
 
 
 def patience(case: Case) -> timedelta:
@@ -196,72 +206,69 @@ def at_most(earlier: datetime, later: datetime, length: timedelta) -> bool:
 
 
 def closing_events(case: Case) -> list[Event]:
-    """7.2 rule 5: the counted events of a kind in `recycled.by`."""
-    kinds = one_or_many(case.definition.get("recycled", {}).get("by", []))
+    """7.2 rule 5: the counted events, admitted or not, of the kinds in `recycled.by`."""
+    kinds = case.definition.get("recycled", {}).get("by", [])
     return [event for event in case.events if event.kind in kinds]
-
-
-@dataclass
-class Span:
-    """A cycle while the events of a life are read one by one."""
-
-    number: int
-    start: datetime
-    last: datetime
-    closed: datetime | None = None
 
 
 def cycles_of(case: Case, final: Truth | None) -> list[Stretch]:
     """Split a life where it fell silent, and where an event closed a cycle.
 
     7.2 rule 4: a cycle is a run of counted activity without a gap longer than the limit. The
-    first one reaches back to `created_at`, unless its activity comes too late for that or never:
-    then cycle 0 does. None starts after the final stage was entered.
-    7.2 rule 5: a closing ends the last cycle started, once; what happens at its instant comes
-    before it.
+    first one reaches back to `created_at`, unless its activity comes too late for that, after a
+    closing, or never: then cycle 0 does. None starts after the final stage was entered.
     """
-    spans = [Span(0, case.created_at, case.created_at)]
-    moments = [(at, "activity") for at in activity_of(case)]
-    moments += [(event.at, "closing") for event in closing_events(case)]
-    for at, what in sorted(moments):
-        current = spans[-1]
-        if what == "closing":
-            if current.closed is None and (final is None or at < final.since):
-                current.closed = at
-        elif current.closed is None and at_most(current.last, at, patience(case)):
-            current.number, current.last = current.number or 1, at
-        else:
-            spans.append(Span(current.number + 1, at, at))
-    spans = [span for span in spans if final is None or span.start <= final.since]
-    starts: list[datetime | None] = [span.start for span in spans]
-    closed = [span.closed for span in spans]
-    return [
-        Stretch(
-            span.number,
-            span.start,
-            end,
-            belonging(case, span, end),
-            span.closed,
-            max((at for at in closed[:nth] if at), default=None),
-        )
-        for nth, (span, end) in enumerate(zip(spans, [*starts[1:], None], strict=True))
+    found = [
+        piece for piece in pieces_of(case, final) if final is None or piece.start <= final.since
     ]
+    cycles: list[Stretch] = []
+    for nth, piece in enumerate(found):
+        end = found[nth + 1].start if nth + 1 < len(found) else None
+        closed = [earlier.closing for earlier in found[:nth] if earlier.closing is not None]
+        events = belonging(case, piece, end)
+        after = max(closed, default=None)
+        cycles.append(Stretch(piece.number, piece.start, end, events, piece.closing, after))
+    return cycles
 
 
-def belonging(case: Case, span: Span, end: datetime | None) -> list[Event]:
-    """7.2 rule 4: an event belongs to the last cycle started, until its time limit has passed.
+def pieces_of(case: Case, final: Truth | None) -> list[Piece]:
+    """Walk from instant to instant: first the activity there, then the closing.
 
-    The activity of the cycle itself is always within the limit: one test is enough. 7.2 rule 5:
-    what comes after the closing belongs to no cycle.
+    7.2 rule 5: an event closes the cycle it finds, once, and none once the final stage is entered;
+    the first activity after that instant starts the next cycle, whatever the gap.
+    """
+    activity = set(activity_of(case))
+    closing = {
+        event.at for event in closing_events(case) if final is None or event.at < final.since
+    }
+    pieces = [Piece(0, case.created_at, case.created_at)]
+    for at in sorted(activity | closing):
+        last = pieces[-1]
+        if at in activity:
+            if last.closing is None and at_most(last.last_activity, at, patience(case)):
+                # the first activity makes cycle 0 cycle 1
+                pieces[-1] = replace(last, number=max(last.number, 1), last_activity=at)
+            else:
+                pieces.append(Piece(last.number + 1, at, at))
+        if at in closing and pieces[-1].closing is None and pieces[-1].start <= at:
+            pieces[-1] = replace(pieces[-1], closing=at)
+    return pieces
+
+
+def belonging(case: Case, piece: Piece, end: datetime | None) -> list[Event]:
+    """7.2 rules 4 and 5: an event belongs to the last cycle started, up to its time limit.
+
+    And up to its closing. The activity of the cycle itself is always within the limit: one test is
+    enough.
     """
     return [
         event
         for event in case.events
         if event.admitted
-        and event.at >= span.start
+        and event.at >= piece.start
         and (end is None or event.at < end)
-        and (span.closed is None or event.at <= span.closed)
-        and at_most(span.last, event.at, patience(case))
+        and (piece.closing is None or event.at <= piece.closing)
+        and at_most(piece.last_activity, event.at, patience(case))
     ]
 
 
@@ -551,7 +558,7 @@ def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw
 
     What becomes true only at or after the start of the next cycle, or after the closing of this
     one, is not true in this one. The final stage belongs to the last cycle that started at or
-    before its moment, else to the first.
+    before its moment, else to the first; a closing does not keep it out.
     """
     found: Raw = []
     started = [cycle for cycle in cycles if final and cycle.start <= final.since]
@@ -567,13 +574,18 @@ def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw
                 truth = final if cycle is home else None
             else:
                 truth = true_since(stage["enter"], case, cycle, Below(raw, remembered))
-            is_late = cycle.closed and truth and truth.since > cycle.closed
-            if is_late and stage["id"] != final_id(case):
-                truth = None
-            if truth and (cycle.end is None or truth.since < cycle.end):
+            is_final = stage["id"] == final_id(case)
+            if truth and (is_final or is_in_time(cycle, truth)):
                 raw = {**raw, stage["id"]: truth}
         found.append(raw)
     return found
+
+
+def is_in_time(cycle: Stretch, truth: Truth) -> bool:
+    """7.3 rule 1: before the start of the next cycle, and not after the closing of this one."""
+    return (cycle.end is None or truth.since < cycle.end) and (
+        cycle.closing is None or truth.since <= cycle.closing
+    )
 
 
 def remembered_from(case: Case, earlier: Raw) -> frozenset[str]:
@@ -601,64 +613,60 @@ def entered_in(case: Case, nth_cycle: int, raw: dict[str, Truth]) -> dict[str, d
 
 
 def moves_of(case: Case, cycles: list[Stretch], entered: Entered) -> list[Move]:
-    """7.3 rule 3: walk through entries and recyclings in order, from the first stage on.
+    """7.3 rule 3: walk from instant to instant, from the first stage on.
 
     A person rises at an entry above where they stand. Standing above `recycled.to` and not final,
-    they fall at a lapse, at a closing, and where the time of the stage they stand in is over.
-    Entries at an instant come before its recyclings, and several of these are one.
+    they fall at a recycling; entries of that instant come before it.
     """
     ids = stage_ids(case)
-    entries = [
+    entries = sorted(
         (at, ids.index(stage), cycle.number)
         for cycle, stages in zip(cycles, entered, strict=True)
         for stage, at in stages.items()
-    ]
-    silences = lapses(case, entered)
-    ends = expiries(case, entered)
-    closings = [cycle.closed for cycle in cycles if cycle.closed]
-    instants = {at for at, _, _ in entries} | {*silences, *closings} | {at for at, _ in ends}
+    )
+    lapsed = lapses(case, entered)
+    closed = {cycle.closing for cycle in cycles if cycle.closing is not None}
+    expiring = {at for stage in ids for at in expiries(case, entered, stage)}
     moves = [Move(case.created_at, ids[0], cycles[0].number)]
-    for at in sorted(instants):
-        for _, rank, cycle in sorted(entry for entry in entries if entry[0] == at):
+    for at in sorted({at for at, _, _ in entries} | set(lapsed) | closed | expiring):
+        for _, rank, cycle in (entry for entry in entries if entry[0] == at):
             if rank > ids.index(moves[-1].stage):
                 moves.append(Move(at, ids[rank], cycle))
         stand = moves[-1].stage
-        if is_floor(case, stand) or stand == final_id(case):
-            continue
-        if at in closings:
-            cause = closing_kind(case, at)
-        elif (at, stand) in ends:
-            cause = "expired"
-        elif at in silences:
-            cause = ""
-        else:
-            continue
-        back, cycle = case.definition["recycled"]["to"], last_started(cycles, at).number
-        moves.append(Move(at, back, cycle, fell_from=stand, cause=cause))
+        expired = at in expiries(case, entered, stand)
+        falls = at in lapsed or at in closed or expired
+        if falls and not is_floor(case, stand) and stand != final_id(case):
+            why = closed_by(case, at) if at in closed else "expired" if expired else None
+            number = last_started(cycles, at).number
+            moves.append(Move(at, case.definition["recycled"]["to"], number, stand, why))
     return moves
 
 
-def closing_kind(case: Case, at: datetime) -> str:
-    """7.3 rule 7: of several closing events at one instant the one with the smallest id."""
+def closed_by(case: Case, at: datetime) -> str:
+    """7.3 rule 7: the kind of the closing event; of several at that instant the smallest id."""
     there = [event for event in closing_events(case) if event.at == at]
     return min(there, key=lambda event: event.event_id.encode()).kind
 
 
-def expiries(case: Case, entered: Entered) -> list[tuple[datetime, str]]:
-    """7.3 rule 3: when the time of a stage is over, for who stands in it then."""
+def expiries(case: Case, entered: Entered, stage: str) -> list[datetime]:
+    """7.3 rule 3: when who stands in the stage falls, unless something else moved them before.
+
+    `expires_days` after an entry into the stage or above, in any cycle, without another entry by
+    then.
+    """
+    days = stage_named(case, stage).get("expires_days")
+    if days is None:
+        return []
     ids = stage_ids(case)
-    found: list[tuple[datetime, str]] = []
-    for nth, stage in enumerate(case.definition["stages"]):
-        if "expires_days" not in stage:
-            continue
-        length = timedelta(days=stage["expires_days"])
-        entries = {at for stages in entered for one, at in stages.items() if one in ids[nth:]}
-        found += [
-            (at + length, stage["id"])
-            for at in entries
-            if at + length <= case.as_of and not any(at < other <= at + length for other in entries)
-        ]
-    return found
+    entries = {
+        stages[one] for stages in entered for one in ids[ids.index(stage) :] if one in stages
+    }
+    ends = [(entry, entry + timedelta(days=days)) for entry in entries]
+    return [
+        end
+        for entry, end in ends
+        if end <= case.as_of and not any(entry < other <= end for other in entries)
+    ]
 
 
 def lapses(case: Case, entered: Entered) -> list[datetime]:
@@ -713,7 +721,7 @@ def lifecycle_row(
         "fit": float(rounded(fit, 6)),
         "grade": grade_of(case, rounded(fit, 6)),
         "qualified": len(criteria_met(case, whole_life(case))),
-        "touches": touches,
+        "touches": float(touches),
         "pressure": pressure,
         "contactable": can_contact,
         "next_action": next_action,
@@ -780,8 +788,8 @@ def reasons_of(cycles: list[Stretch], raw: Raw, last: Move) -> str:
     it. A leaf reached by two ways is said once.
     """
     if last.fell_from:
-        cause = f" ({last.cause})" if last.cause else ""
-        return f"recycled from {last.fell_from} on {last.at.date()}{cause}"
+        why = f" ({last.why})" if last.why else ""
+        return f"recycled from {last.fell_from} on {last.at.date()}{why}"
     [truths] = [
         truths for cycle, truths in zip(cycles, raw, strict=True) if cycle.number == last.cycle
     ]
@@ -839,37 +847,44 @@ def spelt(wanted: Any) -> str:
     return str(wanted)
 
 
-def touches_of(case: Case) -> float:
-    """7.4: the touches of counted outbound events after the last activity, in the window if any."""
+def touches_of(case: Case) -> Decimal:
+    """7.4: the touch of the counted outbound events after the last activity, exactly.
+
+    In the window of `pressure` if any; an event is one touch unless its kind says less.
+    """
     pressure = case.definition.get("contact", {}).get("pressure")
     quiet_since = max(activity_of(case), default=None)
-    hundredths: int = sum(
-        round(100 * case.definition["events"][event.kind].get("touch", 1))
-        for event in case.events
-        if direction(case.definition, event.kind) == "outbound"
-        and (quiet_since is None or event.at > quiet_since)
-        and (pressure is None or event.at > case.as_of - timedelta(days=pressure["within_days"]))
+    return sum(
+        (
+            Decimal(str(case.definition["events"][event.kind].get("touch", 1)))
+            for event in case.events
+            if direction(case.definition, event.kind) == "outbound"
+            and (quiet_since is None or event.at > quiet_since)
+            and (
+                pressure is None or event.at > case.as_of - timedelta(days=pressure["within_days"])
+            )
+        ),
+        start=Decimal(0),
     )
-    return hundredths / 100
 
 
-def pressure_of(case: Case, touches: float) -> str:
+def pressure_of(case: Case, touches: Decimal) -> str:
     """7.4: stop from `stop` touches, high from `high`, else ok; without the section always ok."""
     pressure = case.definition.get("contact", {}).get("pressure")
-    if pressure and touches >= pressure["stop"]:
+    if pressure and touches >= Decimal(str(pressure["stop"])):
         return "stop"
-    if pressure and touches >= pressure["high"]:
+    if pressure and touches >= Decimal(str(pressure["high"])):
         return "high"
     return "ok"
 
 
 def is_contactable(case: Case) -> bool:
-    """7.4, section 7: whether the condition holds; without one, yes."""
+    """7.4, section 7: whether the condition holds since `as_of` or earlier; without one, yes."""
     condition = case.definition.get("contact", {}).get("contactable")
-    return (
-        condition is None
-        or true_since(condition, case, whole_life(case), NOTHING_BELOW) is not None
-    )
+    if condition is None:
+        return True
+    truth = true_since(condition, case, whole_life(case), NOTHING_BELOW)
+    return truth is not None and truth.since <= case.as_of
 
 
 def next_action_of(case: Case, last: Move, status: str, pressure: str, *, can_contact: bool) -> str:

@@ -471,7 +471,7 @@ def cases(draw: DrawFn) -> tuple[Row, LifecycleInputs]:
 
     Many, because a run costs the same for one person and for a hundred.
     """
-    definition = draw(definitions())
+    definition = draw(definitions(with_new_words=True))
     if "score" in definition and draw(st.sampled_from((False, False, True))):
         # so short that the running sums cannot be kept in one double from the first event on
         definition["score"]["half_life_days"] = draw(st.sampled_from((0.02, 0.001)))
