@@ -176,6 +176,11 @@ def person_state(
         leaf: field_since[field_leaf_column(leaf, definition)] for leaf in field_leaves(definition)
     }
     leaf_since |= {leaf: person_since[name] for leaf, name in person_leaves(definition).items()}
+    closed = steps.cycles.filter(steps.cycles.closed < NEVER)
+    closings = [row["closed"] for row in _rows(closed.select("closed"))]
+    since_closing = steps.admitted.filter(steps.admitted.at > max(closings, default=-NEVER))
+    engaged = _rows(score.engagement(since_closing, definition, as_of=from_datetime(as_of)))
+    earned = sum(row["engagement"] for row in engaged)
     return PersonState(
         definition,
         lifecycle,
@@ -183,6 +188,8 @@ def person_state(
         leaf_since,
         [since[score.fit_column(n)] for n, _ in enumerate(score.fit_lines(definition))],
         {name: since[name] for name in criteria},
+        closings,
+        {"engagement": earned, "fit": lifecycle["fit"], "total": earned + lifecycle["fit"]},
         rule_progress(steps, definition, as_of=as_of),
     )
 
@@ -202,16 +209,13 @@ def _reason_rows(
     """The leaves that brought the person to their stage, oldest first, with their events."""
     definition, lifecycle = person.definition, person.lifecycle
     standings = standing(steps.entries, steps.recyclings, steps.cycles, definition)
-    [current] = _rows(standings.select("is_recycled", "entry_cycle"))
+    [current] = _rows(standings.select("is_recycled", "fell_by", "entry_cycle"))
     if current["is_recycled"]:
         at = lifecycle["recycled_at"]
-        earlier = [
-            event
-            for event in events
-            if definition.events[event.kind].is_activity and event.at <= at
-        ]
-        text = lifecycle["reasons"].rpartition(" on ")[0]
-        return [{"text": text, "at": at, "events": _event_rows(earlier[-1:])}]
+        cause = current["fell_by"]
+        text = lifecycle["reasons"].partition(" on ")[0] + (f" ({cause})" if cause else "")
+        behind = _events_behind_recycling(events, cause, definition, at=at)
+        return [{"text": text, "at": at, "events": _event_rows(behind)}]
     reached, leaf_of_place = reason_leaves(steps, standings, definition)
     rows = _rows(reached.select("place", at=to_timestamp(reached.at)).order_by("at", "place"))
     is_final = definition.stages[-1].final and lifecycle["status"] == "won"
@@ -223,10 +227,24 @@ def _reason_rows(
     return list({(row["text"], row["at"]): row for row in reversed(reasons)}.values())[::-1]
 
 
+def _events_behind_recycling(
+    events: list[PersonEvent], cause: str | None, definition: Definition, *, at: datetime
+) -> list[PersonEvent]:
+    """The closing event; of a silence the last activity before it; of an expired stage none."""
+    if cause is None:
+        active = [event for event in events if definition.events[event.kind].is_activity]
+        return [event for event in active if event.at <= at][-1:]
+    return [event for event in events if event.kind == cause and event.at == at][:1]
+
+
 def _reason(
     person: PersonState, events: list[PersonEvent], leaf: Leaf, at: datetime, cycle: int | None
 ) -> dict[str, Any]:
     definition = person.definition
+    if isinstance(leaf, ScoreLeaf):
+        # with a closing engagement starts again
+        closed = max((one for one in person.closings if one < from_datetime(at)), default=-NEVER)
+        events = [event for event in events if from_datetime(event.at) > closed]
     support = supporting_events(leaf, events, definition, at=at, cycle=cycle)
     text = describe_leaf(leaf, definition)
     if isinstance(leaf, EventLeaf) and leaf.count == 1:
@@ -244,10 +262,10 @@ def _score_at(person: PersonState, events: list[PersonEvent], leaf: ScoreLeaf, a
     earned = sum(
         decayed_points(event, person.definition, at=at) for event in events if event.at <= at
     )
-    if leaf.score == "engagement":
-        return f"{earned:.2f}"
     lines = zip(score.fit_lines(person.definition), person.fit_since, strict=True)
     fit = sum(line.points for line, since in lines if since <= from_datetime(at))
+    if leaf.score != "total":
+        return f"{earned if leaf.score == 'engagement' else fit:.2f}"
     return f"{earned + fit:.2f}: {earned:.2f} for activity, {fit:.2f} for fit"
 
 

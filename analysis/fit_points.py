@@ -110,7 +110,8 @@ def fit_points(
     after = _scale_to_points(weights, before, early, kinds)
     changes = [replace(p, after=float(new)) for p, new in zip(points, after, strict=True)]
     for place, leaf in score_leaves(definition).items():
-        used = np.array([leaf.score == "total" or n < kinds for n in range(len(points))])
+        is_kind = np.arange(len(points)) < kinds
+        used = is_kind * (leaf.score != "fit") + ~is_kind * (leaf.score != "engagement")
         old, new = ((early.features @ (given * used) + early.rest) for given in (before, after))
         floor = _matching_threshold(old, new, leaf.gte, early.weight)
         what = f"score {leaf.score} gte"

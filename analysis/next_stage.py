@@ -1,6 +1,7 @@
 """What a person needs for the next stage, in words."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from analysis.rule_progress import RuleProgress
@@ -28,7 +29,8 @@ class PersonState:
 
     lifecycle: the row of `lifecycle`; values: the row of `people`; leaf_since: field and event
     leaves that look at all of a person's events; fit_since, criteria_since: the fit lines and the
-    qualification criteria. All instants are in microseconds, NEVER where a condition is false.
+    qualification criteria; closings: what ended cycles; points: of each kind of score, what counts
+    for a rule now. All instants are in microseconds, NEVER where a condition is false.
     """
 
     definition: Definition
@@ -37,6 +39,8 @@ class PersonState:
     leaf_since: dict[Leaf, int]
     fit_since: list[int]
     criteria_since: dict[str, int]
+    closings: list[int]
+    points: dict[str, float]
     progress: RuleProgress
 
 
@@ -96,11 +100,12 @@ def _missing_leaf(leaf: Leaf, stage: Stage, person: PersonState) -> str:
         case ChannelsLeaf():
             return _missing_channels(leaf, progress.channels[stage.id, leaf])
         case ScoreLeaf(score=name, gte=threshold):
-            points = lifecycle["score" if name == "total" else "engagement"]
+            points = person.points[name]
             if points >= threshold:
                 return f"any further event (the score is already {points:.2f})"
-            of = "" if name == "total" else " of engagement"
-            return f"{threshold - points:.2f} more points{of} ({points:.2f} of {threshold:g})"
+            of = "" if name == "total" else f" of {name}"
+            missing = _round_up(threshold - points)
+            return f"{missing:.2f} more points{of} ({points:.2f} of {threshold:g})"
         case QualifiedLeaf(qualified=count):
             met = lifecycle["qualified"]
             unmet = [name for name, since in person.criteria_since.items() if since == NEVER]
@@ -111,6 +116,11 @@ def _missing_leaf(leaf: Leaf, stage: Stage, person: PersonState) -> str:
         case StageLeaf(stage=lower):
             lower_stage = definition.stages[definition.stage_ids.index(lower)]
             return f"{_label(lower_stage)} again (which needs {_missing_for(lower_stage, person)})"
+
+
+def _round_up(points: float) -> float:
+    """Round to two decimals, so that as many points are enough."""
+    return ceil(round(100 * points, 4)) / 100
 
 
 def _missing_events(leaf: EventLeaf, count: int) -> str:

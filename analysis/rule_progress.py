@@ -24,7 +24,7 @@ from config.definition import (
     Stage,
     leaves,
 )
-from transforms.lifecycle.cycles import inactive_after, kind_numbers, kinds_where
+from transforms.lifecycle.cycles import cycle_end, kind_numbers, kinds_where
 from transforms.lifecycle.field_conditions import condition_since, field_leaf_column
 from transforms.lifecycle.lifecycle import Steps, leaf_columns, person_leaves
 from transforms.lifecycle.stage_entries import (
@@ -93,12 +93,15 @@ def next_event_cycle(steps: Steps, definition: Definition, *, as_of: int) -> ir.
     """
     rules = steps.evaluated_rules
     last = rules.filter(rules.next_start == NEVER)
-    is_over = as_of - last["last"] > inactive_after(definition)
+    is_over = cycle_end(last, definition) < as_of
     columns = leaf_columns(definition)
     of_cycle = [name for leaf, name in columns.items() if not isinstance(leaf, QualifiedLeaf)]
     new = last.filter(is_over)
     new = new.mutate(
-        cycle=new.cycle + 1, start=int64(as_of), **{name: int64(NEVER) for name in of_cycle}
+        cycle=new.cycle + 1,
+        start=int64(as_of),
+        closed=int64(NEVER),
+        **{name: int64(NEVER) for name in of_cycle},
     )
     results = [rule_true_at(stage) for stage in definition.stage_ids]
     reached = [reached_before(stage) for stage in carried_over_stages(definition)]

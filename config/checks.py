@@ -240,9 +240,10 @@ def _max_score(leaf: ScoreLeaf, definition: Definition) -> float:
     """Return the highest possible score."""
     if definition.score is None:
         return 0
-    if any(kind.points > 0 for kind in definition.events.values()):
+    counts_events = leaf.score in ("engagement", "total")
+    if counts_events and any(kind.points > 0 for kind in definition.events.values()):
         return inf
-    lines = definition.score.fit if leaf.score == "total" else ()
+    lines = definition.score.fit if leaf.score in ("fit", "total") else ()
     return sum(max(line.points, 0) for line in lines)
 
 

@@ -62,6 +62,21 @@ Grade = Annotated[
 Positive = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
+
+
+def _as_touch(value: float) -> float:
+    if not 0.01 <= value <= 1 or round(100 * value) / 100 != value:
+        raise ValueError("`touch` must be from 0.01 to 1, with two decimals at most")
+    return value
+
+
+Touch = Annotated[
+    float,
+    AfterValidator(_as_touch),
+    WithJsonSchema({"type": "number", "minimum": 0.01, "maximum": 1}),
+]
+
+
 RESERVED_STAGES = frozenset({"recycled", "disqualified", "stage"})
 
 
@@ -96,9 +111,14 @@ class Kind(_Model):
     """At most this many events of a person count per UTC day."""
     activity: StrictBool | None = None
     """Whether the event shows interest. Default: yes for inbound and two_way."""
+    touch: Touch | None = None
+    """How much of a touch an outbound event is, in hundredths: 0.2 for a mass mail. Default: 1."""
 
     def cross_field_violations(self) -> Iterator[Violation]:
         """An outbound kind is something that we do, and so no sign of interest."""
+        if self.touch is not None and self.direction != "outbound":
+            text = "only an outbound kind is a touch: remove it, or set direction to outbound"
+            yield Violation(("touch",), text, reads=(("direction",),))
         if self.direction == "outbound" and self.activity:
             text = "an outbound kind cannot be an activity: the company acts, not the person"
             yield Violation(("activity",), text, reads=(("direction",),))
@@ -108,6 +128,11 @@ class Kind(_Model):
         """Whether the event shows interest of the person."""
         by_default = self.direction in ("inbound", "two_way")
         return by_default if self.activity is None else self.activity
+
+    @property
+    def touch_hundredths(self) -> int:
+        """How many hundredths of a touch an event is."""
+        return round(100 * (1 if self.touch is None else self.touch))
 
 
 class EventLeaf(_Model):
@@ -124,8 +149,8 @@ class EventLeaf(_Model):
 class ScoreLeaf(_Model):
     """True from the moment when the score reaches `gte`."""
 
-    score: Literal["engagement", "total"]
-    """engagement: points of events only. total: engagement and fit."""
+    score: Literal["engagement", "total", "fit"]
+    """engagement: points of events only. fit: points of the profile only. total: both."""
     gte: Positive
     """The score that must be reached."""
 
@@ -339,6 +364,10 @@ class Stage(_Model):
     """The next action for people in this stage."""
     follow_up: FollowUp | None = None
     """How soon a colleague contacts the person."""
+    expires_days: Days | None = None
+    """After this number of days without an entry into this stage or a higher one, people who are
+    in this stage go back to `recycled.to`.
+    """
     final: StrictBool = False
     """Whether the stage ends the lifecycle. Only the last stage can be final."""
     enter: Condition | None = None
@@ -346,12 +375,14 @@ class Stage(_Model):
 
 
 class Recycled(_Model):
-    """The stage to which inactive people go back, and after how long."""
+    """The stage to which people go back: after how long a silence, and after which events."""
 
     to: str
-    """The id of the stage to which inactive people go back."""
+    """The id of the stage to which people go back."""
     after_inactive_days: Days
     """Days without activity."""
+    by: Names | None = None
+    """Kinds of events that send people back at once, such as a lost opportunity."""
 
 
 class Pressure(_Model):
@@ -417,6 +448,11 @@ class Definition(_Model):
         return self.stages[-1] if self.stages[-1].final else None
 
     @property
+    def closing_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that close a cycle."""
+        return (self.recycled and self.recycled.by) or ()
+
+    @property
     def stage_ids(self) -> tuple[str, ...]:
         """All stages, lowest first."""
         return tuple(stage.id for stage in self.stages)
@@ -454,6 +490,7 @@ class Definition(_Model):
         yield from self._stage_violations()
         yield from self._rule_violations()
         yield from self._unknown_kinds()
+        yield from self._expiry_violations()
         staying = [stage.id for stage in self.stages if not stage.final]
         if self.recycled is not None and self.recycled.to not in staying:
             target = self.recycled.to
@@ -477,6 +514,23 @@ class Definition(_Model):
             if not stage.final and stage.action is None:
                 text = f"stage {stage.id} needs an action"
                 yield Violation((*path, "action"), text, reads=((*path, "final"),))
+
+    def _expiry_violations(self) -> Iterator[Violation]:
+        """Only who stands above `recycled.to`, and not at the end, can go back to it."""
+        recycled, ids = self.recycled, self.stage_ids
+        for i, stage in enumerate(self.stages):
+            path: YamlPath = ("stages", i, "expires_days")
+            if stage.expires_days is None:
+                continue
+            if recycled is None:
+                text = "expires_days needs the section recycled: it says where people go back to"
+                yield Violation(path, text, reads=(("recycled",),))
+            elif stage.final:
+                text = f"stage {stage.id} is final: no person leaves it, so remove expires_days"
+                yield Violation(path, text, reads=(("stages", i, "final"),))
+            elif recycled.to in ids and i <= ids.index(recycled.to):
+                text = f"expires_days of {stage.id} has no effect: it is not above `{recycled.to}`"
+                yield Violation(path, text, reads=(("recycled", "to"),))
 
     def _rule_violations(self) -> Iterator[Violation]:
         for i, stage in enumerate(self.stages):
@@ -523,6 +577,10 @@ class Definition(_Model):
             for i, stage in enumerate(self.stages)
             if stage.follow_up
             for j, kind in enumerate(stage.follow_up.by or ())
+        ]
+        named += [
+            (("recycled", "by", i), kind)
+            for i, kind in enumerate((self.recycled and self.recycled.by) or ())
         ]
         for path, kind in named:
             if kind not in self.events:

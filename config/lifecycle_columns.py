@@ -44,7 +44,7 @@ def lifecycle_columns(definition: Definition) -> dict[str, LifecycleColumn]:
         "fit": LifecycleColumn("number"),
         "grade": LifecycleColumn("text", tuple(dict.fromkeys((*sorted(grades), "D")))),
         "qualified": LifecycleColumn("integer"),
-        "touches": LifecycleColumn("integer"),
+        "touches": LifecycleColumn("number"),
         "pressure": LifecycleColumn("text", ("ok", "high", "stop")),
         "contactable": LifecycleColumn("boolean"),
         "next_action": LifecycleColumn(

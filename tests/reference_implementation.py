@@ -7,7 +7,7 @@ instants are naive and mean UTC; NULL is None.
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
@@ -49,13 +49,26 @@ class Stretch:
     """A piece of a life that rules look at: a cycle, or all of it.
 
     `end` is the start of the next cycle (None: the last cycle); `events` are the admitted ones that
-    belong here.
+    belong here. `closing` is when an event closed this cycle, `after` when the last one closed a
+    cycle before this one: scores of this cycle count what came later.
     """
 
     number: int
     start: datetime
     end: datetime | None
     events: list[Event]
+    closing: datetime | None = None
+    after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A cycle while it is being built; cycle 0 has no activity, and its start stands for it."""
+
+    number: int
+    start: datetime
+    last_activity: datetime
+    closing: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +89,16 @@ class Below:
 
 @dataclass(frozen=True)
 class Move:
-    """One change of where a person stands; `fell_from` names the stage a recycling took away."""
+    """One change of where a person stands; `fell_from` names the stage a recycling took away.
+
+    `why` is the kind of the closing event, "expired", or nothing where a person fell silent.
+    """
 
     at: datetime
     stage: str
     cycle: int
     fell_from: str | None = None
+    why: str | None = None
 
 
 Raw = list[dict[str, Truth]]
@@ -173,7 +190,7 @@ def activity_of(case: Case) -> list[datetime]:
     return [event.at for event in case.events if is_activity(case.definition, event.kind)]
 
 
-# --- 7.2, rule 4: cycles --------------------------------------------------------------------------
+# --- 7.2, rules 4 and 5: cycles and closings ------------------------------------------------------
 
 
 def patience(case: Case) -> timedelta:
@@ -188,45 +205,70 @@ def at_most(earlier: datetime, later: datetime, length: timedelta) -> bool:
     return later - earlier <= length
 
 
+def closing_events(case: Case) -> list[Event]:
+    """7.2 rule 5: the counted events, admitted or not, of the kinds in `recycled.by`."""
+    kinds = case.definition.get("recycled", {}).get("by", [])
+    return [event for event in case.events if event.kind in kinds]
+
+
 def cycles_of(case: Case, final: Truth | None) -> list[Stretch]:
-    """Split a life where it fell silent.
+    """Split a life where it fell silent, and where an event closed a cycle.
 
     7.2 rule 4: a cycle is a run of counted activity without a gap longer than the limit. The
-    first one reaches back to `created_at`, unless its activity comes too late for that or never:
-    then cycle 0 does. None starts after the final stage was entered.
+    first one reaches back to `created_at`, unless its activity comes too late for that, after a
+    closing, or never: then cycle 0 does. None starts after the final stage was entered.
     """
-    pieces: list[list[datetime]] = []
-    for at in activity_of(case):
-        if pieces and at_most(pieces[-1][-1], at, patience(case)):
-            pieces[-1].append(at)
-        else:
-            pieces.append([at])
-    # (number, start, last activity; cycle 0 has none, and its start stands for it)
-    found = [(number, piece[0], piece[-1]) for number, piece in enumerate(pieces, start=1)]
-    if pieces and at_most(case.created_at, pieces[0][0], patience(case)):
-        found[0] = (1, case.created_at, pieces[0][-1])
-    else:
-        found.insert(0, (0, case.created_at, case.created_at))
-    found = [one for one in found if final is None or one[1] <= final.since]
-    starts: list[datetime | None] = [start for _, start, _ in found]
-    return [
-        Stretch(number, start, end, belonging(case, start, end, last))
-        for (number, start, last), end in zip(found, [*starts[1:], None], strict=True)
+    found = [
+        piece for piece in pieces_of(case, final) if final is None or piece.start <= final.since
     ]
+    cycles: list[Stretch] = []
+    for nth, piece in enumerate(found):
+        end = found[nth + 1].start if nth + 1 < len(found) else None
+        closed = [earlier.closing for earlier in found[:nth] if earlier.closing is not None]
+        events = belonging(case, piece, end)
+        after = max(closed, default=None)
+        cycles.append(Stretch(piece.number, piece.start, end, events, piece.closing, after))
+    return cycles
 
 
-def belonging(case: Case, start: datetime, end: datetime | None, last: datetime) -> list[Event]:
-    """7.2 rule 4: an event belongs to the last cycle started, until its time limit has passed.
+def pieces_of(case: Case, final: Truth | None) -> list[Piece]:
+    """Walk from instant to instant: first the activity there, then the closing.
 
-    The activity of the cycle itself is always within the limit: one test is enough.
+    7.2 rule 5: an event closes the cycle it finds, once, and none once the final stage is entered;
+    the first activity after that instant starts the next cycle, whatever the gap.
+    """
+    activity = set(activity_of(case))
+    closing = {
+        event.at for event in closing_events(case) if final is None or event.at < final.since
+    }
+    pieces = [Piece(0, case.created_at, case.created_at)]
+    for at in sorted(activity | closing):
+        last = pieces[-1]
+        if at in activity:
+            if last.closing is None and at_most(last.last_activity, at, patience(case)):
+                # the first activity makes cycle 0 cycle 1
+                pieces[-1] = replace(last, number=max(last.number, 1), last_activity=at)
+            else:
+                pieces.append(Piece(last.number + 1, at, at))
+        if at in closing and pieces[-1].closing is None and pieces[-1].start <= at:
+            pieces[-1] = replace(pieces[-1], closing=at)
+    return pieces
+
+
+def belonging(case: Case, piece: Piece, end: datetime | None) -> list[Event]:
+    """7.2 rules 4 and 5: an event belongs to the last cycle started, up to its time limit.
+
+    And up to its closing. The activity of the cycle itself is always within the limit: one test is
+    enough.
     """
     return [
         event
         for event in case.events
         if event.admitted
-        and event.at >= start
+        and event.at >= piece.start
         and (end is None or event.at < end)
-        and at_most(last, event.at, patience(case))
+        and (piece.closing is None or event.at <= piece.closing)
+        and at_most(piece.last_activity, event.at, patience(case))
     ]
 
 
@@ -320,8 +362,10 @@ def score_leaf(leaf: Row, case: Case, stretch: Stretch) -> datetime | None:
     moments = {stretch.start} | {event.at for event in stretch.events}
     moments |= {at for _, at in fit_lines(case, stretch) if stretch.end is None or at < stretch.end}
     for moment in sorted(moments):
-        score = engagement_at(case, moment)
-        if leaf["score"] == "total":
+        score = Decimal(0)
+        if leaf["score"] in ("engagement", "total"):
+            score += engagement_at(case, moment, after=stretch.after)
+        if leaf["score"] in ("fit", "total"):
             score += fit_at(case, stretch, moment)
         if rounded(score, 6) >= Decimal(str(leaf["gte"])):
             return moment
@@ -423,8 +467,11 @@ def alike(value: Any, wanted: Any) -> Any:
 # --- 7.2, rule 3: the score -----------------------------------------------------------------------
 
 
-def engagement_at(case: Case, moment: datetime) -> Decimal:
-    """7.2 rule 3: what all admitted events so far are still worth, in a cycle or not."""
+def engagement_at(case: Case, moment: datetime, *, after: datetime | None = None) -> Decimal:
+    """7.2 rule 3: what all admitted events so far are still worth, in a cycle or not.
+
+    7.1, score: in a cycle after a closing only those after it.
+    """
     if "score" not in case.definition:
         return Decimal(0)
     half_life = Decimal(str(case.definition["score"]["half_life_days"])) * (
@@ -436,7 +483,7 @@ def engagement_at(case: Case, moment: datetime) -> Decimal:
                 Decimal(str(case.definition["events"][event.kind].get("points", 0)))
                 * Decimal("0.5") ** (Decimal((moment - event.at) // MICROSECOND) / half_life)
                 for event in case.events
-                if event.admitted and event.at <= moment
+                if event.admitted and event.at <= moment and (after is None or event.at > after)
             ),
             start=Decimal(0),
         )
@@ -509,8 +556,9 @@ def is_floor(case: Case, stage: str) -> bool:
 def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw:
     """7.3 rule 1: per cycle, since when the rule of each stage is true; the others are absent.
 
-    What becomes true only at or after the start of the next cycle is not true in this one. The
-    final stage belongs to the last cycle that started at or before its moment, else to the first.
+    What becomes true only at or after the start of the next cycle, or after the closing of this
+    one, is not true in this one. The final stage belongs to the last cycle that started at or
+    before its moment, else to the first; a closing does not keep it out.
     """
     found: Raw = []
     started = [cycle for cycle in cycles if final and cycle.start <= final.since]
@@ -526,10 +574,18 @@ def raw_of_cycles(case: Case, cycles: list[Stretch], final: Truth | None) -> Raw
                 truth = final if cycle is home else None
             else:
                 truth = true_since(stage["enter"], case, cycle, Below(raw, remembered))
-            if truth and (cycle.end is None or truth.since < cycle.end):
+            is_final = stage["id"] == final_id(case)
+            if truth and (is_final or is_in_time(cycle, truth)):
                 raw = {**raw, stage["id"]: truth}
         found.append(raw)
     return found
+
+
+def is_in_time(cycle: Stretch, truth: Truth) -> bool:
+    """7.3 rule 1: before the start of the next cycle, and not after the closing of this one."""
+    return (cycle.end is None or truth.since < cycle.end) and (
+        cycle.closing is None or truth.since <= cycle.closing
+    )
 
 
 def remembered_from(case: Case, earlier: Raw) -> frozenset[str]:
@@ -557,27 +613,60 @@ def entered_in(case: Case, nth_cycle: int, raw: dict[str, Truth]) -> dict[str, d
 
 
 def moves_of(case: Case, cycles: list[Stretch], entered: Entered) -> list[Move]:
-    """7.3 rule 3: walk through entries and lapses in order, from the first stage on.
+    """7.3 rule 3: walk from instant to instant, from the first stage on.
 
     A person rises at an entry above where they stand. Standing above `recycled.to` and not final,
-    they fall at a lapse.
+    they fall at a recycling; entries of that instant come before it.
     """
     ids = stage_ids(case)
-    entries = [
+    entries = sorted(
         (at, ids.index(stage), cycle.number)
         for cycle, stages in zip(cycles, entered, strict=True)
         for stage, at in stages.items()
-    ]
-    # a lapse is marked by the rank -1; it never shares its instant with an entry that could matter
-    falls = [(at, -1, last_started(cycles, at).number) for at in lapses(case, entered)]
+    )
+    lapsed = lapses(case, entered)
+    closed = {cycle.closing for cycle in cycles if cycle.closing is not None}
+    expiring = {at for stage in ids for at in expiries(case, entered, stage)}
     moves = [Move(case.created_at, ids[0], cycles[0].number)]
-    for at, rank, cycle in sorted(entries + falls):
+    for at in sorted({at for at, _, _ in entries} | set(lapsed) | closed | expiring):
+        for _, rank, cycle in (entry for entry in entries if entry[0] == at):
+            if rank > ids.index(moves[-1].stage):
+                moves.append(Move(at, ids[rank], cycle))
         stand = moves[-1].stage
-        if rank > ids.index(stand):
-            moves.append(Move(at, ids[rank], cycle))
-        elif rank == -1 and not is_floor(case, stand) and stand != final_id(case):
-            moves.append(Move(at, case.definition["recycled"]["to"], cycle, fell_from=stand))
+        expired = at in expiries(case, entered, stand)
+        falls = at in lapsed or at in closed or expired
+        if falls and not is_floor(case, stand) and stand != final_id(case):
+            why = closed_by(case, at) if at in closed else "expired" if expired else None
+            number = last_started(cycles, at).number
+            moves.append(Move(at, case.definition["recycled"]["to"], number, stand, why))
     return moves
+
+
+def closed_by(case: Case, at: datetime) -> str:
+    """7.3 rule 7: the kind of the closing event; of several at that instant the smallest id."""
+    there = [event for event in closing_events(case) if event.at == at]
+    return min(there, key=lambda event: event.event_id.encode()).kind
+
+
+def expiries(case: Case, entered: Entered, stage: str) -> list[datetime]:
+    """7.3 rule 3: when who stands in the stage falls, unless something else moved them before.
+
+    `expires_days` after an entry into the stage or above, in any cycle, without another entry by
+    then.
+    """
+    days = stage_named(case, stage).get("expires_days")
+    if days is None:
+        return []
+    ids = stage_ids(case)
+    entries = {
+        stages[one] for stages in entered for one in ids[ids.index(stage) :] if one in stages
+    }
+    ends = [(entry, entry + timedelta(days=days)) for entry in entries]
+    return [
+        end
+        for entry, end in ends
+        if end <= case.as_of and not any(entry < other <= end for other in entries)
+    ]
 
 
 def lapses(case: Case, entered: Entered) -> list[datetime]:
@@ -632,7 +721,7 @@ def lifecycle_row(
         "fit": float(rounded(fit, 6)),
         "grade": grade_of(case, rounded(fit, 6)),
         "qualified": len(criteria_met(case, whole_life(case))),
-        "touches": touches,
+        "touches": float(touches),
         "pressure": pressure,
         "contactable": can_contact,
         "next_action": next_action,
@@ -648,7 +737,7 @@ def status_of(case: Case, cycles: list[Stretch], last: Move, *, is_disqualified:
         return "won"
     if is_disqualified:
         return "disqualified"
-    if last.fell_from and cycles[-1].start < last.at:
+    if last.fell_from and cycles[-1].start <= last.at:
         return "recycled"
     return "open"
 
@@ -699,7 +788,8 @@ def reasons_of(cycles: list[Stretch], raw: Raw, last: Move) -> str:
     it. A leaf reached by two ways is said once.
     """
     if last.fell_from:
-        return f"recycled from {last.fell_from} on {last.at.date()}"
+        why = f" ({last.why})" if last.why else ""
+        return f"recycled from {last.fell_from} on {last.at.date()}{why}"
     [truths] = [
         truths for cycle, truths in zip(cycles, raw, strict=True) if cycle.number == last.cycle
     ]
@@ -757,35 +847,44 @@ def spelt(wanted: Any) -> str:
     return str(wanted)
 
 
-def touches_of(case: Case) -> int:
-    """7.4: counted outbound events after the last activity, in the window of `pressure` if any."""
+def touches_of(case: Case) -> Decimal:
+    """7.4: the touch of the counted outbound events after the last activity, exactly.
+
+    In the window of `pressure` if any; an event is one touch unless its kind says less.
+    """
     pressure = case.definition.get("contact", {}).get("pressure")
     quiet_since = max(activity_of(case), default=None)
     return sum(
-        direction(case.definition, event.kind) == "outbound"
-        and (quiet_since is None or event.at > quiet_since)
-        and (pressure is None or event.at > case.as_of - timedelta(days=pressure["within_days"]))
-        for event in case.events
+        (
+            Decimal(str(case.definition["events"][event.kind].get("touch", 1)))
+            for event in case.events
+            if direction(case.definition, event.kind) == "outbound"
+            and (quiet_since is None or event.at > quiet_since)
+            and (
+                pressure is None or event.at > case.as_of - timedelta(days=pressure["within_days"])
+            )
+        ),
+        start=Decimal(0),
     )
 
 
-def pressure_of(case: Case, touches: int) -> str:
+def pressure_of(case: Case, touches: Decimal) -> str:
     """7.4: stop from `stop` touches, high from `high`, else ok; without the section always ok."""
     pressure = case.definition.get("contact", {}).get("pressure")
-    if pressure and touches >= pressure["stop"]:
+    if pressure and touches >= Decimal(str(pressure["stop"])):
         return "stop"
-    if pressure and touches >= pressure["high"]:
+    if pressure and touches >= Decimal(str(pressure["high"])):
         return "high"
     return "ok"
 
 
 def is_contactable(case: Case) -> bool:
-    """7.4, section 7: whether the condition holds; without one, yes."""
+    """7.4, section 7: whether the condition holds since `as_of` or earlier; without one, yes."""
     condition = case.definition.get("contact", {}).get("contactable")
-    return (
-        condition is None
-        or true_since(condition, case, whole_life(case), NOTHING_BELOW) is not None
-    )
+    if condition is None:
+        return True
+    truth = true_since(condition, case, whole_life(case), NOTHING_BELOW)
+    return truth is not None and truth.since <= case.as_of
 
 
 def next_action_of(case: Case, last: Move, status: str, pressure: str, *, can_contact: bool) -> str:

@@ -68,11 +68,15 @@ class LeafChoices:
     leaves: tuple[str, ...]
     lower_stages: list[str]
     criteria_count: int
+    scores: tuple[str, ...] = ("engagement", "total")
 
 
 @st.composite
-def definitions(draw: DrawFn) -> Row:
-    """Valid definitions, as the parsed YAML with no defaults filled in."""
+def definitions(draw: DrawFn, *, with_new_words: bool = False) -> Row:
+    """Valid definitions, as the parsed YAML with no defaults filled in.
+
+    The new words: `recycled.by`, `expires_days`, `touch`, and the score `fit`.
+    """
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=3, max_size=5, unique=True))
     ids = draw(st.lists(st.sampled_from(STAGES), min_size=3, max_size=6, unique=True))
     criteria_count = draw(st.sampled_from((0, 1, 2, 3)))
@@ -84,14 +88,18 @@ def definitions(draw: DrawFn) -> Row:
     if criteria_count:
         definition["qualification"] = qualification(draw, criteria_count)
         leaves += ["qualified"]
-    definition["stages"] = stage_list(
-        draw, ids, LeafChoices(kinds, tuple(leaves), [], criteria_count)
-    )
+    choices = LeafChoices(kinds, tuple(leaves), [], criteria_count)
+    if with_new_words:
+        choices = replace(choices, scores=("engagement", "total", "fit"))
+        add_touch(draw, definition)
+    definition["stages"] = stage_list(draw, ids, choices)
     if draw(OFTEN):
         definition["recycled"] = {
             "to": draw(st.sampled_from((ids[0], *ids[:-1]))),
             "after_inactive_days": draw(st.sampled_from((1, 2, 3, 5, 10))),
         }
+        if with_new_words:
+            add_closings_and_expiry(draw, definition)
     if draw(SELDOM):
         definition["disqualified"] = condition(
             draw, LeafChoices(kinds, EVENT_AND_FIELD_LEAVES, [], 0), depth=2
@@ -124,6 +132,24 @@ def kind_entry(draw: DrawFn) -> Row:
         "activity": None if direction == "outbound" and activity else activity,
     }
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def add_touch(draw: DrawFn, definition: Row) -> None:
+    """Let some outbound kinds be less than one touch."""
+    for entry in definition["events"].values():
+        touch = draw(st.sampled_from((None, 0.2, 0.5, 0.01, 0.33, 1)))
+        if entry.get("direction") == "outbound" and touch is not None:
+            entry["touch"] = touch
+
+
+def add_closings_and_expiry(draw: DrawFn, definition: Row) -> None:
+    """Let events close cycles, and stages above `recycled.to` expire, unless they are final."""
+    if draw(OFTEN):
+        definition["recycled"]["by"] = one_to_three(draw, sorted(definition["events"]))
+    ids = [stage["id"] for stage in definition["stages"]]
+    for stage in definition["stages"][ids.index(definition["recycled"]["to"]) + 1 :]:
+        if "final" not in stage and draw(st.booleans()):
+            stage["expires_days"] = draw(st.sampled_from((1, 2, 3, 5, 10)))
 
 
 def score(draw: DrawFn) -> Row:
@@ -219,7 +245,7 @@ def leaf(draw: DrawFn, choices: LeafChoices) -> Row:
         case "channels":
             return {"channels": draw(st.sampled_from((2, 2, 1, 3))), **window(draw)}
         case "score":
-            of = draw(st.sampled_from(("engagement", "total")))
+            of = draw(st.sampled_from(choices.scores))
             return {"score": of, "gte": draw(st.sampled_from((1, 2, 4, 5, 8, 9, 16, 0.5, 4.5)))}
         case "qualified":
             return {"qualified": draw(st.integers(1, choices.criteria_count))}
@@ -341,10 +367,11 @@ def event_rows(
     """Events in no order, some of them unknown, duplicate, without a person or in the future."""
     count = draw(st.sampled_from((15, 12, 10, 8, 6, 4, 2, 0)))
     entries = definition["events"]
-    kinds = st.sampled_from((*sorted(entries) * 5, *UNKNOWN_KINDS))
+    closing = definition.get("recycled", {}).get("by", [])
+    kinds = st.sampled_from((*sorted(entries) * 5, *closing * 4, *UNKNOWN_KINDS))
     outbound = [kind for kind in sorted(entries) if entries[kind].get("direction") == "outbound"]
-    # often people go silent at some time, and we keep writing
-    ours = st.sampled_from(outbound) if outbound else kinds
+    # often people go silent at some time, and we keep writing, or give them up
+    ours = st.sampled_from((*outbound, *closing)) if outbound else kinds
     silent_from = draw(st.one_of(st.none(), st.sampled_from(instants))) or datetime.max
     owners = st.sampled_from((*names * 5, None))
     originals = st.sampled_from((None,) * 9 + (EVENT_IDS[0],))

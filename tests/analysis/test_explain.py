@@ -236,7 +236,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
         pytest.param(
             [("white_paper", 300), ("newsletter", 299), ("webinar", 298)],
             {},
-            "MQL needs 49.97 more points (0.03 of 50), or 3 channels within 30 days; "
+            "MQL needs 49.98 more points (0.03 of 50), or 3 channels within 30 days; "
             "after the long inactivity, counts and channels start again",
             id="recycled",
         ),

@@ -21,7 +21,7 @@ CASES: dict[str, Case] = {
     "unknown word that is near none": (
         ("lifecycle", "points: 1, channel", "worth: 1, channel"),
         "lifecycle.yaml:3: unknown word `worth` "
-        "(there is: points, channel, direction, max_per_day, activity)",
+        "(there is: points, channel, direction, max_per_day, activity, touch)",
     ),
     "wrong type": (
         ("lifecycle", "points: 40", "points: lots"),

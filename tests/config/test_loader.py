@@ -331,7 +331,8 @@ def definition_with(before: str, after: str) -> str:
         pytest.param(
             "points: 40",
             "worth: 40",
-            "4: unknown word `worth` (there is: points, channel, direction, max_per_day, activity)",
+            "4: unknown word `worth` "
+            "(there is: points, channel, direction, max_per_day, activity, touch)",
             id="a word that is like none",
         ),
         pytest.param(
@@ -496,6 +497,42 @@ def definition_with(before: str, after: str) -> str:
             "to: led",
             "29: recycled.to `led` is not a stage: did you mean `lead`?",
             id="to",
+        ),
+        pytest.param(
+            "after_inactive_days: 120",
+            "after_inactive_days: 120, by: [demmo]",
+            "29: unknown kind `demmo`: it is not under events; did you mean `demo`?",
+            id="unknown kind in recycled",
+        ),
+        pytest.param(
+            "points: 40",
+            "touch: 0.5",
+            "4: only an outbound kind is a touch: remove it, or set direction to outbound",
+            id="interest is no touch",
+        ),
+        pytest.param(
+            "direction: outbound",
+            "direction: outbound, touch: 0.125",
+            "6: `touch` must be from 0.01 to 1, with two decimals at most",
+            id="touch of thousandths",
+        ),
+        pytest.param(
+            "direction: outbound",
+            "direction: outbound, touch: 2",
+            "6: `touch` must be from 0.01 to 1, with two decimals at most",
+            id="touch of 2",
+        ),
+        pytest.param(
+            "id: lead",
+            "id: lead\n    expires_days: 90",
+            "18: expires_days of lead has no effect: it is not above `lead`",
+            id="expires where people go back to",
+        ),
+        pytest.param(
+            "enter: {event: won}",
+            "enter: {event: won}, expires_days: 90",
+            "28: stage customer is final: no person leaves it, so remove expires_days",
+            id="the final stage expires",
         ),
         pytest.param(
             "{field: bounced, is: true}",

@@ -32,6 +32,8 @@ EVENTS: Row = {
     "note": {"points": 5, "channel": "desk", "direction": "internal"},
     "deal": {"channel": "sales", "direction": "internal", "activity": True},
     "won": {"channel": "sales", "direction": "internal"},
+    "lost": {"channel": "sales", "direction": "internal"},
+    "mailing": {"channel": "email", "direction": "outbound", "touch": 0.2},
 }
 SCORE: Row = {
     "half_life_days": 30,
@@ -73,9 +75,9 @@ def one(enter: Row, **sections: Any) -> Row:
     return ladder({"id": "lead", "action": "call", "enter": enter}, **sections)
 
 
-def recycled(days: int, to: str = "lead") -> Row:
+def recycled(days: int, to: str = "lead", **by: list[str]) -> Row:
     """The section `recycled`."""
-    return {"to": to, "after_inactive_days": days}
+    return {"to": to, "after_inactive_days": days, **by}
 
 
 def event(kind: str, at: datetime, number: int = 0, **more: Any) -> Row:
@@ -885,6 +887,312 @@ def test_follow_up_is_never_due_where_nobody_should(did, fields, due):
     assert lifecycle(definition, did, **fields)["follow_up_due"] == due
 
 
+# --- 7.2.5: closings ------------------------------------------------------------------------------
+
+
+def closable(*kinds: str) -> Row:
+    """Up to customer, closed by these kinds, else recycled after 10 days."""
+    return ladder(LEAD, MQL, SQL, CUSTOMER, recycled=recycled(10, by=list(kinds)))
+
+
+def test_a_closing_recycles_at_its_instant():
+    """7.2.5, 7.3.3: mql on day 1, lost on day 3; it would have lapsed on day 11."""
+    did = [("webinar", day(1)), ("lost", day(3))]
+
+    row = lifecycle(closable("lost"), did, as_of=day(20))
+
+    assert (row["stage"], row["status"], row["stage_since"]) == ("lead", "recycled", day(3))
+    assert (row["recycled_at"], row["cycle"]) == (day(3), 1)
+    assert row["reasons"] == "recycled from mql on 2026-01-04 (lost)"
+    assert (1, "recycled", day(3)) in history(closable("lost"), did)
+
+
+def test_activity_after_a_closing_starts_a_cycle_whatever_the_gap():
+    """7.2.5: lost on day 3, back a microsecond later."""
+    back = day(3, ticks=1)
+
+    row = lifecycle(
+        closable("lost"), [("webinar", day(1)), ("lost", day(3)), ("webinar", back)], as_of=day(5)
+    )
+
+    assert (row["stage"], row["status"], row["cycle"]) == ("mql", "open", 2)
+    assert (row["mql_at"], row["lead_at"], row["reasons"]) == (
+        back,
+        day(1),
+        "webinar on 2026-01-04",
+    )
+
+
+def test_activity_at_the_instant_of_a_closing_stays_and_is_entered_before_the_fall():
+    """7.2.5, 7.3.3: demo and lost on day 3: sql is entered, and they fall from there."""
+    did = [("webinar", day(1)), ("lost", day(3)), ("demo", day(3))]
+
+    row = lifecycle(closable("lost"), did, as_of=day(5))
+
+    assert (row["stage"], row["sql_at"], row["cycle"]) == ("lead", day(3), 1)
+    assert row["reasons"] == "recycled from sql on 2026-01-04 (lost)"
+
+
+@pytest.mark.parametrize(
+    ("opened", "lead_at"),
+    [
+        pytest.param(day(2), day(2), id="at the closing"),
+        pytest.param(day(3), None, id="between the closing and the next cycle"),
+        pytest.param(day(4), day(4), id="at the start of the next cycle"),
+    ],
+)
+def test_what_lies_between_a_closing_and_the_next_cycle_belongs_to_none(opened, lead_at):
+    """7.2.5: lost on day 2, the next activity on day 4."""
+    definition = one({"event": "open"}, recycled=recycled(10, to="suspect", by=["lost"]))
+    did = [("page", day(1)), ("lost", day(2)), ("open", opened), ("page", day(4))]
+
+    assert lifecycle(definition, did)["lead_at"] == lead_at
+
+
+def test_a_cycle_is_closed_once():
+    """7.2.5: the second loss finds the cycle closed."""
+    did = [("webinar", day(1)), ("lost", day(3)), ("lost", day(4))]
+
+    assert lifecycle(closable("lost"), did, as_of=day(5))["recycled_at"] == day(3)
+
+
+@pytest.mark.parametrize(
+    ("lost", "cycles"),
+    [
+        pytest.param(day(1), [0, 1, 1], id="before the first activity"),
+        pytest.param(day(0), [0, 1, 1], id="when she was created"),
+        pytest.param(day(2), [1, 1, 1, 1], id="together with it: mql is entered, and falls"),
+    ],
+)
+def test_a_closing_before_the_first_activity_makes_cycle_0(lost, cycles):
+    """7.2.4: the first activity, a webinar on day 2, comes after a closing."""
+    did = [("lost", lost), ("webinar", day(2))]
+
+    assert [row[0] for row in history(closable("lost"), did, as_of=day(5))] == cycles
+
+
+def test_a_closing_kind_may_be_activity():
+    """7.2.5: a deal closes cycle 1, the next deal starts cycle 2 and closes it at once."""
+    did = [("deal", day(3)), ("deal", day(4)), ("page", day(5))]
+
+    assert lifecycle(closable("deal"), did, as_of=day(6))["cycle"] == 3
+
+
+def test_a_cycle_that_starts_and_is_closed_at_one_instant_leaves_them_recycled():
+    """7.3.4: no cycle started after the recycling of day 20."""
+    mql = {**MQL, "enter": {"event": "deal"}}
+    definition = ladder(LEAD, mql, recycled=recycled(10, by=["deal"]))
+
+    row = lifecycle(definition, [("deal", day(20))], as_of=day(21))
+
+    assert (row["stage"], row["status"], row["cycle"]) == ("lead", "recycled", 1)
+
+
+@pytest.mark.parametrize("lost", [day(2), day(3)])
+def test_nothing_closes_a_cycle_once_the_final_stage_is_entered(lost):
+    """7.2.5: won on day 2."""
+    row = lifecycle(closable("lost"), [("webinar", day(1)), ("won", day(2)), ("lost", lost)])
+
+    assert (row["stage"], row["status"], row["recycled_at"]) == ("customer", "won", None)
+
+
+def test_the_final_stage_may_be_entered_after_a_closing():
+    """7.3.1: lost on day 3, won on day 4 all the same, in the cycle that was closed."""
+    did = [("webinar", day(1)), ("lost", day(3)), ("won", day(4))]
+
+    row = lifecycle(closable("lost"), did, as_of=day(5))
+
+    assert (row["stage"], row["recycled_at"]) == ("customer", day(3))
+    assert (1, "customer", day(4)) in history(closable("lost"), did, as_of=day(5))
+
+
+@pytest.mark.parametrize(("more", "mql_at"), [([], None), ([("page", day(6))], day(6))])
+def test_what_becomes_true_after_a_closing_is_not_true_in_that_cycle(more, mql_at):
+    """7.3.1: the need is known since day 5, lost on day 3: true only in a next cycle."""
+    mql = {**MQL, "enter": {"field": "need", "known": True}}
+    definition = ladder(LEAD, mql, recycled=recycled(10, by=["lost"]))
+    did = [("paper", day(1)), ("lost", day(3)), *more]
+
+    row = lifecycle(definition, did, as_of=day(9), need="crm", since={"need": day(5)})
+
+    assert row["mql_at"] == mql_at
+
+
+def test_of_closing_events_at_one_instant_the_smallest_id_gives_the_reason():
+    """7.3.7: e1 is a note, e2 the loss."""
+    did = [event("webinar", day(1)), event("lost", day(3), 2), event("note", day(3), 1)]
+
+    row = lifecycle(closable("lost", "note"), did, as_of=day(5))
+
+    assert row["reasons"] == "recycled from mql on 2026-01-04 (note)"
+
+
+@pytest.mark.parametrize(
+    ("lost", "entered"),
+    [
+        pytest.param(day(1), [(1, day(1))], id="at the closing: not in cycle 2"),
+        pytest.param(day(2), [(1, day(1))], id="before the closing: not in cycle 2"),
+        pytest.param(day(1, ticks=-1), [(1, day(1))], id="after the closing of cycle 0"),
+    ],
+)
+def test_after_a_closing_engagement_counts_what_came_after_it(lost, entered):
+    """7.1, score: a paper of day 1 is worth 4 on day 31, with the page 5: what is stored."""
+    definition = one({"score": "engagement", "gte": 5}, score=SCORE)
+    definition["recycled"] = recycled(40, to="suspect", by=["lost"])
+    did = [("paper", day(1)), ("lost", lost), ("page", day(31))]
+
+    row = lifecycle(definition, did, as_of=day(31))
+    rows = history(definition, did, as_of=day(31))
+
+    assert row["engagement"] == row["score"] == 5
+    assert [(cycle, at) for cycle, stage, at in rows if stage == "lead"] == entered
+
+
+# --- 7.3.3: expiry --------------------------------------------------------------------------------
+
+
+def expiring(days: int, *, inactive: int, **by: list[str]) -> Row:
+    """A person who stands in mql falls after some days."""
+    return ladder(
+        LEAD, {**MQL, "expires_days": days}, SQL, CUSTOMER, recycled=recycled(inactive, **by)
+    )
+
+
+@pytest.mark.parametrize(
+    ("as_of", "stage", "status"),
+    [(day(6, ticks=-1), "mql", "open"), (day(6), "lead", "recycled")],
+)
+def test_a_stage_expires_whatever_they_do(as_of, stage, status):
+    """7.3.3: mql on day 1, expired on day 6 in the middle of activity."""
+    did = [("webinar", day(1)), ("page", day(3)), ("page", day(5))]
+
+    row = lifecycle(expiring(5, inactive=30), did, as_of=as_of)
+
+    assert (row["stage"], row["status"]) == (stage, status)
+    if stage == "lead":
+        assert row["reasons"] == "recycled from mql on 2026-01-07 (expired)"
+
+
+def test_after_an_expiry_the_cycle_goes_on_but_not_into_the_same_stage():
+    """7.3.3: another webinar on day 7 changes nothing, a demo on day 8 does."""
+    did = [("webinar", day(1)), ("webinar", day(7))]
+
+    before = lifecycle(expiring(5, inactive=30), did, as_of=day(9))
+    after = lifecycle(expiring(5, inactive=30), [*did, ("demo", day(8))], as_of=day(9))
+
+    assert (before["stage"], before["status"], before["mql_at"]) == ("lead", "recycled", day(1))
+    assert (after["stage"], after["status"], after["cycle"]) == ("sql", "open", 1)
+
+
+@pytest.mark.parametrize(("demo", "recycled_at"), [(day(6), None), (day(6, ticks=1), day(6))])
+def test_an_entry_at_the_very_instant_comes_before_an_expiry(demo, recycled_at):
+    """7.3.3: mql on day 1 expires on day 6, unless they enter sql by then."""
+    row = lifecycle(expiring(5, inactive=30), [("webinar", day(1)), ("demo", demo)], as_of=day(9))
+
+    assert (row["stage"], row["stage_since"], row["recycled_at"]) == ("sql", demo, recycled_at)
+
+
+def test_an_entry_in_a_later_cycle_postpones_an_expiry():
+    """7.3.3: sql on day 3 by the need, again on day 5 with cycle 2: it expires on day 10, not 8."""
+    sql = {**SQL, "expires_days": 5, "enter": {"field": "need", "known": True}}
+    definition = ladder(LEAD, MQL, sql, recycled=recycled(3))
+    did = [("webinar", day(1)), ("page", day(5)), ("page", day(7)), ("page", day(9))]
+
+    row = lifecycle(definition, did, as_of=day(10), need="crm", since={"need": day(3)})
+
+    assert (row["cycle"], row["sql_at"], row["recycled_at"]) == (2, day(5), day(10))
+
+
+@pytest.mark.parametrize(
+    ("days", "inactive", "recycled_at", "why"),
+    [
+        pytest.param(10, 10, day(11), " (expired)", id="at one instant: one recycling"),
+        pytest.param(5, 10, day(6), " (expired)", id="the expiry first"),
+        pytest.param(10, 5, day(6), "", id="the inactivity first"),
+    ],
+)
+def test_an_expiry_together_with_inactivity(days, inactive, recycled_at, why):
+    """7.3.3: mql on day 1, then nothing; the later of the two finds them in lead."""
+    definition = expiring(days, inactive=inactive)
+
+    row = lifecycle(definition, [("webinar", day(1))], as_of=day(30))
+    rows = history(definition, [("webinar", day(1))], as_of=day(30))
+
+    assert [at for _, stage, at in rows if stage == "recycled"] == [recycled_at]
+    assert row["reasons"] == f"recycled from mql on {recycled_at.date()}{why}"
+
+
+def test_a_closing_gives_the_reason_where_a_stage_expires_at_the_same_instant():
+    """7.3.7: lost on day 6, when mql expires."""
+    definition = expiring(5, inactive=30, by=["lost"])
+
+    row = lifecycle(definition, [("webinar", day(1)), ("lost", day(6))], as_of=day(9))
+
+    assert row["reasons"] == "recycled from mql on 2026-01-07 (lost)"
+
+
+# --- 7.1: fit; 7.4: touch and contactable ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("since", "entered"),
+    [
+        pytest.param(day(5), [(1, day(5)), (2, day(30))], id="before the start of cycle 2"),
+        pytest.param(day(30), [(2, day(30))], id="at its start"),
+        pytest.param(day(35), [(2, day(35))], id="after its start"),
+        pytest.param(day(101), [], id="to come"),
+    ],
+)
+def test_a_fit_leaf_looks_at_the_fit_lines_alone(since, entered):
+    """7.1, score: 20 points for her industry, which is known since; cycles from days 0 and 30."""
+    definition = one({"score": "fit", "gte": 20}, score=SCORE)
+    definition["recycled"] = recycled(10, to="suspect")
+    did = [("demo", day(1)), ("demo", day(30))]
+
+    rows = history(definition, did, industry="software", since={"industry": since})
+
+    assert [(cycle, at) for cycle, stage, at in rows if stage == "lead"] == entered
+
+
+def test_a_fit_leaf_gives_its_reason():
+    """7.3.7: as the other scores."""
+    row = lifecycle(one({"score": "fit", "gte": 20}, score=SCORE), [], industry="software")
+
+    assert row["reasons"] == "score fit >= 20 on 2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("mails", "mailings", "touches", "pressure"),
+    [
+        (0, 9, 1.8, "ok"),
+        (0, 10, 2, "high"),
+        (1, 5, 2, "high"),
+        (0, 14, 2.8, "high"),
+        (0, 15, 3, "stop"),
+        (2, 5, 3, "stop"),
+    ],
+)
+def test_a_mailing_is_a_fifth_of_a_touch(mails, mailings, touches, pressure):
+    """7.4: high from 2, stop from 3, added up exactly."""
+    definition = one({"event": "paper"}, contact={"pressure": PRESSURE})
+    did = [*[("mail", day(80))] * mails, *[("mailing", day(90))] * mailings]
+
+    row = lifecycle(definition, did)
+
+    assert (row["touches"], row["pressure"]) == (touches, pressure)
+
+
+@pytest.mark.parametrize(("since", "holds"), [(LATER, True), (LATER + TICK, False)])
+def test_contactable_holds_where_it_is_true_since_as_of_or_earlier(since, holds):
+    """7.4: what is dated after as_of is not true yet."""
+    contactable = {"contactable": {"field": "opted_out", "is_not": True}}
+    definition = one({"event": "paper"}, contact=contactable)
+
+    row = lifecycle(definition, [], opted_out=False, since={"opted_out": since})
+
+    assert row["contactable"] is holds
+
+
 def test_sections_that_are_absent_are_no_such_thing():
     """Section 7: score 0, grade D, one cycle, contactable, pressure ok; no window for touches."""
     row = lifecycle(one({"event": "paper"}), [("page", day(0)), ("mail", day(1))], as_of=day(900))
@@ -906,7 +1214,7 @@ def test_activity_is_inbound_and_two_way_unless_the_kind_says_otherwise(kind, cy
 @given(st.data())
 def test_the_order_of_rows_is_irrelevant(data):
     """A history is a set: the order of its rows does not matter."""
-    definition = data.draw(definitions())
+    definition = data.draw(definitions(with_new_words=True))
     world: LifecycleInputs = data.draw(lifecycle_inputs(definition))
     rows = (world.people, world.field_since, world.events)
 
@@ -922,7 +1230,7 @@ def test_the_order_of_rows_is_irrelevant(data):
 @given(st.data())
 def test_people_do_not_matter_to_each_other(data):
     """Each person alone gets the row they get in company."""
-    definition = data.draw(definitions())
+    definition = data.draw(definitions(with_new_words=True))
     world: LifecycleInputs = data.draw(lifecycle_inputs(definition))
     rest = (world.field_since, world.events, world.as_of)
 

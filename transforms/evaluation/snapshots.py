@@ -17,7 +17,7 @@ from config.definition import (
     leaves,
 )
 from transforms.lifecycle import current_stage, score
-from transforms.lifecycle.cycles import inactive_after, kind_numbers
+from transforms.lifecycle.cycles import cycle_end, kind_numbers
 from transforms.lifecycle.lifecycle import Steps, fit_lines_since, leaf_columns
 from transforms.staging.literals import float64, int64
 from transforms.staging.timestamps import (
@@ -79,6 +79,7 @@ def snapshots(
         ),
         since.select("field", person_id=life(since.person_id), since=_shift(since.since, length)),
         happened.select(
+            "event_id",
             "kind",
             "duplicate_of",
             person_id=life(happened.person_id),
@@ -210,9 +211,7 @@ def _scores(steps: Steps, definition: Definition, *, as_of: int) -> ir.Table:
 
 def _reached_thresholds(ruled: ir.Table, definition: Definition, *, as_of: int) -> ir.Table:
     """Which thresholds are reached in the last cycle, unless silence has ended it."""
-    under_way = ruled.filter(
-        ruled.next_start == NEVER, ruled["last"] + inactive_after(definition) >= as_of
-    )
+    under_way = ruled.filter(ruled.next_start == NEVER, cycle_end(ruled, definition) >= as_of)
     columns = threshold_leaves(definition).values()
     return under_way.select("who", **{name: under_way[name] <= as_of for name in columns})
 

@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from config.definition import Definition
-from transforms.lifecycle.cycles import kind_numbers, kinds_where
+from transforms.lifecycle.cycles import by_kind, kind_numbers, kinds_where
 from transforms.staging.timestamps import days_to_microseconds
 
 
@@ -13,9 +13,9 @@ def follow_up_activity(
 ) -> ir.Table:
     """Say what was done with each person lately.
 
-    Out:    who, touches int64 (outbound events since the last sign of interest), and
-            answered_<rank> (us, NULL: never) for every stage with a follow-up; people without any
-            counted event have no row
+    Out:    who, touches int64 (outbound events since the last sign of interest, in hundredths of a
+            touch), and answered_<rank> (us, NULL: never) for every stage with a follow-up; people
+            without any counted event have no row
     Source: docs/definition.md, "Courtesy and speed".
     """
     shown = kinds_where(definition, lambda kind: kind.is_activity)
@@ -30,7 +30,9 @@ def follow_up_activity(
     sent = _outbound_events(countable_events, definition, as_of=as_of)
     both = sent.join(latest.select("who", "active"), "who")
     since = both.filter(both.active.isnull() | (both.at > both.active))
-    touches = since.group_by("who").aggregate(touches=since.count())
+    weight = by_kind(since.kind, definition, lambda kind: kind.touch_hundredths, default=100)
+    since = since.mutate(weight=weight.cast("int64"))
+    touches = since.group_by("who").aggregate(touches=since.weight.sum())
     return latest.drop("active").left_join(touches, "who").drop("who_right")
 
 
@@ -64,10 +66,10 @@ def _outbound_events(counted: ir.Table, definition: Definition, *, as_of: int) -
 
 
 def pressure(touches: ir.IntegerValue, definition: Definition) -> ir.StringValue:
-    """The pressure of a number of touches: ok, high or stop."""
+    """The pressure of touches, which are in hundredths: ok, high or stop."""
     limits = definition.contact.pressure
     if limits is None:
         return ibis.literal("ok")
     return ibis.cases(
-        (touches >= limits.stop, "stop"), (touches >= limits.high, "high"), else_="ok"
+        (touches >= 100 * limits.stop, "stop"), (touches >= 100 * limits.high, "high"), else_="ok"
     )

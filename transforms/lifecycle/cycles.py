@@ -13,6 +13,7 @@ from transforms.staging.timestamps import (
     MICROSECONDS_PER_DAY,
     NEVER,
     days_to_microseconds,
+    null_to_never,
     to_microseconds,
 )
 
@@ -87,19 +88,42 @@ def activity(countable_events: ir.Table, definition: Definition) -> ir.Table:
     return countable_events.filter(countable_events.kind.isin(shown)).select("who", "at")
 
 
+def closing_events(
+    events: ir.Table, field_conditions: ir.Table, definition: Definition, *, as_of: int
+) -> ir.Table:
+    """Keep the moments at which events of a kind in `recycled.by` happened.
+
+    In:     events(event_id string, person_id, kind string, at timestamp, duplicate_of string)
+    Out:    who, at (us), kind string (of several at one moment that of the smallest event_id)
+    Source: docs/definition.md, "Recycling".
+    """
+    kinds = definition.closing_kinds
+    once = events.filter(events.duplicate_of.isnull(), events.kind.isin(kinds))
+    moments = once.select("person_id", "event_id", "kind", at=to_microseconds(once.at))
+    moments = moments.filter(moments.at <= as_of)
+    known = moments.join(field_conditions.select("who", "person_id", "created"), "person_id")
+    # who was created later had no cycle yet that could be closed
+    known = known.filter(known.at >= known.created)
+    return known.group_by("who", "at").aggregate(kind=known.kind.argmin(known.event_id))
+
+
 def admitted(countable_events: ir.Table, cycle_spans: ir.Table, definition: Definition) -> ir.Table:
     """Keep the events that earn points and fulfil rules, each in the cycle it belongs to.
-
-    A cycle has the events from its start to its last activity plus the gap that ends it.
 
     In:     counted as `counted` gives it, journeys as `cycles` does
     Out:    who, cycle (NULL: it belongs to none), at, kind
     Source: docs/definition.md, "Which events count" and "Cycles".
     """
     moments = cap_per_day(countable_events, definition)
-    return assign_cycle(
-        moments, cycle_spans, until=cycle_spans["last"] + inactive_after(definition)
-    )
+    return assign_cycle(moments, cycle_spans, until=cycle_end(cycle_spans, definition))
+
+
+def cycle_end(cycle_spans: ir.Table, definition: Definition) -> ir.IntegerValue:
+    """Until when an event belongs to a cycle.
+
+    Until its last activity plus the gap that ends it, and not after its closing.
+    """
+    return ibis.least(cycle_spans["last"] + inactive_after(definition), cycle_spans.closed)
 
 
 def assign_cycle(events: ir.Table, cycle_spans: ir.Table, *, until: ir.IntegerValue) -> ir.Table:
@@ -140,22 +164,31 @@ def cap_per_day(countable_events: ir.Table, definition: Definition) -> ir.Table:
 
 
 def cycles(
-    field_conditions: ir.Table, activities: ir.Table, final_since: ir.Table, definition: Definition
+    field_conditions: ir.Table,
+    activities: ir.Table,
+    closings: ir.Table,
+    final_since: ir.Table,
+    definition: Definition,
 ) -> ir.Table:
-    """Split each person's journey where they went quiet.
+    """Split each person's journey where they went quiet, and at what closes a cycle.
 
-    In:     shown(who, at) as `activity` gives it, final_since(who, final int64 us or NEVER)
+    In:     shown(who, at) as `activity` gives it, closings as `closing_events` does,
+            final_since(who, final int64 us or NEVER)
     Out:    who, created, cycle int64, start, first_activity (NEVER: none), last (its last activity,
-            or its start), next_start (NEVER: the last cycle), final: all int64 us
+            or its start), closed (NEVER: by nothing), next_start (NEVER: the last cycle), final:
+            all int64 us
     Source: docs/definition.md, "Cycles".
     """
     quiet = inactive_after(definition)
-    pieces = _activity_streaks(activities, quiet)
     people = field_conditions.select("who", "created").join(
         final_since.select("who", "final"), "who"
     )
+    ended = closings.join(people.select("who", "final"), "who")
+    ended = ended.filter(ended.at < ended.final).select("who", "at")
+    pieces = _activity_streaks(activities, ended, definition)
     begun = pieces.join(people, "who")
-    from_creation = (begun.piece == 1) & (begun.first - begun.created <= quiet)
+    is_late = (begun.first - begun.created > quiet) | begun.is_after_closing
+    from_creation = (begun.piece == 1) & ~is_late
     numbered = begun.select(
         "who",
         "created",
@@ -179,19 +212,45 @@ def cycles(
     both = numbered.union(zeroth)
     both = both.filter(both.start <= both.final)
     following = both.start.lead(1).over(group_by=both.who, order_by=both.cycle)
-    return both.mutate(next_start=following.fill_null(NEVER).cast("int64"))
+    both = both.mutate(next_start=following.fill_null(NEVER).cast("int64"))
+    if not definition.closing_kinds:
+        return both.mutate(closed=int64(NEVER))
+    inside = [both.who == ended.who, ended.at >= both["last"], ended.at < both.next_start]
+    closed = both.join(ended, inside).group_by("who", "cycle").aggregate(closed=ended.at.min())
+    both = both.left_join(closed, ["who", "cycle"]).drop("who_right", "cycle_right")
+    return both.mutate(closed=null_to_never(both.closed))
 
 
-def _activity_streaks(shown: ir.Table, quiet: int) -> ir.Table:
-    """The unbroken pieces of activity: who, piece (from 1), first, last (us)."""
+def _activity_streaks(shown: ir.Table, closings: ir.Table, definition: Definition) -> ir.Table:
+    """The unbroken pieces of activity: who, piece (from 1), first, last (us), is_after_closing."""
     before = shown.mutate(before=shown.at.lag(1).over(group_by=shown.who, order_by=shown.at))
-    starts = before.filter(before.before.isnull() | (before.at - before.before > quiet))
+    before = before.mutate(closing=ibis.null("int64"))
+    if definition.closing_kinds:
+        before = _add_closing_before(before, closings)
+    is_closed = (before.closing >= ibis.coalesce(before.before, -NEVER)).fill_null(False)
+    is_silent = before.at - before.before > inactive_after(definition)
+    before = before.mutate(is_after_closing=is_closed)
+    starts = before.filter(before.before.isnull() | is_silent | before.is_after_closing)
     ends = shown.group_by("who").aggregate(latest=shown.at.max())
     starts = starts.join(ends, "who")
     journey = ibis.window(group_by=starts.who, order_by=starts.at)
     return starts.select(
         "who",
+        "is_after_closing",
         piece=ibis.row_number().over(journey) + 1,
         first=starts.at,
         last=ibis.coalesce(starts.before.lead(1).over(journey), starts.latest),
     )
+
+
+def _add_closing_before(activities: ir.Table, closings: ir.Table) -> ir.Table:
+    """Add to activities the last closing before them: closing (us, NULL: none)."""
+    rows = activities.select("who", "at", "before", is_activity=ibis.literal(True))
+    # one microsecond later: an event at the instant of the closing is not after it
+    marks = closings.select(
+        "who", at=closings.at + 1, before=ibis.null("int64"), is_activity=ibis.literal(False)
+    )
+    both = rows.union(marks)
+    upto = ibis.window(group_by=both.who, order_by=both.at, range=(None, 0))
+    both = both.mutate(closing=(both.at - 1).max(where=~both.is_activity).over(upto))
+    return both.filter(both.is_activity).drop("is_activity")

@@ -86,15 +86,18 @@ def compute_steps(
     as_of: datetime,
     materialize: Materialize,
 ) -> Steps:
-    """Follow everybody's journey up to what each cycle entered and when silence took it back."""
+    """Follow everybody's journey up to what each cycle entered and what was taken back when."""
     now = from_datetime(as_of)
     known = materialize(
         "facts", field_conditions.field_conditions(people, field_since, definition, as_of=now)
     )
     counted = materialize("counted", activity.countable(events, known, definition, as_of=now))
     ends = materialize("ends", _person_conditions(known, counted, definition))
+    closings = materialize(
+        "closings", activity.closing_events(events, known, definition, as_of=now)
+    )
     shown = activity.activity(counted, definition)
-    cycles = materialize("cycles", activity.cycles(known, shown, ends, definition))
+    cycles = materialize("cycles", activity.cycles(known, shown, closings, ends, definition))
     admitted = materialize("admitted", activity.admitted(counted, cycles, definition))
     rows = materialize("leaves", _cycle_leaves(known, admitted, cycles, definition, as_of=now))
     fields = known.drop("person_id", "created")
@@ -103,8 +106,11 @@ def compute_steps(
     )
     ruled = materialize("ruled", ruled.drop(*fields.drop("who").columns))
     entries = materialize("entries", stage_entries.entries(ruled, definition))
-    lapses = materialize("lapses", current_stage.recyclings(entries, cycles, definition, as_of=now))
-    return Steps(known, counted, cycles, admitted, ends, ruled, entries, lapses)
+    recyclings = current_stage.recyclings(
+        entries, cycles, closings, definition, as_of=now, materialize=materialize
+    )
+    recyclings = materialize("recyclings", recyclings)
+    return Steps(known, counted, cycles, admitted, ends, ruled, entries, recyclings)
 
 
 def build_tables(
@@ -308,7 +314,7 @@ def _lifecycle(
         fit=rows.fit,
         grade=_grade(rows.fit, definition),
         qualified=rows.qualified,
-        touches=rows.touches,
+        touches=rows.touches.cast("float64") / float64(100),
         pressure=rows.pressure,
         contactable=rows.contactable,
         next_action=rows.next_action,
@@ -386,4 +392,5 @@ def _reason_text(rows: ir.Table, definition: Definition) -> ir.StringValue:
     fell = _stage_name(rows.fell_from.fill_null(0), definition)
     recycled = ibis.literal("recycled from ") + fell + " on "
     recycled = recycled + to_timestamp(rows.recycled_at).strftime("%Y-%m-%d")
+    recycled = recycled + (ibis.literal(" (") + rows.fell_by + ")").fill_null("")
     return ibis.ifelse(rows.is_recycled, recycled, rows.reasons.fill_null(""))

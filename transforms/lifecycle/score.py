@@ -96,6 +96,8 @@ def score_reached_at(
     if not asked or definition.score is None:
         return []
     stream = _stream(admitted, cycles, fit_since, definition)
+    if definition.closing_kinds:
+        stream = _count_closings(stream, cycles)
     scored = _running(stream, definition.score, as_of=as_of)
     scored = scored.filter(scored.cycle.notnull())
     reached = {name: scored[leaf.score] >= float64(leaf.gte) for name, leaf in asked.items()}
@@ -158,34 +160,55 @@ def _stream(
     return stream
 
 
+def _count_closings(stream: ir.Table, cycles: ir.Table) -> ir.Table:
+    """Add how many cycles had been closed before each moment: engagement starts again with each."""
+    closed = cycles.filter(cycles.closed < NEVER)
+    # one microsecond later: an event at the instant of the closing is not after it
+    marks = closed.select(
+        "who",
+        cycle=ibis.null("int64"),
+        at=closed.closed + 1,
+        points=float64(0),
+        fit=float64(0),
+        mark=int64(1),
+    )
+    both = stream.mutate(mark=int64(0)).union(marks)
+    upto = ibis.window(group_by=both.who, order_by=both.at, range=(None, 0))
+    return both.mutate(closings=both.mark.sum().over(upto)).drop("mark")
+
+
 def _running(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
     """Give both scores at each moment, of everything up to and with it.
 
     A running sum of points that grow instead of points that fade: both differ by a factor that
     depends on the moment alone. Blocks keep that factor inside a double.
 
-    Out: who, cycle, at, engagement, total
+    Out: who, cycle, at, engagement, fit, total
     """
     length = _BLOCK * days_to_microseconds(score.half_life_days)
     journey: list[ir.Value | str] = ["who"]
+    if "closings" in stream.columns:
+        journey.append("closings")
     block: ir.Value = int64(0)
     if length < as_of:
         # one block does not reach back to 1970
         stream = stream.mutate(block=((as_of - stream.at) // length).cast("int64"))
-        stream = stream.union(_brought_forward(stream, score, as_of=as_of))
+        stream = stream.union(_brought_forward(stream, journey, score, as_of=as_of))
         block = stream.block
-        journey.append("block")
+        journey = [*journey, "block"]
     grown = decay(stream.at - _begin(block, length, as_of=as_of), score)
     # no column that is not needed: this is the widest sort of all
     upto = ibis.window(group_by=journey, order_by=stream.at, range=(None, 0))
     engagement = (stream.points * grown).sum().over(upto) / grown
-    total = engagement + stream.fit.sum().over(upto)
+    # the points of the profile neither fade nor end with a closing
+    fit = stream.fit.sum().over(ibis.window(group_by="who", order_by=stream.at, range=(None, 0)))
     return stream.select(
         "who",
         "cycle",
         "at",
         engagement=engagement.round(DECIMAL_PLACES),
-        total=total.round(DECIMAL_PLACES),
+        fit=fit.round(DECIMAL_PLACES),
+        total=(engagement + fit).round(DECIMAL_PLACES),
     )
 
 
@@ -194,24 +217,23 @@ def _begin(block: ir.Value, length: int, *, as_of: int) -> ir.IntegerValue:
     return as_of - (block + 1) * length
 
 
-def _brought_forward(stream: ir.Table, score: Score, *, as_of: int) -> ir.Table:
-    """Sum up each block of a person as one moment at the beginning of their next block."""
+def _brought_forward(
+    stream: ir.Table, journey: list[ir.Value | str], score: Score, *, as_of: int
+) -> ir.Table:
+    """Sum up the points of each block as one moment at the beginning of the next block."""
     length = _BLOCK * days_to_microseconds(score.half_life_days)
     older = stream.filter(stream.block >= 1)
     worth = older.points * decay(older.at - _begin(older.block - 1, length, as_of=as_of), score)
-    sums = older.group_by("who", "block").aggregate(points=worth.sum(), fit=older.fit.sum())
-    journey = ibis.window(group_by="who", order_by=ibis.desc("block"), rows=(None, 0))
-    following = sums.block.lead(1).over(group_by=sums.who, order_by=ibis.desc(sums.block))
-    carried = sums.mutate(into=following.fill_null(0), fit=sums.fit.sum().over(journey))
+    sums = older.group_by([*journey, "block"]).aggregate(points=worth.sum())
+    following = sums.block.lead(1).over(group_by=journey, order_by=ibis.desc(sums.block))
+    carried = sums.mutate(into=following.fill_null(0))
     # what is older than a whole block is worth nothing any more, and of next to nothing the rest
     # would be too small for a double
     is_worth = (carried.block - carried.into == 1) & (carried.points.abs() > float64(1e-30))
-    points = ibis.ifelse(is_worth, carried.points, float64(0))
-    return carried.select(
-        "who",
+    carried = carried.filter(is_worth)
+    return carried.mutate(
         cycle=ibis.null("int64"),
         at=_begin(carried.into, length, as_of=as_of) + 1,
-        points=points,
-        fit=carried.fit,
+        fit=float64(0),
         block=carried.into,
-    )
+    ).select(*stream.columns)

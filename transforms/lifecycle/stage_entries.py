@@ -93,7 +93,8 @@ def carried_over_stages(definition: Definition) -> tuple[str, ...]:
 def evaluate_rules(rows: ir.Table, definition: Definition, leaf_columns: LeafColumns) -> ir.Table:
     """Add when the rule of each stage became true in each cycle, and what it remembers.
 
-    In:     one row per cycle: who, cycle, start, next_start, final, created, a column per leaf
+    In:     one row per cycle: who, cycle, start, next_start, closed, final, created, a column per
+            leaf
     Out:    the same rows with `raw_<stage>` (us or NEVER) for every stage and `remembered_<stage>`
             (boolean) for those a cycle remembers
     Source: docs/definition.md, "From rules to the stage".
@@ -134,8 +135,10 @@ def _rule_columns(rows: ir.Table, definition: Definition, leaf_columns: LeafColu
             since = ibis.ifelse(rows.next_start == NEVER, rows.final, NEVER)
         else:
             since = condition_since(stage.enter, leaf_since(rows, definition, leaf_columns, stage))
-            # what comes true only when the next cycle has begun is not true in this one
-            since = ibis.ifelse(since < rows.next_start, since, NEVER)
+            # what comes true only when the next cycle has begun is not true in this one, nor what
+            # comes true after its closing
+            is_inside = (since < rows.next_start) & (since <= rows.closed)
+            since = ibis.ifelse(is_inside, since, NEVER)
         rows = rows.mutate(**{rule_true_at(stage.id): since.cast("int64")})
     return rows
 
