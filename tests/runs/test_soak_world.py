@@ -16,9 +16,8 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 @pytest.mark.long
 def test_a_few_days_violate_nothing() -> None:
-    """Sight is lost, a customer's address is named by strangers, a token is of another account,
-    a run is killed."""
-    days = ["nothing_happens", "token_loses_sight", "several_at_once", "token_of_another_account"]
+    """Sight is lost; then all kinds of things happen, and the run is killed."""
+    days = ["nothing_happens", "token_loses_sight", "several_at_once"]
     assert live(3, 25, days, kills=[2]) == []
 
 

@@ -67,7 +67,7 @@ class Checker:
         yield from not_ours(before, after)
         yield from out_of_sight(world, before, after)
         if not is_first:
-            yield from self._moves(before, after)
+            yield from self._moves(world, before, after)
 
     def after_finished_run(
         self, world: World, before: Records, after: Records
@@ -81,13 +81,13 @@ class Checker:
             key for key, values in after.items() if stage_of(key, values) == "customer"
         }
 
-    def _moves(self, before: Records, after: Records) -> Iterator[Violation]:
+    def _moves(self, world: World, before: Records, after: Records) -> Iterator[Violation]:
         for key, values in sorted(after.items()):
             old, new = stage_of(key, before.get(key, {})), stage_of(key, values)
             if old in STAGES and new in STAGES and old != new:
                 if key in self.customers and old == "customer":
                     yield Violation(key, "a customer was moved down", f"to {new}")
-                elif new == "suspect" and old:
+                elif new == "suspect" and key not in world.without_erased:
                     # events do not end: who was a lead once is recycled to lead at the lowest
                     yield Violation(key, "moved below lead", f"from {old}")
 

@@ -20,6 +20,7 @@ Key = tuple[str, str]
 
 OBJECTS = ("contacts", "Lead", "Contact")
 OTHER_PORTAL = Fault(path="/account-info", status=200, body={"portalId": 7}, times=None)
+OTHER_ORG = "00D000000000007EAA"
 
 
 @dataclass
@@ -34,7 +35,10 @@ class World:
     erased: set[Key] = field(default_factory=set)
     unsettled: set[Key] = field(default_factory=set)
     """Records of people whose identity or sight changed: they may be held for review."""
+    without_erased: set[Key] = field(default_factory=set)
+    """Records of people of whom another record was erased, with what it told of them."""
     is_other_account: bool = False
+    own_org: str = ""
     reads_all: bool = False
 
     def set_clock(self, now: datetime) -> None:
@@ -104,6 +108,10 @@ def is_erased(world: World) -> None:
     """Privacy delete: the record is gone, and no list names it."""
     for key in world.some("contacts", "Lead"):
         world.unsettle(key)
+        records = world.records()
+        address = address_of(records[key])
+        same = {other for other, values in records.items() if address_of(values) == address}
+        world.without_erased |= same | linked_with(key, records)
         remove(world, key)
         world.erased.add(key)
 
@@ -179,9 +187,29 @@ def regain_sight(world: World) -> None:
 
 
 def token_of_another_account(world: World) -> None:
-    """A user pasted the token of another portal."""
-    world.sandbox.faults.plan(OTHER_PORTAL)
+    """A user pasted the token of another portal, or of another org."""
     world.is_other_account = True
+    if world.random.random() < 0.5:
+        world.sandbox.faults.plan(OTHER_PORTAL)
+    else:
+        set_org(world, OTHER_ORG)
+
+
+def own_account(world: World) -> None:
+    """The right tokens are back."""
+    world.is_other_account = False
+    world.sandbox.faults.reset()
+    if world.own_org:
+        set_org(world, world.own_org)
+
+
+def set_org(world: World, id: str) -> None:
+    """Give the Salesforce org another id."""
+    orgs = world.sandbox.salesforce.tables["Organization"]
+    [row] = list(orgs.values())
+    world.own_org = world.own_org or row["Id"]
+    del orgs[row["Id"]]
+    world.sandbox.salesforce.put("Organization", row | {"Id": id})
 
 
 def form_is_archived(world: World) -> None:
@@ -243,6 +271,7 @@ def several_at_once(world: World) -> None:
         strangers_submit,
         form_is_archived,
         clock_jumps,
+        token_of_another_account,
     ):
         happening(world)
 

@@ -20,13 +20,17 @@ from run_helpers import apply_plan, count_write_calls, run_sync, sandbox_environ
 from sandbox.faults import Moment
 from sandbox.server import running
 from world_soak.checker import Checker, Records, Violation
-from world_soak.happenings import HAPPENINGS, World, regain_sight
+from world_soak.happenings import HAPPENINGS, World, own_account, regain_sight
 
 HISTORY_DAYS = 200
 """The first simulated day is that long ago: clocks that jump forward stay in the past."""
 
 MOST_CALLS = 80
-"""A killed run dies at one of its first calls, up to this one; a run with fewer calls ends."""
+MOST_WRITES = 4
+"""A killed run dies at one of its first calls, up to this one, half of the time counting only calls
+that write; a run with fewer calls ends."""
+
+WRITE_CALLS = ("/batch/update", "/composite/sobjects")
 
 
 Report = Callable[[Iterable[Violation]], None]
@@ -45,6 +49,7 @@ class Life:
     def day(self, number: int, happening: str, *, is_killed: bool) -> None:
         """Let something happen, run, check, and run again where the run did not end."""
         world = self.world
+        print(f"day {number} ({world.now:%Y-%m-%d}): {happening}", flush=True)
         HAPPENINGS[happening](world)
         report = partial(self._report, number, happening)
         if world.is_other_account:
@@ -52,8 +57,7 @@ class Life:
             with pytest.raises(AccountError):
                 self._run(is_first=False)
             report(self.checker.after_refusal(before, world.records()))
-            world.sandbox.faults.reset()
-            world.is_other_account = False
+            own_account(world)
         is_first = number == 0
         before = world.records()
         if is_killed:
@@ -92,15 +96,17 @@ class Life:
     def _killed_run(self) -> None:
         """Run in a process that SIGKILL ends at a random call."""
         at: Moment = self.world.random.choice(("asked", "done"))
-        nth = self.world.random.randint(1, MOST_CALLS)
+        is_writing = self.world.random.random() < 0.5
+        nth = self.world.random.randint(1, MOST_WRITES if is_writing else MOST_CALLS)
         context = multiprocessing.get_context("forkserver")
         arguments = (self.settings, self.world.now)
         process = context.Process(target=run_in_process, args=arguments)
         seen = 0
 
-        def kill(moment: Moment, *_: object) -> None:
+        def kill(moment: Moment, _: str, path: str, __: bytes) -> None:
             nonlocal seen
-            seen += moment == at
+            counts = not is_writing or any(part in path for part in WRITE_CALLS)
+            seen += moment == at and counts
             if seen == nth and process.is_alive() and process.pid:
                 os.kill(process.pid, signal.SIGKILL)
 
