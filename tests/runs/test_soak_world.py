@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import requests
 
 from sandbox.server import running
 from world_soak.checker import Checker, Records, Violation
@@ -96,3 +97,22 @@ def test_a_refused_run_may_write_nothing() -> None:
     after = changed(MATE, Lifecycle_Stage__c="Lead")
     found = list(Checker().after_refusal(HELD, after))
     assert found == [Violation(MATE, "a refused run wrote", "Lifecycle_Stage__c")]
+
+
+def test_a_call_that_writes_an_erased_record_is_seen() -> None:
+    """Though the CRM answers that there is no such record."""
+    with running(people=25, seed=3, now=NOW, rate_limits=False) as sandbox:
+        world = World(sandbox, Random(1), NOW)
+        world.reset_faults()
+        [key] = world.some("contacts")
+        remove(world, key)
+        world.erased.add(key)
+        requests.post(
+            f"{sandbox.url}/crm/v3/objects/contacts/batch/update",
+            json={"inputs": [{"id": key[1], "properties": {"onefunnel_score": "1"}}]},
+            headers={"Authorization": f"Bearer {sandbox.hubspot_token}"},
+            timeout=10,
+        )
+        records = world.records()
+        found = list(Checker().after_run(world, records, records, is_first=False))
+    assert found == [Violation(key, "an erased record was written")]

@@ -64,6 +64,8 @@ class Checker:
         self, world: World, before: Records, after: Records, *, is_first: bool
     ) -> Iterator[Violation]:
         """Each record after a run that ended or was killed."""
+        yield from (Violation(key, "an erased record was written") for key in world.written_erased)
+        world.written_erased.clear()
         yield from not_ours(before, after)
         yield from out_of_sight(world, before, after)
         if not is_first:

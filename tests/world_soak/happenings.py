@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from sandbox.faults import Fault
+from sandbox.faults import Fault, Moment
 from sandbox.mutations import OTHER_USER, Edit, apply_edit
 from sandbox.server import Sandbox
 
@@ -37,6 +37,8 @@ class World:
     """Records of people whose identity or sight changed: they may be held for review."""
     without_erased: set[Key] = field(default_factory=set)
     """Records of people of whom another record was erased, with what it told of them."""
+    written_erased: set[Key] = field(default_factory=set)
+    """Erased records that a call tried to write."""
     is_other_account: bool = False
     own_org: str = ""
     reads_all: bool = False
@@ -45,6 +47,18 @@ class World:
         """Set the time of both CRMs."""
         self.now = now
         self.sandbox.skew_clocks((now - datetime.now(UTC)).total_seconds())
+
+    def reset_faults(self) -> None:
+        """End all faults, and watch what is written from now on."""
+        self.sandbox.faults.reset()
+        self.set_clock(self.now)
+        self.sandbox.faults.watch(self._see_write)
+
+    def _see_write(self, moment: Moment, method: str, path: str, body: bytes) -> None:
+        is_write = "/batch/update" in path or (method == "PATCH" and "/sobjects" in path)
+        if moment == "asked" and is_write:
+            text = body.decode()
+            self.written_erased |= {key for key in self.erased if f'"{key[1]}"' in text}
 
     def records(self) -> dict[Key, dict[str, Any]]:
         """All live records that are in sight, as copies."""
@@ -198,7 +212,7 @@ def token_of_another_account(world: World) -> None:
 def own_account(world: World) -> None:
     """The right tokens are back."""
     world.is_other_account = False
-    world.sandbox.faults.reset()
+    world.reset_faults()
     if world.own_org:
         set_org(world, world.own_org)
 

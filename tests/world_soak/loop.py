@@ -113,7 +113,7 @@ class Life:
         self.world.sandbox.faults.watch(kill)
         process.start()
         process.join(300)
-        self.world.sandbox.faults.reset()
+        self.world.reset_faults()
 
     def _report(self, day: int, happening: str, violations: Iterable[Violation]) -> None:
         for one in violations:
@@ -150,7 +150,8 @@ def live(
             patch.setenv(name, value)
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         world = World(sandbox, chance, start)
-        world.set_clock(start + timedelta(hours=6))
+        world.now = start + timedelta(hours=6)
+        world.reset_faults()
         one = Life(world, settings, seed)
         for day, happening in enumerate(schedule):
             is_killed = chance.random() < 0.25 if kills is None else day in kills
