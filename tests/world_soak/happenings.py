@@ -36,7 +36,7 @@ class World:
     unsettled: set[Key] = field(default_factory=set)
     """Records of people whose identity or sight changed: they may be held for review."""
     without_erased: set[Key] = field(default_factory=set)
-    """Records of people of whom another record was erased, with what it told of them."""
+    """Records of people of whom another record was erased, with its events."""
     written_erased: set[Key] = field(default_factory=set)
     """Erased records that a call tried to write."""
     is_other_account: bool = False
