@@ -39,7 +39,7 @@ PYTEST := $(BIN)/python -m pytest
 OR_NONE := || [ $$? = 5 ]
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report postgres demo test test-long test-engines test-install test-all test-newest conformance lint types bench-extract bench-transform bench-sandbox bench-apply bench-startup soak cassettes schemas lock clean
+.PHONY: help setup report postgres demo test test-long test-engines test-install test-all test-newest conformance lint types bench-extract bench-transform bench-sandbox bench-apply bench-startup soak soak-world mutants cassettes schemas lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -120,6 +120,12 @@ bench-apply: $(DEV) ## a hundred thousand changes to each CRM: calls against the
 
 soak: $(DEV)     ## ten thousand random schedules of faults against both sinks
 	$(BIN)/python tests/soak.py
+
+soak-world: $(DEV) ## whole runs over simulated days: people edit, leave and merge, tokens lose sight, runs are killed
+	$(BIN)/python tests/soak_world.py
+
+mutants: $(DEV)  ## small faults in what writes, holds and erases, one at a time: tests must find each
+	$(BIN)/python tests/mutants.py
 
 bench-startup: $(DEV) ## CPU seconds of --help, a usage error, status and explain
 	$(BIN)/python benchmarks/startup.py

@@ -1,0 +1,1 @@
+"""Whole runs over weeks of simulated days: `make soak-world`."""
