@@ -9,7 +9,7 @@ import pytest
 from config.loader import load_configuration
 from config.mapping import Mapping, Where
 from tests.engines import ENGINES, EVERY_ENGINE, load_rows
-from transforms.events import raw_events
+from transforms.events import catch_all_names, raw_events
 from transforms.staging.fields import matches
 from transforms.staging.words import fold, folded
 
@@ -221,6 +221,30 @@ def test_words_of_real_accounts() -> None:
     ]
     assert not wrong, "\n".join(wrong)
     assert len(CASES) > 150
+
+
+def test_names_that_no_list_knows_are_counted() -> None:
+    """Forms and call results that only the last rule took; none that a word decided."""
+    mappings = load_configuration().mappings
+    hubspot = mappings["hubspot"]
+    forms = tuple(rule for rule in hubspot.events if rule.object == "form_submissions")
+    hubspot = hubspot.model_copy(update={"events": forms})
+    rows = {"formName": ["Kontakt", "Kontakt", "Demo", "Survey", None]}
+    counted = catch_all_names(
+        {"hubspot": hubspot}, {"hubspot": {"form_submissions": ibis.memtable(pa.table(rows))}}
+    )
+    assert counted is not None
+    with ENGINES["duckdb"]() as engine:
+        assert engine.to_pyarrow(counted).to_pylist() == [
+            {
+                "name": "Kontakt",
+                "rows": 2,
+                "crm": "hubspot",
+                "source_object": "form_submissions",
+                "field": "formName",
+                "kind": "form_submitted",
+            }
+        ]
 
 
 TEXTS = [
