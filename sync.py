@@ -186,6 +186,7 @@ def run(
                 read_crm_stages(resolved.records, source_tables, mappings, definition),
                 change_plan,
                 resolved,
+                source_tables,
                 crms,
                 guard_results,
             )

@@ -11,13 +11,18 @@ from config.definition import Definition
 from connectors import crm_label
 from models import Rows
 from session import CrmSession
+from transforms.events import catch_all_names
 from transforms.identity.known_records import PERSON_HOLDS
 from transforms.lifecycle.lifecycle import LifecycleTables
 from transforms.planning.crm_agreement import disagreements, stage_field
 from transforms.planning.plan import Plan
 from transforms.resolve import ResolvedTables
+from transforms.staging.fields import SourceTables
 from warehouse.runs import Run
 from writeback.guard import GuardResult
+
+MAX_NAMES = 20
+"""How many names of forms, campaigns and call results a report lists."""
 
 MAX_IDS = 5
 """How many people a warning names by their id."""
@@ -32,8 +37,9 @@ class Report:
     after, records (stage fields only), why: the most frequent reason, why_records; field_changes:
     crm, object, field, set, cleared; withheld: crm, object, field, hold_reason, records (they
     differ and are not written); records: crm, status, reason, records; unmatched_rows: crm,
-    source_object, without_rule, without_date, without_person; guard: the results per CRM;
-    warnings: sentences.
+    source_object, without_rule, without_date, without_person; unknown_names: crm, source_object,
+    field, name, kind, rows (names that no list of words knows, the most frequent); guard: the
+    results per CRM; warnings: sentences.
     """
 
     run: Run
@@ -46,6 +52,7 @@ class Report:
     field_changes: Rows = field(default_factory=list)
     records: Rows = field(default_factory=list)
     unmatched_rows: Rows = field(default_factory=list)
+    unknown_names: Rows = field(default_factory=list)
     withheld: Rows = field(default_factory=list)
     guard: list[GuardResult] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -73,6 +80,7 @@ def build_report(
     crm_stages: ir.Table,
     plan: Plan,
     resolved: ResolvedTables,
+    landed: SourceTables,
     crms: Sequence[CrmSession],
     guard_results: list[GuardResult],
 ) -> Report:
@@ -88,6 +96,7 @@ def build_report(
         field_changes=_field_changes(plan.changes),
         withheld=_withheld(plan.held),
         unmatched_rows=_unmatched_rows(resolved.raw_events, resolved.events),
+        unknown_names=_unknown_names(crms, landed),
         guard=guard_results,
         warnings=[*_warnings(crms, resolved.records), *_people_on_hold(plan.held)],
     )
@@ -203,6 +212,15 @@ def _field_changes(changes: ir.Table) -> Rows:
         set=changes.after.notnull().sum(), cleared=changes.after.isnull().sum()
     )
     return _rows(counted, *key)
+
+
+def _unknown_names(crms: Sequence[CrmSession], landed: SourceTables) -> Rows:
+    """The most frequent names of forms, campaigns and calls that no list of words knows."""
+    names = catch_all_names({one.crm: one.mapping for one in crms}, landed)
+    if names is None:
+        return []
+    order = [ibis.desc("rows"), "crm", "source_object", "name"]
+    return list(names.order_by(order).limit(MAX_NAMES).to_pyarrow().to_pylist())
 
 
 def _unmatched_rows(happenings: ir.Table, events: ir.Table) -> Rows:

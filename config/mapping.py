@@ -68,6 +68,10 @@ def _allow_short_form(*types: str) -> ConfigDict:
     return ConfigDict(json_schema_extra=widen)
 
 
+LIST_SIGN = "$"
+"""Before the name of a list of words."""
+
+
 class CanonicalField(ConfigModel):
     """A field of a person: its type, and which CRM's value is taken."""
 
@@ -138,16 +142,26 @@ class FieldRead(ConfigModel):
 
 
 class Where(ConfigModel):
-    """The test of a column: one of these values, a part of its text, or whether it has a value."""
+    """The test of a column. Of several tests all must hold."""
 
     model_config = _allow_short_form("string", "boolean", "number", "array")
 
     values: tuple[Value, ...] = ()
     """The column must have one of these values."""
+    words: StringList | None = None
+    """The text must have one of these words or phrases, whole; case and accents do not matter.
+    `$name` is a list of the section `words`; `demo*` is every word that begins with demo.
+    """
     contains: StringList | None = None
-    """The text must contain one of these parts."""
+    """The text must contain one of these parts, also inside of a word."""
     known: StrictBool | None = None
     """true: the column must have a value. false: it must be empty."""
+    gte: StrictInt | StrictFloat | None = None
+    """The number must be this or greater."""
+    lt: StrictInt | StrictFloat | None = None
+    """The number must be smaller than this."""
+    not_: "Where | None" = Field(default=None, alias="not")
+    """This test must fail. It fails where the column is empty."""
 
     @model_validator(mode="before")
     @classmethod
@@ -155,10 +169,36 @@ class Where(ConfigModel):
         return value if value is None or isinstance(value, Map) else {"values": _as_tuple(value)}
 
     def cross_field_violations(self) -> Iterator[Violation]:
-        """Exactly one test is written."""
-        if bool(self.values) + (self.contains is not None) + (self.known is not None) != 1:
-            text = "write a value, a list of values, {contains: ...} or {known: ...}"
-            yield Violation((), text, reads=(("values",), ("contains",), ("known",)))
+        """At least one test is written, and a word has letters."""
+        names = ("values", "words", "contains", "known", "gte", "lt", "not")
+        tests = (self.words, self.contains, self.known, self.gte, self.lt, self.not_)
+        if not self.values and all(test is None for test in tests):
+            text = "write a value, a list of values, or one of words, contains, known, gte, lt, not"
+            yield Violation((), text, reads=tuple((name,) for name in names))
+        for i, word in enumerate(self.words or ()):
+            if not any(letter.isalnum() for letter in word):
+                yield Violation(("words", i), "a word needs a letter or a digit")
+
+    def word_lists(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The lists that are named, each with its place."""
+        for i, word in enumerate(self.words or ()):
+            if word.startswith(LIST_SIGN):
+                yield ("words", i), word.removeprefix(LIST_SIGN)
+        if self.not_ is not None:
+            for place, name in self.not_.word_lists():
+                yield ("not", *place), name
+
+    def spelt_out(self, lists: Map[str, tuple[str, ...]]) -> "Where":
+        """The same test with the words of each list in place of its name."""
+        words = self.words and tuple(
+            word
+            for one in self.words
+            for word in (
+                lists[one.removeprefix(LIST_SIGN)] if one.startswith(LIST_SIGN) else (one,)
+            )
+        )
+        other = self.not_ and self.not_.spelt_out(lists)
+        return self.model_copy(update={"words": words, "not_": other})
 
 
 class History(ConfigModel):
@@ -303,6 +343,8 @@ class Mapping(ConfigModel):
     """The record types that stand for a person."""
     objects: dict[str, SourceObject] = Field(default={})
     """How rows of an object lead to people and to other objects."""
+    words: dict[str, StringList] = Field(default={})
+    """Lists of words for the event rules: `$name` in `words`."""
     events: tuple[EventRule, ...] = ()
     """The rules that make events of rows. The first that matches is taken."""
     write: dict[str, dict[str, FieldWrite]] = Field(default={})
@@ -311,6 +353,22 @@ class Mapping(ConfigModel):
     """Field -> the record type whose ids it holds. `Lead.MasterRecordId` for one record type
     only.
     """
+
+    def cross_field_violations(self) -> Iterator[Violation]:
+        """An event rule names only lists that are written, and nothing else names a list."""
+        for record, record_type in self.records.items():
+            for path, where in record_type.read_only.items():
+                for place, _ in where.word_lists():
+                    text = "a list of words can be named in event rules only: write the words"
+                    yield Violation(("records", record, "read_only", path, *place), text)
+        for i, rule in enumerate(self.events):
+            for path, where in rule.where.items():
+                for place, name in where.word_lists():
+                    if name not in self.words:
+                        text = f"`words` has no list `{name}`"
+                        yield Violation(
+                            ("events", i, "where", path, *place), text, reads=(("words",),)
+                        )
 
     def fields_read(self, record: str) -> Iterator[str]:
         """The fields of a record type that describe the person, links included."""
@@ -336,10 +394,12 @@ class Mapping(ConfigModel):
                     yield record, name
 
     def rules_by_object(self) -> dict[str, list[EventRule]]:
-        """The event rules of each object, in the order written."""
+        """The event rules of each object, in the order written, with their lists of words."""
         grouped: dict[str, list[EventRule]] = {}
         for rule in self.events:
-            grouped.setdefault(rule.object, []).append(rule)
+            where = {path: test.spelt_out(self.words) for path, test in rule.where.items()}
+            spelt_out = rule.model_copy(update={"where": where})
+            grouped.setdefault(rule.object, []).append(spelt_out)
         return grouped
 
     def parents_of(self, object: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What happened: the engagement of all CRMs in one taxonomy, each happening once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 
 import ibis
@@ -37,6 +37,51 @@ def raw_events(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Table:
             source = mapping.objects.get(object, SourceObject())
             listed += _object_events(crm, object, rules, source, mapping, landed[crm])
     return ibis.union(*listed) if len(listed) > 1 else listed[0]
+
+
+def catch_all_names(mappings: Map[str, Mapping], landed: SourceTables) -> ir.Table | None:
+    """Count the names that no list of words knows: only a rule without words took their rows.
+
+    Out:    crm, source_object, field, name, kind, rows; None where no mapping has such rules
+    """
+    counted = [
+        one
+        for crm, mapping in mappings.items()
+        for object, rules in mapping.rules_by_object().items()
+        for one in _unknown_names(crm, object, rules, mapping, landed[crm])
+    ]
+    return ibis.union(*counted) if len(counted) > 1 else next(iter(counted), None)
+
+
+def _unknown_names(
+    crm: str, object: str, rules: list[EventRule], mapping: Mapping, landed: Map[str, ir.Table]
+) -> Iterator[ir.Table]:
+    """One table per column that rules test by words, where a rule without words comes later."""
+    worded = [[path for path, test in rule.where.items() if test.words] for rule in rules]
+    named = {
+        paths[0]: i
+        for i, (paths, rule) in enumerate(zip(worded, rules, strict=True))
+        if len(paths) == 1 and not rule.ignore
+    }
+    for path, last in named.items():
+        later = range(last + 1, len(rules))
+        place = next((i for i in later if not worded[i] and not rules[i].ignore), None)
+        if place is None:
+            continue
+        table = _live_rows(object, mapping, landed)
+        earlier = ibis.or_(*(matches(table, rule.where) for rule in rules[:place]))
+        taken = table.filter(matches(table, rules[place].where), ~earlier)
+        names = taken.select(name=as_text(taken[column_name(path)]))
+        names = names.filter(names.name.notnull())
+        counts = names.group_by("name").aggregate(rows=names.count())
+        yield counts.select(
+            "name",
+            "rows",
+            crm=ibis.literal(crm),
+            source_object=ibis.literal(object),
+            field=ibis.literal(path),
+            kind=ibis.literal(rules[place].kind),
+        )
 
 
 def events(
@@ -112,9 +157,7 @@ def _object_events(
     mapping: Mapping,
     landed: Map[str, ir.Table],
 ) -> list[ir.Table]:
-    table = rows_with_parents(mapping, landed, object)
-    if mapping.system_fields.deleted in table.columns:
-        table = table.filter(~table[mapping.system_fields.deleted].fill_null(False))
+    table = _live_rows(object, mapping, landed)
     message = table[column_name(source.message_id)] if source.message_id else ibis.null("string")
     kinds, fitted = _kinds(table, rules)
     found = []
@@ -129,6 +172,14 @@ def _object_events(
         )
     )
     return [_to_people(crm, object, one, source, mapping) for one in found]
+
+
+def _live_rows(object: str, mapping: Mapping, landed: Map[str, ir.Table]) -> ir.Table:
+    """The rows of an object with the columns of their parents, without deleted ones."""
+    table = rows_with_parents(mapping, landed, object)
+    if mapping.system_fields.deleted in table.columns:
+        table = table.filter(~table[mapping.system_fields.deleted].fill_null(False))
+    return table
 
 
 def _kinds(

@@ -45,6 +45,7 @@ def _sections(report: "Report", *, is_wide: bool) -> Iterator[RenderableType]:
         (report.guard, _guard),
         (report.run.counts.get("quota"), _quota),
         (report.unmatched_rows, _unmatched_rows),
+        (report.unknown_names, _unknown_names),
         (report.warnings, _warnings),
     ):
         if rows:
@@ -190,6 +191,16 @@ def _unmatched_rows(report: "Report") -> Table:
     for row in report.unmatched_rows:
         counts = (row["without_rule"], row["without_date"], row["without_person"])
         table.add_row(f"{crm_label(row['crm'])} {row['source_object']}", *map(format_count, counts))
+    return table
+
+
+def _unknown_names(report: "Report") -> Table:
+    table = make_table(
+        "Names that no list of words knows", "object", "name", "counted as", "rows >"
+    )
+    for row in report.unknown_names:
+        place = f"{crm_label(row['crm'])} {row['source_object']}"
+        table.add_row(place, styled(row["name"]), row["kind"], format_count(row["rows"]))
     return table
 
 

@@ -64,6 +64,7 @@ FIXED_FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field("recipient", "text", writable=False),
         Field("filteredEvent", "boolean", writable=False),
         Field("emailCampaignId", "text", writable=False),
+        Field("portalSubscriptionStatus", "text", writable=False),
     ),
     "owners": (
         Field("id", "text", writable=False),

@@ -108,6 +108,9 @@ def report_of(text: str) -> Report:
         withheld=[place | {"hold_reason": text}],
         records=[{"crm": "hubspot", "status": text, "reason": text, "records": 3}],
         unmatched_rows=[place | {"source_object": text} | counts],
+        unknown_names=[
+            place | {"source_object": text, "name": text, "kind": "form_submitted", "rows": 3}
+        ],
         guard=[fill(GuardResult, text, crm="hubspot", overwritten=(fill(FieldCount, text),))],
         warnings=[text],
     )

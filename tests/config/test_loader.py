@@ -650,16 +650,34 @@ system_fields: {id: i, created_at: c, updated_at: u, deleted: d}
 records: {a: {fields: {}}}
 events:
   - {object: a, where: {x: {contans: b}}, kind: k, at: t}
-  - {object: a, where: {x: {contains: b, known: true}}, kind: k, at: t}
+  - {object: a, where: {x: {}}, kind: k, at: t}
   - {object: a, where: {x: }, kind: k, at: t}
   - {object: a, kind: k}
 """
 
     assert in_mapping(text) == [
         "f.yaml:4: unknown word `contans`: did you mean `contains`?",
-        "f.yaml:5: write a value, a list of values, {contains: ...} or {known: ...}",
+        "f.yaml:5: write a value, a list of values, or one of words, contains, known, gte, lt, not",
         "f.yaml:6: `x` must be a section: lines of `word: value`",
         "f.yaml:7: `at` is missing: the column with the instant of the event",
+    ]
+
+
+def test_lists_of_words_are_checked() -> None:
+    """A list that is not written, a word without a letter, a list outside of event rules."""
+    text = """\
+system_fields: {id: i, created_at: c, updated_at: u, deleted: d}
+records: {a: {fields: {}, read_only: {x: {words: $demo}}}}
+words: {demo: [trial]}
+events:
+  - {object: a, where: {x: {words: $demo, not: {words: [$dmo]}}}, kind: k, at: t}
+  - {object: a, where: {x: {words: ["*"]}}, kind: k, at: t}
+"""
+
+    assert in_mapping(text) == [
+        "f.yaml:2: a list of words can be named in event rules only: write the words",
+        "f.yaml:5: `words` has no list `dmo`",
+        "f.yaml:6: a word needs a letter or a digit",
     ]
 
 

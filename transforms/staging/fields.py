@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 from config.mapping import Mapping, Where
 from models import FieldType
 from transforms.staging.casting import cast_text
+from transforms.staging.words import has_word
 
 SourceTables = Map[str, Map[str, ir.Table]]
 """What was pulled: crm -> object -> table, in the CRM's own words."""
@@ -100,14 +101,25 @@ def matches(table: ir.Table, where: Map[str, Where]) -> ir.BooleanValue:
 
 
 def _matches(value: ir.Value, asked: Where) -> ir.BooleanValue:
+    tests = []
     if asked.known is not None:
-        return value.notnull() if asked.known else value.isnull()
+        filled = as_text(value).notnull()
+        tests.append(filled if asked.known else ~filled)
+    if asked.words is not None:
+        tests.append(has_word(value.cast("string"), asked.words))
     if asked.contains is not None:
         text = value.cast("string").lower()
-        parts = [text.contains(part.lower()) for part in asked.contains]
-        return ibis.or_(*parts).fill_null(False)
-    text = trim(value.cast("string")).lower()
-    return text.isin([_normalized(one) for one in asked.values]).fill_null(False)
+        tests += [ibis.or_(*(text.contains(part.lower()) for part in asked.contains))]
+    if asked.values:
+        text = trim(value.cast("string")).lower()
+        tests.append(text.isin([_normalized(one) for one in asked.values]))
+    if asked.gte is not None:
+        tests.append(as_type(value, "number") >= asked.gte)
+    if asked.lt is not None:
+        tests.append(as_type(value, "number") < asked.lt)
+    if asked.not_ is not None:
+        tests.append(~_matches(value, asked.not_))
+    return ibis.and_(*(test.fill_null(False) for test in tests))
 
 
 def _normalized(value: object) -> str:
