@@ -136,7 +136,6 @@ def cases() -> list[tuple[str, str, dict[str, object], str]]:
             "",
         ),
         ("salesforce", "Event", {"WhoId": "1", "IsChild": True}, ""),
-        ("salesforce", "Event", {"WhoId": "1", "IsRecurrence2": True}, ""),
         ("salesforce", "Event", {"WhoId": "1", "IsChild": False}, "meeting_held"),
         ("salesforce", "Event", {"IsChild": False}, ""),
         ("salesforce", "Event", {"Outcome__c": "Held"}, "meeting_held"),
