@@ -170,15 +170,14 @@ MUTANTS = (
     ),
     Mutant(
         "warehouse/changes.py",
-        'is_open = (outcomes.status == "unknown") | (',
-        "is_open = (",
+        'return (outcomes.status == "unknown") | (_is_resumable',
+        "return (_is_resumable",
         JOURNAL,
     ),
     Mutant(
         "warehouse/runs.py",
-        'run.status = "interrupted"\n        save_run(warehouse, run)\n        '
-        "changes.mark_unknown(warehouse, run_id)",
-        'run.status = "interrupted"\n        save_run(warehouse, run)',
+        "if run.status in FAILURES and since:",
+        "if run.status in SUCCESSES and since:",
         JOURNAL,
     ),
     Mutant(
@@ -188,9 +187,9 @@ MUTANTS = (
         LOCK,
     ),
     Mutant(
-        "warehouse/run_lock.py",
-        'return holder["host"] == HOST_ID and not _is_alive(holder["pid"])',
-        'return not _is_alive(holder["pid"])',
+        "warehouse/processes.py",
+        "return host == HOST_ID and (process == os.getpid() or not is_alive(process))",
+        "return process == os.getpid() or not is_alive(process)",
         LOCK,
     ),
 )
