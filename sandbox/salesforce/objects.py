@@ -291,6 +291,7 @@ _EVENT = (
 _EMAIL_MESSAGE = (
     _text("Subject", 3000),
     Field("TextBody", "textarea", 131072, filterable=False),
+    Field("Headers", "textarea", 32000, filterable=False),
     Field("FromAddress", "email", 1000),
     Field("ToAddress", "string", 4000),
     _flag("Incoming"),

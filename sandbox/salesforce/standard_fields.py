@@ -151,6 +151,7 @@ TASK = (
 EVENT = (
     *_texts(Location=255),
     *_plain("boolean", "IsAllDayEvent", "IsPrivate", "IsReminderSet", "IsRecurrence"),
+    *_fixed("boolean", "IsChild"),
     *_plain("datetime", "ActivityDateTime", "ReminderDateTime"),
 )
 ORGANIZATION = (

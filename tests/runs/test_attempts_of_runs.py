@@ -47,6 +47,8 @@ def test_a_signal_ends_a_run_in_order(sandbox, tmp_path, path, sent):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # where the tests run in the background, a shell makes them ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until_delayed(sandbox, process)
     process.send_signal(sent)
