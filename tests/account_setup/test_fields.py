@@ -79,6 +79,7 @@ def test_a_complete_account_lacks_nothing(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
+@pytest.mark.long
 def test_missing_fields_are_shown_then_created(sandbox: Sandbox, crm: str) -> None:
     """Without --yes nothing is created; with it `check` finds every field."""
     forget_our_fields(sandbox)

@@ -216,6 +216,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             "MQL needs 23.21 more points (26.79 of 50), "
             "or 1 more channel within 30 days (so far email, web)",
             id="alternatives",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             [PAPER, LETTER, WEBINAR],
@@ -223,6 +224,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             "Prospect needs a demo_request, or a call_connected "
             "and 2 more of budget, need or timeline (0 of 2 so far)",
             id="all of several",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             [PAPER, LETTER, WEBINAR],
@@ -239,6 +241,7 @@ PAPER, LETTER, WEBINAR = ("white_paper", 5), ("newsletter", 3), ("webinar", 2)
             "MQL needs 49.98 more points (0.03 of 50), or 3 channels within 30 days; "
             "after the long inactivity, counts and channels start again",
             id="recycled",
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -346,6 +346,7 @@ def test_an_empty_page_of_a_search_ends_nothing_either(sandbox: Sandbox, tmp_pat
         pytest.param("owners", "GET", "/owners", {"results": []}, id="owners"),
     ],
 )
+@pytest.mark.long
 def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
     sandbox: Sandbox, tmp_path: Path, object: str, method: str, path: str, body: Any
 ) -> None:

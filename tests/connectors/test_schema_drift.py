@@ -293,6 +293,7 @@ def test_a_stored_plan_is_not_written_to_an_account_that_changed(synced: Sandbox
     rename(synced, "land", "country")
 
 
+@pytest.mark.long
 def test_a_type_that_changed_is_named_with_the_way_out(synced: Sandbox) -> None:
     """Which is a full run, once the mapping suits it."""
     retype(synced, "contacts", "country", "number")

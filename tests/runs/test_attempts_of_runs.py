@@ -20,6 +20,8 @@ from sandbox.server import Sandbox
 from warehouse.run_lock import lock_holder
 from warehouse.warehouse import open_warehouse
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

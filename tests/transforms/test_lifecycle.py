@@ -507,6 +507,7 @@ def test_the_engine_agrees_with_the_referee(engine: SQLBackend) -> None:
 
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases(), st.randoms(use_true_random=False))
+@pytest.mark.long
 def test_the_order_of_rows_is_irrelevant(
     duckdb: SQLBackend, case: tuple[Row, LifecycleInputs], random: Random
 ) -> None:
@@ -523,6 +524,7 @@ def test_the_order_of_rows_is_irrelevant(
 
 @settings(PATIENT, max_examples=200 if SOAK else 3)
 @given(cases())
+@pytest.mark.long
 def test_nobody_is_judged_by_what_others_did(
     duckdb: SQLBackend, case: tuple[Row, LifecycleInputs]
 ) -> None:

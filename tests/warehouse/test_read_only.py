@@ -75,6 +75,7 @@ def test_a_read_only_warehouse_reads_missing_tables_as_empty(tmp_path, monkeypat
     assert run_cli("status").exit_code == 0
 
 
+@pytest.mark.long
 def test_a_read_only_warehouse_stores_no_table(prepared):
     """A program that tries has a bug: it says which table."""
     with open_warehouse(read_only=True) as warehouse:
@@ -84,6 +85,7 @@ def test_a_read_only_warehouse_stores_no_table(prepared):
             warehouse.replace_table("people", runs)
 
 
+@pytest.mark.long
 def test_intermediate_results_of_a_read_only_warehouse_replace_each_other(prepared):
     """As they do where the warehouse is open for writing."""
     with open_warehouse(read_only=True) as warehouse:
