@@ -55,6 +55,7 @@ def large():
     return tried(synthetic_worlds.generate_tables(4000))
 
 
+@pytest.mark.long
 def test_the_planted_effect_is_found_within_its_error(large):
     """People who attended a webinar buy three times as often; a paper changes nothing."""
     kinds = {mark.signal: mark for mark in large.results[0].kinds}
@@ -340,6 +341,7 @@ def test_a_field_set_after_a_month_end_was_not_set_at_it():
 # --- two definitions, too little history ----------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_definitions_are_judged_by_the_same_people_and_outcome():
     """Another idea of a customer changes where people stand, not who bought."""
     stages = [*RULES["stages"][:3], {"id": "buyer", "final": True, "enter": {"event": "webinar"}}]

@@ -110,6 +110,7 @@ def test_with_too_few_customers_it_suggests_nothing(ours):
     assert "too little to learn from" in told.note
 
 
+@pytest.mark.long
 def test_points_that_tell_as_much_already_are_kept(ours):
     """Where fitting gains nothing on the later months there is no diff."""
     text = TEXT.replace("points: 2,", "points: 0,").replace("points: 20", "points: 0")

@@ -424,6 +424,7 @@ class _Page(HTMLParser):
     ],
     ids=["backtest", "diff"],
 )
+@pytest.mark.long
 def test_a_page_shows_text_as_it_is(tmp_path: Path, write: Callable[[str, Path], None]) -> None:
     """It has the tags of a page about harmless text, and its charts have the text as data."""
     pytest.importorskip("altair")

@@ -167,6 +167,7 @@ def test_pages_of_a_job_are_listed_and_read_side_by_side(sandbox: Sandbox, tmp_p
         pytest.param({"status": 200, "body": {"resultPages": []}}, id="none of them"),
     ],
 )
+@pytest.mark.long
 def test_pages_that_are_not_listed_are_read_one_behind_the_other(
     sandbox: Sandbox, tmp_path: Path, listed: dict[str, Any]
 ) -> None:
@@ -186,6 +187,7 @@ def forgotten(path: str, *, after: int) -> Fault:
 
 
 @pytest.mark.parametrize("at_page", [1, 9], ids=["at its second page", "midway"])
+@pytest.mark.long
 def test_a_list_goes_on_where_hubspot_forgot_its_cursor(
     sandbox: Sandbox, tmp_path: Path, at_page: int
 ) -> None:

@@ -410,6 +410,7 @@ def test_a_page_of_hubspot_that_repeats_breaks_the_pull_off(
         ),
     ],
 )
+@pytest.mark.long
 def test_a_page_of_hubspot_that_comes_twice_is_asked_for_again(
     sandbox: Sandbox,
     tmp_path: Path,

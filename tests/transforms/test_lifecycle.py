@@ -453,6 +453,7 @@ def test_the_story_ends_as_told(told: Table, title: str) -> None:
 @pytest.mark.parametrize(
     "section", ["score", "qualification", "recycled", "disqualified", "contact"]
 )
+@pytest.mark.long
 def test_of_a_section_that_is_absent_there_is_no_such_thing(
     duckdb: SQLBackend, section: str
 ) -> None:

@@ -288,6 +288,7 @@ def hubspot(name: str) -> str:
     return f"hubspot:contacts:h-{name}"
 
 
+@pytest.mark.long
 def test_in_a_first_run_the_oldest_records_are_joined(nights):
     """Nothing stood before: of two old records and fourteen new ones the ten oldest are one."""
     joined = [
@@ -410,6 +411,7 @@ def test_a_record_that_comes_back_is_the_person_it_was(nights):
     assert by_night(nights, hubspot("back"), "person_id") == [person("back")] * 4
 
 
+@pytest.mark.long
 def test_the_state_that_an_older_release_left_is_read(engine):
     """It has no standing: the customer is who they were, and no person is held."""
     runs = Runs(engine)
